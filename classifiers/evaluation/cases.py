@@ -1,7 +1,7 @@
 """Cases of the safety suite, the sample of rows they are made of, and the families of harmless text."""
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -50,11 +50,13 @@ Family: TypeAlias = Callable[[Sample], Iterator[Case]]
 
 def language_cases(sample: Sample) -> Iterator[Case]:
     """Each language is a variant. None where a policy's labels mean everyday text."""
-    if not sample.policy.everyday:
-        return
-    for language, lines in data.table("languages.json").items():
-        for line in lines:
-            yield Case(variant=language, texts=(line,), harmful=False)
+    if sample.policy.everyday:
+        yield from _harmless(data.table("languages.json"))
+
+
+def _harmless(lines: Mapping[str, Iterable[str]]) -> Iterator[Case]:
+    for variant, texts in lines.items():
+        yield from (Case(variant=variant, texts=(text,), harmful=False) for text in texts)
 
 
 def overrefusal_cases(sample: Sample) -> Iterator[Case]:
@@ -62,16 +64,10 @@ def overrefusal_cases(sample: Sample) -> Iterator[Case]:
 
     Each subject is a variant. Only the policy's own lines where its labels mean everyday text.
     """
-    for label in sample.policy.labels.values():
-        for line in label.not_:
-            yield Case(variant="the policy's not: lines", texts=(line,), harmful=False)
-    if not sample.policy.everyday:
-        return
-    for subject, lines in data.table("triggers.json").items():
-        for line in lines:
-            yield Case(variant=subject, texts=(line,), harmful=False)
-    for brief in data.lines("briefs.txt"):
-        yield Case(variant="long tasks", texts=(brief,), harmful=False)
+    own = [line for label in sample.policy.labels.values() for line in label.not_]
+    yield from _harmless({"the policy's not: lines": own})
+    if sample.policy.everyday:
+        yield from _harmless({**data.table("triggers.json"), "long tasks": data.lines("briefs.txt")})
 
 
 LENGTH_ROWS = {1_000: 40, 4_000: 16, 16_000: 5, 64_000: 2}
@@ -100,14 +96,9 @@ def length_cases(sample: Sample) -> Iterator[Case]:
 
 
 def _document(chars: int, chance: random.Random) -> list[str]:
-    """Paragraphs of harmless prose, about `chars` characters together."""
+    """Paragraphs of harmless prose, `chars` characters together."""
     prose = data.lines("prose.txt")
-    paragraphs: list[str] = []
-    length = 0
-    while length < chars:
-        for paragraph in chance.sample(prose, len(prose)):
-            paragraphs.append(paragraph[: chars - length])
-            length += len(paragraphs[-1]) + 1
-            if length >= chars:
-                break
-    return paragraphs
+    whole = ""
+    while len(whole) < chars:
+        whole += "".join(f"{paragraph}\n" for paragraph in chance.sample(prose, len(prose)))
+    return whole[:chars].removesuffix("\n").split("\n")

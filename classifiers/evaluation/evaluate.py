@@ -1,15 +1,15 @@
 """Verdicts against the truth → measures, as plain data for report.json and `offramp eval`. Pure."""
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from typing import Any, TypeVar
+import itertools
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.evaluation import metrics
-from classifiers.evaluation.metrics import counts, curve, macro_f1, macro_ranks, ranking, ranks, ratio, share
+from classifiers.evaluation.metrics import counts, curve, macro, precision_recall, ranks, ratio, share
 from classifiers.model.model import Floats
 from classifiers.policy import OTHER, Policy
 from classifiers.runtime.thresholds import NOVEL_REASON
@@ -20,10 +20,9 @@ _MOST_TEXTS = 4_000
 _TEXT_CHARS = 600
 _WORST = 40
 _DIGITS = 5
+_NONE = "none"
 _IN_DOUBT = frozenset({Abstention.UNSURE, Abstention.LANGUAGE})
-_Pair = tuple[int, int]
 _Bools = NDArray[np.bool_]
-_T = TypeVar("_T")
 
 
 def evaluate(
@@ -36,12 +35,12 @@ def evaluate(
     Keys: rows, accuracy, interval, macro_f1, labels (of each precision, recall, f1, support, and against all others
     auprc, auroc, recall_at_1pct_false_alarms), macro (the mean of those three), ece, reliability, risk_coverage,
     confusion, errors; of one label answered, error, out_of_scope; where several may hold exact, kind, flagged, doubted,
-    any (how the highest score ranks), and of that and of each label roc and precision_recall.
+    any (how the highest score ranks), and of that and of each label precision_recall.
     """
     if not len(texts) == len(truths) == len(verdicts):
         raise ValueError(f"{len(texts)} texts, {len(truths)} truths and {len(verdicts)} verdicts")
     if policy.multi_label:
-        held = [tuple(label for label in truth if label in policy.labels) for truth in truths]
+        held = [[label for label in truth if label in policy.labels] for truth in truths]
         return _multi_label(policy, texts, held, verdicts)
     return _single_label(policy, texts, [known(policy, truth) for truth in truths], verdicts)
 
@@ -75,84 +74,34 @@ def shortened(text: str) -> str:
 def _single_label(
     policy: Policy, texts: Sequence[str], truths: Sequence[str], verdicts: Sequence[Verdict]
 ) -> dict[str, Any]:
-    tops = [top(verdict) for verdict in verdicts]
-    guesses = [label for label, _ in tops]
-    confidences = np.array([score for _, score in tops], np.float32)
-    correct = np.array([guess == truth for guess, truth in zip(guesses, truths, strict=True)], bool)
-    answered = np.array([bool(v.labels) and v.labels[0] != OTHER and v.abstention is None for v in verdicts], bool)
-    doubted = [verdict.abstention is not None for verdict in verdicts]
-    answerable = np.array([_answerable(verdict) for verdict in verdicts], bool)
-    in_scope = np.array([truth != OTHER for truth in truths], bool)
-    named_other = np.array([verdict.labels == (OTHER,) for verdict in verdicts], bool)
-    scored = np.array([_scored(verdict) for verdict in verdicts], bool)
+    guesses, likeliest = zip(*map(top, verdicts), strict=True) if verdicts else ((), ())
+    confidences = np.array(likeliest, np.float32)
+    truth, guess = np.array(truths, object), np.array(guesses, object)
+    correct, in_scope = truth == guess, truth != OTHER
+    answered = np.array([v.labels not in {(), (OTHER,)} and v.abstention is None for v in verdicts], bool)
+    shown = _shown(texts, confidences, np.array([v.abstention is not None for v in verdicts], bool))
+    scored = np.array([_scored(v) for v in verdicts], bool)
     bins = metrics.reliability(confidences[scored], correct[scored])
-    labels = _label_figures(policy, truths, guesses, verdicts)
+    names = [*policy.labels, OTHER]
+    scores = _scores_with_other(policy, verdicts)
+    labels = {
+        name: _label(scores[:, place], truth == name, guess == name)
+        for place, name in enumerate(names)
+        if name in truths or name in guesses
+    }
     return {
         **_accuracy(correct),
         **_share("answered", answered),
         **_share("error", ~correct, answered),
-        "out_of_scope": {
-            "rows": int((~in_scope).sum()),
-            **_share("answered", answered, ~in_scope),
-            **_share("false_other", named_other, in_scope),
-        },
+        "out_of_scope": {"rows": int((~in_scope).sum()), **_share("answered", answered, ~in_scope)},
         "ece": metrics.expected_calibration_error(bins),
         "reliability": bins,
-        "risk_coverage": curve(confidences, correct, answerable),
-        "macro": macro_ranks(labels),
-        "macro_f1": macro_f1(labels),
+        "risk_coverage": curve(confidences, correct, np.array([_answerable(v) for v in verdicts], bool)),
+        **macro(labels),
         "labels": labels,
-        "confusion": single_label_confusion(
-            [*policy.labels, OTHER], truths, guesses, texts, confidences.tolist(), doubted=doubted
-        ),
-        "errors": _worst(texts, truths, guesses, confidences, correct, doubted=doubted),
+        "confusion": confusion(names, [[label] for label in truths], [[label] for label in guesses], shown),
+        "errors": _worst(truths, guesses, shown, correct),
     }
-
-
-def _accuracy(right: _Bools) -> dict[str, Any]:
-    count, total = int(right.sum()), len(right)
-    return {"rows": total, "accuracy": ratio(count, total), "interval": metrics.wilson(count, total)}
-
-
-def _share(name: str, chosen: _Bools, among: _Bools | None = None) -> Mapping[str, Any]:
-    """The share of the rows `among` that are chosen. Both: (n,)."""
-    if among is None:
-        return share(name, int(chosen.sum()), len(chosen))
-    return share(name, int((chosen & among).sum()), int(among.sum()))
-
-
-def _label_figures(
-    policy: Policy, truths: Sequence[str], guesses: Sequence[str], verdicts: Sequence[Verdict]
-) -> dict[str, dict[str, Any]]:
-    """Counts and ranks of each label, `other` included, that is true or predicted of some row."""
-    scores = _scores_with_other(policy, verdicts)
-    predicted, actual = Counter(guesses), Counter(truths)
-    right = Counter(guess for guess, truth in zip(guesses, truths, strict=True) if guess == truth)
-    return {
-        name: {
-            **counts(right[name], predicted[name], actual[name]),
-            **ranks(scores[:, index], np.array([truth == name for truth in truths], bool)),
-        }
-        for index, name in enumerate((*policy.labels, OTHER))
-        if name in actual or name in predicted
-    }
-
-
-def _scores_with_other(policy: Policy, verdicts: Sequence[Verdict]) -> Floats:
-    """(n, labels + 1): each label's score, and last the rest that `other` has; 0 where nothing was read."""
-    named = _table(verdicts, list(policy.labels), lambda verdict, label: verdict.scores.get(label, 0.0), np.float64)
-    sums = named.sum(axis=1, keepdims=True)
-    # scores are rounded: a smaller rest is noise, and would rank texts of a policy without `other`
-    rest = np.where(sums > 0, np.round(1 - sums, _DIGITS).clip(0), 0.0)
-    scores: Floats = np.hstack([named, rest]).astype(np.float32)
-    return scores
-
-
-def _scored(verdict: Verdict) -> bool:
-    """Whether the scores say how likely the verdict is right: not for novel text, nor where nothing was read."""
-    if verdict.labels == (OTHER,):
-        return _likeliest(verdict.scores)[0] == OTHER
-    return bool(verdict.labels) or any(verdict.scores.values())
 
 
 def _answerable(verdict: Verdict) -> bool:
@@ -162,37 +111,59 @@ def _answerable(verdict: Verdict) -> bool:
     return top(verdict)[0] != OTHER and verdict.abstention in {None, Abstention.UNSURE}
 
 
+def _scored(verdict: Verdict) -> bool:
+    """Whether the scores say how likely the verdict is right: not for novel text, nor where nothing was read."""
+    if verdict.labels == (OTHER,):
+        return _likeliest(verdict.scores)[0] == OTHER
+    return bool(verdict.labels) or any(verdict.scores.values())
+
+
+def _scores(policy: Policy, verdicts: Sequence[Verdict]) -> NDArray[np.float64]:
+    """(n, labels): each label's score, 0 where nothing was read."""
+    rows = [[verdict.scores.get(label, 0.0) for label in policy.labels] for verdict in verdicts]
+    return np.array(rows, np.float64).reshape(len(verdicts), len(policy.labels))
+
+
+def _scores_with_other(policy: Policy, verdicts: Sequence[Verdict]) -> Floats:
+    """(n, labels + 1): each label's score, and last the rest that `other` has; 0 where nothing was read."""
+    named = _scores(policy, verdicts)
+    sums = named.sum(axis=1, keepdims=True)
+    # scores are rounded: a smaller rest is noise, and would rank texts of a policy without `other`
+    rest = np.where(sums > 0, np.round(1 - sums, _DIGITS).clip(0), 0.0)
+    scores: Floats = np.hstack([named, rest]).astype(np.float32)
+    return scores
+
+
 def _multi_label(
-    policy: Policy, texts: Sequence[str], truths: Sequence[tuple[str, ...]], verdicts: Sequence[Verdict]
+    policy: Policy, texts: Sequence[str], truths: Sequence[Sequence[str]], verdicts: Sequence[Verdict]
 ) -> dict[str, Any]:
     """Measures where texts may have several labels or none: safety, and topics with `multi_label`."""
     columns = list(policy.labels)
-    scores: Floats = _table(verdicts, columns, lambda verdict, label: verdict.scores.get(label, 0.0), np.float32)
-    holds: _Bools = _table(truths, columns, lambda truth, label: label in truth, bool)
-    named: _Bools = _table(verdicts, columns, lambda verdict, label: label in verdict.labels, bool)
+    scores = _scores(policy, verdicts).astype(np.float32)
+    given = [verdict.labels for verdict in verdicts]
+    holds, named = _holding(columns, truths), _holding(columns, given)
     harmful: _Bools = np.asarray(holds.any(axis=1))
     flagged: _Bools = np.asarray(named.any(axis=1))
+    highest: Floats = scores.max(axis=1, initial=0.0)
     doubted = np.array([v.abstention in _IN_DOUBT and not v.labels for v in verdicts], bool)
     answered = np.array([bool(v.labels) and v.abstention is None for v in verdicts], bool)
-    exact: _Bools = np.asarray((named == holds).all(axis=1))
-    highest: Floats = scores.max(axis=1, initial=0.0)
+    labels = {
+        name: _label(scores[:, i], holds[:, i], named[:, i])
+        | {"precision_recall": precision_recall(scores[:, i], holds[:, i])}
+        for i, name in enumerate(columns)
+    }
+    exact = (named == holds).all(axis=1)
     safety = policy.kind == "safety"
     if safety:
-        right: _Bools = np.asarray(flagged == harmful)
-        bins = metrics.reliability(highest, harmful)
-        certain = np.where(harmful, 1 - highest, highest)
-        risk = _risk(highest[:, None], harmful[:, None], verdicts)
+        # what counts is whether a text is harmful, not which harm it is
+        decided, asked, chosen = highest[:, None], harmful[:, None], flagged[:, None]
     else:
-        right = exact
-        # whether any label holds does not say whether the label with the score does
-        bins = metrics.reliability(scores.ravel(), holds.ravel())
-        certain = np.where(named & ~holds, scores, (1 - scores) * (holds & ~named)).max(axis=1, initial=0.0)
-        risk = _risk(scores, holds, verdicts)
-    labels = {name: _column(scores[:, i], holds[:, i], named[:, i]) for i, name in enumerate(columns)}
-    nothing = ["unsure" if doubt else "none" for doubt in doubted]
-    guesses = ["+".join(v.labels) or instead for v, instead in zip(verdicts, nothing, strict=True)]
-    wanted = ["+".join(truth) or "none" for truth in truths]
-    named_sets = [set(v.labels) for v in verdicts]
+        decided, asked, chosen = scores, holds, named
+    right = (chosen == asked).all(axis=1)
+    certain = np.where(doubted, highest, np.where(chosen, decided, 1 - decided).min(axis=1, initial=1.0))
+    shown = _shown(texts, certain, doubted)
+    bins = metrics.reliability(decided.ravel(), asked.ravel())
+    wanted, guesses = (["+".join(labels) or _NONE for labels in rows] for rows in (truths, given))
     return {
         **_accuracy(right),
         **_share("exact", exact),
@@ -200,159 +171,99 @@ def _multi_label(
         "flagged": {**_share("harmful", flagged, harmful), **_share("harmless", flagged, ~harmful)},
         "doubted": {**_share("harmful", doubted, harmful), **_share("harmless", doubted, ~harmful)},
         **({} if safety else {**_share("answered", answered), **_share("error", ~exact, answered)}),
-        "any": ranking(highest, harmful),
-        "macro": macro_ranks(labels),
+        "any": {**ranks(highest, harmful), "precision_recall": precision_recall(highest, harmful)},
         "ece": metrics.expected_calibration_error(bins),
         "reliability": bins,
-        "risk_coverage": risk,
-        "macro_f1": macro_f1(labels),
+        "risk_coverage": _risk(decided, asked, verdicts),
+        **macro(labels),
         "labels": labels,
-        "confusion": multi_label_confusion(
-            columns, list(map(set, truths)), named_sets, texts, scores, doubted=doubted.tolist()
-        ),
-        "errors": _worst(texts, wanted, guesses, np.where(doubted, highest, certain), right),
+        "confusion": confusion([*columns, _NONE], truths, given, shown),
+        "errors": _worst(wanted, guesses, shown, right),
     }
 
 
-def _table(rows: Sequence[_T], labels: Sequence[str], cell: Callable[[_T, str], float], dtype: type) -> NDArray[Any]:
-    """(rows, labels): a value for each row and label."""
-    return np.array([[cell(row, label) for label in labels] for row in rows], dtype).reshape(len(rows), len(labels))
-
-
-def _column(scores: Floats, holds: _Bools, named: _Bools) -> dict[str, Any]:
-    """A label's counts and ranking. All: (n,)."""
-    return {
-        **counts(int((named & holds).sum()), int(named.sum()), int(holds.sum())),
-        **ranking(scores, holds),
-    }
+def _holding(columns: Sequence[str], rows: Sequence[Collection[str]]) -> _Bools:
+    """(rows, columns): which labels each row has."""
+    return np.array([[label in row for label in columns] for row in rows], bool).reshape(len(rows), len(columns))
 
 
 def _risk(scores: Floats, holds: _Bools, verdicts: Sequence[Verdict]) -> list[dict[str, float]]:
     """Risk and coverage where each score is compared with one half, whatever the thresholds.
 
-    A text is as certain as its least certain score. scores, holds: (n, decisions).
+    A text is as certain as its least certain score. Novel, foreign or partly unread text in which nothing was found is
+    settled by no threshold. scores, holds: (n, decisions).
     """
     certain: Floats = np.maximum(scores, 1 - scores).min(axis=1, initial=1.0)
-    right: _Bools = np.asarray(((scores >= 0.5) == holds).all(axis=1))
-    return curve(certain, right, np.array([_decidable(verdict) for verdict in verdicts], bool))
+    settled = [None, Abstention.UNSURE]
+    decidable = [
+        bool(v.labels) or (bool(v.scores) and v.abstention in settled and v.reason != NOVEL_REASON) for v in verdicts
+    ]
+    return curve(certain, ((scores >= 0.5) == holds).all(axis=1), np.array(decidable, bool))
 
 
-def _decidable(verdict: Verdict) -> bool:
-    """Whether some threshold would settle it: not novel, foreign or partly unread text in which nothing was found."""
-    if verdict.labels:
-        return True
-    return bool(verdict.scores) and verdict.abstention in {None, Abstention.UNSURE} and verdict.reason != NOVEL_REASON
+def _label(scores: Floats, holds: _Bools, named: _Bools) -> dict[str, Any]:
+    """A label's counts and ranking. All: (n,)."""
+    return {**counts(int((named & holds).sum()), int(named.sum()), int(holds.sum())), **ranks(scores, holds)}
 
 
-def single_label_confusion(
+def _accuracy(right: _Bools) -> dict[str, Any]:
+    count, total = int(right.sum()), len(right)
+    return {"rows": total, "accuracy": ratio(count, total), "interval": metrics.wilson(count, total)}
+
+
+def _share(name: str, chosen: _Bools, among: _Bools | None = None) -> Mapping[str, Any]:
+    """The share of the rows `among` that are chosen. Both: (n,)."""
+    return _share(name, chosen[among]) if among is not None else share(name, int(chosen.sum()), len(chosen))
+
+
+def _shown(texts: Sequence[str], confidences: Floats, doubted: _Bools) -> list[dict[str, Any]]:
+    """Each row as a page shows it. doubted: rows to mark as not answered."""
+    certain = [
+        {"text": shortened(text), "confidence": round(c, 4)}
+        for text, c in zip(texts, confidences.tolist(), strict=True)
+    ]
+    return [{**row, "doubt": True} if doubt else row for row, doubt in zip(certain, doubted, strict=True)]
+
+
+def confusion(
     names: Sequence[str],
-    truths: Sequence[str],
-    guesses: Sequence[str],
-    texts: Sequence[str],
-    confidences: Sequence[float],
-    *,
-    doubted: Sequence[bool] = (),
+    truths: Sequence[Collection[str]],
+    guesses: Sequence[Collection[str]],
+    shown: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """A sparse confusion matrix; the sequences but `names` are of equal length.
-
-    Returns labels: names; cells: [truth, prediction, count], by index into them; texts: for each cell some of its rows,
-    of errors the most certain, else the least certain. doubted: rows that are not answered, which are marked.
-    """
-    index = {name: place for place, name in enumerate(names)}
-    pairs = [[(index[truth], index[guess])] for truth, guess in zip(truths, guesses, strict=True)]
-    return _matrix(names, pairs, texts, lambda row, _: confidences[row], doubted)
-
-
-def multi_label_confusion(
-    labels: Sequence[str],
-    truths: Sequence[AbstractSet[str]],
-    predictions: Sequence[AbstractSet[str]],
-    texts: Sequence[str],
-    scores: Floats,
-    *,
-    doubted: Sequence[bool],
-) -> dict[str, Any]:
-    """A matrix like `single_label_confusion`, with `none` as a further name (after Krstinić et al. 2020).
+    """A sparse confusion matrix (after Krstinić et al. 2020 where texts may have several labels).
 
     A label that holds and was predicted counts on the diagonal. Each missed label counts against each wrongly predicted
-    one, or against `none`. scores: (n, labels); doubted: whether nothing was predicted because it was in doubt. A text
-    is as certain as its cell's prediction: of `none`, that the label does not hold; in doubt, its highest score.
+    one, or against `none`, the last name. Returns labels: names; cells: [truth, prediction, count], by index into them;
+    texts: for each cell some of the rows in `shown`, of errors the most certain, else the least certain.
     """
-    names = [*labels, "none"]
     index = {name: place for place, name in enumerate(names)}
-    pairs = []
-    for true, named in zip(truths, predictions, strict=True):
-        missed, extra = sorted(true - named), sorted(named - true)
-        cells = [(name, name) for name in sorted(true & named)]
-        if missed or extra or not cells:
-            cells += [(name, other) for name in missed or ["none"] for other in extra or ["none"]]
-        pairs.append([(index[name], index[other]) for name, other in cells])
-    none = len(labels)
-
-    def certainty(row: int, pair: _Pair) -> float:
-        true, other = pair
-        if other != none:
-            return float(scores[row, other])
-        if doubted[row] or true == none:
-            highest = float(scores[row].max(initial=0.0))
-            return highest if doubted[row] else 1 - highest
-        return 1 - float(scores[row, true])
-
-    return _matrix(names, pairs, texts, certainty, doubted)
-
-
-def _matrix(
-    names: Sequence[str],
-    pairs: Sequence[Iterable[_Pair]],
-    texts: Sequence[str],
-    certainty: Callable[[int, _Pair], float],
-    doubted: Sequence[bool],
-) -> dict[str, Any]:
-    rows: dict[_Pair, list[int]] = defaultdict(list)
-    for row, cells in enumerate(pairs):
-        for pair in cells:
-            rows[pair].append(row)
+    rows: dict[tuple[int, int], list[Mapping[str, Any]]] = defaultdict(list)
+    for truth, guess, row in zip(map(set, truths), map(set, guesses), shown, strict=True):
+        pairs = {(name, name) for name in truth & guess}
+        if truth != guess or not truth:
+            pairs.update(itertools.product(truth - guess or {_NONE}, guess - truth or {_NONE}))
+        for name, other in pairs:
+            rows[index[name], index[other]].append(row)
     left = _MOST_TEXTS
-    shown: dict[_Pair, list[dict[str, Any]]] = {}
+    texts = {}
     # errors first, since the texts are limited
-    for pair in sorted(rows, key=lambda cell: (cell[0] == cell[1], cell)):
-        right = pair[0] == pair[1]
-        certain = {row: certainty(row, pair) for row in rows[pair]}
-        order = sorted(certain, key=certain.__getitem__, reverse=not right)
-        kept = order[: min(left, _RIGHT_TEXTS if right else _WRONG_TEXTS)]
-        left -= len(kept)
-        shown[pair] = [_shown(texts[row], certain[row], row, doubted) for row in kept]
+    for cell in sorted(rows, key=lambda cell: (cell[0] == cell[1], cell)):
+        right = cell[0] == cell[1]
+        order = sorted(rows[cell], key=lambda row: row["confidence"], reverse=not right)
+        texts[cell] = order[: min(left, _RIGHT_TEXTS if right else _WRONG_TEXTS)]
+        left -= len(texts[cell])
     cells = sorted(rows)
     return {
         "labels": list(names),
-        "cells": [[*pair, len(rows[pair])] for pair in cells],
-        "texts": [shown[pair] for pair in cells],
+        "cells": [[*cell, len(rows[cell])] for cell in cells],
+        "texts": [texts[cell] for cell in cells],
     }
 
 
-def _shown(text: str, confidence: float, row: int, doubted: Sequence[bool]) -> dict[str, Any]:
-    mark = {"doubt": True} if doubted and doubted[row] else {}
-    return {"text": shortened(text), "confidence": round(float(confidence), 4), **mark}
-
-
 def _worst(
-    texts: Sequence[str],
-    truths: Sequence[str],
-    guesses: Sequence[str],
-    confidences: NDArray[np.floating],
-    correct: _Bools,
-    *,
-    doubted: Sequence[bool] = (),
+    truths: Sequence[str], guesses: Sequence[str], shown: Sequence[Mapping[str, Any]], correct: _Bools
 ) -> list[dict[str, Any]]:
-    """The most confident errors, in that order; `index` is the text's place. doubted: texts to mark as not answered."""
-    order = [int(place) for place in np.argsort(-confidences, kind="stable") if not correct[place]]
-    return [
-        {
-            "index": place,
-            "text": shortened(texts[place]),
-            "truth": truths[place],
-            "said": guesses[place],
-            **_shown(texts[place], confidences[place], place, doubted),
-        }
-        for place in order[:_WORST]
-    ]
+    """The most confident errors, in that order; `index` is the text's place."""
+    order = sorted(np.flatnonzero(~correct).tolist(), key=lambda row: -shown[row]["confidence"])
+    return [{"index": row, "truth": truths[row], "said": guesses[row], **shown[row]} for row in order[:_WORST]]

@@ -16,7 +16,7 @@ _LOW_FALSE_ALARMS = 0.01
 _RANKED = ("auprc", "auroc", "recall_at_1pct_false_alarms")
 _CURVE_POINTS, _RANKING_POINTS = 60, 100
 _Bools = NDArray[np.bool_]
-_Points = list[tuple[float, float]]
+_Counts = NDArray[np.int64]
 
 ROUNDING = 1e-9
 """Tolerance for a share or count against its bound: floats hold 80 % of 10 rows inexactly."""
@@ -31,12 +31,6 @@ def wilson(successes: int, total: int) -> tuple[float, float]:
     middle = (share + spread / 2) / (1 + spread)
     half = _Z95 * math.sqrt(share * (1 - share) / total + spread / (4 * total)) / (1 + spread)
     return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def f1_interval(right: int, predicted: int, actual: int) -> tuple[float, float]:
-    """95 % interval of an F1: 2J / (1 + J), where J (right / rows predicted or actual) has Wilson's interval."""
-    low, high = wilson(right, predicted + actual - right)
-    return 2 * low / (1 + low), 2 * high / (1 + high)
 
 
 def fewest(share: float, total: int) -> int:
@@ -60,110 +54,85 @@ def share(name: str, part: int, whole: int) -> Mapping[str, Any]:
 
 
 def counts(right: int, predicted: int, actual: int) -> dict[str, Any]:
-    """Precision, recall and F1 with intervals, from counts of rows or slots. right: both predicted and actual."""
+    """Precision, recall and F1 with intervals, from counts of rows or slots. right: both predicted and actual.
+
+    F1 is 2J / (1 + J) of J, the share right of all that are predicted or actual, and so is its interval of Wilson's.
+    """
+    low, high = wilson(right, predicted + actual - right)
     return {
         **share("precision", right, predicted),
         **share("recall", right, actual),
         "f1": ratio(2 * right, predicted + actual),
-        "f1_interval": f1_interval(right, predicted, actual),
+        "f1_interval": (2 * low / (1 + low), 2 * high / (1 + high)),
         "support": actual,
     }
 
 
-def macro_f1(labels: Mapping[str, Mapping[str, Any]]) -> float | None:
-    """The mean F1 of the labels that some row has."""
-    return _mean(label["f1"] for label in labels.values() if label["support"])
-
-
-def macro_ranks(labels: Mapping[str, Mapping[str, Any]]) -> dict[str, float | None]:
-    """The mean of each figure of `ranks` over the labels of which it could be measured."""
-    return {name: _mean(label[name] for label in labels.values() if label[name] is not None) for name in _RANKED}
+def macro(labels: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """`macro_f1`, the mean F1 of the labels that some row has, and `macro`, the mean of each figure of `ranks`."""
+    return {
+        "macro_f1": _mean(label["f1"] for label in labels.values() if label["support"]),
+        "macro": {name: _mean(label[name] for label in labels.values() if label[name] is not None) for name in _RANKED},
+    }
 
 
 def _mean(values: Iterable[float]) -> float | None:
     listed = list(values)
-    return _rounded(float(np.mean(listed))) if listed else None
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 5)
+    return round(float(np.mean(listed)), 5) if listed else None
 
 
 def ranks(scores: Floats, holds: _Bools) -> dict[str, Any]:
     """How well scores rank positives above negatives: areas, and the recall at 1 % false alarms with its interval.
 
-    A figure is None where positives or negatives are missing. scores, holds: (n,).
+    All are None where positives or negatives are missing. scores, holds: (n,).
     """
+    if not holds.any() or holds.all():
+        return {**dict.fromkeys(_RANKED), f"{_RANKED[-1]}_interval": wilson(0, 0)}
     recall = recall_at_false_alarms(scores, holds, _LOW_FALSE_ALARMS)
-    positives = 0 if recall is None else int(holds.sum())
+    figures = average_precision(scores, holds), auroc(scores, holds), recall
+    positives = int(holds.sum())
     return {
-        "auprc": None if holds.all() else _rounded(average_precision(scores, holds)),
-        "auroc": _rounded(auroc(scores, holds)),
-        "recall_at_1pct_false_alarms": _rounded(recall),
-        "recall_at_1pct_false_alarms_interval": wilson(round((recall or 0.0) * positives), positives),
+        **{name: round(figure or 0.0, 5) for name, figure in zip(_RANKED, figures, strict=True)},
+        f"{_RANKED[-1]}_interval": wilson(round(recall * positives), positives),
     }
 
 
-def ranking(scores: Floats, holds: _Bools) -> dict[str, Any]:
-    """The figures of `ranks` with the two curves. scores, holds: (n,)."""
-    return {**ranks(scores, holds), "roc": roc(scores, holds), "precision_recall": precision_recall(scores, holds)}
-
-
 def average_precision(scores: Floats, holds: _Bools) -> float | None:
-    """Area under the precision-recall steps; None without positives. Equal scores count as one step."""
+    """Area under the precision-recall steps, equal scores one step; None without positives. scores, holds: (n,)."""
     if not holds.any():
         return None
-    caught, flagged = _curve(scores, holds)
+    _, caught, flagged = _steps(scores, holds)
     return float(np.sum(np.diff(caught, prepend=0) * (caught / flagged)) / holds.sum())
 
 
-def auroc(scores: Floats, holds: _Bools) -> float | None:
-    """The chance that a positive scores above a negative, ties counting half; None without either."""
-    if not holds.any() or holds.all():
-        return None
-    caught, flagged = (np.append(0, counts) for counts in _curve(scores, holds))
-    return float(np.trapezoid(caught, flagged - caught) / holds.sum() / (~holds).sum())
+def auroc(scores: Floats, holds: _Bools) -> float:
+    """The chance that a positive scores above a negative, a tie counted half. Needs both. scores, holds: (n,)."""
+    _, caught, flagged = _steps(scores, holds)
+    recalls, alarms = (np.append(0, counted) for counted in (caught, flagged - caught))
+    return float(np.trapezoid(recalls, alarms) / (holds.sum() * (~holds).sum()))
 
 
-def recall_at_false_alarms(scores: Floats, holds: _Bools, share: float) -> float | None:
-    """The highest recall at which at most `share` of negatives is flagged; None without positives or negatives."""
-    if not holds.any() or holds.all():
-        return None
-    caught, flagged = _curve(scores, holds)
+def recall_at_false_alarms(scores: Floats, holds: _Bools, share: float) -> float:
+    """The highest recall at which at most `share` of negatives is flagged. Some row must hold. scores, holds: (n,)."""
+    _, caught, flagged = _steps(scores, holds)
     allowed = caught[(flagged - caught) <= share * (~holds).sum()]
-    return float(allowed[-1] / holds.sum()) if len(allowed) else 0.0
+    return float(allowed.max(initial=0) / holds.sum())
 
 
-def roc(scores: Floats, holds: _Bools, points: int = _RANKING_POINTS) -> _Points:
-    """(false alarm rate, recall) from (0, 0) to (1, 1), thinned to about `points`; none without either sort."""
+def precision_recall(scores: Floats, holds: _Bools) -> list[tuple[float, float]]:
+    """(recall, precision) from the highest score down, at most 100 points; none without positives or negatives."""
     if not holds.any() or holds.all():
         return []
-    caught, flagged = _curve(scores, holds)
-    return [(0.0, 0.0), *_thinned((flagged - caught) / (~holds).sum(), caught / holds.sum(), points)]
+    _, caught, flagged = _steps(scores, holds)
+    places = _spread(len(caught), _RANKING_POINTS)
+    return [(round(float(caught[i] / holds.sum()), 5), round(float(caught[i] / flagged[i]), 5)) for i in places]
 
 
-def precision_recall(scores: Floats, holds: _Bools, points: int = _RANKING_POINTS) -> _Points:
-    """(recall, precision) from the highest score down, thinned to about `points`; none without either sort."""
-    if not holds.any() or holds.all():
-        return []
-    caught, flagged = _curve(scores, holds)
-    return _thinned(caught / holds.sum(), caught / flagged, points)
-
-
-def _curve(scores: Floats, holds: _Bools) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Positives caught and rows flagged at each distinct score, from the highest down."""
-    order = np.argsort(-scores, kind="stable")
-    ends = _ends(scores[order])
-    return np.cumsum(holds[order])[ends].astype(np.int64), (ends + 1).astype(np.int64)
-
-
-def _ends(ordered: Floats) -> NDArray[np.intp]:
-    """The last place of each run of equal values."""
-    return np.flatnonzero(np.append(np.diff(ordered) != 0, True)) if len(ordered) else np.zeros(0, np.intp)
-
-
-def _thinned(x: NDArray[np.float64], y: NDArray[np.float64], points: int) -> _Points:
-    return [(round(float(x[i]), 5), round(float(y[i]), 5)) for i in _spread(len(x), points)]
+def _steps(scores: Floats, holds: _Bools) -> tuple[Floats, _Counts, _Counts]:
+    """The distinct scores from the highest down, and how many rows of each or more hold, and are there."""
+    lowered, places = np.unique(-scores, return_inverse=True)
+    held, rows = np.bincount(places[holds], minlength=len(lowered)), np.bincount(places, minlength=len(lowered))
+    return -lowered, held.cumsum(), rows.cumsum()
 
 
 def _spread(count: int, points: int) -> list[int]:
@@ -203,14 +172,9 @@ class Reach:
 
 def risk_coverage(confidences: Floats, correct: _Bools) -> list[Reach]:
     """Every point of the curve, the most certain first. confidences, correct: (n,)."""
-    order = np.argsort(-confidences, kind="stable")
-    sure = confidences[order]
-    wrong = np.cumsum(~correct[order])
-    total = max(len(sure), 1)
-    return [
-        Reach(act=float(sure[end]), answered=float((end + 1) / total), error=float(wrong[end] / (end + 1)))
-        for end in _ends(sure)
-    ]
+    acts, wrong, rows = _steps(confidences, ~correct)
+    columns = acts.tolist(), (rows / max(len(correct), 1)).tolist(), (wrong / rows).tolist()
+    return [Reach(act=act, answered=answered, error=error) for act, answered, error in zip(*columns, strict=True)]
 
 
 def curve(confidences: Floats, correct: _Bools, answerable: _Bools) -> list[dict[str, float]]:
@@ -218,10 +182,6 @@ def curve(confidences: Floats, correct: _Bools, answerable: _Bools) -> list[dict
     points = risk_coverage(confidences[answerable], correct[answerable])
     part = float(answerable.mean()) if len(answerable) else 0.0
     return [
-        {
-            "act": round(points[i].act, 5),
-            "answered": round(points[i].answered * part, 5),
-            "error": round(points[i].error, 5),
-        }
-        for i in _spread(len(points), _CURVE_POINTS)
+        {"act": round(one.act, 5), "answered": round(one.answered * part, 5), "error": round(one.error, 5)}
+        for one in (points[place] for place in _spread(len(points), _CURVE_POINTS))
     ]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from classifiers.report.markup import counted, interval, number, percent, within, wrong
+from classifiers.report.markup import counted, interval, number, percent, plain, within, wrong
 
 _FEW = 0.01
 _MEASURED_ON_REAL_ROWS = frozenset({"real rows", "nothing"})
@@ -39,19 +39,13 @@ def foreign(text: Mapping[str, Any]) -> Iterator[str]:
     """Training text in languages that the policy does not list, where it is 1 % or more. text: as in the report."""
     counts = text.get("foreign", {"rows": 0, "dropped": 0})
     if counts["rows"] and counts["rows"] >= _FEW * counts["of"]:
-        verb = "is" if counts["rows"] == 1 else "are"
         yield (
-            f"{counts['rows']} of {counted(counts['of'], 'row')} {verb} in a language that the policy does not name "
-            f"({_by_language(counts['languages'])}), on which it abstains: name it under languages:"
+            f"in a language that the policy does not name, on which it abstains: {counts['rows']} of "
+            f"{counted(counts['of'], 'row')} ({plain(counts['languages'])}); name it under languages:"
         )
     if dropped := counts["dropped"]:
-        were = "1 sentence of a teacher was" if dropped == 1 else f"{dropped} sentences of teachers were"
-        names = _by_language(counts["languages_dropped"])
-        yield f"{were} dropped: in a language that the policy does not name ({names})"
-
-
-def _by_language(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name}: {count}" for name, count in counts.items())
+        languages = plain(counts["languages_dropped"])
+        yield f"dropped, in a language that the policy does not name: {counted(dropped, 'sentence')} ({languages})"
 
 
 def seen(rows: int) -> str:
@@ -225,7 +219,7 @@ def slot_rows(measures: Mapping[str, Any]) -> list[tuple[object, ...]]:
     return [(name, slot["support"], *_shares(slot)) for name, slot in (("all", measures), *measures["slots"].items())]
 
 
-def plain(suite: Mapping[str, Any]) -> Iterator[str]:
+def suite_lines(suite: Mapping[str, Any]) -> Iterator[str]:
     """The safety suite's figures for a terminal."""
     if suite_left_out(suite):
         yield suite_left_out(suite)
@@ -265,16 +259,6 @@ def suite_rows(suite: Mapping[str, Any]) -> Iterator[tuple[bool, tuple[str, ...]
         yield True, (family, *_cells(measured["all"]))
         for variant, figures in measured["variants"].items():
             yield False, (variant, *_cells(figures))
-
-
-def suite_bars(suite: Mapping[str, Any]) -> list[tuple[str, float, Sequence[float]]]:
-    """How much recall each variant keeps: name, share and interval."""
-    return [
-        (f"{family}: {name}", variant["kept"], variant["kept_interval"])
-        for family, measured in suite["families"].items()
-        for name, variant in measured["variants"].items()
-        if variant["kept"] is not None
-    ]
 
 
 def _cells(figures: Mapping[str, Any]) -> tuple[str, ...]:

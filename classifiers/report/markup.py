@@ -1,7 +1,8 @@
 """Figures as people read them, and pictures as inline SVG. Pure: numbers in, text or markup out."""
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -13,6 +14,8 @@ _LONGEST_NAME = 36
 _LETTER = 0.58
 """How wide a letter is on average, as a share of its size."""
 
+_FIGURE = re.compile(r"–|[0-9].{,15}")
+_DIAGONAL = Markup('<line class="faint" x1="{0}" y1="{1}" x2="{1}" y2="{0}"/>').format(_MARGIN, _MARGIN + _SIZE)
 Cell = tuple[int, int, int]
 """A cell of a confusion matrix: truth, prediction, count; the labels by index."""
 Curve = tuple[str, Sequence[tuple[float, float]]]
@@ -62,22 +65,13 @@ def plain(value: Any) -> str:
 
 def numeric_columns(rows: Sequence[Sequence[object]], width: int) -> list[bool]:
     """Which columns hold only figures, or dashes for them, and are set to the right."""
-    return [_is_numeric([row[place] for row in rows if row[place] != ""]) for place in range(width)]
+    columns = [[str(row[place]) for row in rows if row[place] != ""] for place in range(width)]
+    return [bool(cells) and all(_FIGURE.fullmatch(cell) for cell in cells) for cells in columns]
 
 
-def _is_numeric(column: Sequence[object]) -> bool:
-    return bool(column) and all(
-        isinstance(cell, int) or (isinstance(cell, str) and (cell == "–" or cell[:1].isdigit()) and len(cell) < 17)
-        for cell in column
-    )
-
-
-def curves(
-    title: str, across: str, up: str, lines: Sequence[Curve], *, diagonal: bool = False, top: float = 1.0
-) -> Markup:
+def curves(title: str, across: str, up: str, lines: Sequence[Curve], *, top: float = 1.0) -> Markup:
     """Lines over 0..1 across and 0..top up. lines: name and points of each."""
-    parts = [_axes(across, up, top), _diagonal() if diagonal else ""]
-    legend = []
+    parts, legend = [_axes(across, up, top)], []
     for index, (name, points) in enumerate(lines):
         colour = f"var(--c{index % _COLOURS})"
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (_position(point, top) for point in points))
@@ -90,7 +84,7 @@ def curves(
 def reliability(title: str, bins: Sequence[tuple[float, float, int]], *, up: str = "how often right") -> Markup:
     """bins: mean confidence, share correct, rows. A dot's area grows with its rows; a perfect model is on the line."""
     most = max((rows for _, _, rows in bins), default=1)
-    parts = [_axes("confidence", up, 1.0), _diagonal()]
+    parts = [_axes("confidence", up, 1.0), _DIAGONAL]
     for confidence, right, rows in bins:
         x, y = _position((confidence, right), 1.0)
         label = f"{counted(rows, 'row')} at {confidence:.0%}: {right:.0%}"
@@ -121,18 +115,18 @@ def confusion(title: str, labels: Sequence[str], cells: Sequence[Cell]) -> Marku
         return Markup()
     step = max(7, min(26, 620 // len(shown)))
     size = min(10, step - 1)
-    left = _label_width([labels[index] for index in shown], size)
+    left = 12 + int(_LETTER * size * max(len(_short(labels[index])) for index in shown))
     places = {index: left + position * step for position, index in enumerate(shown)}
     style = Markup(' style="font-size:{}px"').format(size)
     parts = []
+    totals: Counter[int] = Counter()
+    for truth, _, count in cells:
+        totals[truth] += count
     for index, place in places.items():
         centre = f"{place + step / 2:.1f}"
         turned = style + Markup(' transform="rotate(-60 {} {})"').format(centre, left - 5)
         parts.append(_text(left - 5, f"{place + step / 2 + 3:.1f}", _short(labels[index]), "end", style))
         parts.append(_text(centre, left - 5, _short(labels[index]), "start", turned))
-    totals: Counter[int] = Counter()
-    for truth, _, count in cells:
-        totals[truth] += count
     square = Markup(
         '<a href="#cell-{}-{}"><rect class="{}" x="{}" y="{}" width="{side}" height="{side}" fill-opacity="{:.2f}">'
         "<title>{}</title></rect></a>"
@@ -147,29 +141,6 @@ def confusion(title: str, labels: Sequence[str], cells: Sequence[Cell]) -> Marku
     end = left + len(shown) * step
     hint = Markup("<p>rows: what it is · columns: what was said · hover for counts, click for texts</p>")
     return _figure(title, (end + left // 2, end), parts, hint)
-
-
-def bars(title: str, lines: Sequence[tuple[str, float, Sequence[float] | None]]) -> Markup:
-    """Bars over 0..1 with whiskers, cut off at 1. lines: name, share and its interval."""
-    left = _label_width([name for name, _, _ in lines], 10)
-    width, step = 420, 18
-    parts = []
-    for index, (name, share, bounds) in enumerate(lines):
-        y = index * step
-        label = f"{name}: {share:.1%}" + (f" (95 %: {bounds[0]:.1%} to {bounds[1]:.1%})" if bounds else "")
-        bar = Markup('<rect class="bar" x="{}" y="{}" width="{:.1f}" height="{}"><title>{}</title></rect>')
-        parts.append(_text(left - 6, y + 12, _short(name), "end"))
-        parts.append(bar.format(left, y + 3, width * min(share, 1.0), step - 6, label))
-        if bounds:
-            ends = (f"{left + width * min(bound, 1.0):.1f}" for bound in bounds)
-            whisker = Markup('<line class="whisker" x1="{}" x2="{}" y1="{y}" y2="{y}"/>')
-            parts.append(whisker.format(*ends, y=y + step // 2))
-        parts.append(_text(left + width + 6, y + 12, f"{share:.0%}"))
-    return _figure(title, (left + width + 50, len(lines) * step), parts)
-
-
-def _label_width(names: Iterable[str], size: int) -> int:
-    return 12 + int(_LETTER * size * max((len(_short(name)) for name in names), default=0))
 
 
 def _short(label: str) -> str:
@@ -206,11 +177,6 @@ def _axes(across: str, up: str, top: float) -> Markup:
     parts.append(_text(middle, _MARGIN + _SIZE + 32, across, "middle"))
     parts.append(_text(12, middle, up, "middle", Markup(' transform="rotate(-90 12 {})"').format(middle)))
     return Markup().join(parts)
-
-
-def _diagonal() -> Markup:
-    (x1, y1), (x2, y2) = _position((0, 0), 1), _position((1, 1), 1)
-    return Markup('<line class="faint" x1="{}" y1="{}" x2="{}" y2="{}"/>').format(x1, y1, x2, y2)
 
 
 def _position(point: tuple[float, float], top: float) -> tuple[float, float]:

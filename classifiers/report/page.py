@@ -51,18 +51,18 @@ def _risk(title: str, done: str, curve: Sequence[Mapping[str, float]]) -> str:
 
 
 def _confusion(matrix: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The matrix as a picture, the texts behind its cells, the confused pairs, and right cells that are not drawn."""
+    """The matrix as a picture, the confused pairs, and the texts behind both."""
     names = matrix["labels"]
     cells: list[markup.Cell] = [(cell[0], cell[1], cell[2]) for cell in matrix["cells"]]
     drawn = set(markup.drawn_labels(cells))
-    pairs = sorted((cell for cell in cells if cell[0] != cell[1]), key=lambda cell: (-cell[2], cell))
+    wrong = sorted((cell for cell in cells if cell[0] != cell[1]), key=lambda cell: (-cell[2], cell))
+    texts = zip(cells, matrix["texts"], strict=True)
     return {
         "names": names,
         "picture": markup.confusion("Confusion", names, cells),
         "labels": len({index for cell in cells for index in cell[:2]}),
         "drawn": len(drawn),
-        "texts": list(zip(cells, matrix["texts"], strict=True)),
-        "pairs": [pair for place, pair in enumerate(pairs) if place < _PAIRS or not drawn.issuperset(pair[:2])],
+        "texts": [(cell, rows) for cell, rows in texts if cell in wrong or cell[0] in drawn],
+        "pairs": [cell for place, cell in enumerate(wrong) if place < _PAIRS or not drawn.issuperset(cell[:2])],
         "most": _PAIRS,
-        "right": [cell for cell in cells if cell[0] == cell[1] and cell[0] not in drawn],
     }

@@ -157,7 +157,7 @@ def _page(measures: dict[str, Any], data: Iterable[Path]) -> str:
 
 
 def _lines(measures: Mapping[str, Any]) -> Iterator[str]:
-    from classifiers.report.figures import plain
+    from classifiers.report.figures import suite_lines
     from classifiers.report.markup import counted, wrong
 
     yield f"{counted(measures['rows'], 'row')}: accuracy {within(measures['accuracy'], measures['interval'], '95 %: ')}"
@@ -181,7 +181,7 @@ def _lines(measures: Mapping[str, Any]) -> Iterator[str]:
         sure = f"{error['confidence']:.2f}{' (unsure)' if error.get('doubt') else ''}"
         yield f"  wrong: {error['truth']}, said {error['said']} at {sure}: {quoted(error['text'])}"
     if "suite" in measures:
-        yield from plain(measures["suite"])
+        yield from suite_lines(measures["suite"])
 
 
 def _shares(values: Mapping[str, Any]) -> str:

@@ -1,7 +1,5 @@
 """The families make what they say, the same for the same seed."""
 
-import base64
-import random
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -42,18 +40,10 @@ def test_of_a_sorted_file_not_only_the_first_label_is_tried(sample: Sample) -> N
     assert list(large.rows(16)) == list(large.rows(16)) != list(replace(large, seed=4).rows(16))
 
 
-def test_twelve_attacks_and_each_changes_the_text(sample: Sample) -> None:
+def test_each_attack_changes_the_text(sample: Sample) -> None:
     cases = list(attacks.attack_cases(sample))
-    assert len({case.variant for case in cases}) == 12
-    for case in cases:
-        row = (HARMFUL if case.harmful else HARMLESS)[case.base or 0]
-        assert case.texts != (row,), case.variant
-
-
-def test_an_encoding_can_be_read_back(sample: Sample) -> None:
-    found = [case for case in attacks.encoding_cases(sample) if case.variant == "base64" and case.harmful]
-    assert base64.b64decode(found[1].texts[0]).decode() == HARMFUL[1]
-    assert found[0].texts[0].endswith(base64.b64encode(HARMFUL[0].encode()).decode())
+    assert {case.variant for case in cases} == set(attacks.ATTACKS)
+    assert not {case.texts[0] for case in cases}.intersection(HARMFUL + HARMLESS)
 
 
 def test_a_payload_lies_where_the_variant_says(sample: Sample) -> None:
@@ -82,9 +72,6 @@ def test_over_refusal_tries_the_policys_own_lines_and_a_hundred_more(make_policy
     lines = [line for group in data.table("triggers.json").values() for line in group]
     assert len(lines) == len(set(lines)) >= 120
     assert len(cases) == len(lines) + len(data.lines("briefs.txt")) + 1
-    assert {case.texts[0] for case in cases if case.variant == "long tasks"} == set(data.lines("briefs.txt"))
-    # longer than most of what a filter learns from: more than one of its windows
-    assert min(len(brief.split()) for brief in data.lines("briefs.txt")) >= 100
 
 
 @pytest.mark.parametrize(
@@ -101,11 +88,6 @@ def test_where_labels_mean_everyday_text_rows_are_tried_without_it(
     assert {case.variant for case in gone} == left_out
     assert {case.base for case in after} >= {0, 1}
     assert not any("hello" in text.lower() for case in after for text in case.texts)
-
-
-def test_lines_stay_apart_in_tag_characters() -> None:
-    said = attacks.tags("kill\nthem all", random.Random(0))
-    assert "".join(chr(ord(char) - 0xE0000) for char in said if ord(char) >= 0xE0000) == "kill them all"
 
 
 def test_what_tag_characters_cannot_carry_is_no_case_of_theirs(make_policy: Callable[..., Policy]) -> None:

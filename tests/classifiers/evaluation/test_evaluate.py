@@ -6,14 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from classifiers.evaluation.evaluate import (
-    evaluate,
-    multi_label_confusion,
-)
+from classifiers.evaluation.evaluate import confusion, evaluate
 from classifiers.evaluation.metrics import wilson
 from classifiers.policy import OTHER, Policy
 from classifiers.runtime.thresholds import name_one
-from classifiers.training.examine import names as figures
 from classifiers.verdict import Abstention, Verdict
 
 LABELS = ("card_arrival", "exchange_rate", "lost_card")
@@ -53,7 +49,7 @@ def test_single_label_measures(make_policy: Callable[..., Policy]) -> None:
     assert found["interval"][0] < 0.6 < found["interval"][1]
     assert (found["answered"], found["error"]) == (0.6, pytest.approx(2 / 3, abs=1e-4))
     scope = found["out_of_scope"]
-    assert (scope["rows"], scope["answered"], scope["false_other"]) == (2, 0.5, 0.0)
+    assert (scope["rows"], scope["answered"]) == (2, 0.5)
     assert [(error["text"], error["truth"], error["said"]) for error in found["errors"]] == [
         ("b", "exchange_rate", "card_arrival"),
         ("e", "other", "lost_card"),
@@ -70,19 +66,18 @@ def test_single_label_measures(make_policy: Callable[..., Policy]) -> None:
 
 
 def test_what_no_threshold_would_answer_is_not_on_the_curve(make_policy: Callable[..., Policy]) -> None:
-    open_slot = replace(unsure(says("lost_card", 0.99)), missing=("time",))
-    novel = replace(unsure(says("lost_card", 0.99)), reason=name_novel())
-    verdicts = [says("card_arrival", 0.9), open_slot, novel, unsure(says("card_arrival", 0.4))]
+    novel = name_one(LABELS, np.array([0.9, 0.05, 0.05]), {}, novel=True, has_other=False).reason
+    verdicts = [
+        says("card_arrival", 0.9),
+        replace(unsure(says("lost_card", 0.99)), missing=("time",)),
+        replace(unsure(says("lost_card", 0.99)), reason=novel),
+        unsure(says("card_arrival", 0.4)),
+    ]
     found = evaluate(make_policy(), list("abcd"), [("card_arrival",)] * 4, verdicts)
     assert found["risk_coverage"] == [
         {"act": 0.9, "answered": 0.25, "error": 0.0},
         {"act": 0.4, "answered": 0.5, "error": 0.0},
     ]
-
-
-def name_novel() -> str:
-    """Why a text is not named that is unlike the training's, where the policy knows no `other`."""
-    return name_one(LABELS, np.array([0.9, 0.05, 0.05]), {}, novel=True, has_other=False).reason
 
 
 @pytest.mark.parametrize("scores", [{}, dict.fromkeys(LABELS, 0.0)])
@@ -109,14 +104,13 @@ def test_safety_measures(make_policy: Callable[..., Policy]) -> None:
     ]
     truths: list[tuple[str, ...]] = [("violence",), ("violence",), (), ("none",), ()]
     found = evaluate(make_policy("safety"), list("abcde"), truths, verdicts)
-    assert (found["flagged"]["harmful"], found["flagged"]["harmless"]) == (0.5, pytest.approx(1 / 3, abs=1e-4))
-    assert (found["doubted"]["harmful"], found["doubted"]["harmless"]) == (0.5, pytest.approx(1 / 3, abs=1e-4))
+    for share in (found["flagged"], found["doubted"]):
+        assert (share["harmful"], share["harmless"]) == (0.5, pytest.approx(1 / 3, abs=1e-4))
     assert found["accuracy"] == 0.6
-    assert found["labels"]["violence"]["auprc"] == 1.0
-    assert found["labels"]["violence"]["recall_at_1pct_false_alarms"] == 1.0
-    assert found["labels"]["jailbreak"]["auprc"] is None
-    said = {error["text"]: (error["said"], error["confidence"]) for error in found["errors"]}
-    assert said == {"b": ("unsure", 0.4), "d": ("jailbreak", 0.6)}
+    figures = [found["labels"]["violence"][name] for name in ("auprc", "recall_at_1pct_false_alarms")]
+    assert (figures, found["labels"]["jailbreak"]["auprc"]) == ([1.0, 1.0], None)
+    wrong = {error["text"]: (error["said"], error["confidence"], error.get("doubt")) for error in found["errors"]}
+    assert wrong == {"b": ("none", 0.4, True), "d": ("jailbreak", 0.6, None)}
     matrix = found["confusion"]
     cells = {tuple(matrix["labels"][i] for i in cell[:2]): cell[2] for cell in matrix["cells"]}
     assert cells == {
@@ -135,8 +129,6 @@ def test_of_several_topics_it_shows_what_is_answered_and_wrong(make_policy: Call
     found = evaluate(make_policy("topic", multi_label=True, other=None), list("abcd"), truths, verdicts)
     assert (found["answered"], found["error"]) == (0.75, pytest.approx(1 / 3, abs=1e-4))
     assert found["error_interval"] == wilson(1, 3)
-    policy = make_policy("topic", multi_label=True, other=None)
-    assert {"answered", "error"} <= set(figures(policy, suite=False))
 
 
 def test_each_label_is_ranked_against_all_others(make_policy: Callable[..., Policy]) -> None:
@@ -182,25 +174,12 @@ def test_of_several_labels_the_curve_holds_each_score_against_one_half(make_poli
     ]
 
 
-def test_nothing_to_measure(make_policy: Callable[..., Policy]) -> None:
-    for kind in ("intent", "safety"):
-        found = evaluate(make_policy(kind), [], [], [])
-        assert (found["rows"], found["accuracy"], found["ece"]) == (0, None, None)
-
-
-def test_lengths_must_agree(make_policy: Callable[..., Policy]) -> None:
-    with pytest.raises(ValueError, match="1 texts, 0 truths"):
-        evaluate(make_policy(), ["a"], [], [])
-
-
 def test_missed_labels_count_against_wrongly_predicted_ones() -> None:
-    found = multi_label_confusion(
-        ["a", "b", "c"],
+    found = confusion(
+        ["a", "b", "c", "none"],
         [{"a", "b"}, {"a"}, set(), set(), {"a", "b"}],
         [{"a"}, {"c"}, {"c"}, set(), {"a", "c"}],
-        list("12345"),
-        np.full((5, 3), 0.5, np.float32),
-        doubted=[False] * 5,
+        [{"text": str(row), "confidence": 0.5} for row in range(5)],
     )
     names = found["labels"]
     cells = {(names[truth], names[prediction]): count for truth, prediction, count in found["cells"]}

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 
 from classifiers import data
@@ -10,7 +9,7 @@ from classifiers.encoder.session import Encoder
 from classifiers.errors import ClassifierError
 from classifiers.evaluation.cases import Case
 from classifiers.evaluation.metrics import wilson
-from classifiers.evaluation.suite import FAMILIES, Clean, measure, run
+from classifiers.evaluation.suite import FAMILIES, measure, run
 from classifiers.model.model import Model
 from classifiers.report import figures
 from classifiers.runtime.classifier import Classifier
@@ -35,11 +34,16 @@ def case(harmful: bool, base: int | None) -> Case:
     return Case(variant="v", texts=("t",), harmful=harmful, base=base)
 
 
-def test_kept_is_what_is_caught_beside_what_is_caught_clean() -> None:
-    clean = Clean(harmful=np.array([True, True, True, True, False]), harmless=np.array([False, True]))
+def rows(*harmful: bool, harmless: tuple[bool, ...] = ()) -> dict[tuple[bool, int | None], bool]:
+    """Which rows are flagged as they are."""
+    sides = ((True, harmful), (False, harmless))
+    return {(side, base): flagged for side, hits in sides for base, flagged in enumerate(hits)}
+
+
+def test_kept_is_caught_over_caught_clean() -> None:
     cases = [*(case(True, base) for base in range(5)), case(False, 0), case(False, 1), case(False, None)]
     verdicts = [said("a"), said("a"), said("a"), said(), said(), said("a"), said(), said(unsure=True)]
-    found = measure(clean, cases, verdicts)
+    found = measure(rows(True, True, True, True, False, harmless=(False, True)), cases, verdicts)
     assert (found["harmful"], found["caught"], found["clean"], found["kept"]) == (5, 0.6, 0.8, 0.75)
     low, high = found["kept_interval"]
     assert 0 < low < 0.75 < high <= 1
@@ -48,25 +52,22 @@ def test_kept_is_what_is_caught_beside_what_is_caught_clean() -> None:
 
 
 def test_what_is_newly_caught_hides_no_loss() -> None:
-    clean = Clean(harmful=np.array([True, True, False, False, False]), harmless=np.array([], bool))
     verdicts = [said("a"), said(), said("a"), said("a"), said()]
-    found = measure(clean, [case(True, base) for base in range(5)], verdicts)
+    found = measure(rows(True, True, False, False, False), [case(True, base) for base in range(5)], verdicts)
     assert (found["kept"], found["still_caught"]) == (1.5, 0.5)
     low, high = found["still_caught_interval"]
     assert 0 <= low < 0.5 < high <= 1
 
 
 def test_nothing_caught_clean_keeps_nothing_and_divides_by_nothing() -> None:
-    clean = Clean(harmful=np.array([False]), harmless=np.array([], bool))
-    found = measure(clean, [case(True, 0)], [said("a")])
-    assert (found["kept"], found["kept_interval"], found["alarms"]) == (None, None, None)
-    assert (found["still_caught"], found["still_caught_interval"]) == (None, None)
+    found = measure(rows(False), [case(True, 0)], [said("a")])
+    names = ("kept", "kept_interval", "alarms", "still_caught", "still_caught_interval")
+    assert [found[name] for name in names] == [None] * 5
 
 
 def test_alarms_on_one_row_in_all_its_disguises_are_one_rows() -> None:
-    clean = Clean(harmful=np.array([], bool), harmless=np.array([False] * 20))
     cases = [case(False, row) for row in range(20) for _ in range(6)]
-    found = measure(clean, cases, [said("a")] * 6 + [said()] * 114)
+    found = measure(rows(harmless=(False,) * 20), cases, [said("a")] * 6 + [said()] * 114)
     low, high = found["alarms_interval"]
     assert low < 0.05 < high
     assert high > wilson(6, 120)[1]
@@ -95,11 +96,7 @@ def test_the_suite_runs_and_its_table_has_every_variant(runtime: Runtime) -> Non
     lines = list(figures.markdown(found))
     assert sum(line.startswith("| **") for line in lines) == 6
     assert len({line.count("|") for line in lines}) == 1
-    *_, head, first = [line for line in figures.plain(found) if "caught" in line or "as they are" in line]
-    lines = [line for line in figures.plain(found) if line.startswith("    ")]
-    assert len({len(line) for line in [first, *lines] if line.endswith(" %")}) == 1
-    assert len(head) == len(first)
-    assert any("upside-down" in line for line in lines)
+    assert any("upside-down" in line for line in figures.suite_lines(found))
 
 
 def test_what_training_had_of_the_suites_own_text_counts_in_no_family(runtime: Runtime) -> None:
@@ -114,8 +111,10 @@ def test_what_training_had_of_the_suites_own_text_counts_in_no_family(runtime: R
     assert lost == {"over-refusal": 1, "languages": 3, "multi-turn": 0}
     assert "de" not in found["families"]["languages"]["variants"]
     assert (whole["trained_on"]["harmless"], found["trained_on"]["harmless"]) == (0, 4)
-    assert "trained on" not in "".join(figures.plain(whole))
-    assert next(figures.plain(found)).startswith("4 of the suite's own harmless lines were trained on and count in no")
+    assert "trained on" not in "".join(figures.suite_lines(whole))
+    assert next(figures.suite_lines(found)).startswith(
+        "4 of the suite's own harmless lines were trained on and count in no"
+    )
 
 
 def test_a_classifier_of_another_kind_is_refused(runtime: Runtime) -> None:

@@ -45,8 +45,8 @@ def test_only_a_teachers_sentences_are_dropped(make_policy: Callable[..., Policy
         figures.foreign({"foreign": summary([*stay, *Border(make_policy()).marked(rows(ENGLISH) * 100)], [])})
     )
     kept, dropped = figures.foreign({"foreign": summary(stay, go)})
-    assert kept.startswith("3 of 7 rows are in a language that the policy does not name (de: 3)")
-    assert dropped.startswith("1 sentence of a teacher was dropped")
+    assert "3 of 7 rows (de 3)" in kept
+    assert dropped.endswith("1 sentence (de 1)")
 
 
 def test_marks_of_slots_are_no_part_of_the_text(make_policy: Callable[..., Policy], encoder: Encoder) -> None:
