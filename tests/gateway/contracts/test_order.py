@@ -1,57 +1,44 @@
 """The order in which calls count: by their coins, whatever takes long, is left, or is never over."""
 
+import pytest
+
 from gateway.contracts.contract import Pair
 from gateway.contracts.order import Order
 
 
-def pair(number: int, *, agrees: bool = True, attempt: int = 1) -> Pair:
-    """Told apart by its confidence."""
-    return Pair(chosen=True, confidence=number / 10_000, agrees=agrees, attempt=attempt, threshold=None)
+def pair(number: int, *, agrees: bool = True) -> Pair:
+    """Identified by its confidence."""
+    return Pair(chosen=True, confidence=number / 10_000, agrees=agrees, attempt=1, threshold=None)
 
 
-def begun(count: int, *, now: float = 0.0) -> Order:
+def begun(count: int) -> Order:
     order = Order()
     for number in range(1, count + 1):
-        order.begin(number, pair(number, agrees=False), now=now)
+        order.begin(number, pair(number, agrees=False), now=0.0)
     return order
 
 
-def test_what_ends_early_waits_for_what_began_before() -> None:
-    order = begun(3)
-    assert order.end(2, pair(2), now=1.0) == []
-    assert order.end(3, pair(3), now=1.0) == []
-    assert order.end(1, pair(1, agrees=False), now=9.0) == [pair(1, agrees=False), pair(2), pair(3)]
-
-
-def test_a_call_that_is_no_pair_holds_up_none() -> None:
-    order = begun(3)
-    assert order.end(2, pair(2), now=1.0) == []
-    assert order.leave(1, now=1.0) == [pair(2)]
-    assert order.end(3, pair(3), now=1.0) == [pair(3)]
+@pytest.mark.parametrize(
+    ("calls", "steps"),
+    [
+        # what ends early waits for what began before
+        (3, [("end", 2, 1.0, []), ("end", 3, 1.0, []), ("end", 1, 9.0, [1, 2, 3])]),
+        # a call that is no pair holds up none
+        (3, [("end", 2, 1.0, []), ("leave", 1, 1.0, [2]), ("end", 3, 1.0, [3])]),
+        # one that waits itself lets none go before it
+        (4, [("end", 3, 1.0, []), ("leave", 2, 1.0, []), ("leave", 4, 1.0, []), ("end", 1, 1.0, [1, 3])]),
+        # one that is not over for an hour is a disagreement (-), once
+        (3, [("end", 2, 3599.0, []), ("end", 3, 3601.0, [-1, 2, 3]), ("end", 1, 4000.0, [])]),
+        # one that was given up and leaves lets the next be given up
+        (3, [("end", 3, 3599.0, []), ("leave", 1, 3601.0, [-2, 3]), ("leave", 2, 3602.0, [])]),
+    ],
+)
+def test_pairs_count_in_the_order_of_their_coins(calls: int, steps: list[tuple[str, int, float, list[int]]]) -> None:
+    order = begun(calls)
+    for what, number, now, counting in steps:
+        counted = order.end(number, pair(number), now=now) if what == "end" else order.leave(number, now=now)
+        assert counted == [pair(abs(each), agrees=each > 0) for each in counting]
     assert order.idle
-
-
-def test_a_call_that_waits_itself_lets_none_go_before_it() -> None:
-    order = begun(4)
-    assert order.end(3, pair(3), now=1.0) == []
-    assert order.leave(2, now=1.0) == []
-    assert order.leave(4, now=1.0) == []
-    assert order.end(1, pair(1), now=1.0) == [pair(1), pair(3)]
-
-
-def test_a_call_that_was_given_up_and_leaves_lets_the_next_be_given_up() -> None:
-    order = begun(3)
-    assert order.end(3, pair(3), now=3599.0) == []
-    assert order.leave(1, now=3601.0) == [pair(2, agrees=False), pair(3)]
-    assert order.leave(2, now=3602.0) == []
-    assert order.idle
-
-
-def test_a_call_that_is_not_over_for_an_hour_is_a_disagreement_once() -> None:
-    order = begun(3)
-    assert order.end(2, pair(2), now=3599.0) == []
-    assert order.end(3, pair(3), now=3601.0) == [pair(1, agrees=False), pair(2), pair(3)]
-    assert order.end(1, pair(1), now=4000.0) == []
 
 
 def test_a_call_that_holds_up_thousands_is_a_disagreement() -> None:

@@ -23,6 +23,7 @@ from gateway.ledger.store import LedgerError
 TERMS = Terms(target=0.05, confidence=0.95)
 SCOPE = Scope(rule="r", model="m", prompt="p", labels=("a",), classifier="c", version="v", terms="t", sent_to="one/m")
 OTHER = replace(SCOPE, prompt="other")
+AWAY = replace(OTHER, sent_to="two/m")
 
 
 @pytest.fixture
@@ -30,19 +31,10 @@ def chance() -> random.Random:
     return random.Random(3)
 
 
-def here(_: str) -> str:
-    return "one/m"
-
-
-def away(_: str) -> str:
-    return "two/m"
-
-
-def owner(
-    folder: Path, chance: random.Random, *, alone: bool = True, first: Callable[[str], str] | None = None
-) -> Owner:
+def owner(folder: Path, chance: random.Random, *, alone: bool = True, first: str | None = "one/m") -> Owner:
+    """first: where models are sent; None: contracts of every route are taken up."""
     store = ContractStore(folder / "offramp.db", read_only=not alone)
-    return Owner(store, draw=chance.random, alone=alone, first=first)
+    return Owner(store, draw=chance.random, alone=alone, first=None if first is None else lambda _: first)
 
 
 def call(one: Owner, of: Scope = SCOPE) -> tuple[Flipped, bool]:
@@ -70,82 +62,82 @@ def killed(one: Owner) -> None:
     one._writer.close()
 
 
-async def attempt_of(folder: Path, chance: random.Random, count: int = 240, *, hang: float = 0.0) -> Contract:
-    """A contract whose attempt runs, in a gateway that was killed."""
-    one = owner(folder, chance)
-    await feed(one, chance, 220)
-    await feed(one, chance, count - 220, hang=hang)
-    found = one.contracts[SCOPE]
-    killed(one)
-    assert found.attempt is not None
-    return found
+async def attempts_run(folder: Path, chance: random.Random) -> dict[Scope, Contract]:
+    """Two contracts whose attempts run, in a gateway that was told to end."""
+    with closing(owner(folder, chance)) as one:
+        for scope in (SCOPE, OTHER):
+            await feed(one, chance, 240, of=scope)
+    assert all(contract.attempt for contract in one.contracts.values())
+    return dict(one.contracts)
 
 
-@pytest.mark.parametrize(("calls", "detour"), [(60, False), (60, True)])
-async def test_kills_certify_nothing_that_disagrees_too_often(
-    tmp_path: Path, chance: random.Random, calls: int, *, detour: bool
+Stop = Callable[[Owner], None]
+Start = tuple[str, Scope | None, Stop]
+"""Where models are sent, the contract of a call that hangs, and how the gateway stops."""
+
+
+@pytest.mark.parametrize(
+    ("starts", "counted"),
+    [
+        ([], set()),
+        ([("one/m", None, killed)] * 2, set()),
+        ([("one/m", SCOPE, Owner.close)], {SCOPE}),
+        ([("one/m", SCOPE, killed)], {SCOPE}),
+        ([("one/m", SCOPE, killed), *[("one/m", None, killed)] * 2], {SCOPE}),
+        ([("two/m", AWAY, Owner.close)], set()),
+        ([("two/m", AWAY, killed)], set()),
+        ([("one/m", SCOPE, killed), *[("two/m", AWAY, killed)] * 2], {SCOPE}),
+        ([("one/m", SCOPE, killed), ("two/m", AWAY, Owner.close)], {SCOPE}),
+    ],
+)
+async def test_after_a_stop_one_call_counts_where_calls_were_under_way(
+    tmp_path: Path, chance: random.Random, starts: list[Start], counted: set[Scope]
 ) -> None:
-    """8 % of the calls hang until the gateway is killed, so that no disagreement is ever heard of. detour: each time
-    it then starts once with another route."""
-    for _ in range(2400 // calls):
-        one = owner(tmp_path, chance, first=here)
-        await feed(one, chance, calls, hang=0.08)
+    """Once: not again with each start, and where another route keeps calls away, when they come again."""
+    before = await attempts_run(tmp_path, chance)
+    for first, hanging, stop in starts:
+        one = owner(tmp_path, chance, first=first)
+        assert (SCOPE in one.contracts) is (first == "one/m")
+        if hanging:
+            await feed(one, chance, 1, hang=1.0, of=hanging)
+        stop(one)
+    expected = {scope: interrupted(before[scope]) if scope in counted else before[scope] for scope in before}
+    for _ in range(2):
+        with closing(owner(tmp_path, chance)) as again:
+            assert again.contracts == expected
+
+
+async def test_kills_certify_nothing_that_disagrees_too_often(tmp_path: Path, chance: random.Random) -> None:
+    """8 % of the calls hang until the gateway is killed, so that no disagreement is ever seen. Every second time it
+    then starts once with another route."""
+    for number in range(40):
+        one = owner(tmp_path, chance)
+        await feed(one, chance, 60, hang=0.08)
         assert one.contracts[SCOPE].phase is Phase.SHADOW
         killed(one)
-        if detour:
-            owner(tmp_path, chance, first=away).close()
+        if number % 2:
+            owner(tmp_path, chance, first="two/m").close()
 
 
 async def test_one_call_counts_for_each_kill_and_is_stored(tmp_path: Path, chance: random.Random) -> None:
-    before = await attempt_of(tmp_path, chance)
-    for kills in (1, 2):
+    before = (await attempts_run(tmp_path, chance))[SCOPE].attempt
+    for kills in range(3):
         one = owner(tmp_path, chance)
-        after = one.contracts[SCOPE]
+        after = one.contracts[SCOPE].attempt
         await feed(one, chance, 1, hang=1.0)
         killed(one)
-        assert after.attempt is not None
-        assert before.attempt is not None
-        counted = [(rung.pairs, rung.wrong) for rung in after.attempt.rungs]
-        assert counted == [(rung.pairs + kills, rung.wrong + kills) for rung in before.attempt.rungs]
-        assert replace(after, attempt=before.attempt) == before
-
-
-@pytest.mark.parametrize("stop", [Owner.close, killed])
-@pytest.mark.parametrize("starts", [1, 2])
-async def test_what_another_route_keeps_away_counts_once_it_is_reached_again(
-    tmp_path: Path, chance: random.Random, starts: int, stop: Callable[[Owner], None]
-) -> None:
-    before = await attempt_of(tmp_path, chance, 241, hang=1.0)
-    for _ in range(starts):
-        one = owner(tmp_path, chance, first=away)
-        assert SCOPE not in one.contracts
-        await feed(one, chance, 240, of=replace(OTHER, sent_to="two/m"))
-        stop(one)
-    for _ in range(2):
-        with closing(owner(tmp_path, chance, first=here)) as again:
-            assert again.contracts == {SCOPE: interrupted(before)} != {SCOPE: before}
-
-
-async def test_a_stop_under_another_route_costs_nothing_that_it_kept_away(
-    tmp_path: Path, chance: random.Random
-) -> None:
-    one = owner(tmp_path, chance)
-    await feed(one, chance, 240)
-    before = one.contracts
-    one.close()
-    one = owner(tmp_path, chance, first=away)
-    await feed(one, chance, 240, of=replace(OTHER, sent_to="two/m"))
-    killed(one)
-    with closing(owner(tmp_path, chance, first=here)) as again:
-        assert again.contracts == before
+        assert before is not None
+        assert after is not None
+        assert [(rung.pairs, rung.wrong) for rung in after.rungs] == [
+            (rung.pairs + kills, rung.wrong + kills) for rung in before.rungs
+        ]
 
 
 async def test_a_start_that_is_killed_while_it_counts_counts_each_once(tmp_path: Path, chance: random.Random) -> None:
+    before = await attempts_run(tmp_path, chance)
     one = owner(tmp_path, chance)
     for scope in (SCOPE, OTHER):
-        await feed(one, chance, 240, of=scope)
         await feed(one, chance, 1, hang=1.0, of=scope)
-    before = one.contracts
     killed(one)
     with closing(sqlite3.connect(tmp_path / "offramp.db")) as db:
         [(key,)] = db.execute("SELECT key FROM contracts ORDER BY at LIMIT 1").fetchall()
@@ -160,73 +152,8 @@ async def test_a_start_that_is_killed_while_it_counts_counts_each_once(tmp_path:
         assert again.contracts == {scope: interrupted(contract) for scope, contract in before.items()}
 
 
-@pytest.mark.parametrize("stop", [Owner.close, killed])
-async def test_only_what_calls_came_to_counts(
-    tmp_path: Path, chance: random.Random, stop: Callable[[Owner], None]
-) -> None:
-    one = owner(tmp_path, chance)
-    await feed(one, chance, 240)
-    await feed(one, chance, 240, of=OTHER)
-    before = one.contracts
-    one.close()
-    one = owner(tmp_path, chance)
-    await feed(one, chance, 1, hang=1.0)
-    stop(one)
-    with closing(owner(tmp_path, chance)) as again:
-        assert again.contracts == {SCOPE: interrupted(before[SCOPE]), OTHER: before[OTHER]}
-
-
-@pytest.mark.parametrize("detour", [False, True])
-async def test_after_a_kill_of_an_earlier_gateway_all_attempts_count(
-    tmp_path: Path, chance: random.Random, *, detour: bool
-) -> None:
-    one = owner(tmp_path, chance)
-    await feed(one, chance, 240)
-    await feed(one, chance, 240, of=OTHER)
-    before = one.contracts
-    one.close()
-    with closing(sqlite3.connect(tmp_path / "offramp.db")) as db, db:
-        db.execute("DROP TABLE contract_serving")
-        db.execute("CREATE TABLE contract_serving (since REAL NOT NULL) STRICT")
-        db.execute("INSERT INTO contract_serving VALUES (1.0)")
-    if detour:
-        owner(tmp_path, chance, first=away).close()
-    for _ in range(2):
-        with closing(owner(tmp_path, chance, first=here)) as again:
-            assert again.contracts == {scope: interrupted(contract) for scope, contract in before.items()}
-
-
-async def test_a_stop_that_leaves_nothing_costs_nothing(tmp_path: Path, chance: random.Random) -> None:
-    one = owner(tmp_path, chance)
-    await feed(one, chance, 240)
-    before = one.contracts
-    one.close()
-    with closing(owner(tmp_path, chance)) as again:
-        assert again.contracts == before
-
-
-async def test_a_start_that_no_call_comes_to_costs_nothing(tmp_path: Path, chance: random.Random) -> None:
-    """The port is taken, say, or another part cannot be opened."""
-    one = owner(tmp_path, chance)
-    await feed(one, chance, 240)
-    before = one.contracts
-    one.close()
-    for _ in range(2):
-        killed(owner(tmp_path, chance))
-    with closing(owner(tmp_path, chance)) as again:
-        assert again.contracts == before
-    # after a kill it is counted once, not by each start
-    one = owner(tmp_path, chance)
-    await feed(one, chance, 1, hang=1.0)
-    killed(one)
-    for _ in range(2):
-        killed(owner(tmp_path, chance))
-    with closing(owner(tmp_path, chance)) as again:
-        assert again.contracts == {SCOPE: interrupted(before[SCOPE])}
-
-
 async def test_a_first_call_that_cannot_be_noted_is_by_the_next(tmp_path: Path, chance: random.Random) -> None:
-    await attempt_of(tmp_path, chance)
+    await attempts_run(tmp_path, chance)
     one = owner(tmp_path, chance)
     with closing(sqlite3.connect(tmp_path / "offramp.db")) as db, db:
         db.execute("ALTER TABLE contract_serving RENAME TO gone")
@@ -242,52 +169,30 @@ async def test_a_first_call_that_cannot_be_noted_is_by_the_next(tmp_path: Path, 
         assert again.contracts[SCOPE] == interrupted(before)
 
 
-async def test_calls_that_waited_for_one_that_is_no_pair_count(tmp_path: Path, chance: random.Random) -> None:
-    one = owner(tmp_path, chance)
-    await feed(one, chance, 240)
-    before = one.contracts[SCOPE].attempt
-    (first, _), second = call(one), call(one)
-    await end(one, *second)
-    assert one.contracts[SCOPE].attempt == before
-    one.leave(first)
-    one.close()
-    after = one.contracts
-    running = after[SCOPE].attempt
-    assert before is not None
-    assert running is not None
-    assert [rung.pairs for rung in running.rungs] == [rung.pairs + 1 for rung in before.rungs]
-    with closing(owner(tmp_path, chance)) as again:
-        assert again.contracts == after
-
-
 async def test_a_certificate_may_come_of_a_call_that_leaves(tmp_path: Path, chance: random.Random) -> None:
+    """Calls that waited for one that is no pair count once it leaves."""
     moved: list[Phase] = []
     store = ContractStore(tmp_path / "offramp.db")
-    one = Owner(store, draw=chance.random, on_move=lambda _, contract: moved.append(contract.phase))
-    await feed(one, chance, 240)
-    first, _ = call(one)
-    await feed(one, chance, 600)
-    assert (one.contracts[SCOPE].phase, moved) == (Phase.SHADOW, [])
-    one.leave(first)
-    moves = await one.ask(lambda store: store.moves(SCOPE.key))
-    assert (one.contracts[SCOPE].phase, moved, [phase for _, phase, _ in moves]) == (Phase.LIVE, [Phase.LIVE], ["live"])
-    one.close()
-
-
-async def test_a_stop_that_leaves_calls_under_way_is_as_a_kill(tmp_path: Path, chance: random.Random) -> None:
-    one = owner(tmp_path, chance)
-    await feed(one, chance, 240)
-    await feed(one, chance, 1, hang=1.0)
-    before = one.contracts[SCOPE]
-    one.close()
+    with closing(Owner(store, draw=chance.random, on_move=lambda _, moving: moved.append(moving.phase))) as one:
+        await feed(one, chance, 240)
+        first, _ = call(one)
+        await feed(one, chance, 600)
+        assert (one.contracts[SCOPE].phase, moved) == (Phase.SHADOW, [])
+        one.leave(first)
+        moves = await one.ask(lambda store: store.moves(SCOPE.key))
+        assert (one.contracts[SCOPE].phase, moved) == (Phase.LIVE, [Phase.LIVE])
+        assert [phase for _, phase, _ in moves] == ["live"]
     with closing(owner(tmp_path, chance)) as again:
-        assert again.contracts[SCOPE] == interrupted(before) != before
+        assert again.contracts == one.contracts
 
 
 async def test_who_only_looks_changes_nothing(tmp_path: Path, chance: random.Random) -> None:
-    before = await attempt_of(tmp_path, chance)
-    with closing(owner(tmp_path, chance, alone=False)) as one:
-        assert one.contracts[SCOPE] == before
+    before = await attempts_run(tmp_path, chance)
+    one = owner(tmp_path, chance)
+    await feed(one, chance, 1, hang=1.0)
+    killed(one)
+    with closing(owner(tmp_path, chance, alone=False, first=None)) as reader:
+        assert reader.contracts == before
     with closing(ContractStore(tmp_path / "offramp.db")) as store:
         assert store.serving()
 
@@ -325,10 +230,4 @@ def test_the_call_weighs_as_much_as_it_may_have_weighed(contract: Contract, leas
     assert contract.attempt is not None
     [before], [rung] = contract.attempt.rungs, after.attempt.rungs
     assert rung == before.see(agrees=False, chance=least, least=least)
-    assert not before.seen or rung.evidence(0.05) < before.evidence(0.05)
-
-
-@pytest.mark.parametrize("phase", [Phase.SHADOW, Phase.LIVE])
-def test_without_an_attempt_nothing_changes(phase: Phase) -> None:
-    contract = Contract(terms=TERMS, phase=phase, pairs=300)
-    assert interrupted(contract) == contract
+    assert interrupted(replace(contract, attempt=None)) == replace(contract, attempt=None)

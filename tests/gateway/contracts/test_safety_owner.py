@@ -2,8 +2,11 @@
 
 import random
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,150 +16,113 @@ from gateway.contracts.safety_owner import SafetyOwner
 from gateway.contracts.safety_store import SafetyStore
 from gateway.contracts.scope import Scope
 from gateway.contracts.store import ContractStore
-from gateway.ledger.store import LedgerError
 
 TERMS = SafetyTerms(missed=0.05, wrongly=0.05, confidence=0.95)
 SCOPE = Scope(rule="safety", model="judge", prompt="p", labels=("a",), classifier="c", version="1", terms="t")
-NEXT = Scope(rule="safety", model="judge", prompt="p", labels=("a",), classifier="c", version="2", terms="t")
+NEXT = replace(SCOPE, version="2")
+BOTH = (0.1, 0.9)
 
 
-def owner(path: Path, seed: int = 0) -> SafetyOwner:
-    return SafetyOwner(SafetyStore(path), draw=random.Random(seed).random)
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    return tmp_path / "l.db"
 
 
-async def send(one: SafetyOwner, scores: list[float], scope: Scope = SCOPE) -> list[Zone]:
+def open_owner(ledger: Path, **more: Any) -> SafetyOwner:
+    return SafetyOwner(SafetyStore(ledger), **{"draw": random.Random(0).random, **more})
+
+
+async def send(one: SafetyOwner, scores: Sequence[float] = BOTH, times: int = 1, scope: Scope = SCOPE) -> list[Zone]:
     """Calls of which those above one half are unsafe."""
     zones = []
-    for score in scores:
-        placed = one.place(scope, TERMS, score)
-        zones.append(placed.chosen.zone)
-        if placed.judged:
-            await one.learn(placed, request_id="r", unsafe=score > 0.5)
+    for score in tuple(scores) * times:
+        placement = one.place(scope, TERMS, score)
+        zones.append(placement.chosen.zone)
+        if placement.judged:
+            await one.learn(placement, request_id="r", unsafe=score > 0.5)
     return zones
 
 
-async def test_it_goes_live_and_is_the_same_after_a_restart(tmp_path: Path) -> None:
+def execute(ledger: Path, statement: str) -> list[Any]:
+    with closing(sqlite3.connect(ledger)) as db, db:
+        return db.execute(statement).fetchall()
+
+
+async def test_it_goes_live_and_is_the_same_after_a_restart(ledger: Path) -> None:
     moves: list[tuple[str, Phase]] = []
-    first = SafetyOwner(
-        SafetyStore(tmp_path / "l.db"),
-        on_move=lambda scope, side: moves.append((scope.rule, side.phase)),
-        draw=random.Random(0).random,
-    )
-    assert await send(first, [0.1, 0.9]) == [Zone.ASK, Zone.ASK]
-    await send(first, [0.1, 0.9] * 400)
-    assert (await send(first, [0.1, 0.9])) == [Zone.PASS, Zone.FLAG]
-    assert moves == [("safety", Phase.LIVE)] * 2
-    assert (first.standing("safety", Phase.LIVE), first.standing("other", Phase.LIVE)) == (2, 0)
-    before = first.contracts
-    first.close()
-    second = owner(tmp_path / "l.db")
-    assert second.contracts == before
-    second.close()
-    with closing(SafetyStore(tmp_path / "l.db")) as store:
+    with closing(open_owner(ledger, on_move=lambda scope, side: moves.append((scope.rule, side.phase)))) as first:
+        assert await send(first) == [Zone.ASK, Zone.ASK]
+        await send(first, times=400)
+        assert await send(first) == [Zone.PASS, Zone.FLAG]
+        assert moves == [("safety", Phase.LIVE)] * 2
+        assert (first.standing("safety", Phase.LIVE), first.standing("other", Phase.LIVE)) == (2, 0)
+        # another version begins in shadow, and alpha is spent over both
+        assert await send(first, scope=NEXT) == [Zone.ASK, Zone.ASK]
+        await send(first, times=100, scope=NEXT)
+        assert {scope.version: one.missing.attempts for scope, one in first.contracts.items()} == {"1": 1, "2": 2}
+    with closing(open_owner(ledger)) as second, closing(SafetyStore(ledger)) as store:
+        assert second.contracts == first.contracts
         counts = store.counts(SCOPE.key)
         assert counts["ask", "unsafe"] > 100
-        assert counts.get(("pass", "unsafe"), 0) == 0
+        assert ("pass", "unsafe") not in counts
         assert {phase for _, phase, _ in store.moves(SCOPE.key)} == {"live"}
         assert {reason.partition(":")[0] for _, _, reason in store.moves(SCOPE.key)} == {"missing", "flagging"}
 
 
-async def test_another_version_begins_in_shadow_and_alpha_is_spent_over_both(tmp_path: Path) -> None:
-    one = owner(tmp_path / "l.db")
-    await send(one, [0.1, 0.9] * 400)
-    assert (await send(one, [0.1, 0.9], NEXT)) == [Zone.ASK, Zone.ASK]
-    await send(one, [0.1, 0.9] * 100, NEXT)
-    assert {scope.version: contract.missing.attempts for scope, contract in one.contracts.items()} == {"1": 1, "2": 2}
-    one.close()
-
-
-async def test_a_paused_rule_asks_about_all_and_goes_on_learning(tmp_path: Path) -> None:
-    one = owner(tmp_path / "l.db")
-    await send(one, [0.1, 0.9] * 400)
-    with closing(ContractStore(tmp_path / "l.db")) as store:
+async def test_a_paused_rule_asks_about_all_and_goes_on_learning(ledger: Path) -> None:
+    with closing(open_owner(ledger)) as one, closing(ContractStore(ledger)) as store:
+        await send(one, times=400)
         store.pause("safety", 1.0)
-    await one.look()
-    assert await send(one, [0.1, 0.9] * 5) == [Zone.ASK] * 10
-    assert one.standing("safety", Phase.LIVE) == 2
-    with closing(ContractStore(tmp_path / "l.db")) as store:
+        await one.look()
+        assert await send(one, times=5) == [Zone.ASK] * 10
+        assert one.standing("safety", Phase.LIVE) == 2
         store.resume("safety")
-    await one.look()
-    assert await send(one, [0.1, 0.9]) == [Zone.PASS, Zone.FLAG]
-    one.close()
+        await one.look()
+        assert await send(one) == [Zone.PASS, Zone.FLAG]
 
 
-async def test_what_cannot_be_stored_is_not_built_upon(tmp_path: Path) -> None:
+async def test_what_cannot_be_stored_is_not_built_upon(ledger: Path) -> None:
     failed: list[int] = []
-    one = SafetyOwner(SafetyStore(tmp_path / "l.db"), on_failure=lambda: failed.append(1), draw=lambda: 0.0)
-    await send(one, [0.1, 0.9] * 400)
-    with closing(sqlite3.connect(tmp_path / "l.db")) as db:
-        db.execute("ALTER TABLE safety_pairs RENAME TO gone")
-        db.commit()
-    await send(one, [0.1])
-    assert failed == [1]
-    assert await send(one, [0.1]) == [Zone.ASK]
-    with closing(sqlite3.connect(tmp_path / "l.db")) as db:
-        db.execute("ALTER TABLE gone RENAME TO safety_pairs")
-        db.commit()
-    await send(one, [0.1])
-    assert await send(one, [0.1]) == [Zone.PASS]
-    one.close()
-
-
-async def test_a_state_that_cannot_be_read_is_refused_and_its_store_closed(tmp_path: Path) -> None:
-    one = owner(tmp_path / "l.db")
-    await send(one, [0.1])
-    one.close()
-    with closing(sqlite3.connect(tmp_path / "l.db")) as db, db:
-        db.execute("UPDATE safety_contracts SET state = '{}'")
-    store = SafetyStore(tmp_path / "l.db")
-    with pytest.raises(LedgerError, match=r"l\.db cannot be read: Object missing"):
-        SafetyOwner(store)
-    with pytest.raises(LedgerError, match="closed"):
-        store.paused()
+    with closing(open_owner(ledger, on_failure=lambda: failed.append(1), draw=lambda: 0.0)) as one:
+        await send(one, times=400)
+        execute(ledger, "ALTER TABLE safety_pairs RENAME TO gone")
+        await send(one, [0.1])
+        assert failed == [1]
+        assert await send(one, [0.1]) == [Zone.ASK]
+        execute(ledger, "ALTER TABLE gone RENAME TO safety_pairs")
+        await send(one, [0.1])
+        assert await send(one, [0.1]) == [Zone.PASS]
 
 
 @pytest.mark.parametrize("calls_after", [0, 30])
-async def test_a_withdrawal_that_cannot_be_stored_at_once_is_later(tmp_path: Path, calls_after: int) -> None:
-    one = owner(tmp_path / "l.db")
-    await send(one, [0.1, 0.9] * 400)
-    with closing(sqlite3.connect(tmp_path / "l.db")) as db, db:
-        db.execute("CREATE TRIGGER full BEFORE INSERT ON safety_contracts BEGIN SELECT RAISE(ABORT, 'full'); END")
-    while one.contracts[SCOPE].missing.phase is Phase.LIVE:
-        placed = one.place(SCOPE, TERMS, 0.1)
-        if placed.judged:
-            await one.learn(placed, request_id="r", unsafe=True)
-    with closing(sqlite3.connect(tmp_path / "l.db")) as db, db:
-        db.execute("DROP TRIGGER full")
-    await send(one, [0.9] * calls_after)
-    after = one.contracts
-    one.close()
-    with closing(SafetyStore(tmp_path / "l.db")) as store:
-        assert {stored.scope: stored.contract for stored in store.contracts()} == after
+async def test_a_withdrawal_that_cannot_be_stored_at_once_is_later(ledger: Path, calls_after: int) -> None:
+    with closing(open_owner(ledger)) as one:
+        await send(one, times=400)
+        full = "SELECT RAISE(ABORT, 'full')"
+        execute(ledger, f"CREATE TRIGGER full BEFORE INSERT ON safety_contracts BEGIN {full}; END")
+        while one.contracts[SCOPE].missing.phase is Phase.LIVE:
+            placement = one.place(SCOPE, TERMS, 0.1)
+            if placement.judged:
+                await one.learn(placement, request_id="r", unsafe=True)
+        execute(ledger, "DROP TRIGGER full")
+        await send(one, [0.9], calls_after)
+    with closing(SafetyStore(ledger)) as store:
+        assert {stored.scope: stored.contract for stored in store.contracts()} == one.contracts
         [*_, (_, phase, reason)] = store.moves(SCOPE.key)
         assert (phase, reason.partition(":")[0]) == ("demoted", "missing")
 
 
-@pytest.mark.parametrize("unsafe", [True, False, None])
-async def test_each_judged_call_is_stored_with_what_was_said(tmp_path: Path, unsafe: bool | None) -> None:
-    one = owner(tmp_path / "l.db")
-    await one.learn(one.place(SCOPE, TERMS, None), request_id="req_1", unsafe=unsafe)
-    one.close()
-    with closing(sqlite3.connect(tmp_path / "l.db")) as db:
-        rows = db.execute("SELECT key, request_id, score, zone, rate, result FROM safety_pairs").fetchall()
-    said = {True: "unsafe", False: "safe", None: "missing"}[unsafe]
-    assert rows == [(SCOPE.key, "req_1", None, "ask", 1.0, said)]
-
-
-async def test_judged_calls_are_forgotten_after_90_days_and_the_contract_is_not(tmp_path: Path) -> None:
+async def test_each_judged_call_is_stored_and_forgotten_after_90_days_unlike_its_contract(ledger: Path) -> None:
     now = [0.0]
-    one = SafetyOwner(SafetyStore(tmp_path / "l.db"), draw=lambda: 0.0, clock=lambda: now[0])
-    await send(one, [0.1] * 3)
-    before, now[0] = one.contracts, 91 * 86400.0
-    await send(one, [0.9] * 2)
-    await one.look()
-    one.close()
-    with closing(SafetyStore(tmp_path / "l.db")) as store:
+    with closing(open_owner(ledger, draw=lambda: 0.0, clock=lambda: now[0])) as one:
+        for unsafe in (True, False, None):
+            await one.learn(one.place(SCOPE, TERMS, None), request_id="r", unsafe=unsafe)
+        rows = execute(ledger, "SELECT key, request_id, score, zone, rate, result FROM safety_pairs")
+        assert rows == [(SCOPE.key, "r", None, "ask", 1.0, result) for result in ("unsafe", "safe", "missing")]
+        before, now[0] = one.contracts[SCOPE], 91 * 86400.0
+        await send(one, [0.9] * 2)
+        await one.look()
+    with closing(SafetyStore(ledger)) as store:
         assert store.counts(SCOPE.key) == {("ask", "unsafe"): 2}
         [stored] = store.contracts()
-    assert stored.contract.flagging == before[SCOPE].flagging
-    assert stored.contract.missing.calls == 2
+    assert stored.contract.missing.calls == before.missing.calls + 2
