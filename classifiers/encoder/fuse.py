@@ -5,7 +5,6 @@ are biased by relative positions (MPNet's), which the optimizer does not know: t
 that add the same. Only the time changes.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -39,14 +38,8 @@ def join(model: Any) -> None:
             for attribute in node.attribute
             if attribute.name in {"num_heads", "scale"}
         }
-        joined = helper.make_node(
-            "Attention",
-            [whole[0][0], *names],
-            list(node.output),
-            name=f"{node.name}/joined",
-            domain="com.microsoft",
-            **settings,
-        )
+        settings |= {"name": f"{node.name}/joined", "domain": "com.microsoft"}
+        joined = helper.make_node("Attention", [whole[0][0], *names], list(node.output), **settings)
         graph.node.insert(list(graph.node).index(node), joined)
         graph.node.remove(node)
     prune(graph)
@@ -81,19 +74,6 @@ _BY_HEAD, _KEYS = [0, 2, 1, 3], [0, 2, 3, 1]
 """How the exporter turns (batch, tokens, heads, width): queries, values and what comes out, and keys."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Attention:
-    """query, key, value: tensors (batch, tokens, dimensions); added: what is added to the scores; output: the tensor
-    that the attention makes, (batch, tokens, dimensions)."""
-
-    query: str
-    key: str
-    value: str
-    added: tuple[str, ...]
-    scale: float
-    output: str
-
-
 def fuse(model: Any, heads: int) -> None:
     """Replace the nodes around each softmax of scores to which something is added. Changes the ModelProto.
 
@@ -109,25 +89,22 @@ def fuse(model: Any, heads: int) -> None:
         attention = _around(softmax, links)
         if attention is None:
             continue
+        inputs, added, scale, output = attention
         nodes = []
-        if attention.added not in sums:
-            total, *others = attention.added
+        if added not in sums:
+            total, *others = added
             for place, other in enumerate(others):
                 nodes.append(helper.make_node("Add", [total, other], [f"{softmax.name}/added_{place}"]))
                 total = nodes[-1].output[0]
-            sums[attention.added] = total
-        nodes.append(
-            helper.make_node(
-                "MultiHeadAttention",
-                [attention.query, attention.key, attention.value, "", "", sums[attention.added]],
-                [attention.output],
-                name=f"{softmax.name}/fused",
-                domain="com.microsoft",
-                num_heads=heads,
-                scale=attention.scale,
-            )
-        )
-        replaced = links.maker[attention.output]
+            sums[added] = total
+        settings: dict[str, Any] = {
+            "name": f"{softmax.name}/fused",
+            "domain": "com.microsoft",
+            "num_heads": heads,
+            "scale": scale,
+        }
+        nodes.append(helper.make_node("MultiHeadAttention", [*inputs, "", "", sums[added]], [output], **settings))
+        replaced = links.maker[output]
         place = list(graph.node).index(replaced)
         graph.node.remove(replaced)
         for node in reversed(nodes):
@@ -171,7 +148,9 @@ class _Links:
         return None if shape is None else str(shape.input[0])
 
 
-def _around(softmax: Any, links: _Links) -> _Attention | None:
+def _around(softmax: Any, links: _Links) -> tuple[list[str], tuple[str, ...], float, str] | None:
+    """Query, key and value (batch, tokens, dimensions); what is added to the scores; their scale; the tensor that the
+    attention makes. None where the nodes around the softmax are others."""
     added: list[str] = []
     total = softmax.input[0]
     while (node := links.made(total, "Add")) is not None:
@@ -187,11 +166,9 @@ def _around(softmax: Any, links: _Links) -> _Attention | None:
     joined = turned and links.read(turned.output[0], "Reshape")
     if not (added and scores and joined) or divided.input[1] not in links.constants:
         return None
-    query, key = links.flat(scores.input[0], _BY_HEAD), links.flat(scores.input[1], _KEYS)
-    value = links.flat(mixed.input[1], _BY_HEAD)
-    if query is None or key is None or value is None or list(turned.attribute[0].ints) != _BY_HEAD:
+    parts = (scores.input[0], _BY_HEAD), (scores.input[1], _KEYS), (mixed.input[1], _BY_HEAD)
+    inputs = [whole for name, order in parts if (whole := links.flat(name, order)) is not None]
+    if len(inputs) < len(parts) or list(turned.attribute[0].ints) != _BY_HEAD:
         return None
     scale = 1 / float(np.asarray(links.constants[divided.input[1]]).reshape(()))
-    return _Attention(
-        query=query, key=key, value=value, added=tuple(sorted(added)), scale=scale, output=joined.output[0]
-    )
+    return inputs, tuple(sorted(added)), scale, joined.output[0]

@@ -9,19 +9,16 @@ are. The scores are those of a linear classifier on tf-idf of length 1.
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers import data
-from classifiers.encoder.session import MODEL, TOKENIZER, Description, Graph
-from classifiers.encoder.source import RECIPE, sha256_of
+from classifiers.encoder.prepare import describe
+from classifiers.encoder.session import MODEL, TOKENIZER, Graph
 from classifiers.encoder.tokens import Tokens
 from classifiers.model.model import Floats
-from classifiers.text.normalise import normalise
 
 FAR = 300.0
 _TURNED = (0.8, 0.6)
@@ -76,20 +73,7 @@ def write(ngrams: NGrams, folder: Path, *, tokenizer: Path, name: str, max_token
 
     shutil.copyfile(tokenizer, folder / TOKENIZER)
     onnx.save(_graph(ngrams), folder / MODEL)
-    tokens, graph = Tokens.open(folder / TOKENIZER), Graph(folder / MODEL, "mean")
-    sentences = data.table("encoder_samples.json")["self_test"]
-    vectors = [graph.run(tokens.surround(tokens.encode(normalise(text)))) for text in sentences]
-    Description(
-        source=name,
-        recipe=RECIPE,
-        dimensions=ngrams.classes + 2,
-        pooling="mean",
-        max_tokens=max_tokens,
-        sha256={file: sha256_of(folder / file) for file in (MODEL, TOKENIZER)},
-        sentences=sentences,
-        vectors=tuple(tuple(round(float(value), 6) for value in vector) for vector in vectors),
-        made_with={tool: version(tool) for tool in ("onnx", "onnxruntime")},
-    ).write(folder)
+    describe(folder, Graph(folder / MODEL, "mean"), Tokens.open(folder / TOKENIZER), name, max_tokens)
 
 
 _NODES = """

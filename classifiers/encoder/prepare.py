@@ -18,8 +18,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from classifiers import data
 from classifiers.encoder import fuse
 from classifiers.encoder.fuse import join
@@ -86,14 +84,9 @@ def find(encoder: EncoderId, models_dir: Path, progress: Progress | None = None)
     if not encoder.fits(made):
         raise EncoderError(
             f"encoder {encoder.source} is not the one that the classifier was trained on "
-            f"({_digests(made)}, not {_digests(encoder)}); train the classifier again"
+            f"({made}, not {encoder}); train the classifier again"
         )
     return folder
-
-
-def _digests(encoder: EncoderId) -> str:
-    parts = {"sha256": encoder.sha256[:12], "tokenizer": encoder.tokenizer[:12], "pooling": encoder.pooling}
-    return ", ".join(f"{name} {value}" for name, value in parts.items() if value)
 
 
 def write_prepared(source: EncoderSource, folder: Path, *, int8: bool = True, progress: Progress | None = None) -> None:
@@ -103,31 +96,37 @@ def write_prepared(source: EncoderSource, folder: Path, *, int8: bool = True, pr
     """
     require(f"preparing the encoder {source.name}", "onnx", "sympy")
     step = progress or (lambda _: None)
-    samples = data.table("encoder_samples.json")
-    sentences = samples["self_test"]
     tokens = Tokens.open(source.tokenizer, ended=source.pooling == "last")
     shutil.copyfile(source.tokenizer, folder / TOKENIZER)
     with _quiet():
         step("fusing the encoder")
         fused = _fuse(source, folder)
-        step("encoding a few sentences with 32-bit weights")
         whole = fused.SerializeToString()
-        full = Graph(whole, source.pooling)
-        vectors = np.stack([full.run(tokens.surround(tokens.encode(normalise(text)))) for text in sentences])
         if int8:
             step("making its weights int8")
-            texts = (*sentences, *samples["activations"])
+            texts = [text for part in data.table("encoder_samples.json").values() for text in part]
             quantise(fused, folder / MODEL, [tokens.surround(tokens.encode(normalise(text))) for text in texts])
         else:
             (folder / MODEL).write_bytes(whole)
+    step("encoding a few sentences with 32-bit weights")
+    describe(folder, Graph(whole, source.pooling), tokens, source.name, source.max_tokens)
+
+
+def describe(folder: Path, graph: Graph, tokens: Tokens, name: str, max_tokens: int) -> None:
+    """Write encoder.json of a folder that holds the graph and the tokenizer.
+
+    graph: makes the vectors by which a processor is checked, in 32 bits; name: the source that the encoder goes by.
+    """
+    sentences = data.table("encoder_samples.json")["self_test"]
+    vectors = [graph.run(tokens.surround(tokens.encode(normalise(text)))) for text in sentences]
     Description(
-        source=source.name,
+        source=name,
         recipe=RECIPE,
-        dimensions=vectors.shape[1],
-        pooling=source.pooling,
-        max_tokens=source.max_tokens,
-        sha256={name: sha256_of(folder / name) for name in (MODEL, TOKENIZER)},
-        sentences=sentences,
+        dimensions=len(vectors[0]),
+        pooling=graph.pooling,
+        max_tokens=max_tokens,
+        sha256={file: sha256_of(folder / file) for file in (MODEL, TOKENIZER)},
+        sentences=tuple(sentences),
         vectors=tuple(tuple(round(float(value), 6) for value in vector) for vector in vectors),
         made_with=_tools(),
     ).write(folder)
@@ -167,7 +166,9 @@ def _fuse(source: EncoderSource, folder: Path) -> Any:
         fused = optimize_by_fusion(model, "bert", optimization_options=fusions, **size).model
         join(fused)
         fuse.fuse(fused, source.heads)
-        _declare(fused)
+        # the optimizer names the fused operators' domain only where it fused attention as well
+        if not any(used.domain == "com.microsoft" for used in fused.opset_import):
+            fused.opset_import.add(domain="com.microsoft", version=1)
     except Exception as error:  # onnx and the optimizer raise whatever they come upon
         raise EncoderError(f"{source.model} could not be fused: {type(error).__name__}: {error}") from error
     return fused
@@ -201,12 +202,6 @@ def _weight_files(graph: Any) -> Iterator[str]:
     for attribute in attributes:
         for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
             yield from _weight_files(inner)
-
-
-def _declare(model: Any) -> None:
-    """The optimizer names the fused operators' domain only where it fused attention as well."""
-    if not any(used.domain == "com.microsoft" for used in model.opset_import):
-        model.opset_import.add(domain="com.microsoft", version=1)
 
 
 @contextmanager

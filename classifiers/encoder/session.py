@@ -3,18 +3,18 @@
 encoder.json describes it, with vectors by which a processor is checked.
 """
 
-import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import msgspec
 import numpy as np
 
 from classifiers.encoder.source import Pooling, sha256_of
-from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN, Tokens, Words
+from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN, Tokens
 from classifiers.errors import EncoderError
 from classifiers.model.model import EncoderId, Floats
 from classifiers.text.normalise import normalise
@@ -22,8 +22,7 @@ from classifiers.text.normalise import normalise
 MODEL, TOKENIZER, DESCRIPTION = "model.onnx", "tokenizer.json", "encoder.json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Description:
+class Description(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What encoder.json says of the graph and the tokenizer in its folder.
 
     source: where it came from; sha256: of each file in the folder.
@@ -37,37 +36,30 @@ class Description:
     dimensions: int
     pooling: Pooling
     max_tokens: int
-    sha256: Mapping[str, str]
+    sha256: dict[str, str]
     sentences: tuple[str, ...]
     vectors: tuple[tuple[float, ...], ...]
-    made_with: Mapping[str, str] = field(default_factory=dict)
+    made_with: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where a digest is missing."""
+        if missing := {MODEL, TOKENIZER} - set(self.sha256):
+            raise ValueError(f"no sha256 of {', '.join(sorted(missing))}")
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read a folder's encoder.json. Raises EncoderError where it is missing or not of this shape."""
         path = folder / DESCRIPTION
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            parts = {
-                "sha256": {**values["sha256"], **{name: values["sha256"][name] for name in (MODEL, TOKENIZER)}},
-                "sentences": tuple(values["sentences"]),
-                "vectors": tuple(tuple(map(float, vector)) for vector in values["vectors"]),
-            }
-            return cls(**{**values, **parts})
+            return msgspec.json.decode(path.read_bytes(), type=cls)
         except OSError as error:
             raise EncoderError(f"{path} cannot be read ({error.strerror}); prepare the encoder again") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except ValueError as error:
             raise EncoderError(f"{path} is not an encoder's description ({error}); delete {folder}") from error
 
     def write(self, folder: Path) -> None:
         """Write encoder.json into the folder."""
-        text = json.dumps(asdict(self), ensure_ascii=False, indent=1)
-        (folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
-
-    @property
-    def parity(self) -> Floats:
-        """(sentences, dimensions) float32: the stored vectors."""
-        return np.asarray(self.vectors, np.float32)
+        (folder / DESCRIPTION).write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
 
     @property
     def id(self) -> EncoderId:
@@ -84,7 +76,7 @@ class Description:
         target.mkdir(parents=True)
         for name in self.sha256:
             shutil.copyfile(folder / name, target / name)
-        replace(self, source=source).write(target)
+        msgspec.structs.replace(self, source=source).write(target)
         return {**self.sha256, DESCRIPTION: sha256_of(target / DESCRIPTION)}
 
 
@@ -98,7 +90,7 @@ _INTEGERS = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 class Graph:
     """An ONNX Runtime session on one thread. Safe to call from several threads at once.
 
-    model: the graph's file or its bytes (weights included).
+    model: the graph's file or its bytes (weights included); pooling: how hidden states become a text's vector.
     """
 
     def __init__(self, model: Path | bytes, pooling: Pooling) -> None:
@@ -111,18 +103,15 @@ class Graph:
         options.log_severity_level = 3
         # an arena keeps the largest window's memory for good; sizes vary little here, and calls are frequent
         options.enable_cpu_mem_arena = True
-        what = str(model) if isinstance(model, Path) else "the encoder's graph"
+        given, what = (str(model),) * 2 if isinstance(model, Path) else (model, "the encoder's graph")
         try:
             session = onnxruntime.InferenceSession(
-                str(model) if isinstance(model, Path) else model,
-                options,
-                providers=["CPUExecutionProvider"],
-                disabled_optimizers=_SLOWER,
+                given, options, providers=["CPUExecutionProvider"], disabled_optimizers=_SLOWER
             )
         except Exception as error:  # ONNX Runtime raises classes of its own that it does not publish
             raise EncoderError(f"{what} cannot be loaded: {error}") from error
         self._session: Any = session
-        self._pooling = pooling
+        self.pooling = pooling
         self._output = session.get_outputs()[0].name
         self._inputs = {given.name: _INTEGERS.get(given.type) for given in session.get_inputs()}
         unknown = set(self._inputs) - {"input_ids", "attention_mask", "token_type_ids"}
@@ -139,7 +128,7 @@ class Graph:
     def states(self, ids: Sequence[int]) -> tuple[Floats, Floats]:
         """The same vector, and the hidden states (tokens, dimensions) that it is pooled from."""
         hidden = self.tensors([self._output], ids)[0][0]
-        pooled = hidden.mean(axis=0) if self._pooling == "mean" else hidden[0 if self._pooling == "cls" else -1]
+        pooled = hidden.mean(axis=0) if self.pooling == "mean" else hidden[0 if self.pooling == "cls" else -1]
         unit: Floats = (pooled / max(float(np.linalg.norm(pooled)), 1e-12)).astype(np.float32, copy=False)
         return unit, hidden
 
@@ -176,7 +165,8 @@ class Encoder:
 
     id: which encoder this is; tokenizer_sha256: encoders of equal ones read text as the same ids;
     dimensions: of its vectors; max_tokens: the longest window, specials included; specials: how many special
-    tokens are set around each window; threads: windows encoded side by side.
+    tokens are set around each window; threads: windows encoded side by side. tokenize, words, text_of, system,
+    after_system, surround: as of its `Tokens`.
     """
 
     def __init__(self, graph: Graph, tokens: Tokens, description: Description, threads: int) -> None:
@@ -189,6 +179,8 @@ class Encoder:
         self.dimensions = description.dimensions
         self.max_tokens = description.max_tokens
         self.specials = tokens.specials
+        self.tokenize, self.words, self.text_of = tokens.encode, tokens.words, tokens.decode
+        self.system, self.after_system, self.surround = tokens.system, tokens.after_system, tokens.surround
 
     @classmethod
     def open(cls, folder: Path, threads: int = 1, *, check: bool = True) -> Self:
@@ -201,40 +193,15 @@ class Encoder:
         description = Description.read(folder)
         for name, wanted in description.sha256.items():
             _check_file(folder / name, wanted)
-        graph = Graph(folder / MODEL, description.pooling)
-        encoder = cls(graph, _tokens(folder, description), description, max(1, threads))
+        tokens = Tokens.open(folder / TOKENIZER, ended=description.pooling == "last")
+        encoder = cls(Graph(folder / MODEL, description.pooling), tokens, description, max(1, threads))
         if check:
             encoder._check_parity(description)
         return encoder
 
-    def tokenize(self, text: str) -> list[int]:
-        """The token ids of a text, as it stands, without special tokens; all of them, however long."""
-        return self._tokens.encode(text)
-
-    def words(self, text: str) -> Words:
-        """The same ids, with the words that they make up and their places in the text."""
-        return self._tokens.words(text)
-
     def room(self, tokens: int, system_tokens: int = 0) -> int:
-        """How many ids of a text a window of at most `tokens` holds, beside so many of a system prompt if any are
-        read; both together are never longer than the encoder takes."""
+        """As of its `Tokens`, with what the encoder takes."""
         return self._tokens.room(tokens, self.max_tokens, system_tokens)
-
-    def system(self, text: str, tokens: int) -> list[int]:
-        """The ids of a system prompt that windows are to be read beside: at most `tokens`."""
-        return self._tokens.system(text, tokens)
-
-    def after_system(self, system: Sequence[int], window: Sequence[int]) -> list[int]:
-        """A window with a system prompt's ids before it, to be encoded as one."""
-        return self._tokens.after_system(system, window)
-
-    def surround(self, window: Sequence[int]) -> list[int]:
-        """A window's ids with the special ones around them, as the graph reads them."""
-        return self._tokens.surround(window)
-
-    def text_of(self, window: Sequence[int]) -> str:
-        """A window's text as far as its tokens tell it: an uncased tokenizer has forgotten the case."""
-        return self._tokens.decode(window)
 
     def encode(self, windows: Sequence[Sequence[int]]) -> Floats:
         """windows: token ids without special tokens → (windows, dimensions) float32, rows of length 1.
@@ -242,32 +209,30 @@ class Encoder:
         Each window is computed by itself, so its vector depends neither on its neighbours nor on the number
         of threads. Raises ValueError for a window that is longer than the encoder takes.
         """
-        longest = max(map(len, windows), default=0) + self.specials
-        if longest > self.max_tokens:
-            raise ValueError(f"a window of {longest} tokens; this encoder takes {self.max_tokens}")
-        vectors = np.empty((len(windows), self.dimensions), np.float32)
+        ids = [self._surrounded(window) for window in windows]
         if self.threads == 1 or len(windows) < 2:
-            for row, window in enumerate(windows):
-                vectors[row] = self._graph.run(self._tokens.surround(window))
-            return vectors
-        with ThreadPoolExecutor(self.threads, "encode") as pool:
-            for row, vector in enumerate(pool.map(self._graph.run, map(self._tokens.surround, windows))):
-                vectors[row] = vector
-        return vectors
+            vectors = list(map(self._graph.run, ids))
+        else:
+            with ThreadPoolExecutor(self.threads, "encode") as pool:
+                vectors = list(pool.map(self._graph.run, ids))
+        return np.array(vectors, np.float32).reshape(len(windows), self.dimensions)
+
+    def _surrounded(self, window: Sequence[int]) -> list[int]:
+        ids = self.surround(window)
+        if len(ids) > self.max_tokens:
+            raise ValueError(f"a window of {len(ids)} tokens; this encoder takes {self.max_tokens}")
+        return ids
 
     def states(self, window: Sequence[int]) -> tuple[Floats, Floats]:
         """A window of token ids, as above → its vector (dimensions,), and what the encoder makes of each token
         (tokens, dimensions) without the special ones."""
-        ids = self._tokens.surround(window)
-        if len(ids) > self.max_tokens:
-            raise ValueError(f"a window of {len(ids)} tokens; this encoder takes {self.max_tokens}")
-        vector, hidden = self._graph.states(ids)
+        vector, hidden = self._graph.states(self._surrounded(window))
         start = len(self._tokens.prefix)
         return vector, hidden[start : start + len(window)]
 
     def _check_parity(self, description: Description) -> None:
         made = embed(self, description.sentences)
-        cosine = float((made * description.parity).sum(axis=1).min())
+        cosine = float((made * np.asarray(description.vectors, np.float32)).sum(axis=1).min())
         if not cosine >= PARITY:
             raise EncoderError(
                 f"the int8 encoder {self.id.source} is wrong on this processor: cosine {cosine:.3f} to its "
@@ -305,10 +270,6 @@ def embed(
         if progress is not None:
             progress(start + len(part), len(texts))
     return vectors
-
-
-def _tokens(folder: Path, description: Description) -> Tokens:
-    return Tokens.open(folder / TOKENIZER, ended=description.pooling == "last")
 
 
 def _check_file(path: Path, wanted: str) -> None:

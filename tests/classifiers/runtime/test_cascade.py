@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from classifiers.encoder.prepare import prepare
 from classifiers.encoder.session import DESCRIPTION, MODEL, Description, Encoder, embed
@@ -169,7 +170,7 @@ def test_a_changed_encoder_is_refused(models_dir: Path, safe: Model, little: Pat
 
 def test_an_encoder_that_computes_wrongly_here_is_refused(models_dir: Path, safe: Model, little: Path) -> None:
     described = Description.read(little)
-    replace(described, vectors=(described.vectors[1], *described.vectors[1:])).write(little)
+    structs.replace(described, vectors=(described.vectors[1], *described.vectors[1:])).write(little)
     publish(models_dir, safe, little)
     with pytest.raises(EncoderError, match="own:large is wrong on this processor"):
         Runtime.load(models_dir, ["safe"])
