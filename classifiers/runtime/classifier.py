@@ -61,66 +61,51 @@ class Classifier:
         nothing to read: it is clean for safety, unsure otherwise. read, unread: windows that were and were not read;
         foreign: a script or language that the policy does not know; passages: found by patterns.
         """
-        learned = self._learned(parts, read=read, unread=unread, foreign=foreign)
-        return _with_passages(learned, passages, self.model.policy) if self.patterns else learned
-
-    def _learned(self, parts: Sequence[StageResult], *, read: int, unread: int, foreign: str) -> Verdict:
-        if not parts:
-            return self._nothing(unread)
-        last = parts[-1]
-        if self.model.policy.multi_label:
-            choice, probabilities = cascade.decide_any(parts, self.model.last)
+        policy, several = self.model.policy, self.model.policy.multi_label
+        scores = dict.fromkeys(policy.learned, 0.0)
+        last = parts[-1].stage if parts else None
+        if last is None:
+            reason = "nothing to read" if self.model.stages else ""
+            abstention = None if several else Abstention.UNSURE
+            choice = LabelChoice(confidence=float(several), abstention=abstention, reason=reason)
         else:
-            choice = cascade.decide_one(last, has_other=self.model.policy.other is not None)
-            probabilities = last.probabilities[0]
-        choice = self._abstain(choice, unread, foreign)
-        scores = zip(last.stage.head.classes, probabilities.tolist(), strict=True)
-        return Verdict(
+            if several:
+                choice, probabilities = cascade.decide_any(parts, self.model.last)
+            else:
+                choice = cascade.decide_one(parts[-1], has_other=policy.other is not None)
+                probabilities = parts[-1].probabilities[0]
+            each = zip(last.head.classes, probabilities.tolist(), strict=True)
+            scores = {label: score for label, score in each if label != OTHER}
+        choice = self._abstain(choice, unread, foreign if parts else "")
+        learned = Verdict(
             classifier=self.name,
             version=self.version,
             labels=choice.labels,
             confidence=choice.confidence,
-            scores={label: score for label, score in scores if label != OTHER},
-            novelty=max(float(part.away.max()) for part in parts),
+            scores=scores,
+            novelty=max((float(part.away.max()) for part in parts), default=0.0),
             abstention=choice.abstention,
             doubt=choice.doubt,
             reason=choice.reason,
-            stage=last.stage.name,
-            thresholds=last.stage.thresholds,
+            stage=last.name if last else "",
+            thresholds=last.thresholds if last else {},
             windows_read=read,
             windows_unread=unread,
         )
+        return _with_passages(learned, passages, policy) if self.patterns else learned
 
     def _abstain(self, choice: LabelChoice, unread: int, foreign: str) -> LabelChoice:
         # a part does not show the one label of the whole
         several = self.model.policy.multi_label
         labels = choice.labels if several else ()
         if foreign:
-            named = ", ".join(self.model.policy.languages)
-            reason = f"written in {foreign}; languages: names {named}"
+            reason = f"written in {foreign}; languages: names {', '.join(self.model.policy.languages)}"
             choice = replace(choice, labels=labels, abstention=Abstention.LANGUAGE, reason=reason)
         if unread:
             doubt = choice.abstention if several else None
             reason = f"{unread} {'window was' if unread == 1 else 'windows were'} not read"
             choice = replace(choice, labels=labels, abstention=Abstention.UNREAD, doubt=doubt, reason=reason)
         return choice
-
-    def _nothing(self, unread: int) -> Verdict:
-        clean = self.model.policy.multi_label
-        reason = "nothing to read" if self.model.stages else ""
-        empty = LabelChoice(confidence=1.0 if clean else 0.0, reason=reason)
-        if not clean:
-            empty = replace(empty, abstention=Abstention.UNSURE)
-        choice = self._abstain(empty, unread, "")
-        return Verdict(
-            classifier=self.name,
-            version=self.version,
-            scores=dict.fromkeys(self.model.policy.learned, 0.0),
-            confidence=choice.confidence,
-            abstention=choice.abstention,
-            reason=choice.reason,
-            windows_unread=unread,
-        )
 
 
 def from_artifact(artifact: Artifact) -> Classifier:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 
@@ -169,7 +170,7 @@ class Passages:
     """Passages that patterns find, cached by text. For one thread at a time. remember: whether to cache."""
 
     def __init__(self, *, remember: bool = True) -> None:
-        self._matches: Recent[tuple[str, frozenset[Kind]], tuple[PatternMatch, ...]] = Recent(
+        self._matches: Recent[tuple[str, frozenset[Kind]], list[PatternMatch]] = Recent(
             _REMEMBERED_CHARS if remember else 0, lambda key, matches: len(key[0]) + 64 * len(matches) + 64
         )
 
@@ -181,20 +182,16 @@ class Passages:
 
         deadline: by time.monotonic(). Raises DeadlinePassed.
         """
-        if not labels:
-            return ()
-        return tuple(self._passages(texts, labels, deadline))
-
-    def _passages(self, texts: Sequence[str], labels: Mapping[Kind, str], deadline: float | None) -> Iterator[Passage]:
         kinds = frozenset(labels)
-        for place, text in enumerate(texts):
-            matches = self._matches.get((text, kinds))
-            if matches is None:
-                matches = tuple(find(text, kinds, lambda: check_time(deadline)))
-                self._matches.put((text, kinds), matches)
-            for match in matches:
+        passages: list[Passage] = []
+        for place, text in enumerate(texts if labels else ()):
+            make = partial(find, text, kinds, partial(check_time, deadline))
+            for match in self._matches.find((text, kinds), make):
                 strongest: dict[str, Kind] = {}
                 for kind in (match.kind, *match.also):
                     strongest.setdefault(labels[kind], kind)
-                for label, kind in strongest.items():
-                    yield Passage(label=label, kind=kind, start=match.start, end=match.end, text=place)
+                passages += [
+                    Passage(label=label, kind=kind, start=match.start, end=match.end, text=place)
+                    for label, kind in strongest.items()
+                ]
+        return tuple(passages)

@@ -80,16 +80,17 @@ class Runtime:
             loaded[key_of_version(name, version)] = _loaded(registry, name, version)
         if not loaded:
             raise ArtifactError("there is no classifier to load; name at least one")
-        known = {encoder.id.sha256: encoder for encoder in opened}
+        encoders = {encoder.id.sha256: encoder for encoder in opened}
         needed: dict[str, Encoder] = {}
         for artifact_ in loaded.values():
-            for stage in artifact_.model.stages:
-                sha256 = stage.encoder.sha256
-                if sha256 not in needed:
-                    folder, open_ = artifact_.encoder_folder(stage.encoder), known.get(sha256)
-                    if open_ is None or not stage.encoder.fits(open_.id):
-                        open_ = Encoder.open(find(stage.encoder, models_dir) if folder is None else folder, threads)
-                    needed[sha256] = open_
+            for encoder_id in (stage.encoder for stage in artifact_.model.stages):
+                if encoder_id.sha256 in needed:
+                    continue
+                encoder = encoders.get(encoder_id.sha256)
+                if encoder is None or not encoder_id.fits(encoder.id):
+                    folder = artifact_.encoder_folder(encoder_id) or find(encoder_id, models_dir)
+                    encoder = Encoder.open(folder, threads)
+                needed[encoder_id.sha256] = encoder
         runtime = cls(
             needed.values(),
             {name: from_artifact(artifact_) for name, artifact_ in loaded.items()},
@@ -124,30 +125,24 @@ class Runtime:
         does a reading of a classifier that is not loaded.
         """
         begun = [self._begin(reading, deadline) for reading in readings]
-        verdicts = [start if isinstance(start, Verdict) else None for start in begun]
-        open_ = {index: start for index, start in enumerate(begun) if isinstance(start, CascadeRun)}
+        verdicts = {index: start for index, start in enumerate(begun) if isinstance(start, Verdict)}
         vectors: dict[Key, Floats] = {}
-        while open_:
+        while going_on := {i: run for i, run in enumerate(begun) if isinstance(run, CascadeRun) and i not in verdicts}:
             # past the deadline, cached windows are still at hand
-            for run in open_.values():
+            for run in going_on.values():
                 with suppress(DeadlinePassed):
                     run.read(self._reader, deadline)
-            for run in open_.values():
                 with suppress(DeadlinePassed):
                     run.tag(self._reader, vectors, deadline)
             # one call for all runs, so that equal windows are encoded once
             with suppress(DeadlinePassed):
-                self._reader.encode(chain.from_iterable(c.wanted() for c in open_.values()), vectors, deadline)
-            going_on: dict[int, CascadeRun] = {}
-            for index, run in open_.items():
+                self._reader.encode(chain.from_iterable(c.wanted() for c in going_on.values()), vectors, deadline)
+            for index, run in going_on.items():
                 if not run.at_hand(vectors):
                     verdicts[index] = broken(run.reading.classifier, "deadline", run.classifier.version)
-                    continue
-                verdicts[index] = run.judge(vectors)
-                if verdicts[index] is None:
-                    going_on[index] = run
-            open_ = going_on
-        return [verdict for verdict in verdicts if verdict is not None]
+                elif verdict := run.judge(vectors):
+                    verdicts[index] = verdict
+        return [verdicts[index] for index in range(len(readings))]
 
     def _begin(self, reading: Reading, deadline: float | None) -> CascadeRun | Verdict:
         """The run of a reading through its classifier's stages, or its verdict where no stage is needed."""
@@ -212,21 +207,14 @@ def key_of_version(name: str, version: str) -> str:
 
 def _check_encoders(name: str, classifier: Classifier, encoders: Mapping[str, Encoder]) -> None:
     for stage in classifier.model.stages:
-        encoder = encoders.get(stage.encoder.sha256)
+        encoder, dimensions = encoders.get(stage.encoder.sha256), stage.head.weights.shape[1]
+        where = f"{name} {classifier.version}: its stage {stage.name} was trained on the encoder {stage.encoder.source}"
         if encoder is None:
-            raise ArtifactError(
-                f"{name} {classifier.version}: its stage {stage.name} was trained on the encoder "
-                f"{stage.encoder.source} ({stage.encoder.sha256[:12]}…), which is not loaded"
-            )
+            raise ArtifactError(f"{where} ({stage.encoder.sha256[:12]}…), which is not loaded")
         if not stage.encoder.fits(encoder.id):
             raise ArtifactError(
-                f"{name} {classifier.version}: its stage {stage.name} was trained on the encoder "
-                f"{stage.encoder.source} with another tokenizer or pooling than the one that another classifier needs; "
-                "train the older of the two again"
+                f"{where} with another tokenizer or pooling than the one that another classifier needs; train the "
+                "older of the two again"
             )
-        dimensions = stage.head.weights.shape[1]
         if dimensions != encoder.dimensions:
-            raise ArtifactError(
-                f"{name} {classifier.version}: its stage {stage.name} reads {dimensions} dimensions, but the encoder "
-                f"{stage.encoder.source} gives {encoder.dimensions}"
-            )
+            raise ArtifactError(f"{where} with {dimensions} dimensions; it gives {encoder.dimensions}")

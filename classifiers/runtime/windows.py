@@ -7,6 +7,7 @@ import time
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -38,14 +39,19 @@ class Recent(Generic[K, V]):
         self._entries: OrderedDict[K, V] = OrderedDict()
         self.weight = 0
 
-    def __len__(self) -> int:
-        return len(self._entries)
-
     def get(self, key: K) -> V | None:
         """The value, which becomes the most recent; None where there is none."""
         value = self._entries.get(key)
         if value is not None:
             self._entries.move_to_end(key)
+        return value
+
+    def find(self, key: K, make: Callable[[], V]) -> V:
+        """The value, made and stored where there is none."""
+        value = self.get(key)
+        if value is None:
+            value = make()
+            self.put(key, value)
         return value
 
     def put(self, key: K, value: V) -> None:
@@ -58,8 +64,7 @@ class Recent(Generic[K, V]):
         self._entries[key] = value
         self.weight += weight
         while self.weight > self._capacity:
-            oldest, value = self._entries.popitem(last=False)
-            self.weight -= self._weigh(oldest, value)
+            self.weight -= self._weigh(*self._entries.popitem(last=False))
 
 
 _REMEMBERED_BYTES = 16_000_000
@@ -94,16 +99,15 @@ class Reader:
     ) -> None:
         self.encoders: Mapping[str, Encoder] = {encoder.id.sha256: encoder for encoder in encoders}
         self.detector = detector
+        remembered, states = (_REMEMBERED_BYTES, _REMEMBERED_STATES) if cache_windows else (0, 0)
         self._vectors: Recent[Key, Floats] = Recent(cache_windows)
         self._spans: Recent[tuple[str, str, int, int, int], Span] = Recent(
-            _REMEMBERED_BYTES if cache_windows else 0, lambda key, span: len(key[0]) + span.weight
+            remembered, lambda key, span: len(key[0]) + span.weight
         )
-        self._systems: Recent[tuple[str, str, int], Window] = Recent(
-            _REMEMBERED_BYTES if cache_windows else 0, lambda key, ids: len(key[0]) + 4 * len(ids) + 64
+        self._systems: Recent[tuple[str, str, int], list[int]] = Recent(
+            remembered, lambda key, ids: len(key[0]) + 8 * len(ids) + 64
         )
-        self._states: Recent[Key, tuple[Floats, Floats]] = Recent(
-            _REMEMBERED_STATES if cache_windows else 0, lambda _, states: states[1].size
-        )
+        self._states: Recent[Key, tuple[Floats, Floats]] = Recent(states, lambda _, states: states[1].size)
         self.encoded = 0
         self.cached = 0
 
@@ -112,28 +116,30 @@ class Reader:
 
         Raises DeadlinePassed.
         """
-        reads = self.encoders[stage.encoder.sha256]
-        room = reads.room(stage.windowing.tokens, stage.system_tokens)
-        overlap = min(stage.windowing.overlap, room - 1)
+        tokenizer, room, overlap = self._cut(stage)
+        tokenize = self.encoders[stage.encoder.sha256].tokenize
+        between = partial(check_time, deadline)
+        detect = self.detector.stretches if self.detector else lambda _: ()
         left = max_windows
         spans: list[Span] = []
         for text in reversed(texts):
             budget = max_windows if left > 0 else 0
-            span = self._span(text, reads, room=room, overlap=overlap, max_windows=budget, deadline=deadline)
-            span = span.first(left)
+            sizes = {"room": room, "overlap": overlap, "max_windows": budget}
+            make = partial(read, text, tokenize, **sizes, between=between, detect=detect)
+            span = self._spans.find((text, tokenizer, room, overlap, budget), make).first(left)
             left -= len(span.windows)
             spans.append(span)
         return spans[::-1]
 
+    def _cut(self, stage: Stage) -> tuple[str, int, int]:
+        """How a stage cuts texts into windows: the tokenizer, the room for text in a window, and the overlap."""
+        reads = self.encoders[stage.encoder.sha256]
+        room = reads.room(stage.windowing.tokens, stage.system_tokens)
+        return reads.tokenizer_sha256, room, min(stage.windowing.overlap, room - 1)
+
     def alike(self, stage: Stage, another: Stage) -> bool:
         """Whether two stages cut texts into the same windows."""
-        encoders = [(each, self.encoders[each.encoder.sha256]) for each in (stage, another)]
-        tokenizers, windowings, rooms = (
-            {encoder.tokenizer_sha256 for _, encoder in encoders},
-            {each.windowing for each, _ in encoders},
-            {encoder.room(each.windowing.tokens, each.system_tokens) for each, encoder in encoders},
-        )
-        return len(tokenizers) == len(windowings) == len(rooms) == 1
+        return self._cut(stage) == self._cut(another)
 
     def translate(
         self, window: Window, span: Span, source: EncoderId, target: Stage, deadline: float | None
@@ -156,10 +162,7 @@ class Reader:
             return window
         reads = self.encoders[stage.encoder.sha256]
         key = (system, reads.tokenizer_sha256, stage.system_tokens)
-        ids = self._systems.get(key)
-        if ids is None:
-            ids = array("i", reads.system(system, stage.system_tokens))
-            self._systems.put(key, ids)
+        ids = self._systems.find(key, lambda: reads.system(system, stage.system_tokens))
         return array("i", reads.after_system(ids, window))
 
     def encode(self, wanted: Iterable[tuple[Key, Window]], vectors: dict[Key, Floats], deadline: float | None) -> None:
@@ -175,7 +178,14 @@ class Reader:
                 vectors[key] = held
                 self.cached += 1
         for sha256, windows in missing.items():
-            self._encode(self.encoders[sha256], windows, vectors, deadline)
+            encoder, keys = self.encoders[sha256], list(windows)
+            for start in range(0, len(keys), encoder.threads):
+                check_time(deadline)
+                part = keys[start : start + encoder.threads]
+                for key, vector in zip(part, encoder.encode([windows[key] for key in part]), strict=True):
+                    vectors[key] = vector
+                    self._vectors.put(key, vector)
+                self.encoded += len(part)
 
     def tag(self, text: str, model: Model, span: Span, vectors: dict[Key, Floats], deadline: float | None) -> Tagged:
         """The words of a text and their tags' logits, by a model with a tagger, as far as `span` was read.
@@ -212,37 +222,6 @@ class Reader:
         else:
             self.cached += 1
         return held
-
-    def _encode(
-        self, encoder: Encoder, windows: Mapping[Key, Window], vectors: dict[Key, Floats], deadline: float | None
-    ) -> None:
-        keys, step = list(windows), encoder.threads
-        for start in range(0, len(keys), step):
-            check_time(deadline)
-            part = keys[start : start + step]
-            for key, vector in zip(part, encoder.encode([windows[key] for key in part]), strict=True):
-                vectors[key] = vector
-                self._vectors.put(key, vector)
-            self.encoded += len(part)
-
-    def _span(
-        self, text: str, encoder: Encoder, *, room: int, overlap: int, max_windows: int, deadline: float | None
-    ) -> Span:
-        key = (text, encoder.tokenizer_sha256, room, overlap, max_windows)
-        span = self._spans.get(key)
-        if span is None:
-            check_time(deadline)
-            span = read(
-                text,
-                encoder.tokenize,
-                room=room,
-                overlap=overlap,
-                max_windows=max_windows,
-                between=lambda: check_time(deadline),
-                detect=self.detector.stretches if self.detector else lambda _: (),
-            )
-            self._spans.put(key, span)
-        return span
 
 
 def key_of(encoder: EncoderId, window: Window) -> Key:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from classifiers.model.model import Model
-from classifiers.policy import OTHER
 from classifiers.runtime.classifier import Classifier
 from classifiers.verdict import Abstention, Verdict
 
@@ -53,10 +52,6 @@ def test_safety_takes_the_worst_window(safety: Classifier) -> None:
     assert verdict.scores["first"] < 0.1
     assert judge(safety, *rows(AWAY)).labels == ()
     assert judge(safety, *rows(FIRST, SECOND)).labels == ("first", "second")
-
-
-def test_novel_text_is_other(intent: Classifier) -> None:
-    assert judge(intent, *rows(AWAY)).labels == (OTHER,)
 
 
 @pytest.mark.parametrize("why", [{"unread": 3}, {"foreign": "Cyrillic"}])

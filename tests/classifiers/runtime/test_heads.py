@@ -74,14 +74,6 @@ def test_a_class_is_helped_by_its_nearest_exemplar_and_not_by_how_many_it_has() 
     assert (votes <= 0).all()
 
 
-def test_share_scales_the_vote_and_far_texts_stay_finite() -> None:
-    far = np.full((1, 2), -1, np.float32)
-    whole = heads.votes(Nearest(owners=owners(0, 1), sharpness=60.0, share=1.0), far)
-    half = heads.votes(Nearest(owners=owners(0, 1), sharpness=60.0, share=0.5), far)
-    assert np.isfinite(whole).all()
-    assert half == pytest.approx(whole / 2)
-
-
 @pytest.mark.parametrize("classes", [heads.LIKELIEST, 3 * heads.LIKELIEST])
 def test_only_the_likeliest_classes_are_voted_on(classes: int) -> None:
     chance = np.random.default_rng(0)
@@ -98,13 +90,6 @@ def test_only_the_likeliest_classes_are_voted_on(classes: int) -> None:
     others = np.delete(np.arange(classes)[None].repeat(4, 0), likely[0], axis=1)
     np.testing.assert_allclose(found[0, others[0]], np.repeat(least[0], len(others[0])), rtol=1e-4)
     np.testing.assert_allclose(found, heads.among_likeliest(whole, scores.astype(np.float32)), rtol=1e-4)
-
-
-def test_an_artifact_keeps_it(bare_model: Callable[..., Model], tmp_path: Path) -> None:
-    save_with(bare_model(), Nearest(owners=owners(0, 1), sharpness=10.0, share=0.5), tmp_path)
-    loaded = artifact.load(tmp_path).model.last.nearest
-    assert loaded is not None
-    assert (loaded.owners.tolist(), loaded.sharpness, loaded.share) == ([0, 1], 10.0, 0.5)
 
 
 def test_owners_that_miss_a_class_are_refused(bare_model: Callable[..., Model], tmp_path: Path) -> None:

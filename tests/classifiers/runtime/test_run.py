@@ -56,13 +56,6 @@ def test_text_without_any_is_clean(runtime: Runtime, texts: tuple[str, ...]) -> 
     assert verdict.scores == {"contact": 0.0, "payment": 0.0}
 
 
-def test_what_cannot_be_read_is_unread_beside_what_was_found(runtime: Runtime) -> None:
-    verdict = ask(runtime, MAIL, incomplete=True)
-    assert (verdict.labels, verdict.abstention) == (("contact",), Abstention.UNREAD)
-    assert len(verdict.spans) == 1
-    assert ask(runtime, "hello", incomplete=True).abstention is Abstention.UNREAD
-
-
 def test_time_that_has_run_out_is_a_broken_verdict(runtime: Runtime) -> None:
     (verdict,) = runtime.classify([Reading(classifier="data", texts=(MAIL,))], deadline=time.monotonic() - 1)
     assert (verdict.abstention, verdict.reason, verdict.spans) == (Abstention.BROKEN, "deadline", ())
@@ -96,9 +89,3 @@ def test_a_mixed_policy_learns_the_rest(encoder: Encoder, make_model: Callable[.
     assert (alone.labels, alone.scores["payment"], alone.stage) == (("violence",), 0.0, "main")
     assert alone.confidence < 1
     assert ask(runtime, "").reason == "nothing to read"
-
-
-def test_a_model_has_stages_where_something_is_learned(data: Policy, make_policy: Callable[..., Policy]) -> None:
-    with pytest.raises(ValueError, match="needs stages"):
-        Model(policy=make_policy(), stages=())
-    assert Model(policy=data, stages=()).stages == ()

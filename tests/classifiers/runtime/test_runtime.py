@@ -17,7 +17,7 @@ from classifiers.model import artifact
 from classifiers.model.model import Floats, Model, Tagger
 from classifiers.model.registry import Registry
 from classifiers.policy import Label
-from classifiers.runtime.classifier import Classifier, from_model
+from classifiers.runtime.classifier import from_model
 from classifiers.runtime.runtime import Runtime
 from classifiers.text.language import LanguageDetector
 from classifiers.verdict import Abstention, Reading, Verdict
@@ -85,12 +85,6 @@ def test_one_text_is_encoded_once_for_all_classifiers(runtime: Runtime, counted:
     assert counted.encoded == runtime.counts.encoded == 1
 
 
-def test_verdicts_come_in_the_order_of_the_readings(runtime: Runtime) -> None:
-    found = runtime.classify([safe(HARM), bank("I lost my card"), bank("which exchange rate"), safe("hello")])
-    assert [verdict.labels for verdict in found] == [("violence",), ("lost_card",), ("exchange_rate",), ()]
-    assert runtime.classify([]) == []
-
-
 def test_a_chat_that_goes_on_costs_its_new_turn_only(runtime: Runtime, counted: Counted) -> None:
     turns = tuple(
         " ".join(f"on day {day} of month {month} we spoke about the fees." for day in range(30)) for month in range(5)
@@ -104,12 +98,6 @@ def test_a_chat_that_goes_on_costs_its_new_turn_only(runtime: Runtime, counted: 
     assert second[0].windows_read == first[0].windows_read + 1
     assert runtime.counts.cached == first[0].windows_read
     assert second[1].labels == ("card_arrival",)
-
-
-def test_remembering_changes_no_verdict(runtime: Runtime, make_runtime: Callable[..., Runtime]) -> None:
-    readings = [bank(CARD), safe(CARD, HARM), bank("tell me a joke about the sea")]
-    first = runtime.classify(readings)
-    assert first == runtime.classify(readings) == make_runtime(cache_windows=0).classify(readings)
 
 
 def test_harm_is_found_wherever_it_stands(runtime: Runtime) -> None:
@@ -137,11 +125,6 @@ def test_texts_beyond_the_budget_are_not_tokenised(runtime: Runtime, monkeypatch
     verdict = runtime.classify([safe(*(f"turn {n}" for n in range(5000)), max_windows=3)])[0]
     assert asked == ["turn 4999", "turn 4998", "turn 4997"]
     assert verdict.windows_unread == 4997
-
-
-def test_what_the_caller_left_out_is_unread(runtime: Runtime) -> None:
-    verdict = runtime.classify([Reading(classifier="safe", texts=("look",), incomplete=True)])[0]
-    assert (verdict.abstention, verdict.windows_unread) == (Abstention.UNREAD, 1)
 
 
 def test_a_script_that_the_policy_does_not_know_abstains(runtime: Runtime) -> None:
@@ -200,14 +183,6 @@ def test_past_the_deadline_what_is_at_hand_is_judged(runtime: Runtime, counted: 
     assert counted.encoded - before < again.windows_read
 
 
-@pytest.mark.parametrize("text", ["\ud800" * 40_000, "e" + "\u0301" * 100_000, "a\b" * 40_000], ids=range(3))
-def test_any_text_ends_in_a_verdict(runtime: Runtime, text: str) -> None:
-    for verdict in runtime.classify([safe(text, max_windows=4), bank(text, max_windows=4)]):
-        assert verdict.abstention is not Abstention.BROKEN
-        assert verdict.windows_read <= 4
-        assert set(verdict.scores) == set(runtime.classifiers[verdict.classifier].model.policy.labels)
-
-
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(max_size=80), max_size=5), st.integers(0, 3))
 def test_verdicts_are_well_formed(runtime: Runtime, texts: list[str], max_windows: int) -> None:
@@ -218,17 +193,6 @@ def test_verdicts_are_well_formed(runtime: Runtime, texts: list[str], max_window
         assert all(0 <= score <= 1 for score in verdict.scores.values())
         assert verdict.windows_read <= max_windows
         assert (verdict.windows_unread > 0) == (verdict.abstention is Abstention.UNREAD)
-
-
-def test_load_and_self_test(models_dir: Path, make_model: Callable[..., Model]) -> None:
-    tests = [
-        {"text": "has my card been sent yet?", "expect": "card_arrival"},
-        {"text": "let it rain", "expect": "other"},
-    ]
-    publish(models_dir, make_model("intent", tests=tests), make_model("safety"))
-    runtime = Runtime.load(models_dir, ["bank", "safe", "bank"])
-    assert sorted(runtime.classifiers) == ["bank", "safe"]
-    assert runtime.classify([bank(CARD)])[0].version == Registry(models_dir).current("bank")
 
 
 def test_a_classifier_that_fails_its_own_tests_is_not_served(
@@ -242,13 +206,6 @@ def test_a_classifier_that_fails_its_own_tests_is_not_served(
         Runtime.load(models_dir, ["bank"])
     assert str(caught.value).count("\n") == 1
     assert Runtime.load(models_dir, ["bank"], self_test=False).classifiers
-
-
-def test_load_refuses_what_is_not_there(models_dir: Path) -> None:
-    with pytest.raises(ArtifactError, match="holds no classifier 'bank'"):
-        Runtime.load(models_dir, ["bank"])
-    with pytest.raises(ArtifactError, match="name at least one"):
-        Runtime.load(models_dir, [])
 
 
 def test_another_classifiers_version_is_refused(models_dir: Path, make_model: Callable[..., Model]) -> None:
@@ -269,12 +226,6 @@ def test_an_encoder_of_another_pooling_is_refused(encoder: Encoder, bare_model: 
     stage = replace(model.last, encoder=replace(encoder.id, pooling="cls"))
     with pytest.raises(ArtifactError, match="with another tokenizer or pooling"):
         Runtime([encoder], {"bank": from_model(replace(model, stages=(stage,)), "v1")})
-
-
-def test_a_classifier_whose_encoder_is_not_there_is_refused(encoder: Encoder, bare_model: Callable[..., Model]) -> None:
-    stranger = Classifier(name="bank", version="v1", model=bare_model())
-    with pytest.raises(ArtifactError, match=r"stage main was trained on the encoder package:none .* not loaded"):
-        Runtime([encoder], {"bank": stranger})
 
 
 def test_a_text_is_read_from_its_beginning_however_long_it_is(runtime: Runtime) -> None:

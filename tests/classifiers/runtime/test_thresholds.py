@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifiers.encoder.session import Encoder
-from classifiers.model.model import NEVER, Band, Model, Novelty, Threshold, Usual
+from classifiers.model.model import Band, Model, Novelty, Threshold, Usual
 from classifiers.policy import OTHER
 from classifiers.runtime.classifier import from_model
 from classifiers.runtime.runtime import Runtime
@@ -19,7 +19,6 @@ from classifiers.runtime.thresholds import (
     language_of,
     name_any,
     name_one,
-    nearest,
     score,
 )
 from classifiers.text.language import LanguageDetector
@@ -40,13 +39,6 @@ def test_one_label_from_its_threshold_on() -> None:
     assert unsure.confidence == pytest.approx(0.75)
 
 
-def test_what_is_never_enough_is_not_said_to_need_more() -> None:
-    certain = name_one("ab", of(1.0, 0.0), {"a": NEVER})
-    assert (certain.abstention, certain.reason) == (Abstention.UNSURE, "a at 1.000, never enough here")
-    grey = name_any("ab", of(1.0, 0.0), {"a": Threshold(act=NEVER.act, unsure=0.4)})
-    assert (grey.labels, grey.abstention, grey.reason) == ((), Abstention.UNSURE, "a at 1.000, never enough here")
-
-
 def test_what_is_novel_is_other_or_unsure() -> None:
     other = name_one("ab", of(0.9, 0.1), LIMITS, novel=True)
     assert (other.labels, other.abstention) == ((OTHER,), None)
@@ -59,14 +51,6 @@ def test_a_grey_label_makes_unsure_beside_one_that_holds() -> None:
     grey = name_any("ab", of(0.5, 0.9), LIMITS)
     assert (grey.labels, grey.abstention) == (("b",), Abstention.UNSURE)
     assert grey.reason == "a at 0.500, 0.800 is needed"
-
-
-def test_clean_unless_novel() -> None:
-    clean = name_any("ab", of(0.1, 0.3), LIMITS)
-    assert (clean.labels, clean.abstention) == ((), None)
-    assert clean.confidence == pytest.approx(0.7)
-    assert name_any("ab", of(0.1, 0.3), LIMITS, novel=True).abstention is Abstention.UNSURE
-    assert name_any("ab", of(0.9, 0.3), LIMITS, novel=True).abstention is None
 
 
 @given(SHARES, st.floats(0, 1), st.floats(0, 1), st.booleans())
@@ -96,11 +80,6 @@ def test_a_text_is_in_one_band(chars: int, language: str) -> None:
     assert not any(band.holds(chars, language) for band in others)
 
 
-@pytest.mark.parametrize(("named", "told"), [(["en"], []), (["en", "any"], []), (["en", "de-AT"], ["en", "de-AT"])])
-def test_languages_count_where_there_are_several_that_are_known(named: list[str], told: list[str]) -> None:
-    assert list(families(named)) == told
-
-
 def test_the_language_of_a_text_is_one_of_the_policys(detector: LanguageDetector) -> None:
     known = families(["en", "de"])
     assert language_of(detector.stretches(SHORT), known) == "en"
@@ -125,13 +104,6 @@ def test_the_runtime_decides_by_the_texts_band(
 
     assert {text for text in (SHORT, LONG, GERMAN) if not verdict(text).labels} == unsure
     assert all(verdict(text).abstention is None for text in {SHORT, LONG, GERMAN} - unsure)
-
-
-def test_distance_to_the_nearest_prototype() -> None:
-    novelty = Novelty(prototypes=np.eye(2, dtype=np.float32), limit=0.5)
-    half = np.sqrt(0.5, dtype=np.float32)
-    vectors = np.array([[1, 0], [half, half], [-1, 0], [-half, -half]], np.float32)
-    assert nearest(novelty, vectors) == pytest.approx([0, 1 - half, 1, 1])
 
 
 def test_where_it_is_known_what_is_usual_the_largest_logit_tells() -> None:

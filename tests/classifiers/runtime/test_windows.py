@@ -13,16 +13,6 @@ def test_the_oldest_is_forgotten_first() -> None:
     assert (recent.get("a"), recent.get("b"), recent.get("c")) == (1, None, 3)
 
 
-def test_an_entry_too_heavy_is_not_kept() -> None:
-    recent: Recent[str, str] = Recent(5, lambda key, value: len(value))
-    recent.put("a", "1234")
-    recent.put("b", "123456")
-    assert (recent.get("a"), recent.get("b"), recent.weight) == ("1234", None, 4)
-    nothing: Recent[str, int] = Recent(0)
-    nothing.put("a", 1)
-    assert len(nothing) == 0
-
-
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 7))))
 def test_weight_never_exceeds_the_capacity(puts: list[tuple[int, int]]) -> None:
     recent: Recent[int, int] = Recent(10, lambda key, value: value)
