@@ -14,7 +14,7 @@ from classifiers.model.model import Floats
 from classifiers.policy import Policy
 from classifiers.runtime.cascade import score
 from classifiers.training.fit.fitted import MeasuredModel, Silent
-from classifiers.training.fit.heads import fit
+from classifiers.training.fit.heads import HeadFit, fit
 from classifiers.training.rows import Row
 
 _HELD = 3000
@@ -79,12 +79,14 @@ class Vectors:
 def accuracy(task: Task, rows: Sequence[Row], vectors: Vectors, seed: int) -> float:
     """Of a head fitted on the rows, on what the task holds back."""
     found: MeasuredModel = fit(
-        task.policy,
-        rows,
-        vectors.of([row.text for row in rows]),
-        encoder=vectors.encoder.id,
-        seed=seed,
-        advance=Silent().advance,
+        HeadFit(
+            policy=task.policy,
+            rows=rows,
+            vectors=vectors.of([row.text for row in rows]),
+            encoder=vectors.encoder.id,
+            seed=seed,
+            advance=Silent().advance,
+        )
     )
     stage = found.model.last
     scores, _ = score(stage, vectors.of([text for text, _ in task.held]))

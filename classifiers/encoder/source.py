@@ -198,12 +198,17 @@ def folder_settings(folder: Path) -> tuple[Pooling, int]:
 
 
 def _from_hub(name: str) -> EncoderSource:
+    return _from_folder(fetched(name, _HUB_FILES), f"hub:{name}")
+
+
+def fetched(name: str, files: Iterable[str]) -> Path:
+    """The folder of a model of the Hugging Face hub with these files. Raises EncoderError."""
     try:
         from huggingface_hub import snapshot_download
     except ImportError:
-        raise EncoderError(f"encoder hub:{name} needs: pip install huggingface_hub; or use {_CHOICES}") from None
+        raise NotInstalledError(f"encoder hub:{name} needs: pip install huggingface_hub; or use {_CHOICES}") from None
     try:
-        folder = snapshot_download(repo_id=name, allow_patterns=list(_HUB_FILES))
+        return Path(snapshot_download(repo_id=name, allow_patterns=list(files)))
     except Exception as error:
         # the hub's client raises its own, requests', httpx's and the system's errors alike
         why = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
@@ -211,7 +216,6 @@ def _from_hub(name: str) -> EncoderSource:
             f"encoder hub:{name} could not be fetched from the Hugging Face hub ({why}). "
             f"Without the network there are {_CHOICES}"
         ) from error
-    return _from_folder(Path(folder), f"hub:{name}")
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:

@@ -4,7 +4,7 @@ Also sentences whose slots are marked (`a table at [7 pm](time)`), and mistakes 
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -44,8 +44,7 @@ def parse(sentence: str, slots: Sequence[str]) -> Marked:
 
     Raises ValueError naming a mark that has no value or no slot, lacks a bracket, or has a blank between its brackets.
     """
-    names = {name.casefold(): name for name in slots}
-    text, marks, done = "", [], 0
+    names, parts = {name.casefold(): name for name in slots}, []
     for match in _MARK.finditer(sentence):
         value, name = match[1].strip(), names.get(match[2].casefold())
         if name is None:
@@ -53,16 +52,13 @@ def parse(sentence: str, slots: Sequence[str]) -> Marked:
             raise ValueError(f"{match[0]!r} names no slot; there are {known}; of a link, give the words alone")
         if not value:
             raise ValueError(f"{match[0]!r} marks nothing")
-        text += sentence[done : match.start()]
-        marks.append(SlotMark(name=name, start=len(text), end=len(text) + len(value)))
-        text += value
-        done = match.end()
-    text += sentence[done:]
-    mangled = re.search(rf"\](?:\(|\s+\(\s*(?:{'|'.join(map(re.escape, slots))})\s*\))", text, re.IGNORECASE)
-    if mangled:
-        shown = text[max(0, mangled.start() - _SHOWN) : mangled.end() + _SHOWN]
+        parts.append((*match.span(), name, value))
+    marked = _marked(sentence, parts)
+    slips = rf"\](?:\(|\s+\(\s*(?:{'|'.join(map(re.escape, slots))})\s*\))"
+    if slip := re.search(slips, marked.text, re.IGNORECASE):
+        shown = marked.text[max(0, slip.start() - _SHOWN) : slip.end() + _SHOWN]
         raise ValueError(f"{shown!r} holds what is no mark; one is [value](slot), without a blank between")
-    return Marked(text=text, marks=tuple(marks))
+    return marked
 
 
 def words(sentence: str) -> list[str]:
@@ -72,13 +68,18 @@ def words(sentence: str) -> list[str]:
 
 def replaced(marked: Marked, values: Sequence[str]) -> Marked:
     """The same sentence with other values, one for each mark."""
-    text, marks, done = "", [], 0
-    for mark, value in zip(marked.marks, values, strict=True):
-        text += marked.text[done : mark.start]
-        marks.append(SlotMark(name=mark.name, start=len(text), end=len(text) + len(value)))
-        text += value
-        done = mark.end
-    return Marked(text=text + marked.text[done:], marks=tuple(marks))
+    pairs = zip(marked.marks, values, strict=True)
+    return _marked(marked.text, [(mark.start, mark.end, mark.name, value) for mark, value in pairs])
+
+
+def _marked(text: str, parts: Iterable[tuple[int, int, str, str]]) -> Marked:
+    """parts: what is replaced, from start to end, the slot's name and its value."""
+    made, marks, done = "", [], 0
+    for start, end, name, value in parts:
+        made += text[done:start]
+        marks.append(SlotMark(name=name, start=len(made), end=len(made) + len(value)))
+        made, done = made + value, end
+    return Marked(text=made + text[done:], marks=tuple(marks))
 
 
 Path = tuple[str | int, ...]

@@ -66,21 +66,16 @@ def runs(logits: Floats, allowed: NDArray[np.bool_] | None = None) -> list[TagRu
     logs -= np.log(np.exp(logs).sum(axis=1, keepdims=True))
     if allowed is not None:
         logs[:, 1:] = np.where(np.repeat(allowed, 2), logs[:, 1:], -np.inf)
-    tags = _likeliest(logs)
+    tags = np.array(_likeliest(logs))
     shares = np.exp(logs[np.arange(len(tags)), tags])
-    merged: list[TagRun] = []
-    for index, tag in enumerate(tags):
-        share = float(shares[index])
-        if tag == OUTSIDE:
-            continue
-        if tag % 2:
-            merged.append(TagRun(slot=(tag - 1) // 2, first=index, last=index, confidence=share))
-        else:
-            begun = merged.pop()
-            merged.append(
-                TagRun(slot=begun.slot, first=begun.first, last=index, confidence=min(begun.confidence, share))
-            )
-    return merged
+    firsts = np.flatnonzero(tags % 2)
+    # a slot ends before the next one begins or before the first word outside
+    outside = np.append(np.flatnonzero((tags == OUTSIDE) | (tags % 2 == 1)), len(tags))
+    ends = outside[np.searchsorted(outside, firsts, "right")]
+    return [
+        TagRun(slot=int(tags[first] - 1) // 2, first=first, last=end - 1, confidence=float(shares[first:end].min()))
+        for first, end in zip(firsts.tolist(), ends.tolist(), strict=True)
+    ]
 
 
 def _likeliest(logs: Floats) -> list[int]:
@@ -97,11 +92,9 @@ def _likeliest(logs: Floats) -> list[int]:
         before = np.where(best[begins] >= best[goes_on], begins, goes_on)
         step[goes_on], previous[index, goes_on] = best[before], before
         best = step + logs[index]
-    tag = int(best.argmax())
-    path = [tag]
+    path = [int(best.argmax())]
     for index in range(words - 1, 0, -1):
-        tag = int(previous[index, tag])
-        path.append(tag)
+        path.append(int(previous[index, path[-1]]))
     return path[::-1]
 
 
@@ -149,15 +142,13 @@ def read(text: str, words: Callable[[str], Words], between: Callable[[], None] =
     places: list[tuple[int, int]] = []
     start = 0
     for stop, piece in pieces(text):
-        if piece.isspace():
-            start = stop
-            continue
-        between()
-        plain, origin = _plain(piece, start)
-        own = words(plain)
-        firsts += [first + len(ids) for first in own.firsts]
-        places += [(origin[begin][0], origin[end - 1][1]) for begin, end in own.places]
-        ids += own.ids
+        if not piece.isspace():
+            between()
+            plain, origin = _plain(piece, start)
+            own = words(plain)
+            firsts += [first + len(ids) for first in own.firsts]
+            places += [(origin[begin][0], origin[end - 1][1]) for begin, end in own.places]
+            ids += own.ids
         start = stop
     return Words(ids=tuple(ids), firsts=tuple(firsts), places=tuple(places))
 
@@ -184,21 +175,19 @@ def _parts(word: str) -> Iterator[tuple[str, list[tuple[int, int]]]]:
     Where that is not certain, a long word is cut, and each character of a part comes from all of it.
     """
     plain = normalise(word)
-    places = _origin(word, plain)
-    if plain and places:
+    if plain and (places := _origin(word, plain)):
         yield plain, places
         return
     spans = [match.span() for match in _CHARACTER.finditer(word)]
     for first in range(0, len(spans), LONGEST_WORD):
         begin, end = spans[first][0], spans[first : first + LONGEST_WORD][-1][1]
-        plain = normalise(word[begin:end])
-        if plain:
+        if plain := normalise(word[begin:end]):
             places = _origin(word[begin:end], plain) or [(0, end - begin)] * len(plain)
             yield plain, [(begin + start, begin + stop) for start, stop in places]
 
 
 def _origin(word: str, plain: str) -> list[tuple[int, int]] | None:
-    """Where each character of `plain`, which a word beprevious, comes from; None where that is not certain."""
+    """Where each character of `plain`, which a word becomes, comes from; None where that is not certain."""
     letters = plain.replace(" ", "")
     places = _each(word) if letters == word else _by_character(word)
     # digits and signs become letters one for one; what was upside down is turned round as well

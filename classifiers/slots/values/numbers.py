@@ -8,26 +8,25 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-_TEENS = (
+TEENS = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
     "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
 )  # fmt: skip
 _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _CARDINALS = {
-    **{word: number for number, word in enumerate(_TEENS)},
+    **{word: number for number, word in enumerate(TEENS)},
     **{word: 10 * number for number, word in enumerate(_TENS, 2)},
     "fourty": 40,
     "couple": 2,
 }
+_FIRSTS = (
+    "zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth",
+    "eleventh", "twelfth", *(f"{teen}th" for teen in TEENS[13:]),
+)  # fmt: skip
 _ORDINALS = {
-    word: number
-    for number, word in enumerate(
-        (
-            "zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth",
-            "eleventh", "twelfth", *(f"{teen}th" for teen in _TEENS[13:]),
-        )
-    )
-} | {f"{word[:-1]}ieth": 10 * number for number, word in enumerate(_TENS, 2)}  # fmt: skip
+    **{word: number for number, word in enumerate(_FIRSTS)},
+    **{f"{word[:-1]}ieth": 10 * number for number, word in enumerate(_TENS, 2)},
+}
 _SMALL = _CARDINALS | _ORDINALS
 _SCALES = {"dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _RUN = re.compile(r"[\w.,]+|\S")
@@ -69,17 +68,16 @@ def read(text: str) -> Decimal | None:
     number: Decimal | None = None
     index = 0
     while index < len(tokens):
-        token = tokens[index]
+        token, before = tokens[index], tokens[index - 1] if index else ""
         parsed = _parse(tokens, index)
         if parsed is None:
             if any(map(str.isnumeric, token)) or _is_doubtful(token):
                 return None
             index += 1
-        elif number is not None or _is_fraction(tokens, index):
+        elif number is not None or (before in {"a", "an"} and token in _ORDINALS):  # `a third`
             return None
         else:
-            negative = index > 0 and tokens[index - 1] in _NEGATIVE
-            number, index = -parsed[0] if negative else parsed[0], parsed[1]
+            number, index = -parsed[0] if before in _NEGATIVE else parsed[0], parsed[1]
     return number if number is not None and abs(number) < _LIMIT else None
 
 
@@ -179,8 +177,3 @@ def _is_doubtful(token: str) -> bool:
     scale = token.removesuffix("s")
     is_fraction = scale in _ORDINALS and scale != "second"
     return token in _DOUBT or scale in _SCALES or scale.endswith("illion") or is_fraction
-
-
-def _is_fraction(tokens: list[str], index: int) -> bool:
-    """`a third`, `one eighth`: whether an ordinal says a part."""
-    return index > 0 and tokens[index - 1] in {"a", "an"} and tokens[index] in _ORDINALS

@@ -50,10 +50,7 @@ def read_enum(text: str, values: Mapping[str, Sequence[str]]) -> str | None:
 
 def shared(values: Mapping[str, Sequence[str]]) -> Mapping[str, tuple[str, ...]]:
     """Words that stand for several values, with these."""
-    names: dict[str, list[str]] = {}
-    for name, words in values.items():
-        for word in {_folded(word) for word in (name, *words)}:
-            names.setdefault(word, []).append(name)
+    names = _names((_folded(word), name) for name, words in values.items() for word in (name, *words))
     return {word: tuple(several) for word, several in names.items() if len(several) > 1}
 
 
@@ -81,10 +78,15 @@ def _may_be_slip(phrase: str, word: str) -> bool:
 
 def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Words with the name that they stand for, without those that stand for two."""
-    names: dict[str, set[str]] = {}
+    return {word: next(iter(several)) for word, several in _names(pairs).items() if len(several) == 1}
+
+
+def _names(pairs: Iterable[tuple[str, str]]) -> dict[str, dict[str, None]]:
+    """Words with the names that they stand for, in order."""
+    names: dict[str, dict[str, None]] = {}
     for word, name in pairs:
-        names.setdefault(word, set()).add(name)
-    return {word: next(iter(several)) for word, several in names.items() if len(several) == 1}
+        names.setdefault(word, {})[name] = None
+    return names
 
 
 def _folded(text: str) -> str:
@@ -127,43 +129,33 @@ def read_value(slot: Slot, raw: str, now: datetime, *, languages: Sequence[str] 
     words = " ".join(_UNSEEN.sub("", raw).split())
     if slot.type != "text":
         words = _narrow(words) if len(words) <= _LONGEST else ""
+    value: str | float | None = words
     match slot.type:
-        case "text":
-            return Value(value=words)
         case "enum":
-            name = read_enum(words, slot.values)
-            return None if name is None else Value(value=name)
+            value = read_enum(words, slot.values)
         case "number":
-            return _number(words, languages)
+            value = _number(words, languages)
         case "money":
             return money.read(words, slot.currency)
         case "date":
-            day = dates.read(words.strip(_AROUND), now.date(), day_first=_day_first(languages))
-            return None if day is None else Value(value=day)
+            value = dates.read(words.strip(_AROUND), now.date(), day_first=_day_first(languages))
         case "time":
-            clock = times.read(words.strip(_AROUND), now, hours=slot.hours, day_first=_day_first(languages))
-            return None if clock is None else Value(value=clock)
+            value = times.read(words.strip(_AROUND), now, hours=slot.hours, day_first=_day_first(languages))
+    return None if value is None else Value(value=value)
 
 
 def _narrow(text: str) -> str:
     """Digits of any script, hyphens and full-width forms as ASCII; a half in one character stays one."""
-    if text.isascii():
-        return text
-    return "".join(map(_narrowed, text)).translate(_POINTS)
+    wide = _WIDE.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
+    return "".join(str(unicodedata.decimal(char, char)) for char in wide).translate(_POINTS)
 
 
-def _narrowed(char: str) -> str:
-    if char.isdecimal():
-        return str(unicodedata.decimal(char))
-    return unicodedata.normalize("NFKC", char) if _WIDE.match(char) else char
-
-
-def _number(words: str, languages: Sequence[str]) -> Value | None:
+def _number(words: str, languages: Sequence[str]) -> float | None:
     number = numbers.read(words)
     english = all(re.match(r"en(?![a-z])", language.casefold()) for language in languages)
     if number is None or (not english and numbers.may_be_thousands(words, number)):
         return None
-    return Value(value=int(number) if number == int(number) else float(number))
+    return int(number) if number == int(number) else float(number)
 
 
 def _day_first(languages: Sequence[str]) -> bool | None:

@@ -9,11 +9,7 @@ from datetime import date, datetime, time, timedelta
 
 from classifiers.slots.values import dates, numbers
 
-_HOURS = (
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty", "twenty one",
-    "twenty two", "twenty three",
-)  # fmt: skip
+_HOURS = (*numbers.TEENS, "twenty", "twenty one", "twenty two", "twenty three")
 _HOUR = rf"\d{{1,2}}|{'|'.join(reversed(_HOURS))}"
 _MINUTES = {"ten": 10, "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40, "forty five": 45, "fifty": 50}
 _HALVES = r"a\.? ?m\.?|p\.? ?m\.?|in the morning|in the afternoon|in the evening|at night|tonight"
@@ -56,13 +52,12 @@ def read(text: str, now: datetime, *, hours: str | None = None, day_first: bool 
 def _ahead(words: str, now: datetime) -> datetime | None:
     """`in 20 minutes`, `1 hour and 1 second from now`."""
     match = _AHEAD.fullmatch(words)
-    duration = (match["in"] or match["from"]).removesuffix(" from now") if match else ""
+    duration = match["in"] or match["from"] if match else ""
     if not duration or _DURATION.sub("", duration):
         return None
     total = 0.0
     for part in _DURATION.finditer(duration):
-        counts = {"a": 1.0, "an": 1.0, "half an": 0.5}
-        count = counts.get(part["count"]) or numbers.cardinal(part["count"])
+        count = {"a": 1, "an": 1, "half an": 0.5}.get(part["count"]) or numbers.cardinal(part["count"])
         if count is None:
             return None
         total += float(count) * {"s": 1, "m": 60, "h": 3600}[part["unit"][0]]
@@ -109,12 +104,12 @@ def _between(words: str, hours: str | None) -> str | None:
     if second is None:
         return None
     halves = () if half is None else ("pm",) if half[0].strip() in _NIGHT else (half[0].strip(), "am")
-    ways = (
-        [first] if first else [_clock(match["first"], None, way) for way in halves] or [_clock(match["first"], hours)]
-    )
+    ways = [first] if first else [_clock(match["first"], None, way) for way in halves]
     to_midnight = match["second"] == "midnight"
-    early = next((way for way in ways if way is not None and (way < second or to_midnight)), None)
-    return f"{early:%H:%M}/{second:%H:%M}" if early else None
+    for early in ways or [_clock(match["first"], hours)]:
+        if early is not None and (early < second or to_midnight):
+            return f"{early:%H:%M}/{second:%H:%M}"
+    return None
 
 
 def _clock(words: str, hours: str | None, half: str | None = None) -> time | None:
@@ -142,12 +137,8 @@ def _past(match: re.Match[str], hours: str | None, half: str | None) -> time | N
     fixed = {"half": 30, "quarter": 15, "a quarter": 15}
     count = fixed.get(match["count"]) or numbers.cardinal(match["count"])
     hour, to = _hour(match["hour"]), match["way"] != "past"
-    if (
-        count is None
-        or not 0 < count < 60
-        or hour > 12
-        or (to and match["count"] not in fixed and not match["minutes"])
-    ):
+    doubtful = to and match["count"] not in fixed and not match["minutes"]
+    if count is None or not 0 < count < 60 or hour > 12 or doubtful:
         return None
     minutes = (hour * 60 + int(-count if to else count)) % 720
     return _of_half(minutes // 60 or 12, minutes % 60, match["half"] or half, hours)

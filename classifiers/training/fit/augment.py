@@ -1,19 +1,17 @@
-"""Some rows inside harmless text of other rows: what a label means holds of a page as soon as it holds of a part. Pure.
+"""Copies of rows among other text: inside harmless text, under a system prompt, or amid some words. Pure.
 
 Rows are mostly a sentence or two, so an encoder tuned on them alone learns that text of several matters is harmless.
 Harmless rows are put inside such text as often as harmful ones: that there is any, or how much, tells nothing.
 
-Rows that no system prompt is known of, half of them under a prompt of other rows too. Pure.
-
-What is an attack without a prompt is one under any, and everyday text stays harmless; so neither a prompt nor its lack
-tells anything by itself.
+What is an attack without a system prompt is one under any, and everyday text stays harmless; so half of the rows that
+no prompt is known of stand under one of other rows, and neither a prompt nor its lack tells anything by itself.
 """
 
 import math
 import random
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
@@ -24,7 +22,19 @@ from classifiers.policy import PolicyTest
 from classifiers.training.clean import key
 from classifiers.training.rows import Row
 
-_PROMPTED_SHARE = 0.5
+_PROMPTED_SHARE, _SURROUNDED_SHARE = 0.5, 0.08
+_LEAST = 20
+"""Rows that may stand around others; of fewer the same ones would stand everywhere."""
+_WORDS = (16, 400)
+"""Around a row: as many texts get 16 to 32 as 200 to 400."""
+_FEW_WORDS = (6, 26)
+"""Around a row in a window of 30 tokens."""
+_LONG_WORDS = 16
+"""Characters; words as long as that on average, with the blanks between, are none."""
+_SHORTEST = 6
+"""Words of a text that is parted."""
+_JOINTS = (" ", "\n", "\n\n")
+_SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+")
 
 
 def known_under_prompts(rows: Iterable[Row], tests: Iterable[PolicyTest]) -> set[str]:
@@ -45,29 +55,12 @@ def prompted(rows: Sequence[Row], held: NDArray[np.bool_], seed: int, tests: Ite
         side: list(dict.fromkeys(row.system for row, out in zip(rows, held, strict=True) if row.system and out == side))
         for side in (False, True)
     }
-    made, copies = [], []
-    for row, out in zip(rows, held.tolist(), strict=True):
-        others = prompts[out]
-        if others and not row.system and chance.random() < _PROMPTED_SHARE and key(row.text) not in known:
-            under = replace(row, system=chance.choice(others))
-            made.append(under if out else row)
-            copies += [] if out else [under]
-        else:
-            made.append(row)
-    return [*made, *copies]
 
+    def under(row: Row, out: bool) -> Row | None:
+        some = prompts[out] and not row.system and chance.random() < _PROMPTED_SHARE and key(row.text) not in known
+        return replace(row, system=chance.choice(prompts[out])) if some else None
 
-_SURROUNDED_SHARE = 0.08
-_LEAST = 20
-"""Rows that may stand around others; of fewer the same ones would stand everywhere."""
-_WORDS = (16, 400)
-"""Around a row: as many texts get 16 to 32 as 200 to 400."""
-_FEW_WORDS = (6, 26)
-"""SystemPrompts a row in a window of 30 tokens."""
-_LONG_WORDS = 16
-"""Characters; words as long as that on average, with the blanks between, are none."""
-_JOINTS = (" ", "\n", "\n\n")
-_SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+")
+    return _with_copies(rows, held, under)
 
 
 def surrounded(
@@ -80,23 +73,25 @@ def surrounded(
     do rows of which the key is in `spared`.
     """
     chance = random.Random(seed)  # noqa: S311 - no secret
-    around = {
-        side: [
-            row
-            for row, out in zip(rows, held, strict=True)
-            if out == side and _is_fit(row, spared) and not (row.labels or row.against)
-        ]
-        for side in (False, True)
-    }
+    around: dict[bool, list[Row]] = {False: [], True: []}
+    for row, out in zip(rows, held.tolist(), strict=True):
+        if _is_fit(row, spared) and not (row.labels or row.against):
+            around[out].append(row)
+
+    def inside(row: Row, out: bool) -> Row | None:
+        some = len(around[out]) >= _LEAST and _is_fit(row, spared) and chance.random() < _SURROUNDED_SHARE
+        return replace(row, text=_inside(row.text, around[out], chance), marks=None) if some else None
+
+    return _with_copies(rows, held, inside)
+
+
+def _with_copies(rows: Sequence[Row], held: NDArray[np.bool_], change: Callable[[Row, bool], Row | None]) -> list[Row]:
+    """The rows, the held-out ones as they are changed, then changed copies of the others. change: None leaves a row."""
     made, copies = [], []
     for row, out in zip(rows, held.tolist(), strict=True):
-        others = around[out]
-        if len(others) >= _LEAST and _is_fit(row, spared) and chance.random() < _SURROUNDED_SHARE:
-            inside = replace(row, text=_inside(row.text, others, chance), marks=None)
-            made.append(inside if out else row)
-            copies += [] if out else [inside]
-        else:
-            made.append(row)
+        changed = change(row, out)
+        made.append(changed if changed and out else row)
+        copies += [changed] if changed and not out else []
     return [*made, *copies]
 
 
@@ -160,3 +155,40 @@ def _inside(text: str, others: Sequence[Row], chance: random.Random) -> str:
                 break
     sentences.insert(chance.randint(0, len(sentences)), text)
     return chance.choice(_JOINTS).join(sentences)
+
+
+def recombined(texts: Sequence[str], count: int, seed: int, *, everyday: Sequence[str]) -> list[str]:
+    """Text without labels: parts of texts, and texts next to each other, are neither the texts nor far from them.
+
+    `count` of it, or less where there is little to combine; the same for the same texts and seed. everyday: what may
+    stand beside them.
+    """
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    known, made = set(texts), dict[str, None]()
+    for turn in range(4 * count if texts else 0):
+        one, other = chance.choice(texts), chance.choice(texts)
+        text = _combined(turn % 5, one, other, chance, everyday)
+        if text and text not in known:
+            made[text] = None
+        if len(made) == count:
+            break
+    return list(made)
+
+
+def _combined(way: int, one: str, other: str, chance: random.Random, everyday: Sequence[str]) -> str:
+    match way:
+        case 0:
+            return f"{one} {other}"
+        case 1:
+            return f"{_halves(one)[0]} {_halves(other)[1]}".strip()
+        case 2 | 3:
+            return _halves(one)[way - 2]
+    pair = [one, chance.choice(everyday)] if everyday else []
+    chance.shuffle(pair)
+    return " ".join(pair)
+
+
+def _halves(text: str) -> tuple[str, str]:
+    words = text.split()
+    middle = len(words) // 2
+    return (" ".join(words[:middle]), " ".join(words[middle:])) if len(words) >= _SHORTEST else ("", "")

@@ -6,11 +6,9 @@ alone, and no held-out text shows that. docs/design/002-cascades.md says what wa
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import asdict, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from classifiers.encoder import ngrams as graph
 from classifiers.encoder.ngrams import FAR
@@ -18,15 +16,21 @@ from classifiers.encoder.prepare import find
 from classifiers.encoder.session import TOKENIZER, Encoder, embed
 from classifiers.evaluation.evaluate import top
 from classifiers.model.model import NEVER, OWN, Band, EncoderId, LinearHead, Novelty, Stage, Threshold
-from classifiers.policy import Policy
 from classifiers.runtime.thresholds import name_one
 from classifiers.training import operating_points
 from classifiers.training.fit.fitted import FittedModel, Recipe, TrainingSet, Workbench
 from classifiers.training.fit.heads import classes_of, verdict_of
 from classifiers.training.fit.linear import MOST_CELLS
-from classifiers.training.fit.ngrams import UNKNOWN, NGramTable, counts_beside, fit_table
-from classifiers.training.operating_points import EXIT_LEAST_ROWS, HeldOutScores, Point, answerable, choose_exit
-from classifiers.training.rows import REAL, Row
+from classifiers.training.fit.ngrams import UNKNOWN, NGramTable, counts_beside
+from classifiers.training.operating_points import (
+    EXIT_LEAST_ROWS,
+    Bools,
+    HeldOutScores,
+    Point,
+    answerable,
+    choose_exit,
+    is_real,
+)
 from classifiers.verdict import Verdict
 
 NAME = "first"
@@ -48,105 +52,55 @@ def with_early_exit(recipe: Recipe) -> Recipe:
         if policy.kind not in _KINDS or policy.multi_label or policy.first_stage is False:
             return recipe(training, bench)
         counts = counts_beside(rows, len(classes_of(policy, rows)))
-        table = fit_table(policy, rows, training.encoder, bench.seed) if _may_settle(policy, rows, counts) else None
+        # by itself a table settles on real rows only: text by one writer shares its words, and what n-grams get right
+        # there, they do not elsewhere
+        shows = int(is_real(rows, np.arange(len(rows))).sum()) >= EXIT_LEAST_ROWS
+        fits = len(rows) * len(policy.labels) <= MOST_CELLS
+        table = NGramTable(policy, rows, training.encoder, bench.seed) if fits and (counts or shows) else None
         made = recipe(replace(training, ngrams=table.probabilities if table and counts else None), bench)
-        plan = _plan(training, made, table)
-        if table is None or not (plan.point or made.trained.model.stages[0].earlier):
-            return made.with_settings(first_stage={"used": False, "because": plan.because})
+        scores = _held_out_scores(training, made, table) if table else None
+        point = choose_exit(scores, max_error=policy.goal.max_error if policy.goal else 1.0) if scores else None
+        if point and point.settled < LEAST_SETTLED:
+            point = None
+        if table is None or not (point or made.trained.model.stages[0].earlier):
+            why = "too few texts would be settled with as few errors" if scores else _TOO_FEW
+            return made.with_settings(first_stage={"used": False, "because": why})
         bench.progress.step("first stage")
-        return _in_front(training, made, table, plan, bench)
+        return _in_front(training, made, table, bench, scores=scores, point=point)
 
     return fitted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _ExitPlan:
-    """What a table settles.
-
-    limits: of its classes; bands: the same of texts that have limits of their own.
-    scores: what the table and the model say of held-out rows.
-    point: where it settles them; None where it settles nothing, because of `because`.
-    """
-
-    limits: Sequence[Threshold]
-    bands: Mapping[Band, Sequence[Threshold]] = field(default_factory=dict)
-    scores: HeldOutScores | None = None
-    point: Point | None = None
-    because: str = ""
-
-    def record(self) -> dict[str, Any]:
-        """For the report."""
-        if self.point is None:
-            return {"settled": 0.0, "because": self.because}
-        return {name: round(getattr(self.point, name), 5) for name in self.point.__slots__}
+_TOO_FEW = f"fewer than {EXIT_LEAST_ROWS} real rows cannot show that few texts are lost"
 
 
-def _may_settle(policy: Policy, rows: Sequence[Row], counts: bool) -> bool:
-    """Whether a table is fitted: it counts beside the encoder, or rows may show that it settles some texts."""
-    shown = sum(row.source in REAL for row in rows) if policy.first_stage == "auto" else len(rows)
-    return not _is_too_large(policy, rows) and (counts or shown >= EXIT_LEAST_ROWS)
+def _shown(training: TrainingSet, made: FittedModel, table: NGramTable) -> Bools:
+    """(classes,) which of them enough held-out rows have for the table to name them."""
+    used = made.trained.rows[answerable(training.policy, training.rows, made.trained.rows)]
+    counts: Bools = np.bincount(table.targets[used], minlength=len(table.classes)) >= LEAST_SHOWN
+    return counts
 
 
-def _is_too_large(policy: Policy, rows: Sequence[Row]) -> bool:
-    return policy.first_stage == "auto" and len(rows) * len(policy.labels) > MOST_CELLS
-
-
-def _plan(training: TrainingSet, made: FittedModel, table: NGramTable | None) -> _ExitPlan:
-    policy, rows, held = training.policy, training.rows, made.trained.rows
-    nothing = [NEVER] * len(classes_of(policy, rows))
-    why = _not_worth_it(policy, rows, held)
-    if table is None or why:
-        return _ExitPlan(limits=nothing, because=why)
-    classes, used = table.lesson.classes, answerable(policy, rows, held)
-    shown = np.bincount(table.lesson.targets[held[used]], minlength=len(classes)) >= LEAST_SHOWN
-    scores = _held_out_scores(training, made, table, shown, used)
-    point = choose_exit(scores, max_error=policy.goal.max_error if policy.goal else 1.0)
-    if point is None or (policy.first_stage == "auto" and point.settled < LEAST_SETTLED):
-        share = f"only {point.settled:.1%} of texts" if point else "no texts"
-        return _ExitPlan(limits=nothing, because=f"{share} would be settled with as few errors as without it")
-    limits = [Threshold(act=point.act, unsure=point.act) if known else NEVER for known in shown.tolist()]
-    bands = {
-        band: [
-            max(limit, demanded[name], key=lambda threshold: threshold.act)
-            for name, limit in zip(classes, limits, strict=True)
-        ]
-        for band, demanded in made.trained.model.last.bands.items()
-    }
-    return _ExitPlan(limits=limits, bands=bands, scores=scores, point=point)
-
-
-def _not_worth_it(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp]) -> str:
-    """Why nothing is settled. By itself a table settles on real rows only: text by one writer shares its words, and
-    what n-grams get right there, they do not elsewhere."""
-    if _is_too_large(policy, rows):
-        return f"{len(policy.labels)} labels with {len(rows)} rows would take minutes to fit"
-    used = [rows[index] for index in held[answerable(policy, rows, held)]]
-    by_itself = policy.first_stage == "auto"
-    shown = sum(row.source in REAL for row in used) if by_itself else len(used)
-    what = "real rows" if by_itself else "rows held out"
-    few = f"{shown} {what} are too few to show that few texts are lost by it; at least {EXIT_LEAST_ROWS} are needed"
-    return few if shown < EXIT_LEAST_ROWS else ""
-
-
-def _held_out_scores(
-    training: TrainingSet, made: FittedModel, table: NGramTable, shown: NDArray[np.bool_], used: NDArray[np.bool_]
-) -> HeldOutScores:
-    """What the table and the model say of held-out rows. The table does not know a class that is not `shown`, nor a
-    text of which it is less certain than the text's band demands."""
-    held, classes = made.trained.rows, table.lesson.classes
-    probabilities, truth = table.probabilities[held], table.lesson.targets[held]
-    guess, bands = probabilities.argmax(axis=1), made.trained.model.last.bands
-    demanded = np.zeros(len(held), np.float32)
-    if bands:
-        texts = operating_points.of_texts(training.policy, [training.rows[index].text for index in held])
+def _held_out_scores(training: TrainingSet, made: FittedModel, table: NGramTable) -> HeldOutScores | None:
+    """What the table and the model say of held-out rows; None where too few are real. The table does not know a class
+    that hardly any row has, nor a text of which it is less certain than the text's band demands."""
+    policy, rows, held, classes = training.policy, training.rows, made.trained.rows, table.classes
+    used = answerable(policy, rows, held)
+    if is_real(rows, held[used]).sum() < EXIT_LEAST_ROWS:
+        return None
+    probabilities, truth = table.probabilities[held], table.targets[held]
+    guess, demanded = probabilities.argmax(axis=1), np.zeros(len(held), np.float32)
+    if bands := made.trained.model.last.bands:
+        texts = operating_points.of_texts(policy, [rows[index].text for index in held])
         demanded[:] = [
             bands[band][classes[index]].act if band in bands else 0.0
             for band, index in zip(texts, guess.tolist(), strict=True)
         ]
     names = [top(verdict)[0] for verdict in made.trained.verdicts]
+    known = table.known[held] & _shown(training, made, table)[guess] & (probabilities.max(axis=1) >= demanded)
     return HeldOutScores(
         probabilities=probabilities,
-        known=table.known[held] & shown[guess] & (probabilities.max(axis=1) >= demanded),
+        known=known,
         truth=truth,
         right=guess == truth,
         before=np.array([name == classes[index] for name, index in zip(names, truth, strict=True)], bool),
@@ -155,20 +109,28 @@ def _held_out_scores(
 
 
 def _in_front(
-    training: TrainingSet, made: FittedModel, table: NGramTable, plan: _ExitPlan, bench: Workbench
+    training: TrainingSet,
+    made: FittedModel,
+    table: NGramTable,
+    bench: Workbench,
+    *,
+    scores: HeldOutScores | None,
+    point: Point | None,
 ) -> FittedModel:
-    """The model with the table as its first stage."""
-    trained, table_of_all = made.trained, table.fitted()
+    """The model with the table as its first stage, which settles nothing without a `point`."""
+    trained, table_of_all, first = made.trained, table.fitted(), made.encoders[0]
     folder = bench.scratch / NAME
     folder.mkdir()
-    first = made.encoders[0]
     prepared = made.own[first.id.own] if first.id.own else find(first.id, bench.models_dir)
     graph.write(table_of_all, folder, tokenizer=prepared / TOKENIZER, name=OWN + NAME, max_tokens=first.max_tokens)
     encoder = Encoder.open(folder)
-    stage = _stage(table, encoder.id, plan)
+    sure = Threshold(act=point.act, unsure=point.act) if point else NEVER
+    limits = [sure if shown else NEVER for shown in _shown(training, made, table).tolist()]
+    stage = _stage(table, encoder.id, limits, trained.model.last.bands if point else {})
+    verdicts = _verdicts(training, trained.verdicts, stage, scores, point) if scores and point else trained.verdicts
     model = replace(trained.model, stages=(stage, *trained.model.stages))
-    verdicts = _verdicts(training.policy, trained.verdicts, plan, stage)
     sample = embed(encoder, [training.rows[index].text for index in trained.rows[:64]])
+    figures = asdict(point) if point else {"settled": 0.0}
     return replace(
         made,
         trained=replace(trained, model=model, verdicts=verdicts),
@@ -178,21 +140,26 @@ def _in_front(
     ).with_settings(
         first_stage={
             "used": True,
-            "measured_on": trained.settings["calibrated_on"],
             "features": len(table_of_all.keys),
-            "bytes": sum(path.stat().st_size for path in folder.iterdir()),
             "beside": round(trained.model.stages[0].earlier, 4),
-            **plan.record(),
+            **{name: round(value, 5) for name, value in figures.items()},
         }
     )
 
 
-def _stage(table: NGramTable, encoder: EncoderId, plan: _ExitPlan) -> Stage:
-    """A head that reads the scores off the encoder's vectors, and a novelty that tells whether all tokens are known."""
-    classes = table.lesson.classes
-    count = len(classes)
+def _stage(
+    table: NGramTable,
+    encoder: EncoderId,
+    limits: Sequence[Threshold],
+    demanded: Mapping[Band, Mapping[str, Threshold]],
+) -> Stage:
+    """A head that reads the scores off the encoder's vectors, and a novelty that tells whether all tokens are known.
+
+    limits: of the classes; demanded: of the model's bands, which count where they are stricter."""
+    classes, count = table.classes, len(table.classes)
     known = np.zeros((1, count + 2), np.float32)
     known[0, count] = 1
+    own = dict(zip(classes, limits, strict=True))
     return Stage(
         name=NAME,
         encoder=encoder,
@@ -202,22 +169,22 @@ def _stage(table: NGramTable, encoder: EncoderId, plan: _ExitPlan) -> Stage:
             bias=np.zeros(count, np.float32),
         ),
         calibration=table.calibration,
-        thresholds=dict(zip(classes, plan.limits, strict=True)),
-        bands={band: dict(zip(classes, limits, strict=True)) for band, limits in plan.bands.items()},
+        thresholds=own,
+        bands={
+            band: {name: max(own[name], least[name], key=lambda limit: limit.act) for name in classes}
+            for band, least in demanded.items()
+        },
         novelty=Novelty(prototypes=known, limit=UNKNOWN),
     )
 
 
-def _verdicts(policy: Policy, before: Sequence[Verdict], plan: _ExitPlan, stage: Stage) -> tuple[Verdict, ...]:
+def _verdicts(
+    training: TrainingSet, before: Sequence[Verdict], stage: Stage, scores: HeldOutScores, point: Point
+) -> tuple[Verdict, ...]:
     """Held-out verdicts as they are with the first stage in front."""
-    scores, point = plan.scores, plan.point
-    if scores is None or point is None:
-        return tuple(before)
-    settled = scores.known & (scores.probabilities.max(axis=1) >= point.act)
-    classes, has_other = stage.head.classes, policy.other is not None
-    verdicts = list(before)
-    for place in np.flatnonzero(settled).tolist():
-        probabilities = scores.probabilities[place]
-        choice = name_one(classes, probabilities, stage.thresholds, has_other=has_other)
-        verdicts[place] = replace(verdict_of(policy, classes, probabilities, choice, 0.0), stage=NAME)
+    policy, classes, verdicts = training.policy, stage.head.classes, list(before)
+    for place in np.flatnonzero(scores.known & (scores.probabilities.max(axis=1) >= point.act)).tolist():
+        shares = scores.probabilities[place]
+        choice = name_one(classes, shares, stage.thresholds, has_other=policy.other is not None)
+        verdicts[place] = verdict_of(policy, classes, shares, choice, 0.0, stage=NAME)
     return tuple(verdicts)

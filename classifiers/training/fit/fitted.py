@@ -1,6 +1,5 @@
 """What fitting takes and leaves: a training set and a workbench, a model and what was measured of it."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,19 +17,6 @@ from classifiers.verdict import Verdict
 
 SMALL, LARGE = "small", "large"
 """The stages of a cascade of two encoders."""
-
-_TIMED_TOKENS, _TIMES = 32, 15
-
-
-def milliseconds(encoder: Encoder) -> float:
-    """For a window of 32 tokens, the least of some tries: what else runs here does not count."""
-    window = [7] * (_TIMED_TOKENS - encoder.specials)
-    taken = []
-    for _ in range(_TIMES):
-        began = time.perf_counter()
-        encoder.encode([window])
-        taken.append(time.perf_counter() - began)
-    return 1000 * min(taken)
 
 
 class Progress(Protocol):
@@ -58,7 +44,7 @@ class TuningPlan:
     """How to tune an encoder.
 
     rate: of learning.
-    epochs: the most; fewer where held-out text gains nothing for `patience` epochs of the second half.
+    epochs: the most; fewer where held-out text gains nothing.
     smoothing: of the targets.
     kept: how many layers, from the lowest, stay as they are.
     beginning: rows that the head is fitted on before.
@@ -66,8 +52,6 @@ class TuningPlan:
 
     rate: float
     epochs: int
-    patience: int = 2
-    batch: int = 32
     smoothing: float = 0.1
     kept: int = 0
     beginning: int = 20_000

@@ -1,7 +1,7 @@
 """Heads on an encoder's vectors, fitted and calibrated: rows and vectors become a measured model."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,22 +45,11 @@ _SAFETY_WINDOWS = Windowing(tokens=32, overlap=8)
 inside 250 tokens of Banking77 messages, highest window)."""
 
 
-def fit(
-    policy: Policy,
-    rows: Sequence[Row],
-    vectors: Floats,
-    *,
-    encoder: EncoderId,
-    seed: int,
-    advance: Advance,
-    tuned: TunedHead | None = None,
-    unseen: Bools | None = None,
-    windows: Windows | None = None,
-    dealt: Dealt | None = None,
-    ngrams: Floats | None = None,
-) -> MeasuredModel:
-    """Fit heads on vectors, (rows, dimensions) of length 1, and calibrate them on held-out rows.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadFit:
+    """What `fit` fits heads on.
 
+    vectors: (rows, dimensions) of length 1.
     advance: called with how many fits are done and in all.
     unseen: (rows,) the only rows that are held out, if given.
     windows: of several labels, what held-out rows are judged by; by default each row as a whole.
@@ -69,39 +58,57 @@ def fit(
     labels, the better is taken), by the rows that it has not seen; nothing else is measured on.
     ngrams: of one label, as `TrainingSet` has it; used where enough held-out rows are real.
     """
+
+    policy: Policy
+    rows: Sequence[Row]
+    vectors: Floats
+    encoder: EncoderId
+    seed: int
+    advance: Advance
+    tuned: TunedHead | None = None
+    unseen: Bools | None = None
+    windows: Windows | None = None
+    dealt: Dealt | None = None
+    ngrams: Floats | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of the head."""
+        return classes_of(self.policy, self.rows)
+
+    @property
+    def weights(self) -> Floats:
+        """(rows,)"""
+        return np.array([row.weight for row in self.rows], np.float32)
+
+    @property
+    def held_out(self) -> Bools | None:
+        """(rows,) the only rows that are held out, where not all are in turn."""
+        return self.tuned.unseen if self.tuned else self.unseen
+
+
+def fit(task: HeadFit) -> MeasuredModel:
+    """Fit heads on vectors and calibrate them on held-out rows."""
     from threadpoolctl import threadpool_limits
 
-    task = _Task(
-        policy=policy,
-        rows=rows,
-        vectors=vectors,
-        encoder=encoder,
-        seed=seed,
-        advance=advance,
-        tuned=tuned,
-        unseen=tuned.unseen if tuned else unseen,
-        windows=windows,
-        dealt=dealt,
-        ngrams=ngrams,
-        classes=classes_of(policy, rows),
-        weights=np.array([row.weight for row in rows], np.float32),
-    )
     # on matrices this small, BLAS threads wait for each other: ten times slower where anything else runs
     with threadpool_limits(1):
-        return (_multi_label if policy.multi_label else _single_label)(task)
+        return (_multi_label if task.policy.multi_label else _single_label)(task)
 
 
 def fit_frozen(training: TrainingSet, bench: Workbench, *, unseen: Bools | None = None) -> MeasuredModel:
-    """Heads on a training set's own encoder. unseen: as of `fit`."""
+    """Heads on a training set's own encoder. unseen: as of `HeadFit`."""
     return fit(
-        training.policy,
-        training.rows,
-        training.vectors,
-        encoder=training.encoder.id,
-        seed=bench.seed,
-        advance=bench.progress.advance,
-        unseen=unseen,
-        ngrams=training.ngrams,
+        HeadFit(
+            policy=training.policy,
+            rows=training.rows,
+            vectors=training.vectors,
+            encoder=training.encoder.id,
+            seed=bench.seed,
+            advance=bench.progress.advance,
+            unseen=unseen,
+            ngrams=training.ngrams,
+        )
     )
 
 
@@ -116,44 +123,32 @@ def windowing(policy: Policy) -> Windowing:
     return _SAFETY_WINDOWS if policy.kind == "safety" else Windowing()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Task:
-    """The arguments of `fit`; classes, weights: (rows,), of the rows."""
+def never_novel(dimensions: int) -> Novelty:
+    """To which nothing is novel."""
+    return Novelty(prototypes=np.empty((0, dimensions), np.float32), limit=_NEVER_NOVEL)
 
-    policy: Policy
-    rows: Sequence[Row]
-    vectors: Floats
-    encoder: EncoderId
-    seed: int
-    advance: Advance
-    tuned: TunedHead | None
-    unseen: Bools | None
-    windows: Windows | None
-    dealt: Dealt | None
-    ngrams: Floats | None
-    classes: tuple[str, ...]
-    weights: Floats
 
-    def measured(
-        self,
-        stage: Stage,
-        chosen: ChosenThresholds,
-        *,
-        held: NDArray[np.intp],
-        use: Bools,
-        verdicts: Iterable[Verdict],
-        settings: dict[str, Any],
-    ) -> MeasuredModel:
-        """The model of one stage. held: the indexes of held-out rows; use: (held,) which of them calibrated it."""
-        return MeasuredModel(
-            model=Model(policy=self.policy, stages=(stage,)),
-            chosen=chosen,
-            rows=held,
-            read=tuple(self.rows[index] for index in held.tolist()),
-            verdicts=tuple(verdicts),
-            used=use,
-            settings=settings,
-        )
+def measured(
+    policy: Policy,
+    rows: Sequence[Row],
+    held: NDArray[np.intp],
+    *,
+    stages: Iterable[Stage],
+    chosen: ChosenThresholds,
+    verdicts: Iterable[Verdict],
+    used: Bools,
+    settings: dict[str, Any],
+) -> MeasuredModel:
+    """A model of these stages. held: the indexes of held-out rows; used: (held,) which of them calibrated it."""
+    return MeasuredModel(
+        model=Model(policy=policy, stages=tuple(stages)),
+        chosen=chosen,
+        rows=held,
+        read=tuple(rows[index] for index in held.tolist()),
+        verdicts=tuple(verdicts),
+        used=used,
+        settings=settings,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,17 +169,16 @@ class _HeldOutLogits:
     pooled: Pool
 
 
-def _single_label(task: _Task) -> MeasuredModel:
+def _single_label(task: HeadFit) -> MeasuredModel:
     policy, rows, classes = task.policy, task.rows, task.classes
-    index_of = {name: index for index, name in enumerate(classes)}
-    targets = np.array([index_of[row.labels[0]] for row in rows], np.int32)
+    targets = np.array([classes.index(row.labels[0]) for row in rows], np.int32)
     held = _held_out_logits(task, targets)
     calibration, probabilities, earlier = _calibrated(task, held)
     fitted = linear.one_of(task.vectors, targets, task.weights, len(classes), task.seed)
     use, on = measured_on(policy, rows, held.rows)
     novelty, far = _novelty(task, fitted, held, use)
-    bands = operating_points.of_texts(policy, [rows[index].text for index in held.rows])
     novel = far > novelty.limit
+    bands = operating_points.of_texts(policy, [rows[index].text for index in held.rows])
     chosen = for_one(
         policy,
         classes,
@@ -194,37 +188,34 @@ def _single_label(task: _Task) -> MeasuredModel:
         novel=(novel | is_foreign(rows, held.rows))[use],
         bands=[bands[index] for index in np.flatnonzero(use)],
     )
-    nearest = Nearest(owners=fitted.owners, sharpness=held.sharpness, share=held.share) if held.share else None
     stage = Stage(
         encoder=task.encoder,
         head=_pooled_head(task, fitted, held.pooled),
         calibration=calibration,
         thresholds=chosen.thresholds,
         novelty=novelty,
-        nearest=nearest,
+        nearest=Nearest(owners=fitted.owners, sharpness=held.sharpness, share=held.share) if held.share else None,
         bands=chosen.bands,
         earlier=earlier,
     )
     has_other = policy.other is not None
-    choices = [
-        name_one(classes, row, chosen.for_band(band), novel=new, has_other=has_other)
-        for row, band, new in zip(probabilities, bands, novel.tolist(), strict=True)
+    verdicts = [
+        verdict_of(policy, classes, row, name_one(classes, row, limits, novel=new, has_other=has_other), away)
+        for row, limits, new, away in zip(
+            probabilities, map(chosen.for_band, bands), novel.tolist(), far.tolist(), strict=True
+        )
     ]
-    judged = zip(probabilities, choices, far.tolist(), strict=True)
-    verdicts = [verdict_of(policy, classes, row, choice, distance) for row, choice, distance in judged]
     settings = {
         "head": "softmax with whitened prototypes and nearest sentences",
-        **({"pool": asdict(held.pooled)} if task.tuned else {}),
-        "c": linear.C,
         "nearest": {"sharpness": held.sharpness, "share": held.share, "exemplars": len(fitted.owners)},
-        "temperature": round(1 / float(calibration.scale[0]), 4),
-        "usual": novelty.usual and {name: round(value, 4) for name, value in asdict(novelty.usual).items()},
         "calibrated_on": on,
     }
-    return task.measured(stage, chosen, held=held.rows, use=use, verdicts=verdicts, settings=settings)
+    return measured(
+        policy, rows, held.rows, stages=(stage,), chosen=chosen, verdicts=verdicts, used=use, settings=settings
+    )
 
 
-def _held_out_logits(task: _Task, targets: Ints) -> _HeldOutLogits:
+def _held_out_logits(task: HeadFit, targets: Ints) -> _HeldOutLogits:
     """The scores of the linear head, of the nearest sentences and of the tuned head as one."""
     tuned = task.tuned
     held = split.one_of(
@@ -235,7 +226,7 @@ def _held_out_logits(task: _Task, targets: Ints) -> _HeldOutLogits:
         count=len(task.classes),
         seed=task.seed,
         advance=task.advance,
-        unseen=task.unseen,
+        unseen=task.held_out,
     )
     truth, sure = targets[held.rows], answerable(task.policy, task.rows, held.rows)
     sharpness, share = calibrate.nearest_share(
@@ -252,7 +243,7 @@ def _held_out_logits(task: _Task, targets: Ints) -> _HeldOutLogits:
     )
 
 
-def _calibrated(task: _Task, held: _HeldOutLogits) -> tuple[Calibration, Floats, float]:
+def _calibrated(task: HeadFit, held: _HeldOutLogits) -> tuple[Calibration, Floats, float]:
     """The calibration, (n, classes) probabilities of held-out rows, and how much the n-gram table counts."""
     scale = calibrate.temperature(held.scores[held.sure], held.truth[held.sure])
     real = is_real(task.rows, held.rows) & ~is_foreign(task.rows, held.rows)
@@ -271,7 +262,7 @@ def _calibrated(task: _Task, held: _HeldOutLogits) -> tuple[Calibration, Floats,
     return blended.calibration, blended.probabilities, blended.earlier
 
 
-def _novelty(task: _Task, fitted: linear.Fitted, held: _HeldOutLogits, use: Bools) -> tuple[Novelty, Floats]:
+def _novelty(task: HeadFit, fitted: linear.Fitted, held: _HeldOutLogits, use: Bools) -> tuple[Novelty, Floats]:
     """What is novel to the model, and (n,) how novel each held-out row is."""
     policy = task.policy
     named = np.array([name != OTHER for name in task.classes])
@@ -283,25 +274,20 @@ def _novelty(task: _Task, fitted: linear.Fitted, held: _HeldOutLogits, use: Bool
     return novelty, score(novelty, task.vectors[held.rows], held.scores[:, named])
 
 
-def _pooled_head(task: _Task, fitted: linear.Fitted, pooled: Pool) -> LinearHead:
+def _pooled_head(task: HeadFit, fitted: linear.Fitted, pooled: Pool) -> LinearHead:
     weights, bias = pooled.fitted * fitted.weights, pooled.fitted * fitted.bias
     if task.tuned is not None:
         weights, bias = weights + pooled.tuned * task.tuned.weights, bias + pooled.tuned * task.tuned.bias
     return LinearHead(classes=task.classes, weights=weights.astype(np.float32), bias=bias.astype(np.float32))
 
 
-def _multi_label(task: _Task) -> MeasuredModel:
+def _multi_label(task: HeadFit) -> MeasuredModel:
     policy, rows, classes, tuned = task.policy, task.rows, task.classes, task.tuned
     holds = np.array([[name in row.labels for name in classes] for row in rows], bool)
     held, own_head = _held_out_windows(task, holds)
     use, on = measured_on(policy, rows, held.rows)
     truth, counts = holds[held.rows], np.diff(held.starts, append=len(held.logits))
-    calibration = calibrate.any_of(
-        highest(held.logits, held.starts)[use],
-        truth[use],
-        whole=highest(any_logit(held.logits), held.starts)[use],
-        among=counts[use],
-    )
+    calibration = calibrate_windows(held.logits, held.starts, truth, use)
     # as they are served: each window is judged for itself, then the worst counts
     each = squash(calibration, held.logits, multi_label=True, among=np.repeat(counts, counts))
     probabilities = highest(each, held.starts)
@@ -314,29 +300,35 @@ def _multi_label(task: _Task) -> MeasuredModel:
         calibration=calibration,
         thresholds=chosen.thresholds,
         # harmful text is of endless kinds, nearly all of it unlike training: novelty would doubt everything
-        novelty=Novelty(prototypes=np.empty((0, task.vectors.shape[1]), np.float32), limit=_NEVER_NOVEL),
+        novelty=never_novel(task.vectors.shape[1]),
         # a tuned encoder knows whole rows, and harm next to what is harmless
         windowing=tuned_windowing(tuned.tokens) if tuned else windowing(policy),
         system_tokens=tuned.system_tokens if tuned else 0,
     )
     settings = {
         "head": "tuned with the encoder" if own_head else "logistic regressions for each label and for any",
-        "c": _SAFETY_STRENGTH,
-        "platt": {
-            name: [round(float(scale), 4), round(float(offset), 4)]
-            for name, scale, offset in zip(classes, calibration.scale, calibration.offset, strict=True)
-        },
-        "platt_of_any": calibration.whole and [round(value, 4) for value in calibration.whole],
-        "chances": calibration.chances,
         "calibrated_on": on,
     }
     verdicts = [
         verdict_of(policy, classes, row, name_any(classes, row, chosen.thresholds), 0.0) for row in probabilities
     ]
-    return task.measured(stage, chosen, held=held.rows, use=use, verdicts=verdicts, settings=settings)
+    return measured(
+        policy, rows, held.rows, stages=(stage,), chosen=chosen, verdicts=verdicts, used=use, settings=settings
+    )
 
 
-def _held_out_windows(task: _Task, holds: Bools) -> tuple[HeldOutWindows, TunedHead | None]:
+def calibrate_windows(logits: Floats, starts: NDArray[np.intp], truth: Bools, use: Bools) -> Calibration:
+    """The calibration of a multi-label head. logits: (windows, classes); starts: (n,) the first window of each held-out
+    row; truth: (n, classes); use: (n,) which rows count."""
+    return calibrate.any_of(
+        highest(logits, starts)[use],
+        truth[use],
+        whole=highest(any_logit(logits), starts)[use],
+        among=np.diff(starts, append=len(logits))[use],
+    )
+
+
+def _held_out_windows(task: HeadFit, holds: Bools) -> tuple[HeldOutWindows, TunedHead | None]:
     """Held-out logits by the better of the fitted head and the tuned one, and the tuned one where it is better."""
     held = split.any_of(
         task.rows,
@@ -346,7 +338,7 @@ def _held_out_windows(task: _Task, holds: Bools) -> tuple[HeldOutWindows, TunedH
         strength=_SAFETY_STRENGTH,
         seed=task.seed,
         advance=task.advance,
-        unseen=task.unseen,
+        unseen=task.held_out,
         windows=task.windows,
         dealt=task.dealt,
     )
@@ -361,7 +353,13 @@ def _held_out_windows(task: _Task, holds: Bools) -> tuple[HeldOutWindows, TunedH
 
 
 def verdict_of(
-    policy: Policy, classes: Sequence[str], probabilities: Floats, choice: LabelChoice, novelty: float
+    policy: Policy,
+    classes: Sequence[str],
+    probabilities: Floats,
+    choice: LabelChoice,
+    novelty: float,
+    *,
+    stage: str = "",
 ) -> Verdict:
     """The verdict of a stage that has not been published yet. probabilities: (classes,)."""
     scores = dict(zip(classes, probabilities.tolist(), strict=True))
@@ -374,4 +372,5 @@ def verdict_of(
         novelty=novelty,
         abstention=choice.abstention,
         reason=choice.reason,
+        stage=stage,
     )

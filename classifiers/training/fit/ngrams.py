@@ -6,7 +6,6 @@ why and what was measured.
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -141,86 +140,70 @@ under a third may have one."""
 _FOLDS = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableRows:
-    """What a table is fitted on.
+class NGramTable:
+    """A table in the tokens of an encoder, measured on its own rows, each by a fit that saw neither the row nor its
+    group.
 
-    texts: (rows,) ids of each text as one window.
-    windows: (rows,) of each those that it is judged by, `specials` ids of each around it.
-    targets, weights: (rows,) classes and weights.
-    private: (rows,) whether a row is a call's, whose text is not kept.
+    targets: (rows,) classes; probabilities: (rows, classes); known: (rows,) whether all of a row's tokens are;
+    calibration: of its scores.
     """
 
-    classes: tuple[str, ...]
-    texts: Windows
-    windows: Sequence[Windows]
-    specials: int
-    targets: Ints
-    weights: Floats
-    private: NDArray[np.bool_]
-    seed: int
-
-    @classmethod
-    def tokenized(cls, policy: Policy, rows: Sequence[Row], encoder: Encoder, seed: int) -> "TableRows":
+    def __init__(self, policy: Policy, rows: Sequence[Row], encoder: Encoder, seed: int) -> None:
         """rows: of one label each."""
-        classes = classes_of(policy, rows)
+        self.classes = classes_of(policy, rows)
+        self.targets = np.array([self.classes.index(row.labels[0]) for row in rows], np.int32)
+        self._weights = np.array([row.weight for row in rows], np.float32)
+        self._private = np.array([bool(row.digest) for row in rows])
+        self._seed, self._specials = seed, encoder.specials
         cut = [parts(encoder, row.text) for row in rows]
         overlap = min(Windowing().overlap, encoder.room(Windowing().tokens) - 1)
         wholes = ([*text[0], *chain.from_iterable(window[overlap:] for window in text[1:])] for text in cut)
-        return cls(
-            classes=classes,
-            # as arrays: of long texts lists would take ten times as much room
-            texts=[array("i", encoder.surround(whole)) for whole in wholes],
-            windows=[[array("i", encoder.surround(window)) for window in text] for text in cut],
-            specials=encoder.specials,
-            targets=np.array([classes.index(row.labels[0]) for row in rows], np.int32),
-            weights=np.array([row.weight for row in rows], np.float32),
-            private=np.array([bool(row.digest) for row in rows]),
-            seed=seed,
-        )
+        # as arrays: of long texts lists would take ten times as much room
+        self._texts = [array("i", encoder.surround(whole)) for whole in wholes]
+        self._windows = [[array("i", encoder.surround(window)) for window in text] for text in cut]
+        dealt, every = folds(rows, _FOLDS, seed), np.arange(len(rows))
+        scores = np.zeros((len(rows), len(self.classes)), np.float32)
+        self.known = np.zeros(len(rows), bool)
+        for fold in range(_FOLDS):
+            asked = every[dealt == fold]
+            if len(asked):
+                scores[asked], self.known[asked] = self._scores(self._fit(every[dealt != fold]), asked)
+        probes = np.array([row.probe for row in rows], bool)
+        like = every[probes] if probes.any() else every
+        used = answerable(policy, rows, like)
+        scale = calibrate.temperature(scores[like][used], self.targets[like][used])
+        offset = np.zeros(len(self.classes), np.float32)
+        self.calibration = Calibration(scale=np.array([scale], np.float32), offset=offset)
+        self.probabilities = squash(self.calibration, scores, multi_label=False)
 
-    def fit(self, chosen: NDArray[np.intp]) -> NGrams:
-        """The table of these rows, by index."""
+    def fitted(self) -> NGrams:
+        """The table of all rows."""
+        return self._fit(np.arange(len(self.known)))
+
+    def _fit(self, chosen: NDArray[np.intp]) -> NGrams:
         return fit(
-            [self.texts[index] for index in chosen],
+            [self._texts[index] for index in chosen],
             self.targets[chosen],
-            self.weights[chosen],
+            self._weights[chosen],
             count=len(self.classes),
-            base=max(map(max, self.texts)) + 1,
-            seed=self.seed,
-            private=self.private[chosen],
+            base=max(map(max, self._texts)) + 1,
+            seed=self._seed,
+            private=self._private[chosen],
         )
 
-    def scores(self, fitted: NGrams, asked: NDArray[np.intp]) -> tuple[Floats, NDArray[np.bool_]]:
-        """(asked, classes) a table's scores of these rows, by index, and (asked,) whether all of their tokens are
-        known: of rows of several windows what the mean of these comes to, as it is served."""
-        each, known = ngram_scores(fitted, [window for index in asked for window in self.windows[index]])
-        counts = np.array([len(self.windows[index]) for index in asked])
+    def _scores(self, fitted: NGrams, asked: NDArray[np.intp]) -> tuple[Floats, NDArray[np.bool_]]:
+        """(asked, classes) a table's scores of these rows, and (asked,) whether all of their tokens are known: of rows
+        of several windows what the mean of these comes to, as it is served."""
+        each, known = ngram_scores(fitted, [window for index in asked for window in self._windows[index]])
+        counts = np.array([len(self._windows[index]) for index in asked])
         starts = np.cumsum(counts) - counts
         scores, sure = each[starts], known[starts]
         for place in np.flatnonzero(counts > 1):
             here = slice(starts[place], starts[place] + counts[place])
-            lengths = np.array([len(window) - self.specials for window in self.windows[asked[place]]], np.float32)
+            lengths = np.array([len(window) - self._specials for window in self._windows[asked[place]]], np.float32)
             mean = cascade.whole(vectors_of(each[here], known[here]), lengths)[0]
             scores[place], sure[place] = FAR * mean[: each.shape[1]], 1 - mean[each.shape[1]] <= UNKNOWN
         return scores, sure
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NGramTable:
-    """A table measured on its own rows, each by a fit that saw neither the row nor its group.
-
-    probabilities: (rows, classes); known: (rows,) whether all of a row's tokens are; calibration: of its scores.
-    """
-
-    lesson: TableRows
-    probabilities: Floats
-    known: NDArray[np.bool_]
-    calibration: Calibration
-
-    def fitted(self) -> NGrams:
-        """The table of all rows."""
-        return self.lesson.fit(np.arange(len(self.known)))
 
 
 def counts_beside(rows: Sequence[Row], classes: int) -> bool:
@@ -228,26 +211,3 @@ def counts_beside(rows: Sequence[Row], classes: int) -> bool:
     one writer shares its words, and what a table gets right there, it does not elsewhere."""
     real = is_real(rows, np.arange(len(rows)))
     return enough(real) and int(real.sum()) >= ENOUGH_A_CLASS * classes
-
-
-def fit_table(policy: Policy, rows: Sequence[Row], encoder: Encoder, seed: int) -> NGramTable:
-    """A table in the tokens of `encoder`. rows: of one label each."""
-    lesson = TableRows.tokenized(policy, rows, encoder, seed)
-    dealt, every = folds(rows, _FOLDS, seed), np.arange(len(rows))
-    scores = np.zeros((len(rows), len(lesson.classes)), np.float32)
-    known = np.zeros(len(rows), bool)
-    for fold in range(_FOLDS):
-        asked = every[dealt == fold]
-        if len(asked):
-            scores[asked], known[asked] = lesson.scores(lesson.fit(every[dealt != fold]), asked)
-    probes = np.array([row.probe for row in rows], bool)
-    like = every[probes] if probes.any() else every
-    used = answerable(policy, rows, like)
-    scale = calibrate.temperature(scores[like][used], lesson.targets[like][used])
-    calibration = Calibration(scale=np.array([scale], np.float32), offset=np.zeros(len(lesson.classes), np.float32))
-    return NGramTable(
-        lesson=lesson,
-        probabilities=squash(calibration, scores, multi_label=False),
-        known=known,
-        calibration=calibration,
-    )

@@ -2,9 +2,11 @@
 
 `auto` begins with the frozen encoder, which takes seconds, and tunes one only where that may be needed and can be had:
 a stated goal was missed or rows are plenty, and torch is installed. A policy that names a larger encoder gets a cascade
-of both; where that cannot be had, the frozen encoder serves, and the report says so.
+of both; where that cannot be had, the frozen encoder serves, and the report says so. torch is imported only where a
+recipe needs it.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -17,15 +19,12 @@ from classifiers.encoder.session import embed
 from classifiers.errors import EncoderError, NotInstalledError, TrainingError, missing
 from classifiers.policy import Policy
 from classifiers.training.fit.augment import amid, known_under_prompts
-from classifiers.training.fit.distil import fit_distilled
 from classifiers.training.fit.early_exit import with_early_exit
 from classifiers.training.fit.fitted import LARGE, SMALL, FittedModel, MeasuredModel, Recipe, TrainingSet, Workbench
-from classifiers.training.fit.heads import classes_of, fit, fit_frozen, windowing
-from classifiers.training.fit.tuned import fit_tuned
+from classifiers.training.fit.heads import HeadFit, classes_of, fit, fit_frozen, windowing
 from classifiers.training.fit.two_encoders import fit_two_encoders
 from classifiers.training.fit.weights import look, needed
 from classifiers.training.rows import Row, by_themselves
-from classifiers.training.slots.tagger import fit_tagger
 from classifiers.training.split import deal
 from classifiers.training.windows import windows_of
 
@@ -34,6 +33,10 @@ PLENTY_ROWS = 3_000
 
 _ASKED, _DEFAULT = "the policy asks for it", "the policy asks for no other"
 _NO_GAIN = "tuning gained nothing on held-out text"
+_SPINS = "1000"
+"""How often OpenMP's threads look again before they sleep while they wait for one another; read when torch is loaded.
+They would look for milliseconds, and where something else holds a core, hardly anything gets done: two threads took
+over 16 s for what takes 3 s so, and 2 s on one thread (a step of 32 rows, two cores, a load of 20)."""
 
 
 def check(policy: Policy, base_dir: Path) -> None:
@@ -58,7 +61,10 @@ def fit_policy(training: TrainingSet, bench: Workbench) -> FittedModel:
     Raises TrainingError or EncoderError where fine-tuning is asked for and cannot be had.
     """
     policy = training.policy
+    os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
     if policy.slots:
+        from classifiers.training.slots.tagger import fit_tagger
+
         return fit_tagger(policy, training.rows, bench)
     return with_early_exit(RECIPES["cascade" if policy.larger_encoder else policy.recipe])(training, bench)
 
@@ -69,49 +75,53 @@ def _frozen(training: TrainingSet, bench: Workbench) -> FittedModel:
 
 
 def _finetune(training: TrainingSet, bench: Workbench) -> FittedModel:
-    tuned = _tuned(training, bench, _ASKED)
-    return tuned or _instead(training, bench, f"recipe: finetune: {_NO_GAIN}")
+    tuned = _tuned(training, bench)
+    if tuned is None:
+        return _instead(training, bench, f"recipe: finetune: {_NO_GAIN}")
+    return _with_recipe(tuned, "finetune", _ASKED)
 
 
 def _auto(training: TrainingSet, bench: Workbench) -> FittedModel:
     """The frozen encoder's model, or a tuned one where that is needed, can be had and is no worse."""
-    rows, heads = training.rows, _heads(training, bench)
-    wanted = _why_tune(rows, heads.trained)
+    heads = _heads(training, bench)
+    wanted = _why_tune(training.rows, heads.trained)
     if not wanted:
         return _with_recipe(heads, "frozen", "no goal was missed and rows are few")
-    lacking = missing("torch", "transformers")
-    if lacking:
-        return _with_recipe(heads, "frozen", f"{wanted}, but {lacking}")
-    try:
-        tuned = _tuned(training, bench, wanted)
-    except (EncoderError, TrainingError) as error:
-        bench.progress.step(f"finetune: {error}; heads on the frozen encoder serve instead")
-        return _with_recipe(heads, "frozen", f"{wanted}, but {error}")
-    if tuned is None:
-        return _with_recipe(heads, "frozen", f"{wanted}, but {_NO_GAIN}")
+    tuned, but = None, missing("torch", "transformers")
+    if not but:
+        try:
+            tuned, but = _tuned(training, bench), _NO_GAIN
+        except (EncoderError, TrainingError) as error:
+            but = str(error)
     # heads are not measured on what is written under system prompts
-    alike = not any(row.system for row in rows)
-    if alike and len(tuned.trained.chosen.missed) > len(heads.trained.chosen.missed):
-        return _with_recipe(heads, "frozen", f"{wanted}, but a tuned encoder misses goals that this one meets")
-    return tuned
+    alike = not any(row.system for row in training.rows)
+    if tuned and alike and len(tuned.trained.chosen.missed) > len(heads.trained.chosen.missed):
+        tuned, but = None, "a tuned encoder misses goals that this one meets"
+    if tuned:
+        return _with_recipe(tuned, "finetune", wanted)
+    bench.progress.step(f"heads on the frozen encoder serve: {wanted}, but {but}")
+    return _with_recipe(heads, "frozen", f"{wanted}, but {but}")
 
 
 def _cascade(training: TrainingSet, bench: Workbench) -> FittedModel:
     """Two encoders. Of safety both are tuned; where one label is named, the small one is frozen, and the larger one too
     unless the recipe is `finetune`."""
-    policy, lacking = training.policy, missing("torch", "transformers")
-    if lacking:
-        return _instead(training, bench, f"larger_encoder: {lacking}")
-    why = _NO_GAIN
-    try:
-        if policy.multi_label:
-            made = fit_distilled(training, bench)
-        elif policy.recipe == "finetune":
-            made = fit_tuned(training, bench, source=policy.larger_encoder, names=(SMALL, LARGE))
-        else:
-            made, why = fit_two_encoders(training, bench), "it gained nothing on held-out text"
-    except NotInstalledError as error:
-        made, why = None, str(error)
+    policy, why = training.policy, missing("torch", "transformers")
+    made = None
+    if not why:
+        from classifiers.training.fit.distil import fit_distilled
+        from classifiers.training.fit.tuned import fit_tuned
+
+        why = "it gained nothing on held-out text"
+        try:
+            if policy.multi_label:
+                made = fit_distilled(training, bench)
+            elif policy.recipe == "finetune":
+                made = fit_tuned(training, bench, source=policy.larger_encoder, names=(SMALL, LARGE))
+            else:
+                made = fit_two_encoders(training, bench)
+        except NotInstalledError as error:
+            why = str(error)
     if made is None:
         return _instead(training, bench, f"larger_encoder: {why}")
     return _with_recipe(made, "cascade", "the policy names a larger encoder")
@@ -153,32 +163,33 @@ def _heads(training: TrainingSet, bench: Workbench) -> FittedModel:
 
 def _amid_words(training: TrainingSet, bench: Workbench) -> MeasuredModel:
     """Heads that know each row also among words of others, judged in the windows in which text is read."""
-    policy, encoder, vectors = training.policy, training.encoder, training.vectors
+    policy, encoder, vectors, advance = training.policy, training.encoder, training.vectors, bench.progress.advance
     spared = known_under_prompts(training.rows, policy.tests)
     rows = by_themselves(training.rows)
-    windows = windows_of(encoder, [row.text for row in rows], vectors, windowing(policy))
     dealt = deal(rows, len(classes_of(policy, rows)), bench.seed)
     taught, copied = amid(rows, dealt.folds, bench.seed, spared=spared)
-    copies = embed(encoder, [row.text for row in taught[len(rows) :]], bench.progress.advance)
-    folds = np.append(dealt.folds, dealt.folds[copied])
+    copies = embed(encoder, [row.text for row in taught[len(rows) :]], advance)
     return fit(
-        policy,
-        taught,
-        np.concatenate([vectors, copies]),
-        encoder=encoder.id,
-        seed=bench.seed,
-        advance=bench.progress.advance,
-        windows=windows,
-        dealt=replace(dealt, folds=folds),
+        HeadFit(
+            policy=policy,
+            rows=taught,
+            vectors=np.concatenate([vectors, copies]),
+            encoder=encoder.id,
+            seed=bench.seed,
+            advance=advance,
+            windows=windows_of(encoder, [row.text for row in rows], vectors, windowing(policy)),
+            dealt=replace(dealt, folds=np.append(dealt.folds, dealt.folds[copied])),
+        )
     )
 
 
-def _tuned(training: TrainingSet, bench: Workbench, why: str) -> FittedModel | None:
-    made = fit_tuned(training, bench, source=training.policy.encoder)
-    return None if made is None else _with_recipe(made, "finetune", why)
+def _tuned(training: TrainingSet, bench: Workbench) -> FittedModel | None:
+    from classifiers.training.fit.tuned import fit_tuned
+
+    return fit_tuned(training, bench, source=training.policy.encoder)
 
 
 def _with_recipe(made: FittedModel, name: str, why: str, *, note: str = "") -> FittedModel:
-    """note: what whoever trains is to be told, besides what the model says of itself."""
+    """note: for people, besides what the model notes of itself."""
     notes = "; ".join(filter(None, (note, made.settings.get("note"))))
     return made.with_settings(recipe=name, because=why, **({"note": notes} if notes else {}))

@@ -1,9 +1,8 @@
 """An encoder as a torch module that can be trained: texts → unit vectors, cut and pooled exactly as in serving.
 
-Which rows go together through a transformer: rows of like length, so that little is padding. Pure.
+Importing this module imports torch and transformers.
 """
 
-import os
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
+import transformers
 from numpy.typing import NDArray
 
 from classifiers.encoder.session import SystemPrompts
@@ -23,7 +24,8 @@ from classifiers.training.fit.weights import TOKENIZER, Weights
 from classifiers.training.windows import tuned_windowing
 
 _BUCKET = 16
-"""Batches that are sorted by length together; within, order is chance."""
+"""Batches that are sorted by length together, so that little is padding; within, order is chance."""
+_MEASURED = 64
 
 
 def shuffled(lengths: Sequence[int], size: int, chance: random.Random) -> list[NDArray[np.intp]]:
@@ -44,14 +46,6 @@ def in_order(lengths: Sequence[int], size: int) -> list[NDArray[np.intp]]:
     return [np.array(order[start : start + size], np.intp) for start in range(0, len(order), size)]
 
 
-_MEASURED = 64
-
-_SPINS = "1000"
-"""How often OpenMP's threads look again before they sleep while they wait for one another; read when torch is loaded.
-They would look for milliseconds, and where something else holds a core, hardly anything gets done: two threads took
-over 16 s for what takes 3 s so, and 2 s on one thread (a step of 32 rows, two cores, a load of 20)."""
-
-
 class TorchEncoder:
     """A transformer that can be trained.
 
@@ -62,14 +56,12 @@ class TorchEncoder:
     def __init__(self, weights: Weights, tokens: int, *, layers: int | None = None) -> None:
         """layers: how many are kept, from the lowest; by default all.
 
-        Raises TrainingError where torch or transformers is missing or there are no such layers, EncoderError where the
-        files are no encoder.
+        Raises TrainingError where there are no such layers, EncoderError where the files are no encoder.
         """
-        torch, transformers = needed()
         self.weights = weights
         self.tokens = min(tokens, weights.max_tokens)
         self.tokenizer = Tokens.open(weights.folder / TOKENIZER, ended=weights.pooling == "last")
-        with _quiet(transformers):
+        with _quiet():
             try:
                 self.module: Any = transformers.AutoModel.from_pretrained(
                     weights.folder, local_files_only=True, dtype=torch.float32, trust_remote_code=False
@@ -94,43 +86,41 @@ class TorchEncoder:
         return [embeddings, *self.layers[:count]]
 
     def _cut(self, layers: int) -> None:
+        name, config = self.weights.name, self.module.config
         if not self.layers:
-            raise TrainingError(
-                f"larger_layers: {self.weights.name} names its layers otherwise than BERT and decoders; leave it out"
-            )
+            raise TrainingError(f"encoder {name}: layers can be cut off BERT and decoders alone")
         if layers > len(self.layers):
-            raise TrainingError(f"larger_layers: {self.weights.name} has {len(self.layers)} layers, not {layers}")
-        if hasattr(self.module, "layers"):
-            self.module.layers = self.layers[:layers]
-        else:
-            self.module.encoder.layer = self.layers[:layers]
-        config = self.module.config
+            raise TrainingError(f"encoder {name} has {len(self.layers)} layers, not {layers}")
+        whole, part = (self.module, "layers") if hasattr(self.module, "layers") else (self.module.encoder, "layer")
+        setattr(whole, part, self.layers[:layers])
         config.num_hidden_layers = layers
         if getattr(config, "layer_types", None):
             config.layer_types = config.layer_types[:layers]
 
     def tokenize(self, texts: Sequence[str], prompts: SystemPrompts | None = None) -> list[list[int]]:
         """Normalised, cut to the first window, each beside its system prompt, special tokens included."""
-        tokens = self.tokenizer
-        room = tokens.room(self.tokens, self.weights.max_tokens, prompts.tokens if prompts else 0)
+        room = self._room(prompts)
         cut = (normalise(text[: room * LONGEST_CHARS_A_TOKEN]) for text in texts)
-        windows = [tokens.encode(text)[:room] for text in cut]
-        if prompts is not None:
-            systems = (tokens.system(system, prompts.tokens) for system in prompts.systems)
-            windows = [tokens.after_system(system, window) for system, window in zip(systems, windows, strict=True)]
-        return [tokens.surround(window) for window in windows]
+        ids = (self.tokenizer.encode(text)[:room] for text in cut)
+        return [self.tokenizer.surround([*self._before(index, prompts), *own]) for index, own in enumerate(ids)]
 
     def windows(self, texts: Sequence[str], prompts: SystemPrompts | None, most: int) -> list[list[list[int]]]:
         """Of each text its windows as they are served, `most` of them and one at least."""
-        tokens = self.tokenizer
-        room = tokens.room(self.tokens, self.weights.max_tokens, prompts.tokens if prompts else 0)
+        tokens, room, cuts = self.tokenizer, self._room(prompts), []
         overlap = min(tuned_windowing(self.tokens).overlap, room - 1)
-        cuts = []
         for index, text in enumerate(texts):
-            system = tokens.system(prompts.systems[index], prompts.tokens) if prompts else []
+            before = self._before(index, prompts)
             cut = read(text, tokens.encode, room=room, overlap=overlap, max_windows=most).windows or ((),)
-            cuts.append([tokens.surround(tokens.after_system(system, window)) for window in cut])
+            cuts.append([tokens.surround([*before, *window]) for window in cut])
         return cuts
+
+    def _room(self, prompts: SystemPrompts | None) -> int:
+        return self.tokenizer.room(self.tokens, self.weights.max_tokens, prompts.tokens if prompts else 0)
+
+    def _before(self, index: int, prompts: SystemPrompts | None) -> list[int]:
+        """What stands before each window of a text: its system prompt, parted from it."""
+        system = self.tokenizer.system(prompts.systems[index], prompts.tokens) if prompts else []
+        return self.tokenizer.after_system(system, ())
 
     def forward(self, batch: Sequence[Sequence[int]]) -> Any:
         """A batch of token ids → tensor (batch, dimensions), float32, rows of length 1."""
@@ -138,8 +128,6 @@ class TorchEncoder:
 
     def states(self, batch: Sequence[Sequence[int]]) -> tuple[Any, Any]:
         """The same, and the tensor of hidden states (batch, tokens, dimensions) that it is pooled from."""
-        import torch
-
         longest = max(map(len, batch))
         ids = torch.tensor([[*row, *[self._pad] * (longest - len(row))] for row in batch])
         mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in batch])
@@ -155,8 +143,6 @@ class TorchEncoder:
 
     def vectors(self, rows: Sequence[Sequence[int]], *, bf16: bool, size: int = _MEASURED) -> Floats:
         """rows: token ids → (rows, dimensions) float32, without dropout."""
-        import torch
-
         made = np.empty((len(rows), self.dimensions), np.float32)
         training = self.module.training
         self.module.eval()
@@ -167,21 +153,9 @@ class TorchEncoder:
         return made
 
 
-def needed() -> tuple[Any, Any]:
-    """torch and transformers. Raises TrainingError with the line that installs them."""
-    os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
-    try:
-        import torch
-        import transformers
-    except ImportError as error:
-        raise TrainingError(f"recipe: finetune needs {error.name}; run: pip install 'offramp[finetune]'") from error
-    return torch, transformers
-
-
 @contextmanager
 def torch_threads(threads: int, seed: int) -> Iterator[None]:
     """Within, torch computes on so many threads with this seed; afterwards all is as it was."""
-    torch, _ = needed()
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -194,16 +168,12 @@ def torch_threads(threads: int, seed: int) -> Iterator[None]:
 
 def precision(*, bf16: bool) -> Any:
     """A context: products in bfloat16 where `bf16`, else in 32 bits."""
-    import torch
-
     return torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16)
 
 
 def bf16_helps(dimensions: int) -> bool:
-    """Whether this processor multiplies bfloat16 clearly faster than 32-bit numbers; tried, in some milliseconds of
-    its own time, so that what else runs beside does not count."""
-    import torch
-
+    """Whether this processor multiplies bfloat16 clearly faster than 32-bit numbers; tried in some milliseconds of
+    processor time."""
     seconds: dict[Any, float] = {}
     for kind in (torch.float32, torch.bfloat16):
         left, right = torch.ones(512, dimensions, dtype=kind), torch.ones(4 * dimensions, dimensions, dtype=kind)
@@ -218,9 +188,9 @@ def bf16_helps(dimensions: int) -> bool:
 
 
 @contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
+def _quiet() -> Iterator[None]:
     """Loading reports its progress and unused weights on stderr; here only errors matter."""
-    log = transformers.utils.logging
+    log: Any = transformers.utils.logging
     before, bars = log.get_verbosity(), log.is_progress_bar_enabled()
     log.set_verbosity_error()
     log.disable_progress_bar()

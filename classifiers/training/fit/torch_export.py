@@ -1,45 +1,32 @@
 """A torch encoder → the folder of a prepared one: ONNX graph, fused, int8; agreement with torch checked.
 
-The graph reads one window at a time, as serving does, so it needs no mask.
+The graph reads one window at a time, as serving does, so it needs no mask. Importing this module imports torch.
 """
 
 import tempfile
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
 
 from classifiers.encoder.prepare import write_prepared
-from classifiers.encoder.session import Encoder, SystemPrompts, embed
+from classifiers.encoder.session import Encoder, embed
 from classifiers.encoder.source import EncoderSource
 from classifiers.errors import EncoderError, TrainingError
 from classifiers.model.model import OWN, Floats
-from classifiers.training.fit.fitted import Workbench
+from classifiers.training.fit.fitted import TunedHead, Workbench
 from classifiers.training.fit.torch_encoder import TorchEncoder
+from classifiers.training.fit.tuning_set import prompts_of
 from classifiers.training.fit.weights import TOKENIZER
+from classifiers.training.rows import Row
 
 _OPSET = 17
 LEAST_AGREEMENT = 0.97
 """Share of held-out rows on which torch and the exported graph must decide alike."""
 LEAST_COSINE = 0.95
 """The least mean cosine between torch's vectors and the exported graph's."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportAgreement:
-    """How an exported encoder compares with torch. same: share of rows on which the tuned head decides alike (the
-    likeliest class; for several labels, whether any is likelier than not); cosine, least_cosine: of vectors; drift,
-    mean_drift: a row's largest difference of a probability, the most and the mean over rows."""
-
-    rows: int
-    same: float
-    cosine: float
-    least_cosine: float
-    drift: float
-    mean_drift: float
 
 
 def export(encoder: TorchEncoder, folder: Path, *, name: str, int8: bool = True) -> None:
@@ -50,12 +37,11 @@ def export(encoder: TorchEncoder, folder: Path, *, name: str, int8: bool = True)
     with tempfile.TemporaryDirectory() as scratch:
         graph = Path(scratch) / "model.onnx"
         trace(encoder, graph)
-        config = encoder.module.config
         source = EncoderSource(
             name=name,
             model=graph,
             tokenizer=encoder.weights.folder / TOKENIZER,
-            heads=int(config.num_attention_heads),
+            heads=int(encoder.module.config.num_attention_heads),
             dimensions=encoder.dimensions,
             pooling=encoder.weights.pooling,
             max_tokens=encoder.weights.max_tokens,
@@ -63,66 +49,54 @@ def export(encoder: TorchEncoder, folder: Path, *, name: str, int8: bool = True)
         write_prepared(source, folder, int8=int8)
 
 
-def agreement(before: Floats, after: Floats, head: tuple[Floats, Floats], *, multi_label: bool) -> ExportAgreement:
-    """before, after: (rows, dimensions) of length 1, torch's in 32 bits and the exported graph's; head: (weights,
-    bias) that were tuned."""
-    cosines = (after * before).sum(axis=1)
-    logits = [vectors @ head[0].T + head[1] for vectors in (before, after)]
-    shares = [_sigmoid(part) if multi_label else _softmax(part) for part in logits]
-    first, second = ((share.max(axis=1) >= 0.5) if multi_label else share.argmax(axis=1) for share in shares)
-    return ExportAgreement(
-        rows=len(before),
-        same=round(float((first == second).mean()), 5),
-        cosine=round(float(cosines.mean()), 5),
-        least_cosine=round(float(cosines.min()), 5),
-        drift=round(float(np.abs(shares[0] - shares[1]).max()), 5),
-        mean_drift=round(float(np.abs(shares[0] - shares[1]).max(axis=1).mean()), 5),
-    )
+def agreement(before: Floats, after: Floats, head: TunedHead) -> dict[str, Any]:
+    """How an exported encoder compares with torch. same: share of rows on which the tuned head decides alike (the
+    likeliest class; of several labels, whether any is likelier than not); cosine: of vectors, the mean.
+
+    before, after: (rows, dimensions) of length 1, torch's in 32 bits and the exported graph's.
+    """
+    logits = [vectors @ head.weights.T + head.bias for vectors in (before, after)]
+    first, second = (part.max(axis=1) >= 0 if head.multi_label else part.argmax(axis=1) for part in logits)
+    return {
+        "rows": len(before),
+        "same": round(float((first == second).mean()), 5),
+        "cosine": round(float((after * before).sum(axis=1).mean()), 5),
+    }
 
 
-def _sigmoid(logits: Floats) -> Floats:
-    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -40, 40))), np.float32)
+class _Hidden(torch.nn.Module):
+    """Token ids → hidden states."""
 
+    def __init__(self, module: Any) -> None:
+        super().__init__()
+        self.module = module
 
-def _softmax(logits: Floats) -> Floats:
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float32)
+    def forward(self, input_ids: Any) -> Any:
+        return self.module(input_ids=input_ids, attention_mask=torch.ones_like(input_ids)).last_hidden_state
 
 
 def trace(encoder: TorchEncoder, path: Path) -> None:
     """Write an encoder as an ONNX graph. Raises EncoderError where it cannot be exported."""
-    import torch
-
-    class Hidden(torch.nn.Module):
-        """Token ids → hidden states."""
-
-        def __init__(self, module: Any) -> None:
-            super().__init__()
-            self.module = module
-
-        def forward(self, input_ids: Any) -> Any:
-            mask = torch.ones_like(input_ids)
-            return self.module(input_ids=input_ids, attention_mask=mask).last_hidden_state
-
     module = encoder.module
     attention = module.config._attn_implementation  # noqa: SLF001 - set_attn_implementation has no getter
     module.eval()
     # the other implementations trace to operators that the fusions do not know
     module.set_attn_implementation("eager")
     ids = torch.tensor([encoder.tokenizer.surround([7] * 7)])
+    axes = {0: "batch", 1: "tokens"}
     try:
         with warnings.catch_warnings(), torch.no_grad():
             # the exporter warns that it is the older one, and of shapes that are fixed here on purpose
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                Hidden(module).eval(),
+                _Hidden(module).eval(),
                 (ids,),
                 str(path),
                 dynamo=False,
                 opset_version=_OPSET,
                 input_names=["input_ids"],
                 output_names=["last_hidden_state"],
-                dynamic_axes={"input_ids": {0: "batch", 1: "tokens"}, "last_hidden_state": {0: "batch", 1: "tokens"}},
+                dynamic_axes={"input_ids": axes, "last_hidden_state": axes},
             )
     except Exception as error:  # the exporter raises whatever it comes upon
         raise EncoderError(f"{encoder.weights.name} could not be exported: {type(error).__name__}: {error}") from error
@@ -131,38 +105,31 @@ def trace(encoder: TorchEncoder, path: Path) -> None:
 
 
 def exported(
-    torch_encoder: TorchEncoder,
-    head: tuple[Floats, Floats],
-    texts: Sequence[str],
-    name: str,
-    bench: "Workbench",
-    *,
-    multi_label: bool,
-    prompts: SystemPrompts | None = None,
+    torch_encoder: TorchEncoder, head: TunedHead, rows: Sequence[Row], name: str, bench: Workbench
 ) -> tuple[Encoder, Path, dict[str, Any]]:
-    """The exported encoder, its folder and how it agrees with torch on each text's first window; 32 bits where int8
+    """The exported encoder, its folder and how it agrees with torch on each row's first window; 32 bits where int8
     agrees too little, there or on the sentences by which processors are checked.
 
-    head: (weights, bias) that were tuned with it; prompts: the system prompts that the texts are read with.
+    head: tuned with the encoder.
     Raises TrainingError where even 32 bits agree too little, EncoderError where the folder cannot be opened.
     """
+    texts, prompts = [row.text for row in rows], prompts_of(rows, head.system_tokens)
     before = torch_encoder.vectors(torch_encoder.tokenize(texts, prompts), bf16=False)
-    record: dict[str, Any] = {}
+    agreed: dict[str, Any] = {}
     for int8 in (True, False):
         folder = bench.scratch / f"{name}-{'int8' if int8 else 'fp32'}"
         folder.mkdir()
         export(torch_encoder, folder, name=OWN + name, int8=int8)
         encoder = Encoder.open(folder, bench.threads, check=False)
         after = embed(encoder, texts, tokens=torch_encoder.tokens, prompts=prompts)
-        agreed = agreement(before, after, head, multi_label=multi_label)
-        record = {**asdict(agreed), "int8": int8}
-        if agreed.same >= LEAST_AGREEMENT and agreed.cosine >= LEAST_COSINE:
+        agreed = {**agreement(before, after, head), "int8": int8}
+        if agreed["same"] >= LEAST_AGREEMENT and agreed["cosine"] >= LEAST_COSINE:
             try:
-                return Encoder.open(folder, bench.threads), folder, record
+                return Encoder.open(folder, bench.threads), folder, agreed
             except EncoderError:
                 if not int8:
                     raise
     raise TrainingError(
-        f"the exported encoder decides as torch does on only {record['same']:.1%} of held-out rows "
-        f"(mean cosine {record['cosine']:.3f}); at least {LEAST_AGREEMENT:.0%} is needed: use recipe: frozen"
+        f"the exported encoder decides as torch does on only {agreed['same']:.1%} of held-out rows "
+        f"(mean cosine {agreed['cosine']:.3f}); at least {LEAST_AGREEMENT:.0%} is needed: use recipe: frozen"
     )

@@ -3,21 +3,22 @@
 The rows that calibrate are whole groups. Tuning does not see them, but for the choice of the best epoch.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from classifiers.encoder.session import Encoder, embed
 from classifiers.errors import TrainingError
-from classifiers.model.model import MAIN, Floats
+from classifiers.model.model import MAIN
 from classifiers.policy import Policy
 from classifiers.training.fit import finetune
-from classifiers.training.fit.checkpoint import Checkpoint
-from classifiers.training.fit.finetune import Tuned
-from classifiers.training.fit.fitted import FittedModel, MeasuredModel, TrainingSet, TunedHead, TuningPlan, Workbench
-from classifiers.training.fit.heads import Advance, classes_of, fit, fit_frozen
+from classifiers.training.fit.checkpoint import WORTH_S, Checkpoint
+from classifiers.training.fit.fitted import FittedModel, MeasuredModel, TrainingSet, TunedHead, Workbench
+from classifiers.training.fit.heads import Advance, HeadFit, classes_of, fit, fit_frozen
 from classifiers.training.fit.torch_encoder import TorchEncoder, torch_threads
 from classifiers.training.fit.torch_export import exported
 from classifiers.training.fit.tuning_set import SYSTEM_TOKENS, TuningSet, lesson_of, prompts_of
@@ -39,6 +40,16 @@ class TunedEncoder:
     folder: Path
     head: TunedHead
     record: dict[str, Any]
+
+    def read(self, rows: Sequence[Row], advance: Advance | None = None) -> Windows:
+        """What the encoder makes of rows as they are served: where several labels may hold, of all windows of each;
+        else of each as a whole."""
+        head, texts = self.head, [row.text for row in rows]
+        if not head.multi_label:
+            return each_whole(wholes(self.encoder, texts, advance))
+        systems = prompts_of(rows, head.system_tokens)
+        first = embed(self.encoder, texts, advance, tokens=head.tokens, prompts=systems)
+        return windows_of(self.encoder, texts, first, tuned_windowing(head.tokens), systems)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,23 +76,22 @@ def fit_tuned(
     made = tune_stage(policy, rows, lesson, bench, source=source, name=name, layers=policy.larger_layers)
     if made is None:
         return None
-    trained, vectors = made.trained, made.windows.vectors
-    encoders: tuple[Encoder, ...] = (made.tuned.encoder,)
-    samples: tuple[Floats, ...] = (vectors,)
-    if not policy.multi_label:
-        bench.progress.step(f"fit: the {first_name} encoder beside the tuned one")
-        first = fit_frozen(replace(training, rows=rows), bench, unseen=lesson.held)
-        both = joined(policy, rows, first, trained, names=names)
-        if both is None:
-            return None
-        trained, encoders, samples = both, (training.encoder, *encoders), (training.vectors, *samples)
-    return FittedModel(
-        trained=trained,
-        encoders=encoders,
-        samples=samples,
+    fitted = FittedModel(
+        trained=made.trained,
+        encoders=(made.tuned.encoder,),
+        samples=(made.windows.vectors,),
         own={name: made.tuned.folder},
         settings={"finetune": made.tuned.record},
     )
+    if policy.multi_label:
+        return fitted
+    bench.progress.step(f"fit: the {first_name} encoder beside the tuned one")
+    first = fit_frozen(replace(training, rows=rows), bench, unseen=lesson.held)
+    both = joined(policy, rows, first, made.trained, names=names)
+    if both is None:
+        return None
+    encoders, samples = (training.encoder, *fitted.encoders), (training.vectors, *fitted.samples)
+    return replace(fitted, trained=both, encoders=encoders, samples=samples)
 
 
 def tune_stage(
@@ -104,16 +114,18 @@ def tune_stage(
     if tuned is None:
         return None
     bench.progress.step(f"finetune {name}: encoding the rows")
-    windows = read(tuned, rows, bench.progress.advance)
+    windows = tuned.read(rows, bench.progress.advance)
     trained = fit(
-        policy,
-        rows,
-        windows.vectors[windows.starts],
-        encoder=tuned.encoder.id,
-        seed=bench.seed,
-        advance=bench.progress.advance,
-        tuned=replace(tuned.head, unseen=tuned.head.unseen[: len(rows)]),
-        windows=windows if policy.multi_label else None,
+        HeadFit(
+            policy=policy,
+            rows=rows,
+            vectors=windows.vectors[windows.starts],
+            encoder=tuned.encoder.id,
+            seed=bench.seed,
+            advance=bench.progress.advance,
+            tuned=replace(tuned.head, unseen=tuned.head.unseen[: len(rows)]),
+            windows=windows if policy.multi_label else None,
+        )
     )
     return TunedStage(tuned=tuned, windows=windows, trained=trained)
 
@@ -134,56 +146,58 @@ def tune_encoder(
     encoder's are kept, from the lowest.
     Raises TrainingError, EncoderError.
     """
-    system_tokens = SYSTEM_TOKENS if policy.reads_system else 0
+    say = partial(_say, bench, name)
+    weights = find_weights(source, bench.base_dir, bench.models_dir)
+    depends = [longer, layers, bench.seed, *_depends(policy, lesson, bench, weights)]
+    checkpoint = Checkpoint.of(bench.models_dir, policy.name, name, depends)
+    if kept := checkpoint.read():
+        say(f"was tuned before; {checkpoint.folder} holds it; delete it to begin anew")
+        encoder = Encoder.open(checkpoint.folder, bench.threads)
+        return TunedEncoder(encoder=encoder, folder=checkpoint.folder, head=kept[0], record=kept[1])
+    began = time.monotonic()
     with torch_threads(bench.threads, bench.seed):
-        weights = find_weights(source, bench.base_dir, bench.models_dir)
-        torch_encoder = TorchEncoder(weights, tokens=128, layers=layers)
-        if weights.max_tokens < 2 * system_tokens:
-            raise TrainingError(
-                f"reads_system: {weights.name} takes {weights.max_tokens} tokens at a time, too few for a text beside "
-                f"{system_tokens} of a system prompt"
-            )
-        plan = _plan(torch_encoder, policy, lesson, longer, layers)
-        depends = [plan, layers, system_tokens, bench.seed, *_depends(policy, lesson, bench, weights)]
-        tuned = finetune.tune(
-            torch_encoder,
-            lesson,
-            plan=plan,
-            multi_label=policy.multi_label,
-            seed=bench.seed,
-            say=lambda line: bench.progress.step(f"finetune {name}: {line}"),
-            system_tokens=system_tokens,
-            checkpoint=Checkpoint.of(bench.models_dir, policy.name, name, depends),
+        tuned = _tune(policy, lesson, bench, TorchEncoder(weights, tokens=128, layers=layers), name=name, longer=longer)
+    if tuned and time.monotonic() - began >= WORTH_S:
+        try:
+            checkpoint.write(tuned.folder, tuned.head, tuned.record)
+        except OSError as error:  # a full disk ends no training
+            say(f"is not kept: {error}")
+    return tuned
+
+
+def _say(bench: Workbench, name: str, line: str) -> None:
+    bench.progress.step(f"finetune {name}: {line}")
+
+
+def _tune(
+    policy: Policy, lesson: TuningSet, bench: Workbench, encoder: TorchEncoder, *, name: str, longer: float
+) -> TunedEncoder | None:
+    weights, layers, system_tokens = encoder.weights, encoder.kept_layers, SYSTEM_TOKENS if policy.reads_system else 0
+    if weights.max_tokens < 2 * system_tokens:
+        raise TrainingError(
+            f"reads_system: {weights.name} takes {weights.max_tokens} tokens at a time, too few for a text beside "
+            f"{system_tokens} of a system prompt"
         )
-        return _exported(torch_encoder, lesson, plan, tuned, bench, name=name) if tuned.best else None
-
-
-def _exported(
-    torch_encoder: TorchEncoder, lesson: TuningSet, plan: TuningPlan, tuned: Tuned, bench: Workbench, *, name: str
-) -> TunedEncoder:
-    bench.progress.step(f"finetune {name}: exporting the encoder to int8")
+    plan = finetune.plan_for(encoder.dimensions, len(lesson.rows), multi_label=policy.multi_label, layers=layers)
+    kept = min(plan.kept, len(encoder.layers) // 2)
+    plan = replace(plan, epochs=max(1, round(plan.epochs / longer)), kept=kept)
+    tuned = finetune.tune(
+        encoder,
+        lesson,
+        plan=plan,
+        multi_label=policy.multi_label,
+        seed=bench.seed,
+        say=partial(_say, bench, name),
+        system_tokens=system_tokens,
+    )
+    if not tuned.best:
+        return None
+    _say(bench, name, "exporting the encoder to int8")
     compared = [row for row, unseen in zip(lesson.rows, lesson.held, strict=True) if unseen][:_COMPARED]
-    encoder, folder, agreed = exported(
-        torch_encoder,
-        (tuned.weights, tuned.bias),
-        [row.text for row in compared],
-        name,
-        bench,
-        multi_label=tuned.multi_label,
-        prompts=prompts_of(compared, tuned.system_tokens),
-    )
-    head = TunedHead(
-        weights=tuned.weights,
-        bias=tuned.bias,
-        unseen=lesson.held,
-        tokens=torch_encoder.tokens,
-        system_tokens=tuned.system_tokens,
-        multi_label=tuned.multi_label,
-    )
-    layers = {"layers": torch_encoder.kept_layers} if torch_encoder.kept_layers else {}
+    served, folder, agreed = exported(encoder, tuned.head, compared, name, bench)
     record = {
-        "from": torch_encoder.weights.name,
-        **layers,
+        "from": weights.name,
+        **({"layers": layers} if layers else {}),
         "rows": int((~lesson.held).sum()),
         "held_out_rows": int(lesson.held.sum()),
         "plan": asdict(plan),
@@ -192,36 +206,17 @@ def _exported(
         "best_epoch": tuned.best,
         "export": agreed,
     }
-    return TunedEncoder(encoder=encoder, folder=folder, head=head, record=record)
-
-
-def _plan(encoder: TorchEncoder, policy: Policy, lesson: TuningSet, longer: float, layers: int | None) -> TuningPlan:
-    plan = finetune.plan_for(encoder.dimensions, len(lesson.rows), multi_label=policy.multi_label, layers=layers)
-    kept = min(plan.kept, len(encoder.layers) // 2)
-    return replace(plan, epochs=max(1, round(plan.epochs / longer)), kept=kept)
+    return TunedEncoder(encoder=served, folder=folder, head=tuned.head, record=record)
 
 
 def _depends(policy: Policy, lesson: TuningSet, bench: Workbench, weights: Weights) -> Iterator[Any]:
-    """What tuning by a lesson depends on besides its plan. What text without labels is taught follows from the larger
+    """What tuning by a lesson depends on. What text without labels is taught follows from the larger
     encoder, which is tuned by the same rows."""
-    used = [weights]
-    if policy.larger_encoder is not None:
-        used.append(find_weights(policy.larger_encoder, bench.base_dir, bench.models_dir))
-    for source in used:
+    larger = policy.larger_encoder
+    for source in (weights, *([find_weights(larger, bench.base_dir, bench.models_dir)] if larger else [])):
         yield source.name, source.pooling, source.max_tokens
         yield [(file.stat().st_size, file.stat().st_mtime_ns) for file in source.files]
     yield policy.larger_layers, policy.multi_label, classes_of(policy, lesson.rows)
     yield lesson.held.tolist()
     yield from lesson.rows
     yield [(tool, version(tool)) for tool in ("torch", "transformers", "tokenizers")]
-
-
-def read(tuned: TunedEncoder, rows: Sequence[Row], advance: Advance | None = None) -> Windows:
-    """What a tuned encoder makes of rows as they are served: where several labels may hold, of all windows of each;
-    else of each as a whole."""
-    head, texts = tuned.head, [row.text for row in rows]
-    if not head.multi_label:
-        return each_whole(wholes(tuned.encoder, texts, advance))
-    systems = prompts_of(rows, head.system_tokens)
-    first = embed(tuned.encoder, texts, advance, tokens=head.tokens, prompts=systems)
-    return windows_of(tuned.encoder, texts, first, tuned_windowing(head.tokens), systems)

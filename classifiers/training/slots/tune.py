@@ -4,17 +4,17 @@ The weights kept are a moving average over the last part of training, not a best
 Sentences are varied as they are read again: now and then the values of their slots are exchanged for other values of
 the same slots, so that a slot is learned by what stands around it as well as by its words. What teaches slots alone
 keeps the vector that it had, so that few labelled texts are still told apart by what the encoder knew before; the
-labels' head begins with the centroids of these.
+labels' head begins with the centroids of these. Importing this module imports torch.
 """
 
-import copy
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN, Words
@@ -22,31 +22,27 @@ from classifiers.model.model import Floats
 from classifiers.slots import tags as bio
 from classifiers.slots.fill import Marked, replaced
 from classifiers.slots.tags import read
-from classifiers.training.fit.finetune import SCALE, Steps, head_of, run_epoch, set_head
-from classifiers.training.fit.torch_encoder import TorchEncoder, bf16_helps, in_order, precision
+from classifiers.training.fit.finetune import SCALE, Say, Steps, head_of, set_head
+from classifiers.training.fit.torch_encoder import TorchEncoder, bf16_helps, precision
 from classifiers.training.fit.tuning_set import centroids
 
-_DROPOUT = 0.1
+_DROPOUT, _SMOOTHING = 0.1, 0.1
 _AVERAGED = 1 / 6
 """Of all steps; about as long ago as the average remembers."""
-_MEASURED = 64
 _KEPT, _FEW = 0.3, 12
 """How much it counts, beside a word's tag and a text's label, that what has no label keeps its vector: where there are
 at most so many texts of a label on average; less the more there are."""
 
-Say = Callable[[str], None]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaggerPlan:
-    """How to tune. rate: of learning; swap: the chance that a sentence gets other values; smoothing: of the labels'
-    targets; tokens: a sentence's longest, special ones included."""
+    """How to tune. rate: of learning; swap: the chance that a sentence gets other values; tokens: a sentence's longest,
+    special ones included."""
 
     rate: float = 3e-4
     epochs: int = 12
     batch: int = 48
     swap: float = 0.6
-    smoothing: float = 0.1
     tokens: int = 128
 
 
@@ -72,9 +68,6 @@ class TunedTags:
     bf16: bool
 
 
-_Row = tuple[TaggerRows, Words, list[int]]
-
-
 def plan_for(rows: int) -> TaggerPlan:
     """Few sentences are read more often, in smaller batches."""
     if rows >= 6_000:
@@ -94,8 +87,6 @@ def tune(
     say: Say,
 ) -> TunedTags:
     """Train `encoder` in place. values: of each slot, what its values are exchanged for. say: given a line an epoch."""
-    import torch
-
     bf16 = bf16_helps(encoder.dimensions)
     heads = torch.nn.ModuleDict(
         {
@@ -103,21 +94,18 @@ def tune(
             "labels": torch.nn.Linear(encoder.dimensions, max(classes, 1)),
         }
     )
-    written = [_read(encoder, lesson.marked, slots)[0].ids for lesson in lessons]
-    known = encoder.vectors([encoder.tokenizer.surround(ids) for ids in written], bf16=bf16)
-    losses_of = _TagLosses(encoder, heads, lessons, written, known, kept=_kept(lessons, classes), plan=plan, bf16=bf16)
-    if classes:
-        set_head(heads["labels"], _centroids(known, lessons, classes))
+    losses_of = _TagLosses(encoder, heads, lessons, classes, bf16=bf16)
     chance = random.Random(seed)  # noqa: S311 - no secret
     total = plan.epochs * -(-len(lessons) // plan.batch)
     steps = Steps(encoder, heads, rate=plan.rate, total=total)
     mean = _Mean(steps.parameters, total)
     losses: list[float] = []
     for number in range(1, plan.epochs + 1):
-        read_now = [_read(encoder, _varied(lesson.marked, values, plan.swap, chance), slots) for lesson in lessons]
-        lengths = [len(words.ids) for words, _ in read_now]
-        loss = partial(losses_of.batch, read_now)
-        lost = run_epoch(encoder, steps, lengths, plan.batch, chance, loss=loss, after=mean.changed)
+        marked = [_varied(lesson.marked, values, plan.swap, chance) for lesson in lessons]
+        words = [_words(encoder, one.text) for one in marked]
+        tags = [bio.of_places(own.places, one.marks, slots) for own, one in zip(words, marked, strict=True)]
+        loss = partial(losses_of.batch, words, tags)
+        lost = steps.epoch([len(own.ids) for own in words], plan.batch, chance, loss, mean.changed)
         losses.append(round(lost, 5))
         say(f"epoch {number} of {plan.epochs}: loss {losses[-1]:.3f}")
     mean.settle()
@@ -127,114 +115,76 @@ def tune(
     )
 
 
-def _kept(lessons: Sequence[TaggerRows], classes: int) -> float:
-    """How much it counts that text without a label keeps its vector."""
-    labelled = sum(lesson.label is not None for lesson in lessons)
-    return _KEPT * min(1.0, _FEW * classes / max(labelled, 1))
-
-
-@dataclass(frozen=True, slots=True)
 class _TagLosses:
-    """The loss of a batch of sentences.
+    """The loss of a batch of sentences: of tags, of labels, and of how far what has no label left its vector."""
 
-    written: (lessons,) ids of each as it was written; known: (lessons, dimensions) its vector before tuning.
-    kept: how much it counts that what has no label keeps that vector.
-    """
+    def __init__(
+        self, encoder: TorchEncoder, heads: Any, lessons: Sequence[TaggerRows], classes: int, *, bf16: bool
+    ) -> None:
+        self._encoder, self._heads, self._lessons, self._bf16 = encoder, heads, lessons, bf16
+        self._written = [_words(encoder, lesson.marked.text).ids for lesson in lessons]
+        self._known = encoder.vectors([encoder.tokenizer.surround(ids) for ids in self._written], bf16=bf16)
+        self._weights = torch.tensor([lesson.weight for lesson in lessons])
+        labels = [(index, lesson.label) for index, lesson in enumerate(lessons) if lesson.label is not None]
+        self._kept = _KEPT * min(1.0, _FEW * classes / max(len(labels), 1))
+        if classes:
+            targets = np.zeros((len(labels), classes), np.float32)
+            targets[np.arange(len(labels)), [label for _, label in labels]] = 1
+            named = [index for index, _ in labels]
+            set_head(heads["labels"], centroids(self._known[named], targets, self._weights.numpy()[named]))
 
-    encoder: TorchEncoder
-    heads: Any
-    lessons: Sequence[TaggerRows]
-    written: Sequence[Sequence[int]]
-    known: Floats
-    kept: float
-    plan: TaggerPlan
-    bf16: bool
-
-    def batch(self, read_now: Sequence[tuple[Words, list[int]]], batch: NDArray[np.intp]) -> Any:
-        """read_now: (lessons,) words and tags of each, as it is varied in this epoch; batch: indexes."""
-        tokenizer = self.encoder.tokenizer
-        with precision(bf16=self.bf16):
-            vectors, hidden = self.encoder.states([tokenizer.surround(read_now[index][0].ids) for index in batch])
-        rows = [(self.lessons[index], *read_now[index]) for index in batch]
-        loss = _tag_loss(self.heads["tags"], hidden, rows, len(tokenizer.prefix))
-        loss = loss + _label_loss(self.heads["labels"], vectors, rows, self.plan.smoothing)
-        alike = [
-            place
-            for place, (lesson, words, _) in enumerate(rows)
-            if lesson.label is None and words.ids == self.written[batch[place]]
+    def batch(self, words: Sequence[Words], tags: Sequence[list[int]], batch: NDArray[np.intp]) -> Any:
+        """words, tags: (lessons,) of each, as it is varied in this epoch; batch: indexes."""
+        tokenizer, lessons = self._encoder.tokenizer, [self._lessons[index] for index in batch]
+        with precision(bf16=self._bf16):
+            vectors, hidden = self._encoder.states([tokenizer.surround(words[index].ids) for index in batch])
+        weights = self._weights[torch.from_numpy(batch)]
+        tagged = [
+            (row, first + len(tokenizer.prefix), tag)
+            for row, index in enumerate(batch)
+            if lessons[row].tagged
+            for first, tag in zip(words[index].firsts, tags[index], strict=True)
         ]
-        return loss + self.kept * _moved(vectors, self.known[batch], alike)
+        loss = hidden.sum() * 0
+        if tagged:
+            rows, places, wanted = (torch.tensor(part) for part in zip(*tagged, strict=True))
+            states = torch.nn.functional.dropout(hidden[rows, places], _DROPOUT)
+            loss = loss + _mean_loss(self._heads["tags"](states), wanted, weights[rows])
+        named = [row for row, lesson in enumerate(lessons) if lesson.label is not None]
+        if named:
+            wanted = torch.tensor([lessons[row].label for row in named])
+            logits = self._heads["labels"](SCALE * vectors[named])
+            loss = loss + _mean_loss(logits, wanted, weights[named], smoothing=_SMOOTHING)
+        alike = [
+            row
+            for row, index in enumerate(batch)
+            if lessons[row].label is None and words[index].ids == self._written[index]
+        ]
+        if alike:
+            # 1 less the cosine to what they were
+            known = torch.from_numpy(self._known[batch][alike])
+            loss = loss + self._kept * (1 - (vectors[alike] * known).sum(1)).mean()
+        return loss
 
 
-def _centroids(vectors: Floats, lessons: Sequence[TaggerRows], classes: int) -> tuple[Floats, Floats]:
-    named = [(index, lesson.label) for index, lesson in enumerate(lessons) if lesson.label is not None]
-    targets = np.zeros((len(named), classes), np.float32)
-    targets[np.arange(len(named)), [label for _, label in named]] = 1
-    weights = np.array([lessons[index].weight for index, _ in named], np.float32)
-    return centroids(vectors[[index for index, _ in named]], targets, weights)
+def _mean_loss(logits: Any, wanted: Any, weights: Any, smoothing: float = 0.0) -> Any:
+    each = torch.nn.functional.cross_entropy(logits, wanted, reduction="none", label_smoothing=smoothing)
+    return (each * weights).sum() / weights.sum()
 
 
 def _varied(marked: Marked, values: Mapping[str, Sequence[str]], swap: float, chance: random.Random) -> Marked:
     if not marked.marks or chance.random() >= swap:
         return marked
-    return replaced(
-        marked,
-        [chance.choice(values[mark.name]) if values.get(mark.name) else marked.value(mark) for mark in marked.marks],
-    )
+    others = [values.get(mark.name) or [marked.value(mark)] for mark in marked.marks]
+    return replaced(marked, [chance.choice(some) for some in others])
 
 
-def _read(encoder: TorchEncoder, marked: Marked, slots: Sequence[str]) -> tuple[Words, list[int]]:
-    """The first window's words and their tags."""
-    words = read(marked.text[: encoder.tokens * LONGEST_CHARS_A_TOKEN], encoder.tokenizer.words)
+def _words(encoder: TorchEncoder, text: str) -> Words:
+    """Those of the first window."""
+    words = read(text[: encoder.tokens * LONGEST_CHARS_A_TOKEN], encoder.tokenizer.words)
     room = encoder.tokens - encoder.tokenizer.specials
     firsts = tuple(first for first in words.firsts if first < room)
-    places = words.places[: len(firsts)]
-    return Words(ids=words.ids[:room], firsts=firsts, places=places), bio.of_places(places, marked.marks, slots)
-
-
-def _tag_loss(head: Any, hidden: Any, rows: Sequence[_Row], prefix: int) -> Any:
-    """Mean over words. prefix: how many special tokens come before a text's own."""
-    import torch
-
-    row, place, tag, weight = [], [], [], []
-    for index, (lesson, words, tags) in enumerate(rows):
-        if lesson.tagged:
-            row += [index] * len(tags)
-            place += [first + prefix for first in words.firsts]
-            tag += tags
-            weight += [lesson.weight] * len(tags)
-    if not row:
-        return hidden.sum() * 0
-    states = torch.nn.functional.dropout(hidden[torch.tensor(row), torch.tensor(place)], _DROPOUT)
-    each = torch.nn.functional.cross_entropy(head(states), torch.tensor(tag), reduction="none")
-    share = torch.tensor(weight)
-    return (each * share).sum() / share.sum()
-
-
-def _label_loss(head: Any, vectors: Any, rows: Sequence[_Row], smoothing: float) -> Any:
-    """Mean over the texts that have a label."""
-    import torch
-
-    named = [index for index, (lesson, _, _) in enumerate(rows) if lesson.label is not None]
-    if not named:
-        return vectors.sum() * 0
-    each = torch.nn.functional.cross_entropy(
-        head(SCALE * vectors[named]),
-        torch.tensor([rows[index][0].label for index in named]),
-        reduction="none",
-        label_smoothing=smoothing,
-    )
-    share = torch.tensor([rows[index][0].weight for index in named])
-    return (each * share).sum() / share.sum()
-
-
-def _moved(vectors: Any, known: Floats, asked: Sequence[int]) -> Any:
-    """How far the vectors `asked` for have turned from what they were: 1 less their cosine, the mean."""
-    import torch
-
-    if not asked:
-        return vectors.sum() * 0
-    return (1 - (vectors[asked] * torch.from_numpy(known[asked])).sum(1)).mean()
+    return Words(ids=words.ids[:room], firsts=firsts, places=words.places[: len(firsts)])
 
 
 class _Mean:
@@ -246,35 +196,14 @@ class _Mean:
         self._mean: list[Any] = []
 
     def changed(self) -> None:
-        import torch
-
         now = [part.detach() for part in self._parameters]
         with torch.no_grad():
             if not self._mean:
-                self._mean = copy.deepcopy(now)
+                self._mean = [part.clone() for part in now]
             torch._foreach_lerp_(self._mean, now, 1 - self._decay)
 
     def settle(self) -> None:
         """From here on the weights are their average."""
-        import torch
-
         with torch.no_grad():
             for part, mean in zip(self._parameters, self._mean, strict=True):
                 part.copy_(mean)
-
-
-def tag_logits(encoder: TorchEncoder, texts: Sequence[str], head: tuple[Floats, Floats]) -> list[Floats]:
-    """For each text (words, tags), by torch in 32 bits; to hold the exported graph against."""
-    import torch
-
-    windows = [_read(encoder, Marked(text=text), ())[0] for text in texts]
-    made: list[Floats] = [np.empty((0, len(head[1])), np.float32)] * len(texts)
-    prefix = len(encoder.tokenizer.prefix)
-    encoder.module.eval()
-    with torch.no_grad():
-        for batch in in_order([len(words.ids) for words in windows], _MEASURED):
-            _, hidden = encoder.states([encoder.tokenizer.surround(windows[index].ids) for index in batch])
-            for row, index in enumerate(batch):
-                states = hidden[row].numpy()[[first + prefix for first in windows[index].firsts]]
-                made[index] = states @ head[0].T + head[1]
-    return made

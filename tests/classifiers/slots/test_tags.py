@@ -62,14 +62,9 @@ def test_every_word_is_judged_once_by_a_window_that_holds_its_first_token(
         np.concatenate([piece.words for piece in found]).tolist() == list(range(len(firsts))) if found else not firsts
     )
     assert judged(found) == len(firsts)
+    assert judged(list(word_windows(words, room=room, overlap=overlap, most=0))) == 0
     for piece in found:
         assert [piece.window[row] for row in piece.rows] == [firsts[word] for word in piece.words]
-
-
-def test_a_text_is_read_as_far_as_its_windows_go() -> None:
-    words = Words(ids=tuple(range(30)), firsts=tuple(range(30)), places=((0, 1),) * 30)
-    assert judged(list(word_windows(words, room=10, overlap=2, most=2))) == 17
-    assert judged(list(word_windows(words, room=10, overlap=2, most=0))) == 0
 
 
 def words(encoder: Encoder, text: str) -> list[str]:
@@ -88,6 +83,8 @@ def test_invisible_and_odd_characters_keep_their_places(encoder: Encoder) -> Non
         " \n ": [],
     }
     assert {text: words(encoder, text) for text in texts} == texts
+    chinese = "\u4f60\u597d\uff0c\u6211\u60f3\u9884\u8ba2\u660e\u5929\u665a\u4e0a\u7684\u4f4d\u5b50\u3002" * 8
+    assert {len(word) for word in words(encoder, chinese)} == {1}
 
 
 @pytest.mark.parametrize("before", ["", "\u2026"])
@@ -98,12 +95,6 @@ def test_words_in_a_long_run_without_blanks_have_their_own_places(encoder: Encod
     found = words(encoder, text)
     assert {"Joe", "Okafor", "Leeds", "north"} <= set(found)
     assert list(read(text, encoder.words).ids) == encoder.tokenize(normalise(text))
-
-
-def test_places_in_a_long_run_of_chinese_are_single_characters(encoder: Encoder) -> None:
-    text = "\u4f60\u597d\uff0c\u6211\u60f3\u9884\u8ba2\u660e\u5929\u665a\u4e0a\u7684\u4f4d\u5b50\u3002" * 8
-    assert len(text) > 90
-    assert {len(word) for word in words(encoder, text)} == {1}
 
 
 @settings(max_examples=30)

@@ -13,7 +13,7 @@ from classifiers.runtime.classifier import from_model
 from classifiers.training import split
 from classifiers.training.fit import linear
 from classifiers.training.fit.fitted import TunedHead
-from classifiers.training.fit.heads import fit
+from classifiers.training.fit.heads import HeadFit, fit
 from classifiers.training.rows import Row
 from classifiers.training.windows import Windows, highest, wholes, windows_of
 
@@ -63,15 +63,17 @@ def test_what_is_measured_of_a_row_of_several_windows_is_what_is_served(with_own
     if with_own_head:
         weights, bias = linear.any_of(vectors, holds, np.ones(60, np.float32), 30.0)
     trained = fit(
-        policy,
-        rows,
-        vectors,
-        encoder=EncoderId(source="x", sha256="y"),
-        seed=0,
-        advance=lambda *_: None,
-        tuned=TunedHead(weights=weights, bias=bias, unseen=unseen, tokens=32) if with_own_head else None,
-        unseen=unseen,
-        windows=windows,
+        HeadFit(
+            policy=policy,
+            rows=rows,
+            vectors=vectors,
+            encoder=EncoderId(source="x", sha256="y"),
+            seed=0,
+            advance=lambda *_: None,
+            tuned=TunedHead(weights=weights, bias=bias, unseen=unseen, tokens=32) if with_own_head else None,
+            unseen=unseen,
+            windows=windows,
+        )
     )
     assert trained.settings["head"].startswith("tuned") is with_own_head
     assert trained.read == tuple(rows[index] for index in trained.rows)

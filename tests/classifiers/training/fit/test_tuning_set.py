@@ -19,7 +19,7 @@ def test_what_stands_for_messages_is_held_out_however_much_else_there_is() -> No
     assert held[200:].sum() == 20
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_huge_group_is_learned_from(seed: int) -> None:
     huge = [row("huge")] * 600
     held = held_out([*huge, *(row(str(index)) for index in range(400))], seed)
@@ -43,11 +43,6 @@ def test_what_stands_beside_the_row_of_a_rare_label_is_learned_with_it(seed: int
     assert held.any()
     assert (held[:60] == held[60:]).all()
     assert not held[7]
-
-
-def test_where_every_label_is_of_one_group_some_are_held_out_whole() -> None:
-    held = held_out([replace(row(name), labels=(name,)) for name in "abcdef" for _ in range(3)], seed=0)
-    assert 0 < held.sum() < 18
 
 
 def test_a_policys_own_rows_come_first_and_copies_of_them_are_never_held_out() -> None:

