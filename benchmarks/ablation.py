@@ -61,8 +61,9 @@ def measure(data: Intents, rows: Rows, seed: int, variant: Variant) -> float:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         policy = with_rows(data.policy, rows, "data", folder)
-        policy = policy.model_copy(update={"recipe": "frozen", "first_stage": variant != "none" and "auto"})
-        with patch.object(early_exit, "counts_beside", _counts(variant)):
+        policy = policy.model_copy(update={"recipe": "frozen"})
+        kinds = () if variant == "none" else early_exit.KINDS
+        with patch.object(early_exit, "counts_beside", _counts(variant)), patch.object(early_exit, "KINDS", kinds):
             train(policy, base_dir=folder, models_dir=folder / "models", seed=seed, threads=1)
         runtime = Runtime.load(folder / "models", [policy.name], threads=1, cache_windows=0)
         verdicts = runtime.classify([Reading(classifier=policy.name, texts=(text,)) for text, _ in data.test])

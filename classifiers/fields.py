@@ -7,7 +7,7 @@ import math
 import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, model_validator
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
@@ -40,7 +40,6 @@ def _one_line(value: str) -> str:
 
 MAX_SEED: Final = 2**32 - 1
 """The most that scikit-learn takes."""
-Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Secret = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_one_line)]
 """A key on one line, without the blanks and line ends that a file of secrets leaves around it."""
 Version = Annotated[Literal[1], BeforeValidator(number)]

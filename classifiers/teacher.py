@@ -7,23 +7,16 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from classifiers.fields import Dollars, FrozenRecord, Secret, Words, WordsList, one_or_more
 
-_SENTENCES = 40
-
 
 class Teacher(FrozenRecord):
-    """A writer of training sentences: a model (by litellm name or at `base_url`) or files of sentences.
-
-    answer_tokens: the longest answer of a model, thought included; None: by the number of sentences.
-    """
+    """A writer of training sentences: a model (by litellm name or at `base_url`) or files of sentences."""
 
     model: Words | None = None
     base_url: Words | None = None
     api_key: Secret | None = None
     file: WordsList = ()
-    sentences_per_label: Annotated[int, Field(ge=1, le=2000)] | None = None
     budget: Dollars = 1.0
     tokens: Annotated[int, Field(ge=1)] | None = None
-    answer_tokens: Annotated[int, Field(ge=100)] | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -35,11 +28,6 @@ class Teacher(FrozenRecord):
     def name(self) -> str:
         """The name in reports."""
         return self.model or ", ".join(self.file)
-
-    @property
-    def sentences(self) -> int:
-        """How many sentences for each label a model is first asked for."""
-        return self.sentences_per_label or _SENTENCES
 
 
 def writers(teachers: Sequence[Teacher]) -> list[str]:

@@ -51,6 +51,7 @@ from gateway.serving.snapshot import Snapshots, edition
 from gateway.upstreams.base import Routes
 from gateway.upstreams.build import build_upstreams
 from gateway.upstreams.dispatch import Forwarder
+from gateway.upstreams.openai import MAX_ANSWER_BYTES
 
 _log = logging.getLogger(__name__)
 _LOOK_S = 1.0
@@ -108,7 +109,7 @@ def _services(
     metrics = Metrics()
     metrics.build_info.labels(gateway.__version__).set(1)
     routes = Routes(settings.models)
-    worker = None if runtime is None else Worker(runtime, max_queue=settings.limits.queue)
+    worker = None if runtime is None else Worker(runtime)
     writer = LedgerWriter(store, on_failure=metrics.ledger_failures.inc, on_lost=metrics.ledger_lost.inc)
     metrics.watch(worker=worker, runtime=runtime, writer=writer)
     snapshots = Snapshots(edition(loaded, runtime))
@@ -185,7 +186,7 @@ def _pipeline(services: _Services) -> Pipeline:
         bounds=SafetyAudits(owner=services.safety, routes=routes, metrics=metrics, in_flight=in_flight),
         repeats=services.repeats,
         keeping=services.keeping,
-        max_answer_bytes=limits.answer,
+        max_answer_bytes=MAX_ANSWER_BYTES,
     )
 
 

@@ -110,7 +110,7 @@ class Pipeline:
         decision = call.decision
         asked = {step.rule.name for step in decision.steps}
         reasons = {rule: unsupported.reason for rule, unsupported in call.labels.unsupported.items() if rule in asked}
-        self._metrics.observe_unmet(reasons)
+        self._metrics.observe_unsupported(reasons)
         held = {rule: reason for rule, reason in call.held.items() if rule in asked}
         note_decision(call.context.record, decision, reasons | held)
         self._audits.answered(call.opened, decision)

@@ -214,15 +214,19 @@ def listen(listener: socket.socket) -> None:
         raise
 
 
-def serve(app: ASGIApp, listener: socket.socket, *, header_time_s: float, body_time_s: float, drain_s: float) -> None:
-    """Serves until SIGTERM, SIGINT or SIGHUP, then finishes what is in flight within `drain_s` seconds.
+DRAIN_S = 20.0
+"""How long a stop waits for requests in flight."""
+
+
+def serve(app: ASGIApp, listener: socket.socket) -> None:
+    """Serves until SIGTERM, SIGINT or SIGHUP, then finishes what is in flight within `DRAIN_S` seconds.
 
     listener: a listening socket; uvloop does not report one that is not.
     """
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=type("Guarded", (Guarded,), {"header_time_s": header_time_s, "body_time_s": body_time_s}),
+        http=Guarded,
         ws="none",
         lifespan="on",
         access_log=False,
@@ -231,7 +235,7 @@ def serve(app: ASGIApp, listener: socket.socket, *, header_time_s: float, body_t
         date_header=False,
         proxy_headers=False,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=ceil(drain_s),
+        timeout_graceful_shutdown=ceil(DRAIN_S),
         backlog=_BACKLOG,
     )
     # loaded modules stay: the collector can skip them, and need not run every few hundred requests

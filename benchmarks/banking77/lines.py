@@ -16,7 +16,7 @@ from benchmarks.peers import plain
 from classifiers import Reading, Runtime
 from classifiers.encoder.session import Encoder
 from classifiers.evaluation.evaluate import evaluate, top
-from classifiers.policy import Policy, Recipe
+from classifiers.policy import Cascade, Policy, Recipe
 from classifiers.training.calibrate import act_for_error
 from classifiers.training.run import train
 
@@ -61,7 +61,7 @@ class Source:
     def title(self) -> str:
         """As the table calls it."""
         recipe = "" if self.recipe == "frozen" else f", recipe: {self.recipe}"
-        return f"{self.what}{recipe}, larger_encoder: {short(self.larger)}" if self.larger else self.what + recipe
+        return f"{self.what}{recipe}, cascade: {short(self.larger)}" if self.larger else self.what + recipe
 
 
 def short(encoder: str) -> str:
@@ -118,7 +118,7 @@ def measure(source: Source, data: Dataset, *, models: Path, scratch: Path, encod
     count = 0
     for seed, rows in enumerate(source.drawn):
         policy = with_rows(data.policy, rows, source.role, scratch).model_copy(
-            update={"recipe": source.recipe, "larger_encoder": source.larger}
+            update={"recipe": source.recipe, "cascade": source.larger and Cascade(encoder=source.larger)}
         )
         began, used = time.monotonic(), time.process_time()
         outcome = train(policy, base_dir=scratch, models_dir=models, seed=seed)

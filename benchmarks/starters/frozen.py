@@ -6,4 +6,4 @@ from typing import Any
 
 def frozen(written: Mapping[str, Any]) -> dict[str, Any]:
     """written: a policy's settings, as they stand in its file."""
-    return {key: value for key, value in written.items() if not key.startswith("larger_")} | {"recipe": "frozen"}
+    return {key: value for key, value in written.items() if key != "cascade"} | {"recipe": "frozen"}

@@ -89,7 +89,7 @@ def scored(models: Path, data: Path) -> tuple[list[Call], str]:
     policy = load_policy(POLICY, {})
     registry = Registry(models)
     if registry.current(policy.name) is None:
-        frozen = policy.model_copy(update={"recipe": "frozen", "larger_encoder": None})
+        frozen = policy.model_copy(update={"recipe": "frozen", "cascade": None})
         outcome = train(frozen, base_dir=POLICY.parent, models_dir=models, progress=Lines(policy.name))
         if not outcome.accepted:
             raise SystemExit("\n".join(outcome.missed))

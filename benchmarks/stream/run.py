@@ -34,7 +34,7 @@ rules:
   - name: intents
     classifier: bank
     contract: {{max_disagreement: {target}, confidence: 95%}}
-    retrain: {{every: {every} pairs}}
+    retrain: {every} pairs
     then: {{"*": {{answer: label}}}}
 """
 _EVERY = 2000

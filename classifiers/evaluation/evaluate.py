@@ -266,4 +266,4 @@ def _worst(
 ) -> list[dict[str, Any]]:
     """The most confident errors, in that order; `index` is the text's place."""
     order = sorted(np.flatnonzero(~correct).tolist(), key=lambda row: -shown[row]["confidence"])
-    return [{"index": row, "truth": truths[row], "said": guesses[row], **shown[row]} for row in order[:_WORST]]
+    return [{"index": row, "truth": truths[row], "predicted": guesses[row], **shown[row]} for row in order[:_WORST]]

@@ -28,7 +28,6 @@ from pydantic import ValidationError
 from classifiers.encoder.session import DESCRIPTION, Description
 from classifiers.encoder.source import sha256_of
 from classifiers.errors import ArtifactError
-from classifiers.fields import MAX_SEED
 from classifiers.judge_prompt import instructions
 from classifiers.model import stages
 from classifiers.model.model import OWN, EncoderId, Model
@@ -208,15 +207,11 @@ def _model(folder: Path, manifest: Mapping[str, Any], digests: Mapping[str, str]
 
 
 def _policy(path: Path) -> Policy:
-    filled = dict(_object(path))
-    seed = filled.get("seed")
-    if isinstance(seed, int):
-        # earlier versions allowed larger seeds; the manifest keeps the one that training used
-        filled["seed"] = min(seed, MAX_SEED)
     try:
-        return Policy.model_validate_json(json.dumps(filled))
+        return Policy.model_validate_json(json.dumps(_object(path)))
     except ValidationError as error:
-        reason = error.errors()[0]["msg"]
+        first = error.errors()[0]
+        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         raise ArtifactError(f"{path} is no policy for this version: {reason}; train it again, or roll back") from error
 
 

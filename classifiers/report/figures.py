@@ -38,10 +38,10 @@ def languages(report: Mapping[str, Any]) -> str:
 def foreign(text: Mapping[str, Any]) -> Iterator[str]:
     """Training text in languages that the policy does not list, where it is 1 % or more. text: as in the report."""
     counts = text.get("foreign", {"rows": 0, "dropped": 0})
-    if counts["rows"] and counts["rows"] >= _FEW * counts["of"]:
+    if counts["rows"] and counts["rows"] >= _FEW * counts["total"]:
         yield (
             f"in a language that the policy does not name, on which it abstains: {counts['rows']} of "
-            f"{counted(counts['of'], 'row')} ({plain(counts['languages'])}); name it under languages:"
+            f"{counted(counts['total'], 'row')} ({plain(counts['languages'])}); name it under languages:"
         )
     if dropped := counts["dropped"]:
         languages = plain(counts["languages_dropped"])
@@ -132,7 +132,7 @@ def remarks(teacher: Mapping[str, Any]) -> Iterator[str]:
         yield f"it wrote nothing for {_shortened(without)}"
     if count := teacher.get("cut_off", 0):
         what = "1 answer was" if count == 1 else f"{count} answers were"
-        yield f"{what} cut off for length, which answer_tokens bounds"
+        yield f"{what} cut off for length"
     if teacher.get("stopped_by_budget"):
         yield "stopped by its budget"
 

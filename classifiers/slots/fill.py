@@ -91,10 +91,11 @@ def slot_problems(policy: Policy) -> Iterator[tuple[Path, str]]:
         yield ("slots",), "a policy of kind slots needs slots:"
     if policy.slots and policy.kind not in {"slots", "intent"}:
         yield ("slots",), f"kinds slots and intent have slots, {policy.kind} has none"
-    if policy.slots and policy.first_stage is True:
-        yield ("first_stage",), "true is not for policies with slots: their encoder finds these in every text"
     for name, slot in policy.slots.items():
         yield from _types(name, slot)
+        for label in slot.required if isinstance(slot.required, tuple) else ():
+            if label not in policy.labels or name not in policy.slots_of(label):
+                yield ("slots", name, "required"), f"{label} is no label with the slot {name}"
     for label, described in policy.labels.items():
         yield from _label(policy, label, described)
     for index, test in enumerate(policy.tests):
@@ -109,19 +110,15 @@ def _types(name: str, slot: Slot) -> Iterator[tuple[Path, str]]:
     for word, names in read.shared(slot.values).items():
         which = " and ".join(names)
         yield ("slots", name, "values", names[-1]), f"{word!r} would be {which}, so it could never be told which"
-    for option, kind in (("values", "enum"), ("currency", "money"), ("hours", "time")):
+    for option, kind in (("values", "enum"), ("hours", "time")):
         if getattr(slot, option) and slot.type != kind:
             yield ("slots", name, option), f"is for a slot of type {kind}, not {slot.type}"
 
 
 def _label(policy: Policy, label: str, described: Label) -> Iterator[tuple[Path, str]]:
-    for option in ("slots", "required"):
-        for index, name in enumerate(getattr(described, option) or ()):
-            if name not in policy.slots:
-                yield ("labels", label, option, index), _no_slot(policy, name)
-            elif name not in policy.slots_of(label):
-                what = f"{name} is none of the label's slots:, so nothing could fill it; add it there"
-                yield ("labels", label, option, index), what
+    for index, name in enumerate(described.slots or ()):
+        if name not in policy.slots:
+            yield ("labels", label, "slots", index), _no_slot(policy, name)
     for option, sentences in (("examples", described.examples), ("not", described.not_)) if policy.slots else ():
         for index, sentence in enumerate(sentences):
             try:
@@ -163,7 +160,13 @@ def with_slots(
         for run in tags.runs(np.float32(tagger.scale) * text.logits, allowed)
     )
     filled = {value.slot for value in values if value.value is not None}
-    needed = {slot for label in verdict.labels if label in policy.labels for slot in _required(policy, label)}
+    needed = {
+        name
+        for label in verdict.labels
+        if label in policy.labels
+        for name in policy.slots_of(label)
+        if policy.slots[name].needed_by(label)
+    }
     missing = tuple(name for name in policy.slots if name in needed and name not in filled)
     verdict = replace(verdict, slots=values, missing=missing)
     if missing and verdict.abstention is None:
@@ -192,13 +195,6 @@ def _reason(missing: Sequence[str], mentioned: AbstractSet[str]) -> str:
     unread = [name for name in missing if name in mentioned]
     reasons = (("nothing says", absent), ("no value can be read of", unread))
     return ", and ".join(f"{what} {', '.join(names)}" for what, names in reasons if names)
-
-
-def _required(policy: Policy, label: str) -> Sequence[str]:
-    described = policy.labels[label]
-    if described.required is not None:
-        return described.required
-    return [name for name in policy.slots_of(label) if policy.slots[name].required]
 
 
 def _wanted(policy: Policy, labels: Sequence[str]) -> tuple[str, ...]:

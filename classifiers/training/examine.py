@@ -210,10 +210,10 @@ def _error(
     return {
         "text": shortened(row.shown),
         "truth": known(policy, row.labels),
-        "said": top(verdict)[0],
+        "predicted": top(verdict)[0],
         "wrong": len(missed) + len(extra),
-        "marked": [_shown(row, mark) for mark in missed[:_SHOWN_SLOTS]],
-        "found": [_shown(row, mark) for mark in extra[:_SHOWN_SLOTS]],
+        "missed": [_shown(row, mark) for mark in missed[:_SHOWN_SLOTS]],
+        "extra": [_shown(row, mark) for mark in extra[:_SHOWN_SLOTS]],
     }
 
 

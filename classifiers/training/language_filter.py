@@ -77,7 +77,7 @@ def summary(rows: Iterable[Row], dropped: Sequence[Row]) -> dict[str, Any]:
     given = [row for row in rows if row.source != "builtin"]
     return {
         "rows": sum(bool(row.foreign) for row in given),
-        "of": len(given),
+        "total": len(given),
         "languages": dict(Counter(row.foreign for row in given if row.foreign).most_common()),
         "dropped": len(dropped),
         "languages_dropped": dict(Counter(row.foreign for row in dropped).most_common()),

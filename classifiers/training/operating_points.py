@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from classifiers.evaluation.metrics import most
 from classifiers.model.model import NEVER, Band, Floats, Threshold
-from classifiers.policy import LabelGoal, Policy
+from classifiers.policy import Goal, Policy
 from classifiers.runtime.thresholds import band_of, families, language_of
 from classifiers.text.language import LanguageDetector
 from classifiers.text.normalise import normalise
@@ -232,11 +232,11 @@ class Way:
 def strictest(policy: Policy) -> float:
     """The largest share to catch among a safety policy's goals with a larger encoder."""
     _, goal = policy.goal_where(larger=True)
-    stated = [goal] if goal else [label.goal or LabelGoal() for label in policy.labels.values()]
+    stated = [goal] if goal else [label.goal or Goal() for label in policy.labels.values()]
     return max(goal.catch for goal in stated)
 
 
-def band(probabilities: Floats, harmful: Bools, *, most_asked: float, catch: float = LabelGoal().catch) -> Threshold:
+def band(probabilities: Floats, harmful: Bools, *, most_asked: float, catch: float = Goal().catch) -> Threshold:
     """The small stage's thresholds, the same for all labels: below `unsure` a text is clean; nothing is flagged alone.
 
     probabilities: (n, labels) of held-out text by the small stage; harmful: (n,); most_asked: the largest share of

@@ -58,7 +58,7 @@ def train(
     base_dir: Path,
     models_dir: Path,
     progress: Progress | None = None,
-    seed: int | None = None,
+    seed: int = 0,
     hire: Hire | None = None,
     approve: Approve | None = None,
     threads: int | None = None,
@@ -69,7 +69,7 @@ def train(
     """Train a policy and publish it in `models_dir`, unless it misses a goal or a test of its own, or does worse than
     the version in use on rows of `more` or `calls` that neither was trained on.
 
-    base_dir: what the policy's paths are relative to. seed: by default the policy's.
+    base_dir: what the policy's paths are relative to.
     hire: gets a teacher's model ready; needed where the policy names one.
     approve: given what asking a teacher will come to, before that is spent.
     propose: propose what is published instead of putting it in use.
@@ -81,7 +81,7 @@ def train(
         policy=policy,
         base_dir=base_dir,
         models_dir=models_dir,
-        seed=policy.seed if seed is None else seed,
+        seed=seed,
         threads=threads or os.cpu_count() or 1,
         hire=hire,
         approve=approve or _approve,

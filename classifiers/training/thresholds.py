@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from classifiers.evaluation.metrics import ROUNDING, Reach, fewest, ratio, share, wilson
 from classifiers.model.model import NEVER, Band, Floats, Threshold
-from classifiers.policy import OTHER, Goal, LabelGoal, Policy
+from classifiers.policy import OTHER, Goal, Policy
 from classifiers.training import calibrate
 from classifiers.training import operating_points as by_band
 from classifiers.training.operating_points import Bools
@@ -19,7 +19,7 @@ _MOST_DOUBT = 0.1
 
 
 def _safety_reach(
-    goal: LabelGoal | None,
+    goal: Goal | None,
     scores: Floats,
     held: Bools,
     harmless: Bools,
@@ -35,7 +35,7 @@ def _safety_reach(
     most_doubt: the share of harmless text that may be in doubt or flagged; where: the goal's place in the policy. A
     side without rows is neither met nor missed; where the policy states it, that is reported as not shown.
     """
-    stated, wanted = (goal.model_fields_set if goal else set()), goal or LabelGoal()
+    stated, wanted = (goal.model_fields_set if goal else set()), goal or Goal()
     aims = {"catch": wanted.catch, "false_alarms": wanted.false_alarms}
     threshold = calibrate.safety_threshold(
         scores, holds=held, harmless=harmless, most_doubt=most_doubt, stated=stated, **aims

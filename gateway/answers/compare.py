@@ -18,9 +18,9 @@ from typing import Any, Final
 import msgspec
 
 from classifiers.policy import Slot
-from classifiers.slots.values import numbers
+from classifiers.slots.values import money, numbers
 from classifiers.slots.values.money import DOLLARS
-from classifiers.slots.values.read import read_value
+from classifiers.slots.values.read import narrow, read_value
 from gateway.answers.build import LocalAnswer
 from gateway.answers.format import Path
 from gateway.answers.parse import Completion, CompletionChoice, unfenced
@@ -88,7 +88,7 @@ class Values:
             number = numbers.read(value)
             return _Meaning(number if number is not None else folded(value))
         if slot.type == "money":
-            return self._amount(slot, value) or _Meaning(folded(value))
+            return self._amount(value) or _Meaning(folded(value))
         match = _ISO.fullmatch(value.strip())
         words = " ".join(filter(None, match.groups())) if match else value
         read = read_value(slot, words, self.now, languages=self.languages)
@@ -96,10 +96,9 @@ class Values:
             return _Meaning(folded(value))
         return _Meaning(folded(str(read.value)) if slot.type in ("text", "enum") else read.value)
 
-    def _amount(self, slot: Slot, words: str) -> _Meaning | None:
-        """An amount, and every currency that its words allow whatever the policy's own is; None if it is no amount."""
-        defaults = (slot, *(slot.model_copy(update={"currency": code}) for code in ("CAD", "EUR")))
-        own, dollars, euros = (read_value(each, words, self.now, languages=self.languages) for each in defaults)
+    def _amount(self, words: str) -> _Meaning | None:
+        """An amount, and every currency that its words allow; None if it is no amount."""
+        own, dollars, euros = (money.read(narrow(words), currency) for currency in (None, "CAD", "EUR"))
         if dollars is not None and euros is not None and dollars.currency != euros.currency:
             return _Meaning(Decimal(str(dollars.value)), None if euros.currency == "EUR" else DOLLARS)
         amounts = [amount for amount in (own, dollars) if amount is not None]

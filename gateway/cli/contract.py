@@ -157,7 +157,7 @@ def _drift_table(drift: "Drift", title: str) -> Table:
     cells = (
         (
             "certified" if period is drift.certified else _time(period.until),
-            f"{period.below.of:,}",
+            f"{period.below.total:,}",
             *(_bar(share(period), highest[name]) for name, (_, share) in _SHARES.items()),
         )
         for period in periods
@@ -222,7 +222,7 @@ def _scope(stored: "StoredContract | StoredSafety", model: str, first: Callable[
 
 
 def _moves(moves: Iterable[tuple[float, str, str]]) -> list[dict[str, str]]:
-    return [{"at": _time(at), "phase": phase, "reason": reason} for at, phase, reason in moves]
+    return [{"time": _time(at), "phase": phase, "reason": reason} for at, phase, reason in moves]
 
 
 def _row(
@@ -304,7 +304,7 @@ def _drift_data(drift: "Drift") -> dict[str, Any]:
 
 def _period(period: "Period") -> dict[str, Any]:
     shares = {name: share(period) for name, (_, share) in _SHARES.items()}
-    counts = {name: {"count": share.count, "of": share.of, "share": share.value} for name, share in shares.items()}
+    counts = {name: {"count": each.count, "total": each.total, "share": each.value} for name, each in shares.items()}
     return {"since": _time(period.since), "until": _time(period.until), **counts}
 
 

@@ -179,7 +179,7 @@ def _lines(measures: Mapping[str, Any]) -> Iterator[str]:
         yield from _slots(measures["slots"])
     for error in measures["errors"][:10]:
         sure = f"{error['confidence']:.2f}{' (unsure)' if error.get('doubt') else ''}"
-        yield f"  wrong: {error['truth']}, said {error['said']} at {sure}: {quoted(error['text'])}"
+        yield f"  wrong: {error['truth']}, predicted {error['predicted']} at {sure}: {quoted(error['text'])}"
     if "suite" in measures:
         yield from suite_lines(measures["suite"])
 
@@ -199,11 +199,11 @@ def _slots(measures: Mapping[str, Any]) -> Iterator[str]:
     yield f"{asked} right in {percent(measures['whole'])} of texts (95 %: {between(measures['whole_interval'])})"
     yield from (f"  slot {name}: {_shares(values)}" for name, values in measures["slots"].items())
     for error in measures["errors"][:10]:
-        marked, filled = (
+        missed, extra = (
             ", ".join(f"{slot['slot']} '{quoted(slot['raw'])}'" for slot in error[side]) or "nothing"
-            for side in ("marked", "found")
+            for side in ("missed", "extra")
         )
-        yield f"  slots wrong: marked {marked}, found {filled}: {quoted(error['text'])}"
+        yield f"  slots wrong: missed {missed}, found {extra}: {quoted(error['text'])}"
 
 
 def _cautions(measures: Mapping[str, Any]) -> Iterator[str]:

@@ -107,7 +107,7 @@ def _decision(call: "CallState") -> dict[str, Any]:
         "to": step.action.model if step and step.action else None,
         "asks": asks.model if asks else None,
         "answer": made.content if made else None,
-        "unmet": {name: f"{why.reason}: {why.detail}" for name, why in call.labels.unsupported.items()},
+        "unsupported": {name: f"{why.reason}: {why.detail}" for name, why in call.labels.unsupported.items()},
         "flags": [f"{flag.rule.name}:{flag.label}" for flag in decision.flags],
         "forwards": forwards,
     }
@@ -174,9 +174,9 @@ def _print_decision(result: dict[str, Any]) -> None:
         console.print(f"answer: {result['answer']}")
     for name, says in result["contracts"].items():
         console.print(f"contract of rule {name}: {says}", soft_wrap=True)
-    for name, why in result["unmet"].items():
+    for name, why in result["unsupported"].items():
         console.print(f"rule {name} cannot answer in the caller's shape: {why.rstrip(': ')}", soft_wrap=True)
-    if result["unmet"]:
+    if result["unsupported"]:
         console.print("what these reasons mean: docs/api.md, What cannot be given")
     if result["forwards"]:
         console.print(f"forwards: {' ⏎ '.join(map(quoted, result['forwards']))}", soft_wrap=True)

@@ -90,7 +90,7 @@ def _agreement_of_rule(
     if not contracts:
         return [_of_none(rule)]
     contracts.sort(key=lambda stored: -stored.contract.pairs)
-    return [_of_contract(stored, store, rule.contract.notice_within) for stored in contracts[:_SHOWN]]
+    return [_of_contract(stored, store) for stored in contracts[:_SHOWN]]
 
 
 def _of_none(rule: RuleSettings) -> ForecastLine:
@@ -113,7 +113,7 @@ def _of_none(rule: RuleSettings) -> ForecastLine:
     return ForecastLine(line=line, data=data)
 
 
-def _of_contract(stored: StoredContract, store: ContractStore, notice_s: float) -> ForecastLine:
+def _of_contract(stored: StoredContract, store: ContractStore) -> ForecastLine:
     scope, contract, now = stored.scope, stored.contract, time.time()
     since = now - LATELY_S
     traffic = store.traffic(scope.key, since=since, confidence=threshold(contract))
@@ -123,7 +123,6 @@ def _of_contract(stored: StoredContract, store: ContractStore, notice_s: float) 
         calls=traffic.calls if traffic else 0.0,
         surer=traffic.surer if traffic else 0.0,
         days=days,
-        notice_s=notice_s,
     )
     volume = f"about {waits.calls_a_day:,.0f} calls a day" if waits.calls_a_day else "under a day of calls seen lately"
     line = f"rule {scope.rule} for {quoted(scope.model)}, version {scope.version}: {contract.phase.value}, {volume}. "

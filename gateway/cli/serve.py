@@ -52,14 +52,7 @@ def serve(
             raise _cannot_listen(host, taken, error) from error
         url = f"http://[{host}]:{taken}" if ":" in host else f"http://{host}:{taken}"
         stderr().print(f"offramp serves {url}/v1  metrics {url}/metrics", soft_wrap=True)
-        limits = loaded.settings.limits
-        server.serve(
-            app,
-            listener,
-            header_time_s=limits.header_time,
-            body_time_s=limits.body_time,
-            drain_s=limits.drain_time,
-        )
+        server.serve(app, listener)
 
 
 def _address(loaded: "Loaded", host: str | None, port: int | None) -> tuple[str, int]:

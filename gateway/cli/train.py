@@ -29,12 +29,12 @@ def train(
     models: Annotated[
         Path | None, typer.Option(help="The models folder; by default the gateway file's, or ./models.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, max=MAX_SEED, help="Instead of the policy's seed:.")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Decides every random choice.")] = 0,
     data: Annotated[
         list[Path] | None, typer.Option(help="More labelled rows, besides those that the policy names.")
     ] = None,
     propose: Annotated[
-        bool, typer.Option("--beside", help="Leave the version in use; propose the new one to be tried beside it.")
+        bool, typer.Option("--propose", help="Leave the version in use; propose the new one to be tried beside it.")
     ] = False,
     calls: Annotated[
         bool, typer.Option("--calls", help="Read rows of calls from standard input, too; no file or report has them.")
@@ -80,7 +80,7 @@ class _Options:
     """How to train each policy. can_answer: whether standard input is free for answers to questions."""
 
     models: Path | None
-    seed: int | None
+    seed: int
     data: Sequence[Path]
     calls: Sequence[tuple[str, str]]
     propose: bool

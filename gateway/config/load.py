@@ -12,7 +12,7 @@ from gateway.config.problems import ConfigError, Problem, did_you_mean
 from gateway.config.rules import AskJudge, RuleSettings
 from gateway.config.settings import DENY, EchoSettings, ModelRoute, OpenAISettings, Settings, shipped_dir
 from gateway.config.source import EMPTY, DataPath, Document
-from gateway.config.validate import validate
+from gateway.config.validate import path_in, validate
 
 OTHER_MODELS = "other"
 _STAND_IN = "not-set"
@@ -40,15 +40,14 @@ def load_gateway(file: Path, env: Mapping[str, str], *, secrets: bool = True) ->
     """Reads gateway.yaml. Raises ConfigError with all problems. secrets: whether the environment must have them;
     commands that only look at the file or the ledger do without."""
     document, lacking = _read(file, env, secrets=secrets)
-    settings = validate(document, Settings)
+    settings, folder = validate(document, Settings), file.parent
     document.problems.extend(_literal_secrets(document))
     replies: dict[str, str] = {}
     if settings is not None:
-        document.problems.extend(_dangling(document, settings))
-        replies = _replies(document, settings, file.parent)
+        found = (*_dangling(document, settings), *_read_replies(settings, folder, replies))
+        document.problems.extend(document.problem(path, message) for path, message in found)
     if settings is None or document.problems:
         raise ConfigError(document.problems)
-    folder = file.parent
     return Loaded(
         file=file,
         document=document,
@@ -67,7 +66,8 @@ def load_policy(file: Path, env: Mapping[str, str], *, secrets: bool = True) -> 
     policy = validate(document, Policy)
     document.problems.extend(_literal_secrets(document))
     if policy is not None:
-        document.problems.extend(policy_problems(document, policy, file.parent))
+        found = policy_problems(policy, file.parent)
+        document.problems.extend(document.problem(path_in(document.data, path), message) for path, message in found)
     if policy is None or document.problems:
         raise ConfigError(document.problems)
     return policy
@@ -92,10 +92,8 @@ def listens_on_loopback(listen: str) -> bool:
 
 def is_loopback(host: str) -> bool:
     """Whether a host in `listen` or a Host header is this machine; 127.evil.com is a name."""
-    if host in ("127.0.0.1", "localhost") or host.lower() == "localhost":
-        return True
     try:
-        return ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
+        return host.lower() == "localhost" or ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
     except ValueError:
         return False
 
@@ -157,103 +155,97 @@ def _is_secret(path: DataPath) -> bool:
     return False
 
 
-def _dangling(document: Document, settings: Settings) -> Iterator[Problem]:
+_Findings = Iterator[tuple[DataPath, str]]
+
+
+def _dangling(document: Document, settings: Settings) -> _Findings:
+    """What refers to nothing, or contradicts something else in the file."""
+    yield from _address_problems(document, settings)
+    for name, route in settings.models.items():
+        for path, message in _route_problems(settings, name, route):
+            yield ("models", name, *path), message
+    names = [rule.name for rule in settings.rules]
+    for index, rule in enumerate(settings.rules):
+        if rule.name in names[:index]:
+            yield ("rules", index, "name"), f"another rule is named {rule.name}"
+        for path, message in (*_when_problems(settings, rule), *_action_problems(settings, rule)):
+            yield ("rules", index, *path), message
+
+
+def _address_problems(document: Document, settings: Settings) -> _Findings:
     try:
         split_listen(settings.listen)
     except ValueError as error:
-        yield document.problem(("listen",), str(error))
+        yield ("listen",), str(error)
     if not settings.access_key and not listens_on_loopback(settings.listen):
-        message = f"only loopback may be listened on without an access key; {no_access_key(document)}"
-        yield document.problem(("listen",), message)
+        yield ("listen",), f"only loopback may be listened on without an access key; {no_access_key(document)}"
     if DENY in settings.upstreams:
-        yield document.problem(("upstreams", DENY), "is a word of Offramp's own; name the upstream otherwise")
+        yield ("upstreams", DENY), "is a word of Offramp's own; name the upstream otherwise"
     for name, upstream in settings.upstreams.items():
         if isinstance(upstream, OpenAISettings) and upstream.without_key == "refuse" and not upstream.api_key:
-            yield document.problem(("upstreams", name, "api_key"), "is empty, and without_key: refuse asks for one")
-    for name, route in settings.models.items():
-        yield from _route_problems(document, settings, name, route)
-    seen: set[str] = set()
-    for index, rule in enumerate(settings.rules):
-        if rule.name in seen:
-            yield document.problem(("rules", index, "name"), f"another rule is named {rule.name}")
-        seen.add(rule.name)
-        yield from _rule_problems(document, settings, index, rule)
+            yield ("upstreams", name, "api_key"), "is empty, and without_key: refuse asks for one"
 
 
-def _route_problems(document: Document, settings: Settings, name: str, route: ModelRoute) -> Iterator[Problem]:
+def _route_problems(settings: Settings, name: str, route: ModelRoute) -> _Findings:
     known = [*settings.upstreams, *([DENY] if name == OTHER_MODELS else [])]
     if route.upstream not in known:
-        at: DataPath = ("models", name, "upstream")
-        yield document.problem(at, f"no upstream {route.upstream}{did_you_mean(route.upstream, known)}")
+        yield ("upstream",), f"no upstream {route.upstream}{did_you_mean(route.upstream, known)}"
     moderates = route.endpoint == "moderations"
     if name == OTHER_MODELS and (route.model or route.fallbacks or route.internal or moderates):
-        yield document.problem(("models", name), "takes an upstream or deny, nothing else")
+        yield (), "takes an upstream or deny, nothing else"
     elif moderates:
-        yield from _moderation_problems(document, settings, name, route)
+        if not route.internal:
+            yield ("endpoint",), "clients cannot chat with a moderation endpoint; add internal: true"
+        for upstream in (route.upstream, *(fallback.partition("/")[0] for fallback in route.fallbacks)):
+            if not isinstance(settings.upstreams.get(upstream), OpenAISettings | None):
+                yield ("endpoint",), f"needs upstreams of kind openai, and {upstream} is none"
     for index, fallback in enumerate(route.fallbacks):
         upstream, slash, model = fallback.partition("/")
         if upstream not in settings.upstreams or not slash or not model:
-            at = ("models", name, "fallbacks", index)
-            yield document.problem(at, f"{fallback!r} is not upstream/model with an upstream named in this file")
+            yield ("fallbacks", index), f"{fallback!r} is not upstream/model with an upstream named in this file"
 
 
-def _moderation_problems(document: Document, settings: Settings, name: str, route: ModelRoute) -> Iterator[Problem]:
-    at: DataPath = ("models", name, "endpoint")
-    if not route.internal:
-        yield document.problem(at, "clients cannot chat with a moderation endpoint; add internal: true")
-    for upstream in (route.upstream, *(fallback.partition("/")[0] for fallback in route.fallbacks)):
-        if not isinstance(settings.upstreams.get(upstream), OpenAISettings | None):
-            yield document.problem(at, f"needs upstreams of kind openai, and {upstream} is none")
-
-
-def _rule_problems(document: Document, settings: Settings, index: int, rule: RuleSettings) -> Iterator[Problem]:
+def _action_problems(settings: Settings, rule: RuleSettings) -> _Findings:
+    """Models that an action or a judge names."""
     models = [name for name in settings.models if name != OTHER_MODELS]
-    yield from _when_problems(document, settings, index, rule)
     for label, then in rule.then.items():
-        at: DataPath = ("rules", index, "then", label, "forward")
+        path: DataPath = ("then", label, "forward")
         if then.forward and then.forward != "true" and then.forward not in models:
-            yield document.problem(at, f"no model {then.forward}{did_you_mean(then.forward, models)}")
+            yield path, f"no model {then.forward}{did_you_mean(then.forward, models)}"
         elif then.forward in models and settings.models[then.forward].endpoint != "chat":
-            yield document.problem(at, f"{then.forward} is a moderation endpoint, which takes no chats")
+            yield path, f"{then.forward} is a moderation endpoint, which takes no chats"
     if isinstance(rule.when_unsure, AskJudge):
-        at = ("rules", index, "when_unsure", "ask")
-        asked = rule.when_unsure.ask
+        path, asked = ("when_unsure", "ask"), rule.when_unsure.ask
         if asked not in models:
-            yield document.problem(at, f"no model {asked}{did_you_mean(asked, models)}")
+            yield path, f"no model {asked}{did_you_mean(asked, models)}"
         elif isinstance(settings.upstreams.get(settings.models[asked].upstream), EchoSettings):
-            yield document.problem(at, f"{asked} goes to an echo upstream, which judges nothing")
+            yield path, f"{asked} goes to an echo upstream, which judges nothing"
 
 
-def _when_problems(document: Document, settings: Settings, index: int, rule: RuleSettings) -> Iterator[Problem]:
+def _when_problems(settings: Settings, rule: RuleSettings) -> _Findings:
     """Models that no client asks for."""
-    path: DataPath = ("rules", index, "when", "model")
-    other = settings.models.get(OTHER_MODELS)
+    path, other = ("when", "model"), settings.models.get(OTHER_MODELS)
     open_models = [name for name, route in settings.models.items() if not route.internal and name != OTHER_MODELS]
     for model in rule.when.model:
         if model == OTHER_MODELS:
-            what = "other is no model here: it would not match the names that models: has no line for; list these"
-            yield document.problem(path, what)
+            yield path, "other is no model here: it would not match the names that models: has no line for; list these"
         elif model in settings.models and model not in open_models:
-            what = f"{model} is internal, so no client asks for it{did_you_mean(model, open_models)}"
-            yield document.problem(path, what)
+            yield path, f"{model} is internal, so no client asks for it{did_you_mean(model, open_models)}"
         elif model not in open_models and (other is None or other.upstream == DENY):
-            yield document.problem(path, f"no model {model}{did_you_mean(model, open_models)}")
+            yield path, f"no model {model}{did_you_mean(model, open_models)}"
 
 
-def _replies(document: Document, settings: Settings, folder: Path) -> dict[str, str]:
-    replies: dict[str, str] = {}
+def _read_replies(settings: Settings, folder: Path, replies: dict[str, str]) -> _Findings:
+    """Reads the texts of answer files into `replies`."""
     for index, rule in enumerate(settings.rules):
         for label, then in rule.then.items():
-            if then.answer_file is None:
+            name, path = then.answer_file, ("rules", index, "then", label, "answer_file")
+            if name is None:
                 continue
-            at: DataPath = ("rules", index, "then", label, "answer_file")
             try:
-                text = (folder / then.answer_file).read_text("utf-8-sig").strip()
+                replies[name] = (folder / name).read_text("utf-8-sig").strip()
             except (OSError, UnicodeDecodeError) as error:
-                reason = getattr(error, "strerror", None) or "is not UTF-8"
-                document.problems.append(document.problem(at, f"{then.answer_file}: {reason}"))
-                continue
-            if not text:
-                document.problems.append(document.problem(at, f"{then.answer_file}: is empty"))
-            replies[then.answer_file] = text
-    return replies
+                yield path, f"{name}: {getattr(error, 'strerror', None) or 'is not UTF-8'}"
+            else:
+                if not replies[name]:
+                    yield path, f"{name}: is empty"

@@ -49,11 +49,11 @@ def dotted(path: tuple[str | int, ...]) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean "x"?` for the closest known word, or the known words."""
-    choices = list(known)
+    choices = sorted(set(known))
     close = get_close_matches(word, choices, n=1, cutoff=0.6)
     if close:
         return f'{_MEANT}"{close[0]}"?'
-    return f" (known: {', '.join(sorted(choices))})" if 0 < len(choices) <= 12 else ""
+    return f" (known: {', '.join(choices)})" if 0 < len(choices) <= 12 else ""
 
 
 def without(value: str, message: str, written: str) -> str:

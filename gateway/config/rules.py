@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 import regex
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, StringConstraints, Tag, model_validator
 
-from classifiers.fields import FrozenRecord, Name, Seconds, Share, Words, WordsList, one_or_more, true_or_false
+from classifiers.fields import FrozenRecord, Name, Share, Words, WordsList, one_or_more, true_or_false
 
 Flag = Annotated[bool, BeforeValidator(true_or_false)]
 """`true` or `false`, which YAML gives as words here."""
@@ -27,28 +27,21 @@ Literally = Annotated[str, StringConstraints(min_length=1)]
 """Text in which blanks count."""
 
 
-def _without_line_ends(value: object) -> object:
-    """As a block of YAML has them; other blanks at a pattern's ends are meant."""
-    return value.strip("\r\n") if isinstance(value, str) else value
-
-
-def _compiles(value: str | None) -> str | None:
+def _compiles(value: str) -> str:
+    # a block of YAML ends with a line end; other blanks at a pattern's ends are meant
+    value = value.strip("\r\n")
     try:
-        regex.compile(value or "", regex.DOTALL)
+        regex.compile(value, regex.DOTALL)
     except regex.error as error:
         raise ValueError(f"is no regular expression: {error}") from error
     return value
-
-
-Path = Annotated[str, StringConstraints(pattern=r"^(\[\d+\]|[^.\[\]]+)(\[\d+\]|\.[^.\[\]]+)*$")]
-"""Keys and list indexes in JSON: `ticket.messages[0].text`."""
 
 
 class ReadsSettings(FrozenRecord):
     """Which text a rule's classifier reads.
 
     roles: whose messages; turns: the last of the user's turns, or all; output: the model's answer as well.
-    after, before, regex, json_path: which part of each text is the input.
+    after, before, regex: which part of each text is the input.
     """
 
     roles: Annotated[
@@ -56,21 +49,19 @@ class ReadsSettings(FrozenRecord):
     ] = None
     turns: Literal["last", "all"] | None = None
     output: Flag = False
-    max_windows: Annotated[int, Field(ge=1, le=4096)] = 512
     after: Literally | None = None
     before: Literally | None = None
-    regex: Annotated[Literally | None, BeforeValidator(_without_line_ends), AfterValidator(_compiles)] = None
-    json_path: Path | None = None
+    regex: Annotated[Literally, AfterValidator(_compiles)] | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        ways = [self.after or self.before, self.regex, self.json_path]
-        if sum(way is not None for way in ways) > 1:
-            raise ValueError("takes either after and before, or regex, or json_path")
+        surrounded = self.after or self.before
+        if surrounded and self.regex:
+            raise ValueError("takes either after and before, or regex")
         if self.roles == () and not self.output:
             raise ValueError("reads nothing: roles: [] is for a rule that reads output alone")
-        if self.output and any(ways):
-            raise ValueError("an answer has no template: output goes without after, before, regex and json_path")
+        if self.output and (surrounded or self.regex):
+            raise ValueError("an answer has no template: output goes without after, before and regex")
         return self
 
 
@@ -99,10 +90,10 @@ OWN_LABEL = "label"
 """As an answer: the label itself, in the shape that the caller asks for."""
 
 
-class Redact(FrozenRecord):
-    """Replaces what the classifier found by placeholders. restore: put the values back into the answer."""
-
-    restore: Flag = False
+def _how_to_redact(value: object) -> object:
+    if value not in (True, "true", "restore"):
+        raise ValueError("takes one word: write redact: restore to put the values back, or redact alone")
+    return "true" if value is True else value
 
 
 def _defaults(value: object) -> object:
@@ -111,12 +102,19 @@ def _defaults(value: object) -> object:
 
 
 class Then(FrozenRecord):
-    """What to do for a label: exactly one of these. answer: a text, or `label`: the label in the requested format."""
+    """What to do for a label: exactly one of these.
+
+    redact: put placeholders in place of what the classifier found; `restore`: and put the values back into the answer.
+    answer: a text, or `label`: the label in the requested format.
+    """
 
     block: Annotated[
         Block | None, BeforeValidator(_short_block, json_schema_input_type=str | Literal[True] | Block)
     ] = None
-    redact: Annotated[Redact | None, BeforeValidator(_defaults, json_schema_input_type=Literal[True] | Redact)] = None
+    redact: Annotated[
+        Literal["true", "restore"] | None,
+        BeforeValidator(_how_to_redact, json_schema_input_type=Literal[True, "restore"]),
+    ] = None
     answer: Words | None = None
     answer_file: Words | None = None
     forward: Words | None = None
@@ -148,13 +146,10 @@ Action = Annotated[
 
 
 class AskJudge(FrozenRecord):
-    """Asks a judge: a model of this file that reads the policy's text, or a moderation endpoint.
-
-    within: its time; `when_broken` applies after that, and where it fails.
-    """
+    """Asks a judge: a model of this file that reads the policy's text, or a moderation endpoint. `when_broken` applies
+    where it fails or takes too long."""
 
     ask: Words
-    within: Annotated[Seconds, Field(gt=0, le=600)] = 5.0
 
 
 def _as_written(value: object) -> str:
@@ -167,43 +162,26 @@ WhenUnsure = Annotated[
 ]
 
 
-def _asks_nobody(value: object) -> object:
-    if isinstance(value, dict) and "ask" in value:
-        raise ValueError("a judge is asked by when_unsure alone; take forward or block")
-    return value
-
-
-Otherwise = Annotated[FallThrough | None, BeforeValidator(_asks_nobody)]
-
-
 class ContractSettings(FrozenRecord):
     """Lets a rule answer only while a bound holds on how often it disagrees with the model that the client asks for;
     and one that asks a judge decide by itself only while two bounds hold on how often it disagrees with the judge.
 
-    max_disagreement: of the calls that it answers, with a chance of `confidence`; notice_within: how long it may take
-    until audits notice twice as much. max_missed: of what the judge calls unsafe; max_false_alarms: of what it calls
-    safe. ask_again: of the calls that certify, the share that the model is asked twice, to learn how often it
-    contradicts itself; a judge is not.
+    max_disagreement: of the calls that it answers, with a chance of `confidence`. max_missed: of what the judge calls
+    unsafe; max_false_alarms: of what it calls safe.
     """
 
     max_disagreement: Annotated[Share, Field(gt=0, le=0.5)] = 0.02
     max_missed: Annotated[Share, Field(gt=0, le=0.5)] = 0.05
     max_false_alarms: Annotated[Share, Field(gt=0, le=0.5)] = 0.02
     confidence: Annotated[Share, Field(ge=0.5, lt=1)] = 0.95
-    notice_within: Annotated[Seconds, Field(gt=0)] = 7 * 86400.0
-    ask_again: Annotated[Share, Field(ge=0, le=1)] = 0.02
 
 
 def _pairs(value: object) -> object:
     """`500 pairs` or 500."""
-    return value.removesuffix("pairs").strip() if isinstance(value, str) else value
-
-
-class Retrain(FrozenRecord):
-    """Trains the rule's classifier anew on its own calls, in the background; it takes over when it answers more calls
-    under the same bound. every: so many kept pairs."""
-
-    every: Annotated[int, BeforeValidator(_pairs, json_schema_input_type=str | int), Field(ge=50)] = 500
+    count = str(value).removesuffix("pairs").strip()
+    if not count.isdecimal():
+        raise ValueError("takes a number: write retrain: 500 pairs")
+    return int(count)
 
 
 class RuleSettings(FrozenRecord):
@@ -213,7 +191,8 @@ class RuleSettings(FrozenRecord):
     classifier forwards what it is unsure of and blocks the other two; the other kinds forward. Of safety, what is
     unsure can be put to a judge, whose verdict then stands in place of the classifier's.
     aliases: other words for labels, in callers' requests and models' answers. contract: the bound under which it
-    answers. retrain: when its classifier is trained on what the model answered.
+    answers. retrain: the number of kept pairs after which its classifier is trained anew, in the background; the new
+    version takes over when it answers more calls under the same bound.
     """
 
     name: Name
@@ -223,13 +202,13 @@ class RuleSettings(FrozenRecord):
     then: Annotated[dict[Words, Action], Field(min_length=1)]
     aliases: dict[Words, WordsList] = Field(default_factory=dict)
     when_unsure: WhenUnsure | None = None
-    when_unread: Otherwise = None
-    when_broken: Otherwise = None
+    when_unread: FallThrough | None = None
+    when_broken: FallThrough | None = None
     contract: Annotated[
         ContractSettings | None,
         BeforeValidator(_defaults, json_schema_input_type=Literal[True] | ContractSettings),
     ] = None
-    retrain: Retrain | None = None
+    retrain: Annotated[int, BeforeValidator(_pairs, json_schema_input_type=str | int), Field(ge=50)] | None = None
 
     @model_validator(mode="after")
     def _bounds_of_its_kind(self) -> Self:
@@ -245,7 +224,7 @@ class RuleSettings(FrozenRecord):
                     "safety rule that is held against its judge: when_unsure: {ask: …}"
                 )
             return self
-        if given & {"max_disagreement", "notice_within", "ask_again"}:
+        if "max_disagreement" in given:
             raise ValueError("with a judge a contract takes max_missed, max_false_alarms and confidence")
         if self.contract and self.reads.output:
             raise ValueError("a contract on a rule that reads output is not built yet")
@@ -262,6 +241,6 @@ class RuleSettings(FrozenRecord):
             return self
         if reads.turns == "last":
             raise ValueError("a rule that redacts reads all turns, since clients send the earlier ones again")
-        if reads.after or reads.before or reads.regex or reads.json_path:
-            raise ValueError("a rule that redacts reads whole texts, without after, before, regex and json_path")
+        if reads.after or reads.before or reads.regex:
+            raise ValueError("a rule that redacts reads whole texts, without after, before and regex")
         return self

@@ -2,9 +2,8 @@
 the units: seconds, bytes, shares."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from yarl import URL
@@ -12,12 +11,11 @@ from yarl import URL
 from classifiers.fields import Bytes, FrozenRecord, Name, Seconds, Secret, Version, Words, WordsList, parse_duration
 from gateway.config.rules import Flag, RuleSettings
 
-_PATTERN: Final = r"^https?://[^\s/]+"
 
-
-def fault(address: str) -> str:
-    """Why an address cannot be called; empty where it can. The address is not repeated, for it may hold a password."""
-    if not re.match(_PATTERN, address):
+def base_fault(address: str) -> str:
+    """Why paths cannot be appended to an address; empty where they can. The address is not repeated, for it may hold a
+    password."""
+    if not re.match(r"https?://[^\s/]+", address):
         return "must begin with http:// or https:// and a host"
     try:
         url = URL(address)
@@ -28,28 +26,17 @@ def fault(address: str) -> str:
         return "has no host"
     if url.user is not None or url.password is not None:
         return "names a user or a password; the key is what api_key: is for"
-    return ""
+    return "is what paths are put behind, so it ends before ? and #" if re.search("[?#]", address) else ""
 
 
-def base_fault(address: str) -> str:
-    """The same for an address to which paths are appended."""
-    behind = "is what paths are put behind, so it ends before ? and #" if re.search("[?#]", address) else ""
-    return fault(address) or behind
+def _checked(address: str) -> str:
+    if wrong := base_fault(address):
+        raise ValueError(wrong)
+    return address
 
 
-def _without(fault_of: Callable[[str], str]) -> AfterValidator:
-    def sound(address: str) -> str:
-        if wrong := fault_of(address):
-            raise ValueError(wrong)
-        return address
-
-    return AfterValidator(sound)
-
-
-Address = Annotated[Words, Field(pattern=_PATTERN), _without(fault)]
-"""`http://` or `https://`, a host, and no password."""
-BaseUrl = Annotated[Words, Field(pattern=_PATTERN), _without(base_fault)]
-"""An address to which paths are appended."""
+BaseUrl = Annotated[Words, AfterValidator(_checked)]
+"""`http://` or `https://` and a host, without a password."""
 
 
 DENY = "deny"
@@ -59,7 +46,6 @@ class EchoSettings(FrozenRecord):
     """Answers by itself, from the request: for demos, tests and load tests. Its costs are notional."""
 
     kind: Literal["echo"]
-    delay: Seconds = 0.0
 
 
 class OpenAISettings(FrozenRecord):
@@ -73,9 +59,7 @@ class OpenAISettings(FrozenRecord):
     base_url: BaseUrl
     api_key: Secret = ""
     without_key: Literal["send", "refuse", "echo"] = "send"
-    connect_timeout: Annotated[Seconds, Field(gt=0)] = 5.0
     timeout: Annotated[Seconds, Field(gt=0)] = 600.0
-    retries: Annotated[int, Field(ge=0, le=5)] = 1
     ask_usage: Flag = True
 
 
@@ -85,8 +69,7 @@ class LiteLLMSettings(FrozenRecord):
     kind: Literal["litellm"]
     provider: Words
     api_key: Secret = ""
-    base_url: Address | None = None
-    timeout: Annotated[Seconds, Field(gt=0)] = 600.0
+    base_url: BaseUrl | None = None
 
 
 UpstreamSettings = Annotated[EchoSettings | OpenAISettings | LiteLLMSettings, Field(discriminator="kind")]
@@ -137,15 +120,10 @@ class Content(FrozenRecord):
 
 
 class Limits(FrozenRecord):
-    """Bounds on one request and on the classifiers' queue."""
+    """Bounds on one request: the size of its body, and the time for its classifiers."""
 
     body: Annotated[Bytes, Field(gt=0)] = 10 * 1024**2
-    answer: Annotated[Bytes, Field(gt=0)] = 32 * 1024**2
-    header_time: Annotated[Seconds, Field(gt=0)] = 10.0
-    body_time: Annotated[Seconds, Field(gt=0)] = 30.0
     classify_time: Annotated[Seconds, Field(gt=0)] = 2.0
-    queue: Annotated[int, Field(ge=1, le=65536)] = 256
-    drain_time: Seconds = 20.0
 
 
 def _no_url(ledger: str) -> str:
@@ -164,7 +142,6 @@ class Settings(FrozenRecord):
     models_dir: Words = "models"
     ledger: Annotated[Words, AfterValidator(_no_url)] = "offramp.db"
     prices: Words | None = None
-    classifier_threads: Annotated[int, Field(ge=1, le=64)] = 1
     content: Content = Content()
     limits: Limits = Limits()
     upstreams: Annotated[dict[Name, UpstreamSettings], Field(min_length=1)]

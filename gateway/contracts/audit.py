@@ -25,6 +25,7 @@ Judged = Sequence[tuple[Rule, Verdict]]
 Ask = Callable[[str], Awaitable[Completion | None]]
 """Sends a call again for a rule: the answer, if there is one."""
 _OK = range(200, 300)
+ASK_AGAIN = 0.02  # of the calls that certify; shows how often the model contradicts itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +92,7 @@ class Audits:
             if rule.terms is None or (made is None and made_other is None):
                 continue
             challenger = None if other is None else scope_of(rule, other)
-            flip = partial(self.owner.flip, terms=rule.terms, notice_s=rule.notice_s, again=rule.ask_again)
+            flip = partial(self.owner.flip, terms=rule.terms, again=ASK_AGAIN)
             needs = challenger is not None and self.owner.needs_pairs(challenger)
             flipped = flip(scope_of(rule, verdict), tried=needs)
             first = None if made is None else _open(rule, verdict, flipped, made)

@@ -14,8 +14,8 @@ from gateway.rules.rule import Rule
 
 _PLAIN: Final = {"type": "text"}
 _NOTHING: Final = msgspec.Raw(b"null")
-_USUAL: Final = ("user", "True", "512")
-"""Whose messages, whether only the last, and how much of it an intent or topic rule reads if it does not say."""
+_USUAL: Final = ("user", "True")
+"""Whose messages, whether only the last, as an intent or topic rule reads if it does not say."""
 _SHAPE: Final = ("response_format", "tools", "tool_choice", "functions", "function_call")
 
 
@@ -55,7 +55,7 @@ def scope(rule: Rule, verdict: Verdict, request: Request, sent_to: str) -> Scope
 def unusual(rule: Rule) -> tuple[str, ...]:
     """What a rule reads and answers where that is not as usual: only what was compared is certified."""
     answers = {label for label, action in rule.then.items() if action.own_label}
-    reads = (*sorted(rule.roles), str(rule.last_turn), str(rule.max_windows))
+    reads = (*sorted(rule.roles), str(rule.last_turn))
     parts = () if reads == _USUAL else (f"reads={','.join(reads)}",)
     # `"*"` is all labels but `other`
     usual = answers == set(rule.names.labels) - {OTHER}

@@ -39,7 +39,7 @@ class Phase(StrEnum):
     DEMOTED = "demoted"
 
 
-DEMOTED_CHALLENGER: Final = "demoted beside"
+DEMOTED_CHALLENGER: Final = "demoted challenger"
 """In the history of a contract whose version was only tried then: what it answers was withdrawn from nobody."""
 
 

@@ -44,17 +44,17 @@ class Share:
     """count of so many."""
 
     count: int
-    of: int
+    total: int
 
     @property
     def value(self) -> float | None:
         """None of nothing."""
-        return self.count / self.of if self.of else None
+        return self.count / self.total if self.total else None
 
     def moved_from(self, other: "Share") -> bool:
         """Whether it differs beyond doubt: at 99.5 % each, their limits do not meet."""
-        low, high = clopper_pearson(self.of, self.count, _OUTSIDE)
-        their_low, their_high = clopper_pearson(other.of, other.count, _OUTSIDE)
+        low, high = clopper_pearson(self.total, self.count, _OUTSIDE)
+        their_low, their_high = clopper_pearson(other.total, other.count, _OUTSIDE)
         return low > their_high or high < their_low
 
 
@@ -151,8 +151,8 @@ def _period(pairs: Sequence[SampledCall], threshold: float, limit: float | None)
     return Period(
         since=pairs[0].at,
         until=pairs[-1].at,
-        below=Share(count=len(pairs) - len(surer), of=len(pairs)),
-        novel=Share(count=sum(one > limit for one in known if limit is not None), of=len(known)),
-        differ=Share(count=sum(pair.result != "agrees" for pair in surer), of=len(surer)),
-        missing=Share(count=sum(pair.result == "missing" for pair in surer), of=len(surer)),
+        below=Share(count=len(pairs) - len(surer), total=len(pairs)),
+        novel=Share(count=sum(one > limit for one in known if limit is not None), total=len(known)),
+        differ=Share(count=sum(pair.result != "agrees" for pair in surer), total=len(surer)),
+        missing=Share(count=sum(pair.result == "missing" for pair in surer), total=len(surer)),
     )

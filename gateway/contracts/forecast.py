@@ -16,7 +16,7 @@ from gateway.contracts.certificate import Rung
 from gateway.contracts.contract import Contract
 from gateway.contracts.detector import LIMIT, rates
 from gateway.contracts.evidence import against_at_least
-from gateway.contracts.sampling import floor
+from gateway.contracts.sampling import NOTICE_S, floor
 
 _STREAMS: Final = 400
 _LONGEST: Final = 20_000
@@ -79,7 +79,7 @@ class Outlook:
     audits_a_day: float | None
 
 
-def outlook(contract: Contract, *, calls: float, surer: float, days: float, notice_s: float) -> Outlook:
+def outlook(contract: Contract, *, calls: float, surer: float, days: float, notice_s: float = NOTICE_S) -> Outlook:
     """calls, surer: estimated within so many days: all of the contract's, and those at or above the threshold that is
     live or else to be certified next."""
     terms = contract.terms

@@ -17,7 +17,7 @@ from gateway.contracts.contract import DEMOTED_CHALLENGER, Contract, Pair, Phase
 from gateway.contracts.drift import why
 from gateway.contracts.memory import LAPSED_S, ORDERING, ContractMemory, Trial, Volume, leaving, thin_out
 from gateway.contracts.recovery import taken_up
-from gateway.contracts.sampling import flip, trial_rate
+from gateway.contracts.sampling import NOTICE_S, flip, trial_rate
 from gateway.contracts.scope import Scope
 from gateway.contracts.store import ContractStore, PairRow, StoredContract
 from gateway.contracts.writer import SingleWriter
@@ -81,17 +81,16 @@ class Owner:
         scope: Scope,
         terms: Terms,
         *,
-        notice_s: float,
+        notice_s: float = NOTICE_S,
         again: float = 0.0,
         tried: bool = False,
         champion: Flipped | None = None,
     ) -> Flipped:
         """A call's coin, to be flipped before anything is decided.
 
-        notice_s: within how many seconds audits should notice twice the target; again: the share of calls that are to
-        be asked twice, while nothing is certified or another version is tried; tried: another version is tried beside
-        this one, and needs pairs and repeats; champion: the coin flip of the version in use, which
-        this one shares.
+        notice_s: when audits should notice twice the target; again: the share of calls to be asked twice, while
+        nothing is certified or another version is tried; tried: another version is tried beside this one, and needs
+        pairs and repeats; champion: the coin flip of the version in use, which this one shares.
         """
         kept = self._kept.get(scope.key) or self._new(scope, terms)
         kept.notice_s, kept.at = notice_s, self._clock()

@@ -15,6 +15,8 @@ SUSPECTED = 0.5
 """Share of calls that are audited while the latest audits speak for a change. Not all: where the model is down, audits
 fail, and what is answered here is all that clients get."""
 LEAST = 0.01
+NOTICE_S = 7 * 86400.0
+"""Within this time audits are to notice twice the target on nine streams in ten."""
 _FEW = 0.3
 _SETTLES = 200
 """Audits after which the rate has come half of its way from FRESH down to the floor."""

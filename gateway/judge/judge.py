@@ -35,6 +35,8 @@ _log = logging.getLogger(__name__)
 _REMEMBERED: Final = 10_000
 """Verdicts that are remembered: clients send earlier turns again, and none is paid for twice."""
 _BAD_REQUEST: Final = 400
+WITHIN_S = 5.0
+"""How long a judge may take; after that the rule's `when_broken` applies."""
 
 
 class JudgeOutcome(StrEnum):
@@ -107,10 +109,10 @@ class Judge:
         )
         own = RequestContext(record=record)
         try:
-            async with asyncio.timeout(asks.within_s):
+            async with asyncio.timeout(WITHIN_S):
                 judged = await self._verdict(own, asks, shown)
         except TimeoutError:
-            _log.warning("rule %s: %s gave no verdict within %g s", rule.name, asks.model, asks.within_s)
+            _log.warning("rule %s: %s gave no verdict within %g s", rule.name, asks.model, WITHIN_S)
             judged = JudgeAnswer(outcome=JudgeOutcome.TIMEOUT)
         except ApiError as error:
             record.status = error.status

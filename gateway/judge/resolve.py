@@ -76,7 +76,7 @@ def scope(rule: Rule, verdict: Verdict, sent_to: str) -> Scope:
     """
     assert rule.asks is not None
     assert rule.safety is not None
-    reads = [*sorted(rule.roles), str(rule.last_turn), str(rule.max_windows)]
+    reads = [*sorted(rule.roles), str(rule.last_turn)]
     if rule.template is None or rule.template.pattern is None:
         reads.append(repr(rule.template))
     else:

@@ -80,8 +80,8 @@ class Metrics(Instruments):
         usd = record.saved_usd or 0.0
         if record.saved_reason in ("local_answer", "block"):
             self._series[self.saved_calls, *labels].inc()
-            self._series[self.saved_input_tokens, *labels, estimated].inc(record.saved_input_tokens)
-            self._series[self.saved_output_tokens, *labels, estimated].inc(record.saved_output_tokens)
+            self._series[self.saved_tokens, *labels, estimated, "input"].inc(record.saved_input_tokens)
+            self._series[self.saved_tokens, *labels, estimated, "output"].inc(record.saved_output_tokens)
         if usd >= 0:
             self._series[self.saved, *labels, estimated].inc(usd)
         else:
@@ -96,7 +96,7 @@ class Metrics(Instruments):
         if verdict.stage:
             self._series[self.stage_verdicts, verdict.classifier, verdict.stage].inc()
 
-    def observe_unmet(self, reasons: Mapping[str, str]) -> None:
+    def observe_unsupported(self, reasons: Mapping[str, str]) -> None:
         """Counts labels that could not be given in the caller's format. reasons: by rule."""
         for rule, reason in reasons.items():
             self.unsupported.labels(rule, reason).inc()

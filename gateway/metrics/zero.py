@@ -120,12 +120,12 @@ def _calls_at_zero(metrics: Metrics, money: "_Money", model: str, rule: Rule, me
     if "forward" in decisions and any(action.act is Act.REDACT for action in others):
         decisions.add("redact")
     _requests_at_zero(metrics, model, rule.name, decisions)
-    if "forward" in decisions or rule.output or rule.ask_again:
+    if "forward" in decisions or rule.output or rule.terms:
         money.spent(model, rule.name, [model, *(action.model for action in others if action.model)])
     reasons: dict[SavedReason, bool] = {
         "local_answer": Act.ANSWER in acts,
         "block": Act.BLOCK in acts,
-        "repeat": rule.ask_again > 0,
+        "repeat": rule.terms is not None,
     }
     for reason, may_come in reasons.items():
         if may_come:
@@ -159,8 +159,9 @@ class _Money:
             labels = (reason, rule, model, notional)
             if reason in ("local_answer", "block"):
                 metrics.saved_calls.labels(*labels)
-                for instrument in (metrics.saved, metrics.saved_input_tokens, metrics.saved_output_tokens):
-                    instrument.labels(*labels, "true")
+                metrics.saved.labels(*labels, "true")
+                for direction in ("input", "output"):
+                    metrics.saved_tokens.labels(*labels, "true", direction)
             else:
                 metrics.saved.labels(*labels, "false")
                 metrics.overspent.labels(rule, model, notional)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from msgspec import Raw
 
@@ -31,22 +31,8 @@ Counts = Mapping[tuple[str, str], int]
 """How many places were replaced, by rule and kind."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Redacted:
-    """edits: by the index of each text that changes. failed: the steps with a passage that could not be replaced."""
-
-    edits: dict[int, list[Edit]] = field(default_factory=dict)
-    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
-    failed: list[Step] = field(default_factory=list)
-
-    def blocking(self) -> Step | None:
-        """The block for the first failed step whose rule then blocks."""
-        for step in self.failed:
-            action = step.rule.otherwise[Abstention.BROKEN.value]
-            if action.act is Act.BLOCK:
-                verdict = replace(step.verdict, abstention=Abstention.BROKEN, doubt=None, reason="cannot be redacted")
-                return replace(step, verdict=verdict, label=None, action=action, ends=True)
-        return None
+Marks = Mapping[int, Sequence[tuple[Step, RedactedSpan]]]
+"""By the index of each text: the places to be replaced, with the steps that ask for it."""
 
 
 def of_request(request: Request, decision: Decision, placeholders: Placeholders) -> tuple[Request, Decision, Counts]:
@@ -59,19 +45,18 @@ def of_request(request: Request, decision: Decision, placeholders: Placeholders)
         paths = text_paths(request.turns, step.rule.roles, last=step.rule.last_turn)
         for text, mark in marks_of(step):
             marks.setdefault(places[paths[text]], []).append((step, mark))
-    redacted = _redacted(texts, arguments, marks, decision.redactions, placeholders)
-    stopped = redacted.blocking()
+    changed, counts, stopped = _redacted(texts, arguments, marks, decision.redactions, placeholders)
     if stopped is not None:
         return request, replace(decision, act=Act.BLOCK, step=stopped, redactions=()), {}
-    if not redacted.edits:
+    if not changed:
         return request, replace(decision, act=Act.FORWARD, redactions=()), {}
-    paths_by_text = list(places)
+    by_place = list(places)
     changes: dict[Path, bytes] = {
-        paths_by_text[place]: chat.encode(replace_spans(texts[place], edits)) for place, edits in redacted.edits.items()
+        by_place[place]: chat.encode(replace_spans(texts[place], own)) for place, own in changed.items()
     }
     messages = Raw(rewrite(request.messages, changes))
     fields = {**request.fields, "messages": messages}
-    return replace(request, messages=messages, fields=fields), decision, redacted.counts
+    return replace(request, messages=messages, fields=fields), decision, counts
 
 
 def as_sent(request: Request, pairs: Sequence[tuple[Rule, Verdict]]) -> Request | None:
@@ -107,23 +92,21 @@ def of_answer(
         for text, mark in marks_of(step):
             marks.setdefault(text, []).append((step, replace(mark, restore=False)))
     texts = [str(text) for text in completion.texts]
-    redacted = _redacted(texts, [text.arguments for text in completion.texts], marks, steps, placeholders)
-    stopped = redacted.blocking()
-    if stopped is not None or not redacted.edits:
+    arguments = [text.arguments for text in completion.texts]
+    changed, counts, stopped = _redacted(texts, arguments, marks, steps, placeholders)
+    if stopped is not None or not changed:
         return None, stopped, {}
-    return _with_edits(completion, redacted.edits), None, redacted.counts
+    return _with_edits(completion, changed), None, counts
 
 
 def restore(completion: Completion, values: Mapping[str, str]) -> Completion | None:
     """The answer with values in place of their placeholders; None where it has none of those."""
-    if not values:
-        return None
-    edits: dict[int, list[Edit]] = {}
-    for index, part in enumerate(completion.texts):
+    changed = {}
+    for index, part in enumerate(completion.texts if values else ()):
         text = str(part)
         if restored := restoring(text, values, is_json=part.arguments or holds_json(text)):
-            edits[index] = restored
-    return _with_edits(completion, edits) if edits else None
+            changed[index] = restored
+    return _with_edits(completion, changed) if changed else None
 
 
 def marks_of(step: Step) -> Iterator[tuple[int, RedactedSpan]]:
@@ -145,32 +128,39 @@ def _mark(start: int, end: int, kind: str, rule: Rule, action: Action) -> Redact
 
 
 def _redacted(
-    texts: Sequence[str],
-    arguments: Sequence[bool],
-    marks: Mapping[int, Sequence[tuple[Step, RedactedSpan]]],
-    steps: Sequence[Step],
-    placeholders: Placeholders,
-) -> Redacted:
-    """arguments: which texts are a call's arguments, which must stay JSON; any other JSON stays JSON if it can."""
+    texts: Sequence[str], arguments: Sequence[bool], marks: Marks, steps: Sequence[Step], placeholders: Placeholders
+) -> tuple[Mapping[int, Sequence[Edit]], Counts, Step | None]:
+    """The edits of texts by index, how many places they replace, and the step that blocks what cannot be redacted.
+
+    arguments: which texts are a call's arguments, which must stay JSON; any other JSON stays JSON if it can.
+    """
+    changed: dict[int, Sequence[Edit]] = {}
+    counts: Counter[tuple[str, str]] = Counter()
     # a policy with slots may name a label without any value: then there is nothing to hide
-    redacted = Redacted(
-        failed=[step for step in steps if not step.rule.slots and not any(True for _ in marks_of(step))]
-    )
+    failed = [step for step in steps if not step.rule.slots and next(marks_of(step), None) is None]
     for place, (text, strict) in enumerate(zip(texts, arguments, strict=True)):
         own = marks.get(place)
         if own is None:
             placeholders.reserve(text)
             continue
-        spans = merged(text, (mark for _, mark in own), is_json=holds_json(text))
         try:
-            edits = _edits(text, spans, placeholders, strict=strict)
+            made = _edits(text, [mark for _, mark in own], placeholders, strict=strict)
         except Unredactable:
-            redacted.failed += [step for step, _ in own]
+            failed += [step for step, _ in own]
             continue
-        if edits:
-            redacted.edits[place] = edits
-            redacted.counts.update((mark.rule, mark.kind) for mark in spans)
-    return redacted
+        if made:
+            changed[place] = made
+            counts.update((edit.mark.rule, edit.mark.kind) for edit in made if edit.mark)
+    return changed, counts, next((stopped for step in failed if (stopped := _blocking(step))), None)
+
+
+def _blocking(step: Step) -> Step | None:
+    """The block of a step that cannot be redacted, where its rule blocks then."""
+    action = step.rule.otherwise[Abstention.BROKEN.value]
+    if action.act is not Act.BLOCK:
+        return None
+    verdict = replace(step.verdict, abstention=Abstention.BROKEN, doubt=None, reason="cannot be redacted")
+    return replace(step, verdict=verdict, label=None, action=action, ends=True)
 
 
 def _edits(text: str, marks: Sequence[RedactedSpan], placeholders: Placeholders, *, strict: bool) -> list[Edit]:
@@ -179,7 +169,7 @@ def _edits(text: str, marks: Sequence[RedactedSpan], placeholders: Placeholders,
     except Unredactable:
         if strict:
             raise
-        return edits(text, marks, placeholders)
+        return edits(text, merged(text, marks, is_json=True), placeholders)
 
 
 def _with_edits(completion: Completion, edits: Mapping[int, Sequence[Edit]]) -> Completion:

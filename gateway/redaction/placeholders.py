@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import msgspec
 
@@ -42,11 +43,6 @@ def fenced(text: str) -> list[tuple[int, int]]:
             spans.append((start, end))
         start = end + len(_FENCE)
     return spans
-
-
-def escaped(value: str) -> str:
-    """A text as it is written in a JSON string."""
-    return json.dumps(value, ensure_ascii=False)[1:-1]
 
 
 def decoded(value: str) -> str:
@@ -90,13 +86,13 @@ class RedactedSpan:
     guessed: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edit:
-    """A replacement for the characters start..end (exclusive)."""
+class Edit(NamedTuple):
+    """A replacement for the characters start..end (exclusive). mark: the place that it replaces."""
 
     start: int
     end: int
     text: str
+    mark: RedactedSpan | None = None
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -142,9 +138,10 @@ def edits(text: str, marks: Iterable[RedactedSpan], placeholders: Placeholders, 
     """
     parsed = is_json and is_valid_json(text)
     areas = _json_in(text, is_json=parsed)
-    strings = [span for area in areas for span in _spans(_STRING, text, area)]
-    starts = [first for first, _ in strings]
-    escapes = [span for area in areas for span in _spans(_ESCAPE, text, area)]
+    strings, escapes = (
+        [match.span() for first, last in areas for match in pattern.finditer(text, max(0, first), last)]
+        for pattern in (_STRING, _ESCAPE)
+    )
     changes: list[Edit] = []
     done = 0
     for mark in merged(text, marks, is_json=parsed):
@@ -154,8 +151,7 @@ def edits(text: str, marks: Iterable[RedactedSpan], placeholders: Placeholders, 
         placeholders.reserve(text[done:start])
         value, quoted = text[start:end], False
         if _around(areas, start):
-            place = bisect_left(starts, start) - 1
-            quoted = place < 0 or strings[place][1] <= start
+            quoted = not _around(strings, start)
             value = value if quoted else decoded(value)
         name = placeholders.placeholder(mark.kind, value, restore=mark.restore)
         if quoted:
@@ -165,7 +161,7 @@ def edits(text: str, marks: Iterable[RedactedSpan], placeholders: Placeholders, 
             while end < len(text) and _BARE.match(text, end):
                 end += 1
             name = f'"{name}"'
-        changes.append(Edit(start=start, end=end, text=name))
+        changes.append(Edit(start, end, name, mark))
         done = end
     placeholders.reserve(text[done:])
     if parsed and changes and not is_valid_json(replace_spans(text, changes)):
@@ -177,21 +173,17 @@ def restoring(text: str, values: Mapping[str, str], *, is_json: bool = False) ->
     """The edits of a text that put values back in place of their placeholders."""
     if not values or "[" not in text:
         return []
-    areas = _json_in(text, is_json=is_json)
-    return [
-        Edit(start=match.start(), end=match.end(), text=escaped(value) if _around(areas, match.start()) else value)
-        for match in _PLACEHOLDER.finditer(text)
-        if (value := values.get(match[0])) is not None
-    ]
+    areas, changes = _json_in(text, is_json=is_json), []
+    for match in _PLACEHOLDER.finditer(text):
+        if (value := values.get(match[0])) is not None:
+            in_json = _around(areas, match.start()) is not None
+            changes.append(Edit(*match.span(), json.dumps(value, ensure_ascii=False)[1:-1] if in_json else value))
+    return changes
 
 
 def _json_in(text: str, *, is_json: bool) -> list[tuple[int, int]]:
     """The spans of JSON by start, edges excluded: the whole text if it is JSON, else those in fences."""
     return [(-1, len(text))] if is_json else fenced(text)
-
-
-def _spans(pattern: re.Pattern[str], text: str, area: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    return (match.span() for match in pattern.finditer(text, max(0, area[0]), area[1]))
 
 
 def replace_spans(text: str, edits: Sequence[Edit]) -> str:

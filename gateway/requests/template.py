@@ -1,7 +1,5 @@
 """The input that a caller's prompt template surrounds."""
 
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import process_time
@@ -13,22 +11,19 @@ WITHIN_S: Final = 0.1
 """How long a pattern may search in all texts together, in seconds of the process's processor time, as regex counts."""
 LONGEST: Final = 500_000
 """Characters of a text that a pattern is tried on: time is looked at between steps, and one may go over all of it."""
-_STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 _NOWHERE = (-1, -1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptTemplate:
     """after, before: the words that stand around the input, each empty where it reaches the text's end. pattern: its
-    group `input`, its first group, or all of what it finds. path: keys and list indexes in a text that is JSON.
-    whole: a text that does not fit is read as it is.
+    group `input`, its first group, or all of what it finds. whole: a text that does not fit is read as it is.
 
     A text that is too long for a pattern, or that its time does not suffice for, does not fit."""
 
     after: str = ""
     before: str = ""
     pattern: regex.Pattern[str] | None = None
-    path: tuple[str | int, ...] = ()
     whole: bool = False
 
     def input_of(self, text: str) -> str | None:
@@ -65,8 +60,6 @@ class PromptTemplate:
 
     def _split(self, text: str, until: float) -> tuple[str, str] | None:
         """(what stands around the input, the input). Raises TimeoutError where a pattern is still searching then."""
-        if self.path:
-            return _at(text, self.path)
         start, end = self._matched(text, until) if self.pattern is not None else self._between(text)
         return (text[:start] + "\0" + text[end:], text[start:end]) if 0 <= start <= end else None
 
@@ -84,27 +77,3 @@ class PromptTemplate:
         if match is None:
             return _NOWHERE
         return match.span("input" if "input" in self.pattern.groupindex else min(self.pattern.groups, 1))
-
-
-def steps(path: str) -> tuple[str | int, ...]:
-    """`ticket.messages[0].text` → ("ticket", "messages", 0, "text")."""
-    return tuple(int(index) if index else key for key, index in _STEP.findall(path))
-
-
-def _at(text: str, path: tuple[str | int, ...]) -> tuple[str, str] | None:
-    try:
-        whole = found = json.loads(text)
-        for step in path[:-1]:
-            found = found[step]
-        value = found[path[-1]]
-        if not isinstance(value, str):
-            return None
-        found[path[-1]] = "\0"
-    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
-        return None
-    return json.dumps(whole, sort_keys=True), _whole_characters(value)
-
-
-def _whole_characters(text: str) -> str:
-    """A text whose halves of characters, which JSON can spell alone and no encoder reads, are shown as clients do."""
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -12,7 +12,7 @@ from gateway.config.rules import OWN_LABEL, AskJudge, Block, FallThrough, ReadsS
 from gateway.contracts.audit_scope import unusual
 from gateway.contracts.contract import Terms
 from gateway.contracts.safety_contract import SafetyTerms
-from gateway.requests.template import PromptTemplate, steps
+from gateway.requests.template import PromptTemplate
 from gateway.rules.rule import Act, Action, Asks, Rule
 from gateway.spelling import Names
 
@@ -60,7 +60,6 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str], judges
         roles=frozenset(roles),
         last_turn=turns == "last",
         output=rule.reads.output,
-        max_windows=rule.reads.max_windows,
         template=_template(rule.reads, whole=safety),
         then=then,
         otherwise={
@@ -75,8 +74,6 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str], judges
         redacts=redacts,
         taxonomy={name: label.taxonomy for name, label in policy.labels.items()},
         terms=_terms(rule),
-        notice_s=rule.contract.notice_within if rule.contract else 0.0,
-        ask_again=rule.contract.ask_again if rule.contract and not safety else 0.0,
         retrains=rule.retrain is not None,
         asks=_asks(rule.when_unsure, policy, judges) if isinstance(rule.when_unsure, AskJudge) else None,
         safety=_safety(rule),
@@ -99,7 +96,6 @@ def _safety(rule: RuleSettings) -> SafetyTerms | None:
 def _asks(ask: AskJudge, policy: Policy, judges: Mapping[str, str]) -> Asks:
     return Asks(
         model=ask.ask,
-        within_s=ask.within,
         # an artifact made before judges has no instructions
         instructions=judges.get(policy.name) or instructions(policy),
         categories={label: policy.categories_of(label) for label in policy.learned},
@@ -111,8 +107,6 @@ def _template(reads: ReadsSettings, *, whole: bool) -> PromptTemplate | None:
     """whole: whether texts that do not fit are read as a whole, so that none escapes a safety rule by its form."""
     if reads.regex is not None:
         return PromptTemplate(pattern=regex.compile(reads.regex, regex.DOTALL), whole=whole)
-    if reads.json_path is not None:
-        return PromptTemplate(path=steps(reads.json_path), whole=whole)
     if reads.after or reads.before:
         return PromptTemplate(after=reads.after or "", before=reads.before or "", whole=whole)
     return None
@@ -122,7 +116,7 @@ def _action(then: Then, replies: Mapping[str, str]) -> Action:
     if then.block:
         return Action(act=Act.BLOCK, text=then.block.message, shape=then.block.shape)
     if then.redact:
-        return Action(act=Act.REDACT, restore=then.redact.restore)
+        return Action(act=Act.REDACT, restore=then.redact == "restore")
     if then.forward:
         return Action(act=Act.FORWARD, model=None if then.forward == "true" else then.forward)
     if then.answer == OWN_LABEL:

@@ -47,12 +47,11 @@ class Action:
 class Asks:
     """The judge that a rule asks where its classifier is unsure.
 
-    model: of the gateway's file. within_s: its time. instructions: the policy's own text. categories: what a moderation
+    model: of the gateway's file. instructions: the policy's own text. categories: what a moderation
     endpoint calls each label that may be in doubt. reads_system: whether it gets the system prompt.
     """
 
     model: str
-    within_s: float
     instructions: str
     categories: Mapping[str, tuple[str, ...]]
     reads_system: bool = False
@@ -65,9 +64,8 @@ class Rule:
     models: empty for every model. otherwise: what is done for each abstention. names: all labels that its classifier
     can name, with the rule's aliases. template: which part of each text it reads. slots: of its policy, read in those
     languages. redacts: the kinds of passages and the slots that it replaces. terms: of its contract, if it has one.
-    unusual: settings other than the defaults that belong to the contract's scope. notice_s: of that contract's audits.
-    ask_again: the share of its calls that the model is asked twice. retrains: whether texts of its calls are kept to
-    train on. asks: its judge, if it has one. safety: the terms of its safety contract.
+    unusual: settings other than the defaults that belong to the contract's scope. retrains: whether texts of
+    its calls are kept to train on. asks: its judge, if it has one. safety: the terms of its safety contract.
     """
 
     name: str
@@ -77,7 +75,6 @@ class Rule:
     roles: frozenset[str]
     last_turn: bool
     output: bool
-    max_windows: int
     template: PromptTemplate | None
     then: Mapping[str, Action]
     otherwise: Mapping[str, Action]
@@ -88,8 +85,6 @@ class Rule:
     redacts: tuple[str, ...] = ()
     terms: Terms | None = None
     unusual: tuple[str, ...] = ()
-    notice_s: float = 0.0
-    ask_again: float = 0.0
     retrains: bool = False
     asks: Asks | None = None
     safety: SafetyTerms | None = None
@@ -101,7 +96,6 @@ class Rule:
         return Reading(
             classifier=self.classifier,
             texts=texts,
-            max_windows=self.max_windows,
             system=system,
             alone=alone,
             incomplete=incomplete,

@@ -141,7 +141,7 @@ class Reloader:
                 del triable[name]
                 _log.error(
                     "%s: version %s is not tried: it has other labels than %s, which is in use, or in another order; "
-                    "train without --beside to put one in use",
+                    "train without --propose to put one in use",
                     name,
                     version,
                     new.versions[name],

@@ -23,7 +23,7 @@ from classifiers.model.registry import Registry
 from classifiers.policy import OTHER, Policy
 from gateway.config.load import Loaded, load_policy, policy_file
 from gateway.config.problems import ConfigError
-from gateway.config.rules import Retrain, RuleSettings
+from gateway.config.rules import RuleSettings
 from gateway.contracts.owner import Owner
 from gateway.contracts.scope import among
 from gateway.ledger.store import LedgerError
@@ -91,7 +91,7 @@ class Retrainer:
             self._training.cancel()
             await asyncio.gather(self._training, return_exceptions=True)
 
-    async def _look_at(self, rule: RuleSettings, retrain: Retrain) -> None:
+    async def _look_at(self, rule: RuleSettings, every: int) -> None:
         edition = self._in_use.edition
         tried = edition.proposed.get(rule.classifier)
         proposed = self._registry.proposed(rule.classifier)
@@ -107,7 +107,7 @@ class Retrainer:
         labels = among(rule.classifier, _labels(edition, rule))
         # each challenger spends some of α and of the answers: the next one must know twice as much
         since, last = await self._owner.ask(lambda store: store.texts_since_training(rule.name, labels))
-        if since >= max(retrain.every, last):
+        if since >= max(every, last):
             self._training = asyncio.create_task(self._try_to_train(rule, edition))
 
     async def _judge(self, rule: RuleSettings, tried: str, current: str) -> None:
@@ -167,7 +167,7 @@ class Retrainer:
         """The training's exit code, and the end of its output. texts: (text, label)."""
         calls = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in texts)
         command = [*this_program(), "train", str(policy_file(self._loaded, rule.classifier))]
-        command += ["--calls", "--models", str(self._loaded.models_dir), "--beside", "--yes"]
+        command += ["--calls", "--models", str(self._loaded.models_dir), "--propose", "--yes"]
         nice = shutil.which("nice")
         process = await asyncio.create_subprocess_exec(
             *([nice, "-n", "19"] if nice else []),

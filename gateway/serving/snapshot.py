@@ -161,10 +161,7 @@ def load_runtime(
         raise ConfigError(missing)
     if not names:
         return None
-    threads = loaded.settings.classifier_threads
-    runtime = Runtime.load(
-        loaded.models_dir, names, threads=threads, opened=opened, detector=detector, challengers=proposed
-    )
+    runtime = Runtime.load(loaded.models_dir, names, opened=opened, detector=detector, challengers=proposed)
     problems = rule_problems(loaded, {name: c.model.policy for name, c in runtime.classifiers.items()})
     if problems:
         raise ConfigError([_since_trained(problem, loaded) for problem in problems])

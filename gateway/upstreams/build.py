@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 def build_upstreams(settings: Settings) -> Mapping[str, Upstream]:
     """One upstream for each that is configured."""
-    return {name: _build(name, upstream, settings) for name, upstream in settings.upstreams.items()}
+    return {name: _build(name, upstream) for name, upstream in settings.upstreams.items()}
 
 
 def echoes(settings: UpstreamSettings) -> bool:
@@ -26,10 +26,10 @@ def echoes(settings: UpstreamSettings) -> bool:
     return isinstance(settings, OpenAISettings) and not settings.api_key and settings.without_key == "echo"
 
 
-def _build(name: str, settings: UpstreamSettings, all_settings: Settings) -> Upstream:
+def _build(name: str, settings: UpstreamSettings) -> Upstream:
     match settings:
         case EchoSettings():
-            return EchoUpstream(name, delay_s=settings.delay)
+            return EchoUpstream(name)
         case OpenAISettings():
             if echoes(settings):
                 _log.warning("upstream %s has no API key: it echoes, and its costs are notional", name)
@@ -38,19 +38,16 @@ def _build(name: str, settings: UpstreamSettings, all_settings: Settings) -> Ups
                 name,
                 base_url=settings.base_url,
                 api_key=settings.api_key,
-                connect_timeout_s=settings.connect_timeout,
                 timeout_s=settings.timeout,
-                max_answer_bytes=all_settings.limits.answer,
                 ask_usage=settings.ask_usage,
             )
-            return Retrying(upstream, settings.retries) if settings.retries else upstream
+            return Retrying(upstream)
         case LiteLLMSettings():
             return LiteLLMUpstream(
                 name,
                 provider=settings.provider,
                 api_key=settings.api_key,
                 base_url=settings.base_url,
-                timeout_s=settings.timeout,
             )
         case _:
             assert_never(settings)

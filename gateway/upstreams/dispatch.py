@@ -118,7 +118,7 @@ class Retrying:
     A timeout is not tried again: the caller has waited long enough. Nor is a call that may have been taken.
     """
 
-    def __init__(self, inner: Upstream, retries: int) -> None:
+    def __init__(self, inner: Upstream, retries: int = 1) -> None:
         self.name = inner.name
         self.notional = inner.notional
         self.ask_usage = inner.ask_usage

@@ -24,6 +24,8 @@ _OPERATOR_HEADERS: Final = frozenset({b"openai-organization", b"openai-project"}
 _NEVER_SENT: Final = (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, ValueError)
 """Errors without a connection; ValueError: an invalid address or header."""
 _STATUSES: Final = range(200, 600)
+MAX_ANSWER_BYTES: Final = 32 * 1024**2
+"""The largest answer of an upstream that is read."""
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 """Not allowed in a header that is sent on."""
 
@@ -47,7 +49,7 @@ class OpenAIUpstream:
         api_key: str = "",
         connect_timeout_s: float = 5.0,
         timeout_s: float = 600.0,
-        max_answer_bytes: int = 32 * 1024**2,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
         ask_usage: bool = True,
         stale_s: float = 1.0,
         at_once_s: float = 0.1,

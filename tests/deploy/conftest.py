@@ -37,7 +37,7 @@ ledger: offramp.db
 content: {keep: 1d}
 upstreams:
   demo: {kind: echo}
-  down: {kind: openai, base_url: "http://127.0.0.1:9/v1", retries: 0}
+  down: {kind: openai, base_url: "http://127.0.0.1:9/v1"}
 models:
   gpt-4o: demo
   cheap: {upstream: demo, model: gpt-4o-mini}
@@ -55,7 +55,7 @@ rules:
     classifier: bank
     when: {model: labels}
     contract: true
-    retrain: {every: 5000 pairs}
+    retrain: 5000 pairs
     then: {"*": {answer: label}}
   - name: judged
     classifier: safe

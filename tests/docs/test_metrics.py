@@ -32,7 +32,8 @@ def instruments() -> dict[str, tuple[str, tuple[str, ...]]]:
     for family in metrics.registry.collect():
         if family.name.startswith("offramp_"):
             name = family.name + ("_total" if family.type == "counter" else "")
-            found[name] = (family.type, tuple(wrapped.get(family.name, ())))
+            labels = wrapped[family.name] if family.name in wrapped else family.samples[0].labels
+            found[name] = (family.type, tuple(labels))
     return found
 
 
@@ -58,7 +59,7 @@ def rows(header: str) -> list[list[str]]:
 
 def test_the_instruments_are_found() -> None:
     assert len(INSTRUMENTS) > 25
-    assert {"offramp_encoded_windows_total", "offramp_requests_total", "offramp_gateway_seconds"} <= set(INSTRUMENTS)
+    assert {"offramp_windows_total", "offramp_requests_total", "offramp_gateway_seconds"} <= set(INSTRUMENTS)
 
 
 def test_every_metric_is_shown_or_alerted_on() -> None:

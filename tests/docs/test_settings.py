@@ -17,6 +17,9 @@ from .conftest import code, rows, section
 KEYS = {"labels": "label", "aliases": "label", "then": "label", "taxonomy": "system"}
 """What the keys of a mapping are called in the docs; `name` elsewhere."""
 
+GOALS = ("labels.<label>.goal", "cascade.goal")
+"""What they may set is documented once, at `goal`."""
+
 FILES: Mapping[str, Sequence[type[BaseModel]]] = {
     "gateway.yaml": [Settings],
     "Policy files": [Policy],
@@ -46,7 +49,7 @@ def settings_of(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, F
     """Every setting by its path; a record's own settings stand for it."""
     for name, info in model.model_fields.items():
         own = path + (info.alias or name)
-        inner = list(records_in(info.annotation))
+        inner = [] if own in GOALS else list(records_in(info.annotation))
         for suffix, record in inner:
             yield from settings_of(record, own + suffix.replace("<>", f"<{KEYS.get(name, 'name')}>") + ".")
         if not inner:
@@ -79,10 +82,8 @@ CONTAINERS = {
     "rules[]",
     "rules[].when_unsure",
     "rules[].contract",
-    "rules[].retrain",
     THEN,
     f"{THEN}.block",
-    f"{THEN}.redact",
 }
 """Mappings and lists that the docs describe as a whole too."""
 

@@ -89,11 +89,12 @@ class Running:
 StartGateway = Callable[..., Running]
 
 
-def start(config: Path, **environment: str) -> Running:
-    """A gateway process for a file, ready to serve."""
+def start(config: Path, *, patch: str = "", **environment: str) -> Running:
+    """A gateway process for a file, ready to serve. patch: code that it runs first."""
     port = free_port()
     log = config.parent / f"gateway-{port}.log"
-    command = [sys.executable, "-m", "gateway", "serve", str(config), "--port", str(port)]
+    program = f"{patch}\nimport runpy; runpy.run_module('gateway', run_name='__main__', alter_sys=True)"
+    command = [sys.executable, "-c", program, "serve", str(config), "--port", str(port)]
     with log.open("wb") as out:
         process = subprocess.Popen(
             command, cwd=config.parent, env={**clean_environment(), **environment}, stdout=out, stderr=out
@@ -117,7 +118,7 @@ def start_gateway(tmp_path: Path) -> Iterator[StartGateway]:
     """Starts gateways from YAML text or a file; all are stopped at the end."""
     started: list[Running] = []
 
-    def launch(config: str | Path, **environment: str) -> Running:
+    def launch(config: str | Path, **more: str) -> Running:
         if isinstance(config, str):
             folder = tmp_path / f"gateway{len(started)}"
             folder.mkdir()
@@ -125,7 +126,7 @@ def start_gateway(tmp_path: Path) -> Iterator[StartGateway]:
             file.write_text(config)
         else:
             file = config
-        started.append(start(file, **environment))
+        started.append(start(file, **more))
         return started[-1]
 
     yield launch

@@ -21,7 +21,7 @@ version: 1
 models_dir: {models}
 ledger: offramp.db
 upstreams:
-  nobody: {{kind: openai, base_url: "http://127.0.0.1:{port}/v1", retries: 0}}
+  nobody: {{kind: openai, base_url: "http://127.0.0.1:{port}/v1"}}
 models:
   gpt-4o: nobody
 rules:

@@ -24,9 +24,10 @@ models:
 rules:
   - name: intents
     classifier: shop-intents
-    contract: {{max_disagreement: 10%, confidence: 80%, ask_again: 0%}}
+    contract: {{max_disagreement: 10%, confidence: 80%}}
     then: {{"*": {{answer: label}}, other: {{answer: label}}}}
 """
+REPEATS = "from gateway.contracts import audit; audit.ASK_AGAIN = {}"
 SYSTEM = "Name the intent: greeting, opening_hours or other. Answer with the intent only."
 TEXTS = ("Hello there!", "What time do you open on Saturday?", "hi", "Are you open on Sundays?", "Good morning")
 
@@ -65,7 +66,7 @@ def test_certified_killed_paused_and_withdrawn(
     start_gateway: Callable[..., Any], run_offramp: Callable[..., Any], workspace: Path, paid: Paid
 ) -> None:
     text = GATEWAY.format(models=workspace / "models", paid=paid.url)
-    gateway = start_gateway(text)
+    gateway = start_gateway(text, patch=REPEATS.format(0.0))
     file = gateway.folder / "gateway.yaml"
     seen = decisions(gateway.url, 400)
     assert seen[0] == "forward"
@@ -75,7 +76,7 @@ def test_certified_killed_paused_and_withdrawn(
 
     gateway.process.kill()
     gateway.process.wait(10)
-    gateway = start_gateway(file)
+    gateway = start_gateway(file, patch=REPEATS.format(0.0))
     assert decisions(gateway.url, 40).count("answer") > 10
     [shown] = json.loads(run_offramp("contract", "show", str(file), "--json", cwd=gateway.folder).stdout)
     assert (shown["rule"], shown["phase"]) == ("intents", "live")
@@ -133,8 +134,8 @@ def test_a_model_that_contradicts_itself_is_refused(
     """One answer in twenty is another one, so about one repeat in ten differs from the call before it."""
     chance = random.Random(0)
     paid.say = lambda text: "other" if chance.random() < 0.053 else intent(text)
-    text = GATEWAY.replace("10%, confidence: 80%, ask_again: 0%", "0.5%, ask_again: 100%")
-    gateway = start_gateway(text.format(models=workspace / "models", paid=paid.url))
+    text = GATEWAY.replace("10%, confidence: 80%", "0.5%")
+    gateway = start_gateway(text.format(models=workspace / "models", paid=paid.url), patch=REPEATS.format(1.0))
     file = str(gateway.folder / "gateway.yaml")
     assert decisions(gateway.url, 250) == ["forward"] * 250
     assert gateway.metric('offramp_contracts_refused{rule="intents"}') == 1

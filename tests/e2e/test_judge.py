@@ -19,7 +19,7 @@ models_dir: {models}
 ledger: offramp.db
 upstreams:
   paid: {{kind: openai, base_url: "{paid}"}}
-  second: {{kind: openai, base_url: "{judge}", retries: 0}}
+  second: {{kind: openai, base_url: "{judge}"}}
 models:
   gpt-4o: paid
   judge: {{upstream: second, model: gpt-4o-mini, internal: true}}
@@ -27,7 +27,7 @@ rules:
   - name: safety
     classifier: support-safety
     then: {{"*": {{block: Not here.}}}}
-    when_unsure: {{ask: judge, within: 3s}}
+    when_unsure: {{ask: judge}}
     when_broken: block
 """
 

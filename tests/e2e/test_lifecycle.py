@@ -28,12 +28,19 @@ upstreams:
     kind: openai
     base_url: {base_url}
     api_key: "${{PROVIDER_KEY:-}}"
-    retries: 0
-  echo: {{kind: echo, delay: {delay}}}
+  echo: {{kind: echo}}
 models:
   gpt-4o: provider
   slow: echo
 """
+SLOW = """
+from gateway.upstreams import build
+fast = build.EchoUpstream
+build.EchoUpstream = lambda name: fast(name, delay_s={})
+"""
+
+
+NOWHERE = CONFIG.format(base_url="http://127.0.0.1:9/v1")
 
 
 def serve_once(config: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -91,7 +98,7 @@ async def provider() -> AsyncIterator[tuple[Provider, str]]:
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_client_that_goes_away_cancels_the_upstream_call(provider, start_gateway, stream: bool) -> None:
     made, base_url = provider
-    running = await asyncio.to_thread(start_gateway, CONFIG.format(base_url=base_url, delay="0s"))
+    running = await asyncio.to_thread(start_gateway, CONFIG.format(base_url=base_url))
     body = {"model": "gpt-4o", "messages": HI, "stream": stream}
     async with aiohttp.ClientSession() as session:
         call = asyncio.ensure_future(session.post(f"{running.url}/v1/chat/completions", json=body))
@@ -108,7 +115,7 @@ async def test_a_client_that_goes_away_cancels_the_upstream_call(provider, start
 
 async def test_the_clients_key_never_goes_upstream_and_the_gateways_never_to_the_log(provider, start_gateway) -> None:
     made, base_url = provider
-    config = CONFIG.format(base_url=base_url, delay="0s")
+    config = CONFIG.format(base_url=base_url)
     running = await asyncio.to_thread(start_gateway, config, PROVIDER_KEY="provider-secret", OFFRAMP_KEY="")
     headers = {"Authorization": "Bearer client-secret", "api-key": "client-secret", "Cookie": "client-secret"}
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
@@ -125,7 +132,7 @@ async def test_the_clients_key_never_goes_upstream_and_the_gateways_never_to_the
 
 
 def test_an_access_key_is_asked_for(start_gateway) -> None:
-    running = start_gateway(CONFIG.format(base_url="http://127.0.0.1:9/v1", delay="0s"), OFFRAMP_KEY="the-key")
+    running = start_gateway(CONFIG.format(base_url="http://127.0.0.1:9/v1"), OFFRAMP_KEY="the-key")
     with OpenAI(base_url=f"{running.url}/v1", api_key="the-key", max_retries=0) as client:
         assert client.chat.completions.create(model="slow", messages=HI).choices[0].message.content == "echo: hi"
     with OpenAI(base_url=f"{running.url}/v1", api_key="another", max_retries=0) as client:
@@ -136,7 +143,7 @@ def test_an_access_key_is_asked_for(start_gateway) -> None:
 
 
 def test_an_unreachable_upstream_is_a_502(start_gateway) -> None:
-    running = start_gateway(CONFIG.format(base_url="http://127.0.0.1:9/v1", delay="0s"))
+    running = start_gateway(CONFIG.format(base_url="http://127.0.0.1:9/v1"))
     with OpenAI(base_url=f"{running.url}/v1", api_key="unused", max_retries=0) as client:
         raw = client.chat.completions.with_raw_response
         with pytest.raises(Exception, match="upstream provider could not be reached") as caught:
@@ -156,7 +163,7 @@ def terminal() -> Iterator[None]:
 @pytest.mark.usefixtures("terminal")
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGHUP])
 async def test_a_gateway_that_is_told_to_stop_drains_and_loses_no_row(start_gateway, told: signal.Signals) -> None:
-    running = await asyncio.to_thread(start_gateway, CONFIG.format(base_url="http://127.0.0.1:9/v1", delay="1s"))
+    running = await asyncio.to_thread(start_gateway, NOWHERE, patch=SLOW.format(1))
     async with AsyncOpenAI(base_url=f"{running.url}/v1", api_key="unused", max_retries=0) as client:
         calls = [asyncio.ensure_future(client.chat.completions.create(model="slow", messages=HI)) for _ in range(20)]
         for _ in range(100):
@@ -170,10 +177,10 @@ async def test_a_gateway_that_is_told_to_stop_drains_and_loses_no_row(start_gate
     assert [row["status"] for row in rows(running.folder)] == [200] * 20
 
 
-@pytest.mark.parametrize("drain", ["1s", "0s"])
-async def test_what_the_drain_does_not_wait_for_is_told_so(start_gateway, drain: str) -> None:
-    config = CONFIG.format(base_url="http://127.0.0.1:9/v1", delay="20s") + f"limits: {{drain_time: {drain}}}\n"
-    running = await asyncio.to_thread(start_gateway, config)
+@pytest.mark.parametrize("drain", [1, 0])
+async def test_what_the_drain_does_not_wait_for_is_told_so(start_gateway, drain: int) -> None:
+    patch = SLOW.format(20) + f"import gateway.server; gateway.server.DRAIN_S = {drain}\n"
+    running = await asyncio.to_thread(start_gateway, NOWHERE, patch=patch)
     async with AsyncOpenAI(base_url=f"{running.url}/v1", api_key="unused", max_retries=0) as client:
         call = asyncio.ensure_future(client.chat.completions.create(model="slow", messages=HI))
         stream = await client.chat.completions.create(model="slow", messages=HI, stream=True)
@@ -191,7 +198,7 @@ async def test_what_the_drain_does_not_wait_for_is_told_so(start_gateway, drain:
 
 
 async def test_a_second_ctrl_c_waits_for_no_answer_and_loses_no_row(start_gateway) -> None:
-    running = await asyncio.to_thread(start_gateway, CONFIG.format(base_url="http://127.0.0.1:9/v1", delay="20s"))
+    running = await asyncio.to_thread(start_gateway, NOWHERE, patch=SLOW.format(20))
     async with AsyncOpenAI(base_url=f"{running.url}/v1", api_key="unused", max_retries=0) as client:
         call = asyncio.ensure_future(client.chat.completions.create(model="slow", messages=HI))
         while not await asyncio.to_thread(running.metric, "offramp_in_flight_requests"):
@@ -210,7 +217,7 @@ async def test_a_second_ctrl_c_waits_for_no_answer_and_loses_no_row(start_gatewa
 
 def test_a_port_in_use(tmp_path: Path) -> None:
     config = tmp_path / "gateway.yaml"
-    config.write_text(CONFIG.format(base_url="http://127.0.0.1:9/v1", delay="0s"))
+    config.write_text(CONFIG.format(base_url="http://127.0.0.1:9/v1"))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -222,7 +229,7 @@ def test_a_port_in_use(tmp_path: Path) -> None:
 
 def test_other_machines_need_a_key(tmp_path: Path) -> None:
     config = tmp_path / "gateway.yaml"
-    config.write_text(CONFIG.format(base_url="http://127.0.0.1:9/v1", delay="0s"))
+    config.write_text(CONFIG.format(base_url="http://127.0.0.1:9/v1"))
     done = serve_once(config, "--host", "0.0.0.0")
     assert done.returncode == 2
     assert "access_key" in done.stderr
@@ -230,7 +237,7 @@ def test_other_machines_need_a_key(tmp_path: Path) -> None:
 
 def test_a_ledger_that_cannot_be_written(tmp_path: Path) -> None:
     config = tmp_path / "gateway.yaml"
-    config.write_text(CONFIG.format(base_url="http://127.0.0.1:9/v1", delay="0s"))
+    config.write_text(CONFIG.format(base_url="http://127.0.0.1:9/v1"))
     (tmp_path / "offramp.db").mkdir()
     done = serve_once(config, "--port", "0")
     assert done.returncode == 5

@@ -34,7 +34,7 @@ rules:
   - name: restored
     classifier: customer-data
     when: {model: gpt-4o-mini}
-    then: {payment: block, contact: {redact: {restore: true}}}
+    then: {payment: block, contact: {redact: restore}}
   - name: answers
     classifier: customer-data
     when: {model: gpt-4}
@@ -50,11 +50,11 @@ models: {gpt-4o: echo, gpt-4o-mini: echo}
 rules:
   - {name: data, classifier: personal-data, when: {model: gpt-4o}, then: {"*": redact}}
   - {name: details, classifier: personal-details, when: {model: gpt-4o}, then: {"*": redact}}
-  - {name: data-restored, classifier: personal-data, when: {model: gpt-4o-mini}, then: {"*": {redact: {restore: true}}}}
+  - {name: data-restored, classifier: personal-data, when: {model: gpt-4o-mini}, then: {"*": {redact: restore}}}
   - name: details-restored
     classifier: personal-details
     when: {model: gpt-4o-mini}
-    then: {"*": {redact: {restore: true}}}
+    then: {"*": {redact: restore}}
 """
 POLICIES = Path(__file__).parents[2] / "config" / "policies"
 TEXT = "I am joe@example.com, my account is DE89 3704 0044 0532 0130 00"

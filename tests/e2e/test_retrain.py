@@ -30,7 +30,7 @@ rules:
   - name: desks
     classifier: desks
     contract: {{max_disagreement: 10%, confidence: 80%}}
-    retrain: {{every: 120 pairs}}
+    retrain: 120 pairs
     then: {{"*": {{answer: label}}}}
 """
 POLICY = """\

@@ -14,7 +14,6 @@ labels:
 teacher:
   model: gpt-4o
   base_url: {base_url}
-  sentences_per_label: 4
   budget: {budget}
 """
 

@@ -468,6 +468,18 @@ def ask() -> Ask:
     return call
 
 
+@pytest.fixture(autouse=True)
+def _asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No call is repeated by chance."""
+    monkeypatch.setattr("gateway.contracts.audit.ASK_AGAIN", 0.0)
+
+
+@pytest.fixture
+def asked_twice(_asked_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call that certifies is repeated."""
+    monkeypatch.setattr("gateway.contracts.audit.ASK_AGAIN", 1.0)
+
+
 @pytest.fixture
 def serving() -> Serving:
     """serving(app, …): the app on a real port, behind the gateway's own protocol; gives the base URL.
@@ -525,7 +537,6 @@ def make_rule() -> Callable[..., Rule]:
             roles=frozenset({"user"}),
             last_turn=False,
             output=False,
-            max_windows=8,
             then={label: Action(act=act, text=label) for label, act in (then or {}).items()},
             otherwise={
                 "unsure": Action(act=unsure, text="unsure"),

@@ -32,7 +32,7 @@ version: 1
 access_key: "${KEY:-}"
 upstreams:
   one: {kind: echo}
-  slow: {kind: echo, delay: 10s}
+  slow: {kind: echo}
 models:
   dear: one
   slow: slow
@@ -213,7 +213,6 @@ upstreams:
     kind: openai
     base_url: http://127.0.0.1:{runner.addresses[0][1]}/v1
     api_key: "${{PROVIDER}}"
-    retries: 0
   gone: {{kind: openai, base_url: "http://127.0.0.1:1", api_key: "${{PROVIDER}}"}}
 models:
   dear: real

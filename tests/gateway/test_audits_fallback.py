@@ -15,7 +15,7 @@ from gateway.contracts.scope import among
 from gateway.errors import UpstreamTimeout
 from gateway.ledger.call_store import CallStore
 from gateway.upstreams.base import Answer, UpstreamCall
-from tests.gateway.contracts.test_audit import ONCE, TWICE, Reference, body, decisions, phases, repeats_of, settled
+from tests.gateway.contracts.test_audit import RULES, Reference, body, decisions, phases, repeats_of, settled
 
 Wire = Callable[..., Any]
 BASE = """
@@ -28,10 +28,10 @@ models:
 content: {keep: 30d, calls: true}
 """
 BANK = among("bank", ("greeting", "rate", "card", "other"))
-RETRAINED = ONCE.replace("    then:", "    retrain: {every: 200 pairs}\n    then:")
+RETRAINED = RULES.replace("    then:", "    retrain: 200 pairs\n    then:")
 
 
-def wired(wire: Wire, first: Reference, fallback: Reference, rules: str = ONCE) -> Any:
+def wired(wire: Wire, first: Reference, fallback: Reference, rules: str = RULES) -> Any:
     return wire(rules, base=BASE, upstreams={"one": first, "two": fallback}, draw=random.Random(0).random)
 
 
@@ -104,10 +104,11 @@ async def test_while_the_model_is_down_its_fallback_answers_and_the_contract_is_
     assert Phase.LIVE not in phases(gateway)
 
 
+@pytest.mark.usefixtures("asked_twice")
 @pytest.mark.parametrize("word", ["card", "rate"])
 async def test_a_repeat_that_a_fallback_would_answer_is_missing(wire: Wire, ask: Any, word: str) -> None:
     first, fallback = Reference(), Reference(word=word, name="two")
-    gateway = wired(wire, first, fallback, TWICE)
+    gateway = wired(wire, first, fallback)
 
     def fail(_: bytes) -> None:
         first.word = "fail"
@@ -120,9 +121,10 @@ async def test_a_repeat_that_a_fallback_would_answer_is_missing(wire: Wire, ask:
     assert (row.upstream, row.status, row.error) == ("one", 502, "upstream_failed")
 
 
+@pytest.mark.usefixtures("asked_twice")
 async def test_what_a_fallback_answered_is_not_asked_again(wire: Wire, ask: Any) -> None:
     fallback = Reference(name="two")
-    gateway = wired(wire, Reference(word="fail"), fallback, TWICE)
+    gateway = wired(wire, Reference(word="fail"), fallback)
     await decisions(gateway, ask, 5)
     await asyncio.sleep(0.05)
     assert fallback.calls == 5

@@ -32,7 +32,7 @@ rules:
   - name: safety
     classifier: safe
     then: {violence: block}
-    when_unsure: {ask: cheap, within: 60s}
+    when_unsure: {ask: cheap}
   - name: intents
     classifier: bank
     contract: {max_disagreement: 5%}

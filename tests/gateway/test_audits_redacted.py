@@ -25,7 +25,7 @@ rules:
     then: {{contact: {redact}}}
   - name: intents
     classifier: book
-    contract: {{max_disagreement: 5%, ask_again: {again}}}
+    contract: {{max_disagreement: 5%}}
     then: {{"*": {{answer: label}}}}
 """
 BOOK = {
@@ -99,8 +99,8 @@ def filled(policies: dict[str, Policy], monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(FakeClassify, "_verdict", with_guest)
 
 
-def wired(wire: Wire, model: Reference, redact: str, again: str = "0%") -> Any:
-    rules = RULES.format(redact=redact, again=again)
+def wired(wire: Wire, model: Reference, redact: str) -> Any:
+    rules = RULES.format(redact=redact)
     return wire(rules, upstreams={"one": model, "two": model}, draw=random.Random(0).random)
 
 
@@ -110,7 +110,7 @@ def body(number: int, **fields: Any) -> bytes:
 
 
 @pytest.mark.usefixtures("filled")
-@pytest.mark.parametrize("redact", ["{redact: {restore: true}}", "redact", "flag"])
+@pytest.mark.parametrize("redact", ["{redact: restore}", "redact", "flag"])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_placeholder_agrees_with_what_it_stands_for(
@@ -128,7 +128,7 @@ async def test_a_placeholder_agrees_with_what_it_stands_for(
 @pytest.mark.parametrize("fence", ["{}", "```json\n{}\n```", "```\n{}```"])
 @pytest.mark.parametrize("stream", [False, True])
 async def test_what_json_escapes_agrees_in_a_fence_as_well(wire: Wire, ask: Any, fence: str, *, stream: bool) -> None:
-    rules = RULES.format(redact="{redact: {restore: true}}", again="0%").replace("contact", "key")
+    rules = RULES.format(redact="{redact: restore}").replace("contact", "key")
     model = Repeating(fence=fence)
     gateway = wire(rules, upstreams={"one": model, "two": model}, draw=random.Random(0).random)
     text = r"book a table, my password is hun\ter2xK9"
@@ -145,15 +145,16 @@ async def test_what_json_escapes_agrees_in_a_fence_as_well(wire: Wire, ask: Any,
 @pytest.mark.usefixtures("filled")
 @pytest.mark.parametrize("guest", ["[EMAIL_2]", "EMAIL_1", "ann@example.com", "[email]"])
 async def test_what_is_no_placeholder_of_the_call_stands_for_nothing(wire: Wire, ask: Any, guest: str) -> None:
-    gateway = wired(wire, Repeating(guest=guest), "{redact: {restore: true}}")
+    gateway = wired(wire, Repeating(guest=guest), "{redact: restore}")
     for number in range(20):
         await ask(gateway.app, body(number, **SHAPES["object"]))
     assert gateway.metrics.contract_pairs.labels("intents", "differs", "true")._value.get() == 20
 
 
+@pytest.mark.usefixtures("asked_twice")
 @pytest.mark.usefixtures("filled")
 async def test_a_model_that_repeats_itself_under_redaction_agrees_with_itself(wire: Wire, ask: Any) -> None:
-    gateway = wired(wire, Repeating(), "redact", "100%")
+    gateway = wired(wire, Repeating(), "redact")
     for number in range(20):
         await ask(gateway.app, body(number, **SHAPES["object"]))
         await settled(gateway, number + 1)

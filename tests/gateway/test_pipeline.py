@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from gateway.config.rules import ReadsSettings
 from gateway.protocols import sse
 from gateway.upstreams.base import Answer
 
@@ -66,7 +65,7 @@ async def test_each_rule_reads_its_roles_and_turns(wire: Wire, ask: Any) -> None
     gateway = wire(
         """
 rules:
-  - {name: a, classifier: safe, then: {violence: block}, reads: {max_windows: 5}}
+  - {name: a, classifier: safe, then: {violence: block}}
   - {name: b, classifier: bank, then: {card: flag}}
   - {name: c, classifier: bank, when: {model: cheap}, then: {card: flag}}
   - {name: d, classifier: bank, when: {system_glob: "be *"}, reads: {roles: [system, assistant]}, then: {card: flag}}
@@ -80,10 +79,10 @@ rules:
         {"role": "user", "content": "four"},
     ]
     await ask(gateway.app, json.dumps({"model": "dear", "messages": messages}).encode())
-    assert [(reading.classifier, reading.texts, reading.max_windows) for reading in gateway.classify.asked] == [
-        ("safe", ("one", "three", "four"), 5),
-        ("bank", ("four",), ReadsSettings().max_windows),
-        ("bank", ("two",), ReadsSettings().max_windows),
+    assert [(reading.classifier, reading.texts) for reading in gateway.classify.asked] == [
+        ("safe", ("one", "three", "four")),
+        ("bank", ("four",)),
+        ("bank", ("two",)),
     ]
     assert [reading.system for reading in gateway.classify.asked] == ["be nice"] * 3
     # beside itself a prompt would say nothing
@@ -197,7 +196,7 @@ async def test_images_are_no_text_that_was_saved_and_teach_nothing(
 
 
 @pytest.mark.parametrize(
-    ("text", "fields", "decision", "unmet"),
+    ("text", "fields", "decision", "unsupported"),
     [
         ("greeting", {}, "answer", None),
         ("greeting", {"response_format": {"type": "json_object"}}, "forward", "intents:no_place"),
@@ -208,11 +207,11 @@ async def test_images_are_no_text_that_was_saved_and_teach_nothing(
     ],
 )
 async def test_a_fixed_text_is_given_in_the_shape_that_is_asked_for_or_not_at_all(
-    wire: Wire, ask: Any, text: str, fields: dict[str, Any], decision: str, unmet: str | None
+    wire: Wire, ask: Any, text: str, fields: dict[str, Any], decision: str, unsupported: str | None
 ) -> None:
     then = """{greeting: {answer: Hello.}, card: {answer: '{"desk": "cards"}'}, rate: block}"""
     gateway = wire(f"\nrules:\n  - {{name: intents, classifier: bank, then: {then}}}\n")
     answer = await ask(gateway.app, body(text, **fields))
     assert answer.headers["x-offramp-decision"] == decision
-    assert answer.headers.get("x-offramp-abstained") == unmet
+    assert answer.headers.get("x-offramp-abstained") == unsupported
     gateway.writer.close()

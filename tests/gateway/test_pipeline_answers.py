@@ -104,5 +104,5 @@ async def test_of_a_rule_that_was_not_asked_nothing_is_told(
     assert answer.headers["x-offramp-decision"] == decision
     assert answer.headers.get("x-offramp-abstained") == abstained
     labels = {"rule": "intents", "reason": "no_place"}
-    counted = gateway.metrics.registry.get_sample_value("offramp_unmet_answers_total", labels)
+    counted = gateway.metrics.registry.get_sample_value("offramp_unsupported_answers_total", labels)
     assert bool(counted) is (abstained is not None)

@@ -187,7 +187,7 @@ async def test_an_answer_that_cannot_be_read_is_blocked(gateway: Any, ask: Any) 
 async def test_values_are_put_back_into_the_answer(gateway: Any, ask: Any) -> None:
     call = {"function": {"name": "mail", "arguments": '{"to":"[EMAIL_1]"}'}}
     content = {"choices": [{"message": {"content": "to [EMAIL_1], not [EMAIL_2]", "tool_calls": [call]}}]}
-    wired = gateway(rules("{redact: {restore: true}}"), json.dumps(content).encode())
+    wired = gateway(rules("{redact: restore}"), json.dumps(content).encode())
     answer = await ask(wired.app, body(f"mail {MAIL}"))
     assert sent(wired)[0]["content"] == "mail [EMAIL_1]"
     message = json.loads(answer.body)["choices"][0]["message"]
@@ -201,7 +201,7 @@ async def test_what_was_put_back_into_a_models_thoughts_is_not_sent_with_the_nex
     gateway: Any, ask: Any, field: str
 ) -> None:
     content = {"role": "assistant", "content": "ok", field: "It is [EMAIL_1]."}
-    wired = gateway(rules("{redact: {restore: true}}"), json.dumps({"choices": [{"message": content}]}).encode())
+    wired = gateway(rules("{redact: restore}"), json.dumps({"choices": [{"message": content}]}).encode())
     answer = await ask(wired.app, body(MAIL))
     message = json.loads(answer.body)["choices"][0]["message"]
     assert message[field] == f"It is {MAIL}."
@@ -217,7 +217,7 @@ async def test_an_answer_that_is_json_stays_json(gateway: Any, ask: Any) -> None
     content = json.loads(answer.body)["choices"][0]["message"]["content"]
     assert json.loads(content) == {"mail": "[EMAIL_1]", "card": "[CARD_1]"}
     key = "-----BEGIN RSA PRIVATE KEY-----\nMIIEabc\n-----END RSA PRIVATE KEY-----"
-    wired = gateway(rules("{redact: {restore: true}}").replace("contact:", "key:"), says('{"key": "[SECRET_1]"}'))
+    wired = gateway(rules("{redact: restore}").replace("contact:", "key:"), says('{"key": "[SECRET_1]"}'))
     answer = await ask(wired.app, body(f"keep {key}"))
     assert json.loads(json.loads(answer.body)["choices"][0]["message"]["content"]) == {"key": key}
     wired.writer.close()

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ from gateway.contracts.store import ContractStore
 from gateway.ledger.prices import PriceTable
 from gateway.ledger.store import SQLiteLedger
 from gateway.serving.snapshot import load_runtime
+from gateway.upstreams.echo import EchoUpstream
 
 UNDER_CONTRACT = """\
 version: 1
 models_dir: models
-upstreams: {slow: {kind: echo, delay: 60s}}
+upstreams: {slow: {kind: echo}}
 models: {slow: slow}
 rules:
   - name: intents
@@ -35,9 +37,15 @@ rules:
 
 
 async def test_calls_that_the_drain_breaks_off_leave_their_rows_and_pairs(
-    load: Callable[..., Loaded], publish: Callable[..., str], tmp_path: Path, prices: PriceTable, serving: Any
+    load: Callable[..., Loaded],
+    publish: Callable[..., str],
+    tmp_path: Path,
+    prices: PriceTable,
+    serving: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     publish(datetime(2026, 1, 1, tzinfo=UTC))
+    monkeypatch.setattr("gateway.upstreams.build.EchoUpstream", partial(EchoUpstream, delay_s=60.0))
     loaded = load(UNDER_CONTRACT)
     app = create_app(
         loaded,

@@ -128,7 +128,7 @@ def read_value(slot: Slot, raw: str, now: datetime, *, languages: Sequence[str] 
     """
     words = " ".join(_UNSEEN.sub("", raw).split())
     if slot.type != "text":
-        words = _narrow(words) if len(words) <= _LONGEST else ""
+        words = narrow(words) if len(words) <= _LONGEST else ""
     value: str | float | None = words
     match slot.type:
         case "enum":
@@ -136,7 +136,7 @@ def read_value(slot: Slot, raw: str, now: datetime, *, languages: Sequence[str] 
         case "number":
             value = _number(words, languages)
         case "money":
-            return money.read(words, slot.currency)
+            return money.read(words)
         case "date":
             value = dates.read(words.strip(_AROUND), now.date(), day_first=_day_first(languages))
         case "time":
@@ -144,7 +144,7 @@ def read_value(slot: Slot, raw: str, now: datetime, *, languages: Sequence[str] 
     return None if value is None else Value(value=value)
 
 
-def _narrow(text: str) -> str:
+def narrow(text: str) -> str:
     """Digits of any script, hyphens and full-width forms as ASCII; a half in one character stays one."""
     wide = _WIDE.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
     return "".join(str(unicodedata.decimal(char, char)) for char in wide).translate(_POINTS)

@@ -34,14 +34,15 @@ from classifiers.training.fit.fitted import (
 from classifiers.training.fit.heads import Bools, calibrate_windows, measured, never_novel, verdict_of
 from classifiers.training.fit.tuned import TunedEncoder, tune_encoder, tune_stage
 from classifiers.training.fit.tuning_set import TuningSet, lesson_of
+from classifiers.training.fit.weights import find_weights
 from classifiers.training.operating_points import Way, measured_on
 from classifiers.training.rows import Row
 from classifiers.training.windows import Windows, highest, tuned_windowing
 from classifiers.verdict import Verdict
 
-MOST_ASKED = 0.3
-"""Of held-out harmless text, which is written to look harmful, that the large encoder may be asked about where the
-policy does not say; of a bank's messages it was a third of that, of what people say to a voice assistant as much."""
+MOST_ASKED = 0.35
+"""Of held-out harmless text, which is written to look harmful, that the large encoder may be asked about; of a bank's
+messages it was a third of that, of what people say to a voice assistant as much."""
 
 _MOST_UNLABELLED = 3_000
 _LEAST_DOUBTED = 100
@@ -56,7 +57,9 @@ def fit_distilled(training: TrainingSet, bench: Workbench) -> FittedModel | None
     policy, source = training.policy, training.policy.larger_encoder
     lesson = lesson_of(policy, training.rows, bench.seed)
     rows = lesson.rows[: len(training.rows)]
-    large = tune_encoder(policy, lesson, bench, source=source, name=LARGE, layers=policy.larger_layers)
+    # half of its layers are nearly as good and take half the time
+    layers = find_weights(source, bench.base_dir, bench.models_dir).layers // 2 or None
+    large = tune_encoder(policy, lesson, bench, source=source, name=LARGE, layers=layers)
     if large is None:
         return None
     held: NDArray[np.intp] = np.flatnonzero(lesson.held)
@@ -141,10 +144,9 @@ def _joined(
     truth: (n, labels) of the small model's held-out rows; first, large: what either stage makes of them.
     """
     used, on = measured_on(policy, rows, small.rows)
-    most_asked = MOST_ASKED if policy.larger_asked is None else policy.larger_asked
     harmful: Bools = np.asarray(truth.any(axis=1), bool)
     limits = operating_points.band(
-        first.probabilities[used], harmful[used], most_asked=most_asked, catch=operating_points.strictest(policy)
+        first.probabilities[used], harmful[used], most_asked=MOST_ASKED, catch=operating_points.strictest(policy)
     )
     doubted = used & operating_points.through(first.probabilities, large.probabilities, limits).asked
     shown = doubted if doubted.sum() >= _LEAST_DOUBTED else used
@@ -171,7 +173,7 @@ def _joined(
         used=used,
         settings={**small.settings, "head": head},
     )
-    return trained, {"most_asked": most_asked, "points": points}
+    return trained, {"most_asked": MOST_ASKED, "points": points}
 
 
 def _point(limits: Mapping[str, Threshold], way: Way, scores: Floats, harmful: Bools) -> dict[str, Any]:

@@ -40,16 +40,16 @@ LEAST_SETTLED = 0.2
 LEAST_SHOWN = 3
 """Held-out rows of a class; one with fewer is never named here: hardly anything shows how often that is right."""
 
-_KINDS = ("intent", "topic")
+KINDS = ("intent", "topic")
 
 
 def with_early_exit(recipe: Recipe) -> Recipe:
     """The recipe, with an early exit in front of its model where the policy allows one and it is worth it. Its settings
-    then say in `first_stage` what was measured."""
+    then say in `early_exit` what was measured."""
 
     def fitted(training: TrainingSet, bench: Workbench) -> FittedModel:
         policy, rows = training.policy, training.rows
-        if policy.kind not in _KINDS or policy.multi_label or policy.first_stage is False:
+        if policy.kind not in KINDS or policy.multi_label:
             return recipe(training, bench)
         counts = counts_beside(rows, len(classes_of(policy, rows)))
         # by itself a table settles on real rows only: text by one writer shares its words, and what n-grams get right
@@ -64,7 +64,7 @@ def with_early_exit(recipe: Recipe) -> Recipe:
             point = None
         if table is None or not (point or made.trained.model.stages[0].earlier):
             why = "too few texts would be settled with as few errors" if scores else _TOO_FEW
-            return made.with_settings(first_stage={"used": False, "because": why})
+            return made.with_settings(early_exit={"used": False, "because": why})
         bench.progress.step("first stage")
         return _in_front(training, made, table, bench, scores=scores, point=point)
 
@@ -138,10 +138,10 @@ def _in_front(
         samples=(sample, *made.samples),
         own={NAME: folder, **made.own},
     ).with_settings(
-        first_stage={
+        early_exit={
             "used": True,
             "features": len(table_of_all.keys),
-            "beside": round(trained.model.stages[0].earlier, 4),
+            "weight": round(trained.model.stages[0].earlier, 4),
             **{name: round(value, 5) for name, value in figures.items()},
         }
     )

@@ -123,7 +123,7 @@ def _cascade(training: TrainingSet, bench: Workbench) -> FittedModel:
         except NotInstalledError as error:
             why = str(error)
     if made is None:
-        return _instead(training, bench, f"larger_encoder: {why}")
+        return _instead(training, bench, f"cascade: {why}")
     return _with_recipe(made, "cascade", "the policy names a larger encoder")
 
 

@@ -89,8 +89,6 @@ class TorchEncoder:
         name, config = self.weights.name, self.module.config
         if not self.layers:
             raise TrainingError(f"encoder {name}: layers can be cut off BERT and decoders alone")
-        if layers > len(self.layers):
-            raise TrainingError(f"encoder {name} has {len(self.layers)} layers, not {layers}")
         whole, part = (self.module, "layers") if hasattr(self.module, "layers") else (self.module.encoder, "layer")
         setattr(whole, part, self.layers[:layers])
         config.num_hidden_layers = layers

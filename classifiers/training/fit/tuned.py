@@ -73,7 +73,7 @@ def fit_tuned(
     policy, (first_name, name) = training.policy, names
     lesson = lesson_of(policy, training.rows, bench.seed)
     rows = lesson.rows[: len(training.rows)]
-    made = tune_stage(policy, rows, lesson, bench, source=source, name=name, layers=policy.larger_layers)
+    made = tune_stage(policy, rows, lesson, bench, source=source, name=name)
     if made is None:
         return None
     fitted = FittedModel(
@@ -216,7 +216,7 @@ def _depends(policy: Policy, lesson: TuningSet, bench: Workbench, weights: Weigh
     for source in (weights, *([find_weights(larger, bench.base_dir, bench.models_dir)] if larger else [])):
         yield source.name, source.pooling, source.max_tokens
         yield [(file.stat().st_size, file.stat().st_mtime_ns) for file in source.files]
-    yield policy.larger_layers, policy.multi_label, classes_of(policy, lesson.rows)
+    yield policy.multi_label, classes_of(policy, lesson.rows)
     yield lesson.held.tolist()
     yield from lesson.rows
     yield [(tool, version(tool)) for tool in ("torch", "transformers", "tokenizers")]

@@ -199,9 +199,9 @@ def fit_two_encoders(training: TrainingSet, bench: Workbench) -> FittedModel | N
     """
     policy, rows, small = training.policy, training.rows, training.encoder
     first = fit_frozen(training, bench)
-    bench.progress.step("larger_encoder: exporting it to int8")
+    bench.progress.step("cascade: exporting it to int8")
     larger, folder, agreed = _larger(policy, rows, bench)
-    bench.progress.step("larger_encoder: reading the rows")
+    bench.progress.step("cascade: reading the rows")
     vectors = wholes(larger, [row.text for row in rows], bench.progress.advance)
     last = fit_frozen(TrainingSet(policy=policy, rows=rows, encoder=larger, vectors=vectors), bench)
     record = {"larger": policy.larger_encoder, "export": agreed}

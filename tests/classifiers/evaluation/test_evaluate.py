@@ -50,7 +50,7 @@ def test_single_label_measures(make_policy: Callable[..., Policy]) -> None:
     assert (found["answered"], found["error"]) == (0.6, pytest.approx(2 / 3, abs=1e-4))
     scope = found["out_of_scope"]
     assert (scope["rows"], scope["answered"]) == (2, 0.5)
-    assert [(error["text"], error["truth"], error["said"]) for error in found["errors"]] == [
+    assert [(error["text"], error["truth"], error["predicted"]) for error in found["errors"]] == [
         ("b", "exchange_rate", "card_arrival"),
         ("e", "other", "lost_card"),
     ]
@@ -109,7 +109,7 @@ def test_safety_measures(make_policy: Callable[..., Policy]) -> None:
     assert found["accuracy"] == 0.6
     figures = [found["labels"]["violence"][name] for name in ("auprc", "recall_at_1pct_false_alarms")]
     assert (figures, found["labels"]["jailbreak"]["auprc"]) == ([1.0, 1.0], None)
-    wrong = {error["text"]: (error["said"], error["confidence"], error.get("doubt")) for error in found["errors"]}
+    wrong = {error["text"]: (error["predicted"], error["confidence"], error.get("doubt")) for error in found["errors"]}
     assert wrong == {"b": ("none", 0.4, True), "d": ("jailbreak", 0.6, None)}
     matrix = found["confusion"]
     cells = {tuple(matrix["labels"][i] for i in cell[:2]): cell[2] for cell in matrix["cells"]}

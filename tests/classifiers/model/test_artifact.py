@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 
 from classifiers.errors import ArtifactError
-from classifiers.fields import MAX_SEED
 from classifiers.judge_prompt import instructions
 from classifiers.model import artifact
 from classifiers.model.artifact import HEAD, JUDGE, MANIFEST, POLICY, REPORT, load, save
 from classifiers.model.model import Band, Model, Threshold, Usual
 from classifiers.model.registry import Registry
-from classifiers.policy import LabelGoal, Policy
+from classifiers.policy import Goal, Policy
 from classifiers.runtime.classifier import from_artifact
 
 
@@ -128,22 +127,15 @@ def test_a_published_manifest_cannot_be_changed(model: Model, tmp_path: Path) ->
         load(folder)
 
 
-def test_an_artifact_of_a_version_that_knew_fewer_settings_is_read(model: Model, tmp_path: Path) -> None:
+def test_an_artifact_of_another_version_says_what_to_do(model: Model, tmp_path: Path) -> None:
     save(model, tmp_path, report={})
-    policy = json.loads((tmp_path / POLICY).read_text())
-    del policy["seed"]
+    policy = json.loads((tmp_path / POLICY).read_text()) | {"seed": 0}
     (tmp_path / POLICY).write_text(json.dumps(policy))
     digest = hashlib.sha256((tmp_path / POLICY).read_bytes()).hexdigest()
     edit(tmp_path, lambda manifest: manifest["files"].update({POLICY: digest}))
     edit(tmp_path, lambda manifest: manifest.update(policy_sha256=digest))
-    assert load(tmp_path).model.policy.seed == model.policy.seed
-
-
-def test_an_artifact_of_a_version_that_took_larger_seeds_is_read(model: Model, tmp_path: Path) -> None:
-    policy = model.policy.model_copy(update={"seed": 2**40})
-    save(replace(model, policy=policy), tmp_path, report={}, seed=2**40)
-    found = load(tmp_path)
-    assert (found.model.policy, found.manifest["seed"]) == (policy.model_copy(update={"seed": MAX_SEED}), 2**40)
+    with pytest.raises(ArtifactError, match=r"is no policy for this version: seed: .*; train it again, or roll back"):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -208,19 +200,19 @@ def test_no_artifact_at_all(tmp_path: Path) -> None:
         load(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("where", ["goal", "labels.goal", "larger_goal"])
+@pytest.mark.parametrize("where", ["goal", "labels.goal", "cascade.goal"])
 @pytest.mark.parametrize("stated", [{"catch": 0.95}, {"false_alarms": 0.01}, {"catch": 0.95, "false_alarms": 0.01}])
 def test_which_side_of_a_safety_goal_is_demanded_is_kept(
     make_policy: Callable[..., Policy], bare_model: Callable[..., Model], tmp_path: Path, where: str, stated: dict
 ) -> None:
-    def goals(policy: Policy) -> list[LabelGoal | None]:
-        return [policy.goal, policy.larger_goal, *(label.goal for label in policy.labels.values())]
+    def goals(policy: Policy) -> list[Goal | None]:
+        return [policy.goal, policy.goal_where(larger=True)[1], *(label.goal for label in policy.labels.values())]
 
     labels = {name: {"means": name} for name in ("first", "second")}
     given: dict[str, Any] = {
         "goal": {"goal": stated},
         "labels.goal": {"labels": {**labels, "first": {"means": "first", "goal": stated}}},
-        "larger_goal": {"goal": {"catch": 0.9}, "larger_encoder": "package:x", "larger_goal": stated},
+        "cascade.goal": {"goal": {"catch": 0.9}, "cascade": {"encoder": "package:x", "goal": stated}},
     }[where]
     described = make_policy("safety", labels=list(labels)).model_dump(by_alias=True)
     policy = Policy.model_validate({**described, **given})

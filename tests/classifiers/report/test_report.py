@@ -152,7 +152,7 @@ def test_remarks_say_what_a_teacher_did_not_write() -> None:
     assert list(figures.remarks({**teacher, "stopped_by_budget": True})) == [
         "3 of 4 batches brought no sentence (threat 2, fraud 1), 2 of them refused",
         "it wrote nothing for threat",
-        "1 answer was cut off for length, which answer_tokens bounds",
+        "1 answer was cut off for length",
         "stopped by its budget",
     ]
     many = {f"label {number}": labels["threat"] for number in range(12)}

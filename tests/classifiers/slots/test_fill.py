@@ -59,21 +59,25 @@ def test_a_required_slot_whose_words_have_no_value_is_not_filled(model: Model) -
     assert found.reason == "no value can be read of people"
 
 
+def required(model: Model, **which: object) -> Model:
+    slots = {name: {**slot, "required": which.get(name, False)} for name, slot in SLOTS.items()}
+    return replace(
+        model, policy=type(model.policy).model_validate({**model.policy.model_dump(by_alias=True), "slots": slots})
+    )
+
+
 def test_the_reason_tells_what_nothing_says_from_what_has_no_value(model: Model) -> None:
-    labels = {"first": {"means": "one", "required": ["people", "time"]}, "second": {"means": "two"}}
-    policy = type(model.policy).model_validate({**model.policy.model_dump(by_alias=True), "labels": labels})
-    found = with_slots(verdict("first"), replace(model, policy=policy), [tagged(0, 0, 0, 1)], NOW)
+    found = with_slots(verdict("first"), required(model, people=True, time=True), [tagged(0, 0, 0, 1)], NOW)
     assert (found.missing, found.reason) == (
         ("people", "time"),
         "nothing says time, and no value can be read of people",
     )
 
 
-def test_a_label_may_say_itself_what_it_requires(model: Model) -> None:
-    labels = {"first": {"means": "one", "required": ["time"]}, "second": {"means": "two"}}
-    policy = type(model.policy).model_validate({**model.policy.model_dump(by_alias=True), "labels": labels})
-    found = [with_slots(verdict(label), replace(model, policy=policy), [tagged(0, 0, 0, 0)], NOW) for label in labels]
-    assert [one.missing for one in found] == [("time",), ("people",)]
+def test_a_slot_may_be_required_of_some_labels(model: Model) -> None:
+    other = required(model, people="first", time=["second"])
+    found = [with_slots(verdict(label), other, [tagged(0, 0, 0, 0)], NOW) for label in ("first", "second")]
+    assert [one.missing for one in found] == [("people",), ("time",)]
 
 
 def test_what_is_none_of_the_labels_fills_nothing_in(model: Model) -> None:

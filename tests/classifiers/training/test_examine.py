@@ -213,7 +213,7 @@ def test_slots_are_measured_beside_labels(tables: Runtime, check_page: Callable[
     assert slots["slots"]["time"]["recall"] == 1.0
     assert slots["whole"] == 0.66667
     (error,) = slots["errors"]
-    assert [one["raw"] for one in error["marked"]] == ["not"]
+    assert [one["raw"] for one in error["missed"]] == ["not"]
     policy = tables.classifiers["tables"].model.policy
     figures, known = named(found), names(policy, suite=False)
     assert (figures["slots.whole"], figures["slots.people.recall"]) == (0.66667, 0.5)

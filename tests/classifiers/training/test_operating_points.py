@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from classifiers.model.model import NEVER, Band, Threshold
-from classifiers.policy import OTHER, LabelGoal, Policy
+from classifiers.policy import OTHER, Goal, Policy
 from classifiers.training import operating_points
 from classifiers.training.operating_points import (
     HeldOutScores,
@@ -161,10 +161,10 @@ def test_at_most_the_share_asked_for_goes_on() -> None:
 
 
 def test_the_strictest_of_a_policys_goals_counts(make_policy: Callable[..., Policy]) -> None:
-    assert operating_points.strictest(make_policy("safety")) == LabelGoal().catch
+    assert operating_points.strictest(make_policy("safety")) == Goal().catch
     goal = {"catch": "99%", "false_alarms": "3%"}
     assert operating_points.strictest(make_policy("safety", goal=goal)) == 0.99
-    larger = {"larger_encoder": "package:big", "larger_goal": {"catch": "97%"}}
+    larger = {"cascade": {"encoder": "package:big", "goal": {"catch": "97%"}}}
     assert operating_points.strictest(make_policy("safety", goal=goal, **larger)) == 0.97
 
 

@@ -135,12 +135,13 @@ def test_the_policys_tests_are_never_trained_on(run: Train, tmp_path: Path) -> N
     assert "data" not in outcome.report["text"]["sources"]
 
 
-def test_several_teachers_each_have_their_share(run: Train, tmp_path: Path) -> None:
+def test_several_teachers_each_have_their_share(run: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("classifiers.training.write.sentences.SENTENCES", 3)
     (tmp_path / "told.jsonl").write_text('{"text": "plastic still not in the letterbox", "label": "card_arrival"}\n')
     lost = [json.dumps({"text": f"my card fell out of my {thing}", "label": "lost_card"}) for thing in ("car", "bag")]
     (tmp_path / "more.jsonl").write_text("\n".join(lost))
     model = Scripted({"card_arrival": "is card {} of mine in the post", "lost_card": "card {} of mine is gone"})
-    teachers = [{"file": ["told.jsonl", "more.jsonl"]}, {"model": "small", "sentences_per_label": 3}]
+    teachers = [{"file": ["told.jsonl", "more.jsonl"]}, {"model": "small"}]
     outcome = run(teacher=teachers, hire=lambda teacher: Hired(complete=model, price=TeacherPrice(known=False)))
     model_said, file_said = outcome.report["teachers"]
     assert (model_said["model"], model_said["sentences"]) == ("small", 6)

@@ -165,14 +165,14 @@ def test_a_goal_of_all_labels_bounds_what_they_flag_together(make_policy: Callab
 
 
 def test_a_larger_encoder_may_have_a_goal_of_its_own(make_policy: Callable[..., Policy]) -> None:
-    larger = {"larger_encoder": "package:big", "larger_goal": {"catch": "99%", "false_alarms": "6%"}}
+    larger = {"cascade": {"encoder": "package:big", "goal": {"catch": "99%", "false_alarms": "6%"}}}
     policy = several(make_policy, {"false_alarms": "3%"}, **larger)
     one, two = (for_any(policy, *scored(), "written text", larger=larger) for larger in (False, True))
     assert one.goals[0]["alarms"] <= 0.03 < two.goals[0]["alarms"] <= 0.06
     assert one.thresholds["hate"].act > two.thresholds["hate"].act
     assert one.missed == ()
-    assert two.missed[0].startswith("larger_goal: catch 99.0% at 6.0% false alarms is not reached on written text")
-    same = several(make_policy, {"false_alarms": "3%"}, larger_encoder="package:big")
+    assert two.missed[0].startswith("cascade.goal: catch 99.0% at 6.0% false alarms is not reached on written text")
+    same = several(make_policy, {"false_alarms": "3%"}, cascade={"encoder": "package:big"})
     assert for_any(same, *scored(), "written text", larger=True).thresholds == one.thresholds
 
 

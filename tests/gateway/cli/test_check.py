@@ -170,10 +170,13 @@ def test_what_serves_otherwise_than_was_meant_is_a_note(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ("larger_encoder: package:all-mpnet-base-v3\n", "no trainable weights are known in a package 'all-mpnet-ba"),
-        ("larger_encoder: folder:nowhere\n", "encoder folder:nowhere: "),
+        (
+            "cascade: {encoder: package:all-mpnet-base-v3}\n",
+            "no trainable weights are known in a package 'all-mpnet",
+        ),
+        ("cascade: {encoder: folder:nowhere}\n", "encoder folder:nowhere: "),
         ("recipe: finetune\nencoder: folder:nowhere\n", "encoder folder:nowhere: "),
-        ("larger_encoder: package:all-mpnet-base-v2\nencoder: ./served\n", "encoder folder:./served: "),
+        ("cascade: {encoder: package:all-mpnet-base-v2}\nencoder: ./served\n", "encoder folder:./served: "),
     ],
 )
 def test_an_encoder_that_training_would_stop_at_is_a_problem(folder: Path, more: str, told: str) -> None:
@@ -185,7 +188,7 @@ def test_an_encoder_that_training_would_stop_at_is_a_problem(folder: Path, more:
     code, found = checked(folder, "policies/shop.yaml")
     assert code == 2
     problem = found["problems"][0]
-    assert problem["path"] == ["encoder" if "encoder: ./" in more or "finetune" in more else "larger_encoder"]
+    assert problem["path"] == ["encoder" if "encoder: ./" in more or "finetune" in more else "cascade"]
     assert problem["message"].startswith(told)
 
 

@@ -23,8 +23,6 @@ rules:
     contract: {max_disagreement: 5%}
     then: {"*": {answer: label}}
 """
-ONCE = RULES.replace("5%}", "5%, ask_again: 0%}")
-TWICE = RULES.replace("5%}", "5%, ask_again: 100%}")
 GUARDED = RULES + "  - {name: safety, classifier: safe, then: {violence: block}}\n"
 
 
@@ -88,7 +86,7 @@ def phases(gateway: Any) -> set[Phase]:
 @pytest.mark.parametrize("stream", [False, True])
 async def test_it_answers_only_once_it_is_certified_and_is_audited_then(wire: Wire, ask: Any, *, stream: bool) -> None:
     reference = Reference()
-    gateway = wired(wire, reference, ONCE)
+    gateway = wired(wire, reference)
     seen = await decisions(gateway, ask, 600, body(stream=stream))
     first = seen.index("answer")
     assert first > 150
@@ -109,12 +107,13 @@ async def settled(gateway: Any, repeats: int) -> None:
         await asyncio.sleep(0.01)
 
 
+@pytest.mark.usefixtures("asked_twice")
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_reference_that_contradicts_itself_is_asked_again_and_refused(
     wire: Wire, ask: Any, *, stream: bool
 ) -> None:
     reference = Reference(fifth="rate")
-    gateway = wired(wire, reference, TWICE)
+    gateway = wired(wire, reference)
     headers = [(b"idempotency-key", b"k"), (b"openai-beta", b"x")]
     for count in range(1, 25):
         answer = await ask(gateway.app, body(stream=stream), headers=headers)
@@ -138,10 +137,11 @@ async def test_a_reference_that_contradicts_itself_is_asked_again_and_refused(
     assert all(row.spent_usd and row.saved_usd == -row.spent_usd for row in rows)
 
 
+@pytest.mark.usefixtures("asked_twice")
 async def test_it_is_asked_again_only_when_the_client_has_its_answer(wire: Wire, ask: Any) -> None:
     """A repeat that fails is missing, and no error of the client's call."""
     reference = Reference()
-    gateway = wired(wire, reference, TWICE)
+    gateway = wired(wire, reference)
     seen: list[int] = []
 
     def fail(_: bytes) -> None:
@@ -176,7 +176,7 @@ async def test_it_is_withdrawn_when_the_reference_no_longer_says_the_same(
 async def test_a_model_that_is_sent_elsewhere_begins_anew(wire: Wire, ask: Any) -> None:
     base = "version: 1\nupstreams:\n  one: {kind: echo}\n  two: {kind: echo}\nmodels:\n  dear: "
     upstreams = {"one": Reference(), "two": Reference(name="two", word="rate")}
-    make = partial(wire, ONCE, upstreams=upstreams, draw=random.Random(0).random)
+    make = partial(wire, RULES, upstreams=upstreams, draw=random.Random(0).random)
     assert "answer" in await decisions(make(base=base + "one\n"), ask, 300)
     moved = make(base=base + "{upstream: one, model: large}\n")
     assert await decisions(moved, ask, 20) == ["forward"] * 20
@@ -230,7 +230,7 @@ async def test_a_version_that_is_tried_learns_from_what_only_it_has_a_label_for(
     wire: Wire, ask: Any, words: Mapping[str, str], texts: tuple[str, ...], pairs: object, labelled: object
 ) -> None:
     """In shadow the coin chooses every call."""
-    gateway = wired(wire, Reference(), ONCE, tried=words)
+    gateway = wired(wire, Reference(), tried=words)
     for text in texts:
         await ask(gateway.app, body(text))
     # asked behind what is still being learned of the last calls

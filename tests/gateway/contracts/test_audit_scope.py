@@ -66,7 +66,6 @@ def test_another_prompt_shape_or_reach_is_another_contract() -> None:
         key(of=rule(then={"b": {"answer": "label"}})),
         key(of=rule(reads={"roles": ["user", "assistant"]})),
         key(of=rule(reads={"turns": "all"})),
-        key(of=rule(reads={"max_windows": 1})),
         key(of=rule(OTHER)),
         key(of=rule(OTHER, then={**ALL, "other": {"answer": "label"}})),
     ]

@@ -45,7 +45,7 @@ def test_each_that_moves_is_named(later: dict[str, Any], moved: list[str]) -> No
     found = drift([*CERTIFIED, *pairs(401, 400, **later)], LIVE)
     assert found is not None
     assert [reason.split(" ")[0] for reason in found.moved()] == moved
-    assert (found.threshold, found.certified.below.of) == (0.8, 400)
+    assert (found.threshold, found.certified.below.total) == (0.8, 400)
     assert [window.below.of for window in found.windows] == [50] * 8
 
 

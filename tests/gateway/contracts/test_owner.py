@@ -348,7 +348,7 @@ async def test_the_withdrawal_of_a_version_that_is_only_tried_is_not_the_rules(t
     owner.close()
     assert set(moved) == {in_use}
     if in_use == "v1":
-        assert (move, standing, texts) == ("demoted beside", [1, 0], [("my card", "a")])
+        assert (move, standing, texts) == ("demoted challenger", [1, 0], [("my card", "a")])
     else:
         assert (move, standing, texts) == ("demoted", [0, 1], [])
 

@@ -158,11 +158,11 @@ async def test_only_what_is_settled_is_left_out_of_the_question(wired: Any, ask:
 )
 @pytest.mark.parametrize(("broken", "decision"), [("block", "block"), ("forward", "forward")])
 async def test_without_a_verdict_when_broken_decides(
-    wired: Any, ask: Any, judge: Asked, outcome: str, broken: str, decision: str
+    wired: Any, ask: Any, judge: Asked, outcome: str, broken: str, decision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rules = RULES + f"    when_broken: {broken}\n"
     if outcome == "timeout":
-        rules = rules.replace("ask: cheap", "ask: cheap, within: 20ms")
+        monkeypatch.setattr("gateway.judge.judge.WITHIN_S", 0.02)
     gateway = wired(Asked(list(judge.answers), judge.delay_s, notional=judge.notional), rules)
     answer = await ask(gateway.app, body("unsure"))
     assert answer.headers["x-offramp-decision"] == decision

@@ -19,9 +19,7 @@ from gateway.judge.protocol import (
 from gateway.requests.parse import Request
 from gateway.rules.rule import Asks
 
-ASKS = Asks(
-    model="judge", within_s=5.0, instructions="Judge it.", categories={"threat": ("violence",), "spam": ("spam",)}
-)
+ASKS = Asks(model="judge", instructions="Judge it.", categories={"threat": ("violence",), "spam": ("spam",)})
 
 
 def sent(request: Request, model: str = "gpt-4o-mini") -> Any:

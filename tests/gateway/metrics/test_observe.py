@@ -28,7 +28,7 @@ def own(metrics: Metrics) -> list[Any]:
 def test_labels_come_from_closed_sets() -> None:
     allowed = {
         "endpoint", "model", "decision", "rule", "status", "upstream", "notional", "reason", "estimated",
-        "classifier", "outcome", "label", "version", "stage", "kind", "chosen", "result", "phase",
+        "classifier", "outcome", "label", "version", "stage", "kind", "chosen", "result", "phase", "direction",
     }  # fmt: skip
     metrics = Metrics()
     for instrument in vars(metrics).values():

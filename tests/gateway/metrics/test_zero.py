@@ -51,7 +51,7 @@ JUDGED = """
 BOUND = """
   - name: bound
     classifier: bank
-    contract: {max_disagreement: 5%, ask_again: 100%}
+    contract: {max_disagreement: 5%}
     then: {"*": {answer: label}}
 """
 DENIED = json.dumps({"labels": ["violence"]})

@@ -1,11 +1,9 @@
-import json
-
 import pytest
 import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.requests.template import LONGEST, PromptTemplate, steps
+from gateway.requests.template import LONGEST, PromptTemplate
 
 
 @pytest.mark.parametrize(
@@ -24,12 +22,6 @@ from gateway.requests.template import LONGEST, PromptTemplate, steps
         (PromptTemplate(pattern=regex.compile(r"card.*")), "my card is lost", "card is lost"),
         (PromptTemplate(pattern=regex.compile(r"Q: (.*)")), "A: my card", None),
         (PromptTemplate(pattern=regex.compile(r"card( is lost)?")), "my card", None),
-        (PromptTemplate(path=("ticket", "texts", 1)), '{"ticket": {"texts": ["a", "my card"]}}', "my card"),
-        (PromptTemplate(path=("ticket",)), '{"ticket": 7}', None),
-        (PromptTemplate(path=("ticket", 0)), '{"ticket": "x"}', None),
-        (PromptTemplate(path=("ticket", "text")), '{"ticket": "x"}', None),
-        (PromptTemplate(path=("ticket",)), "no JSON", None),
-        (PromptTemplate(path=("ticket",)), "[" * 100_000, None),
         (PromptTemplate(after="Message:", whole=True), "my card is lost", "my card is lost"),
         (PromptTemplate(after="Message:", whole=True), "Message: my card", "my card"),
     ],
@@ -43,7 +35,6 @@ def test_the_input_of_a_text(template: PromptTemplate, text: str, expected: str 
     [
         (PromptTemplate(after="<m>", before="</m>"), "Which of a, b? <m>{}</m> Thanks."),
         (PromptTemplate(pattern=regex.compile(r"Q: (.*)")), "Which? Q: {}"),
-        (PromptTemplate(path=("ticket", "text")), '{{"ticket": {{"text": "{}", "id": 7}}}}'),
     ],
 )
 def test_what_stands_around_the_input_is_the_same_in_each_call(template: PromptTemplate, form: str) -> None:
@@ -90,14 +81,3 @@ def ticket() -> PromptTemplate:
 def test_what_is_put_between_is_found_again(put: str, after: str, before: str) -> None:
     text = f"{after}{put}{before}"
     assert PromptTemplate(after=after, before=before).input_of(text) == put.strip()
-
-
-@given(st.text())
-def test_what_is_put_into_json_is_found_again(put: str) -> None:
-    assert PromptTemplate(path=("a", 0)).input_of(json.dumps({"a": [put]})) == put.strip()
-
-
-def test_paths() -> None:
-    assert steps("ticket.messages[0].text") == ("ticket", "messages", 0, "text")
-    assert steps("[1][2]") == (1, 2)
-    assert steps("text") == ("text",)

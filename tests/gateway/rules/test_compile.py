@@ -39,7 +39,7 @@ def test_what_is_written_is_what_is_done(compiled: Callable[[str], Rule], tmp_pa
   - name: intents
     classifier: bank
     when: {model: m, system_glob: "a*"}
-    reads: {roles: [user, system], turns: all, max_windows: 3}
+    reads: {roles: [user, system], turns: all}
     then:
       greeting: {answer_file: hi.md}
       rate: {forward: cheap}
@@ -54,7 +54,7 @@ def test_what_is_written_is_what_is_done(compiled: Callable[[str], Rule], tmp_pa
         "other": Action(act=Act.FLAG),
     }
     assert (rule.models, rule.system_glob, rule.roles) == (frozenset({"m"}), "a*", frozenset({"user", "system"}))
-    assert (rule.last_turn, rule.max_windows) == (False, 3)
+    assert not rule.last_turn
 
 
 def test_a_safety_rule_left_short_fails_closed(compiled: Callable[[str], Rule]) -> None:

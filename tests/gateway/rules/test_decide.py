@@ -129,7 +129,6 @@ def rules(draw: st.DrawFn) -> Rule:
         roles=frozenset({"user"}),
         last_turn=False,
         output=False,
-        max_windows=8,
         then={label: Action(act=act) for label, act in draw(st.dictionaries(LABELS, ACTS)).items()},
         otherwise={kind.value: Action(act=draw(FALLBACKS)) for kind in Abstention},
         names=Names(()),

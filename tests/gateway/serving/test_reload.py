@@ -147,7 +147,7 @@ async def test_what_is_withdrawn_untried_is_logged_and_counted(
     bank = policies["bank"]
     second, first = publish(SECOND, turned(bank) if fault == "has other labels" else bank), publish(FIRST)
     learning = BOUND.replace("upstreams", "content: {keep: 1d}\nupstreams").replace(
-        "contract:", "retrain: {}\n    contract:"
+        "contract:", "retrain: 500 pairs\n    contract:"
     )
     loaded = load(learning)
     file = loaded.file.parent / "policies" / "bank.yaml"

@@ -36,7 +36,7 @@ rules:
   - name: intents
     classifier: bank
     contract: true
-    retrain: {}
+    retrain: 500 pairs
     then: {"*": {answer: label}}
 """
 BANK = among("bank", ("greeting", "rate", "card", "other"))
@@ -130,7 +130,7 @@ class Trains:
         self.ends_on = "terminate"
 
     async def __call__(self, *command: str, **_: Any) -> "Trains":
-        assert {"--calls", "--beside"} <= set(command)
+        assert {"--calls", "--propose"} <= set(command)
         code = self.codes.pop(0)
         if isinstance(code, Exception):
             raise code
@@ -202,7 +202,7 @@ def learns(
     made: list[Learns] = []
 
     def make(*codes: int | Exception | None) -> Learns:
-        loaded = load(GATEWAY.replace("retrain: {}", "retrain: {every: 50 pairs}"))
+        loaded = load(GATEWAY.replace("500 pairs", "50 pairs"))
         made.append(Learns(loaded, policies["bank"], monkeypatch, *codes))
         made[-1].keep(60)
         return made[-1]

@@ -8,14 +8,13 @@ from gateway.upstreams.build import build_upstreams
 from gateway.upstreams.dispatch import Retrying
 from gateway.upstreams.echo import EchoUpstream
 from gateway.upstreams.litellm import LiteLLMUpstream
-from gateway.upstreams.openai import OpenAIUpstream
 
 TEXT = """\
 version: 1
 upstreams:
   echo: {kind: echo}
   keyless: {kind: openai, base_url: "http://127.0.0.1:1", without_key: echo, api_key: "${K:-}"}
-  plain: {kind: openai, base_url: "http://127.0.0.1:1", retries: 0, ask_usage: false}
+  plain: {kind: openai, base_url: "http://127.0.0.1:1", ask_usage: false}
   again: {kind: openai, base_url: "http://127.0.0.1:1", api_key: "${KEY}"}
   claude: {kind: litellm, provider: anthropic, api_key: "${KEY}"}
 """
@@ -27,7 +26,7 @@ def test_each_kind_is_built(load: Callable[..., Loaded], caplog: pytest.LogCaptu
     assert {name: type(upstream) for name, upstream in built.items()} == {
         "echo": EchoUpstream,
         "keyless": EchoUpstream,
-        "plain": OpenAIUpstream,
+        "plain": Retrying,
         "again": Retrying,
         "claude": LiteLLMUpstream,
     }

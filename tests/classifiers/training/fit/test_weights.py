@@ -32,14 +32,14 @@ def test_the_default_encoders_weights_come_with_a_package(required: Any, tmp_pat
         ("intent", {"encoder": "./small"}, []),
         ("intent", {"recipe": "finetune"}, [("recipe", None)]),
         ("intent", {"recipe": "finetune", "encoder": "./small"}, [("encoder", "./small")]),
-        ("intent", {"larger_encoder": "./large", "encoder": "./small"}, [("larger_encoder", "./large")]),
+        ("intent", {"cascade": {"encoder": "./large"}, "encoder": "./small"}, [("cascade", "./large")]),
         ("intent", {"slots": {"day": {"means": "a day"}}}, [("slots", None)]),
         (
             "safety",
-            {"larger_encoder": "./large", "encoder": "./small"},
-            [("larger_encoder", "./large"), ("encoder", "./small")],
+            {"cascade": {"encoder": "./large"}, "encoder": "./small"},
+            [("cascade", "./large"), ("encoder", "./small")],
         ),
-        ("safety", {"larger_encoder": "./large"}, [("larger_encoder", "./large"), ("larger_encoder", None)]),
+        ("safety", {"cascade": {"encoder": "./large"}}, [("cascade", "./large"), ("cascade", None)]),
     ],
 )
 def test_a_policy_needs_the_weights_of_each_encoder_that_is_tuned_or_larger(

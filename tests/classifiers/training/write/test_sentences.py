@@ -43,18 +43,7 @@ def safety(make_policy: Callable[..., Policy]) -> Callable[..., Policy]:
 def kept(policy: Policy, folder: Path, files: Files) -> list[Any]:
     for name, rows in files.items():
         (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return sentences.read_sentences(policy, policy.teachers[0], folder, 0)
-
-
-def test_a_row_of_two_labels_is_one_of_each(safety: Callable[..., Policy], tmp_path: Path) -> None:
-    sets = (["violence"], ["jailbreak"], ["violence", "jailbreak"], ["jailbreak", "violence"], [])
-    every = [{"text": f"{number} {labels}", "labels": labels} for labels in sets for number in range(60)]
-    rows = kept(safety("a.jsonl", sentences_per_label=20), tmp_path, {"a.jsonl": every})
-    counts = {name: sum(name in row.labels for row in rows) for name in ("violence", "jailbreak")}
-    assert min(counts.values()) == 20
-    assert sum(not row.labels for row in rows) == 20 * 2
-    assert len([row for row in rows if row.labels]) <= 40
-    assert [row.text for row in rows] == [row["text"] for row in every if row["text"] in {one.text for one in rows}]
+    return sentences.read(policy, policy.teachers[0], folder)
 
 
 def test_one_system_prompts_rows_are_one_group_in_all_files(make_policy: Callable[..., Policy], tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class Scripted:
 @pytest.fixture
 def taught(make_policy: Callable[..., Policy]) -> Callable[..., Policy]:
     def make(kind: str = "intent", **values: Any) -> Policy:
-        return make_policy(kind, teacher={"model": "openai/small", "sentences_per_label": 15, **values})
+        return make_policy(kind, teacher={"model": "openai/small", **values})
 
     return make
 
@@ -54,11 +54,18 @@ def taught(make_policy: Callable[..., Policy]) -> Callable[..., Policy]:
 class Run:
     """One run of a policy's teacher: what it was to write, what it wrote."""
 
-    def __init__(self, policy: Policy, complete: Scripted, folder: Path, price: TeacherPrice = TeacherPrice()) -> None:  # noqa: B008
+    def __init__(
+        self,
+        policy: Policy,
+        complete: Scripted,
+        folder: Path,
+        price: TeacherPrice = TeacherPrice(),  # noqa: B008
+        sentences: int = 15,
+    ) -> None:
         (teacher,) = policy.teachers
         hired = Hired(complete=complete, price=price)
         self.author = Author(teacher, hired, place=0, writer=teacher.name, cache_dir=folder, seed=0)
-        self.asks = asks(policy, teacher.sentences, 0, {})
+        self.asks = asks(policy, sentences, 0, {})
         self.expected = self.author.estimate(self.asks)
 
     def write(self) -> Sequence[Row]:
@@ -119,14 +126,14 @@ def test_the_budget_stops_before_it_is_exceeded_and_what_was_written_stays(
 
 def test_beyond_the_budget_what_is_cached_is_still_taken(taught: Callable[..., Policy], tmp_path: Path) -> None:
     def policy(means: str, budget: str) -> Policy:
-        values = taught(sentences_per_label=20, budget=budget).model_dump(by_alias=True)
+        values = taught(budget=budget).model_dump(by_alias=True)
         labels = {"lost_card": {"means": means}, "exchange_rate": {"means": "asks for a rate"}}
         return Policy.model_validate(values | {"labels": labels})
 
     price = TeacherPrice(input_usd=1e-5, output_usd=1e-3)
-    assert len(Run(policy("lost a card", "$100.00"), Scripted(), tmp_path, price).write()) == 60
+    assert len(Run(policy("lost a card", "$100.00"), Scripted(), tmp_path, price, 20).write()) == 60
     model = Scripted()
-    again = Run(policy("has lost a card", "$0.50"), model, tmp_path, price)
+    again = Run(policy("has lost a card", "$0.50"), model, tmp_path, price, 20)
     assert (again.expected.calls, again.expected.cached_calls) == (2, 4)
     assert Counter(row.labels for row in again.write()) == {("exchange_rate",): 20, (OTHER,): 20}
     assert model.prompts == []
@@ -227,32 +234,6 @@ def test_a_model_that_thinks_gets_room_for_it(taught: Callable[..., Policy], tmp
     assert len(run.write()) == 60
     assert model.room == [1_200, 9_200, *[9_200, 9_200, 9_200, 8_700, 8_700, 8_700, 8_700]]
     assert run.author.summary()["cut_off"] == 1
-
-
-def test_what_was_cut_off_is_asked_for_again_where_more_is_allowed(
-    taught: Callable[..., Policy], tmp_path: Path
-) -> None:
-    class Long(Scripted):
-        def __call__(self, prompt: str, *, max_tokens: int, **options: Any) -> TeacherReply:
-            told = super().__call__(prompt, max_tokens=max_tokens, **options)
-            if max_tokens > 2_000:
-                return told
-            first = json.dumps([f"the first of {len(self.prompts)}"])
-            return TeacherReply(text=first, input_tokens=100, output_tokens=max_tokens, cut=True)
-
-    def run(answer_tokens: int, **values: Any) -> Sequence[Row]:
-        return Run(taught(answer_tokens=answer_tokens, **values), model, tmp_path).write()
-
-    model = Long()
-    assert len(run(1_000)) == 8
-    assert len(run(1_000)) == 8
-    assert len(model.prompts) == 8
-    # nothing is left to ask with
-    assert len(run(3_000, tokens=100)) == 8
-    assert len(model.prompts) == 8
-    assert len(run(3_000)) == 60
-    assert len(run(3_000)) == 60
-    assert len(model.prompts) == 16
 
 
 def test_a_refused_prompt_is_a_batch_without_texts(taught: Callable[..., Policy], tmp_path: Path) -> None:
