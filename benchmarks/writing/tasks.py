@@ -13,8 +13,8 @@ from classifiers.encoder.session import Encoder, embed
 from classifiers.model.model import Floats
 from classifiers.policy import Policy
 from classifiers.runtime.cascade import score
-from classifiers.training.fit.fitted import MeasuredModel, Silent
-from classifiers.training.fit.heads import HeadFit, fit
+from classifiers.training.fit.fitted import MeasuredModel, Silent, TrainingSet, Workbench
+from classifiers.training.fit.heads import fit
 from classifiers.training.rows import Row
 
 _HELD = 3000
@@ -78,16 +78,10 @@ class Vectors:
 
 def accuracy(task: Task, rows: Sequence[Row], vectors: Vectors, seed: int) -> float:
     """Of a head fitted on the rows, on what the task holds back."""
-    found: MeasuredModel = fit(
-        HeadFit(
-            policy=task.policy,
-            rows=rows,
-            vectors=vectors.of([row.text for row in rows]),
-            encoder=vectors.encoder.id,
-            seed=seed,
-            advance=Silent().advance,
-        )
-    )
+    own, here = vectors.of([row.text for row in rows]), Path()
+    training = TrainingSet(policy=task.policy, rows=rows, encoder=vectors.encoder, vectors=own)
+    bench = Workbench(base_dir=here, models_dir=here, scratch=here, seed=seed, threads=1, progress=Silent())
+    found: MeasuredModel = fit(training, bench)
     stage = found.model.last
     scores, _ = score(stage, vectors.of([text for text, _ in task.held]))
     classes = stage.head.classes

@@ -123,7 +123,8 @@ def _widened(lesson: TuningSet, large: TunedEncoder, judge: Stage, bench: Workbe
     ]
     bench.progress.step(f"distil: {len(rows)} texts without labels")
     soft = _worst(judge, large.read(rows, bench.progress.advance)).probabilities
-    return TuningSet(
+    return replace(
+        lesson,
         rows=[*lesson.rows, *rows],
         targets=np.concatenate([lesson.targets, soft]).astype(np.float32),
         held=np.concatenate([lesson.held, np.zeros(len(rows), bool)]),

@@ -19,7 +19,7 @@ from classifiers.model.model import NEVER, OWN, Band, EncoderId, LinearHead, Nov
 from classifiers.runtime.thresholds import name_one
 from classifiers.training import operating_points
 from classifiers.training.fit.fitted import FittedModel, Recipe, TrainingSet, Workbench
-from classifiers.training.fit.heads import classes_of, verdict_of
+from classifiers.training.fit.heads import verdict_of
 from classifiers.training.fit.linear import MOST_CELLS
 from classifiers.training.fit.ngrams import UNKNOWN, NGramTable, counts_beside
 from classifiers.training.operating_points import (
@@ -51,7 +51,7 @@ def with_early_exit(recipe: Recipe) -> Recipe:
         policy, rows = training.policy, training.rows
         if policy.kind not in KINDS or policy.multi_label:
             return recipe(training, bench)
-        counts = counts_beside(rows, len(classes_of(policy, rows)))
+        counts = counts_beside(rows, len(training.classes))
         # by itself a table settles on real rows only: text by one writer shares its words, and what n-grams get right
         # there, they do not elsewhere
         shows = int(is_real(rows, np.arange(len(rows))).sum()) >= EXIT_LEAST_ROWS

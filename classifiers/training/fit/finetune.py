@@ -156,131 +156,97 @@ def is_over(number: int, best: int, epochs: int) -> bool:
     return number >= epochs or number - max(best, epochs // 2) >= _PATIENCE
 
 
-def tune(
-    encoder: TorchEncoder,
-    lesson: TuningSet,
-    *,
-    plan: TuningPlan,
-    multi_label: bool,
-    seed: int,
-    say: Say,
-    system_tokens: int = 0,
-) -> Tuned:
+def tune(encoder: TorchEncoder, lesson: TuningSet, *, plan: TuningPlan, seed: int, say: Say) -> Tuned:
     """Train `encoder` in place on a lesson's rows that are not held out; its `measured` ones choose the epoch kept.
 
     say: given a line for each epoch.
-    system_tokens: how many of the system prompt are read with each text.
     """
-    tuning = _HeadTuning(encoder, lesson, plan, multi_label=multi_label, seed=seed, system_tokens=system_tokens)
+    name = "average precision" if lesson.multi_label else "accuracy"
+
+    def show(what: str) -> None:
+        measure = history[-1].measure
+        shown = "" if measure is None else f", held-out {name} {measure:.1%}"
+        say(f"epoch {len(history) - 1} of {plan.epochs}: {what}{shown}")
+
     say("reading rows with the frozen encoder")
-    tuning.begin()
-    say(tuning.shown())
-    while not is_over(tuning.number, tuning.best, plan.epochs):
-        tuning.run()
-        say(tuning.shown())
-    return tuning.settle()
+    tuning = _HeadTuning(encoder, lesson, plan, seed)
+    history, best, kept = [Epoch(loss=0.0, measure=tuning.measure())], 0, tuning.state()
+    show("the frozen encoder")
+    while not is_over(len(history) - 1, best, plan.epochs):
+        loss = tuning.run()
+        history.append(Epoch(loss=loss, measure=tuning.measure()))
+        show(f"loss {loss:.3f}")
+        if is_better(history[-1].measure, history[best].measure):
+            best, kept = len(history) - 1, tuning.state()
+    weights, bias = tuning.settle(kept)
+    head = TunedHead(
+        weights=weights,
+        bias=bias,
+        unseen=lesson.held,
+        tokens=encoder.tokens,
+        system_tokens=lesson.system_tokens,
+        multi_label=lesson.multi_label,
+    )
+    return Tuned(head=head, history=tuple(history), best=best, bf16=tuning.bf16)
 
 
 class _HeadTuning:
-    """An encoder and a head on its vectors, being tuned, and the weights of the best epoch. Number 0 is before any
-    step. history: each epoch; best: the number of the one that is kept; head: a torch module."""
+    """An encoder and a head on its vectors, being tuned; the head is fitted on the frozen encoder first."""
 
-    def __init__(
-        self,
-        encoder: TorchEncoder,
-        lesson: TuningSet,
-        plan: TuningPlan,
-        *,
-        multi_label: bool,
-        seed: int,
-        system_tokens: int,
-    ) -> None:
-        texts, systems = [row.text for row in lesson.rows], prompts_of(lesson.rows, system_tokens)
-        self._encoder, self._plan, self._multi_label = encoder, plan, multi_label
-        self._windows = encoder.windows(texts, systems, _MOST_WINDOWS) if multi_label else []
+    def __init__(self, encoder: TorchEncoder, lesson: TuningSet, plan: TuningPlan, seed: int) -> None:
+        texts, systems = [row.text for row in lesson.rows], prompts_of(lesson.rows, lesson.system_tokens)
+        several = lesson.multi_label
+        self._encoder, self._lesson, self._smoothing = encoder, lesson, plan.smoothing
+        self._windows = encoder.windows(texts, systems, _MOST_WINDOWS) if several else []
         # of each row the window that it is read by
-        self._rows = [cut[0] for cut in self._windows] if multi_label else encoder.tokenize(texts, systems)
+        self._rows = [cut[0] for cut in self._windows] if several else encoder.tokenize(texts, systems)
         self._long = np.array([len(cut) > 1 for cut in self._windows] or [False] * len(texts))
-        self._targets, self._held, self._system_tokens = lesson.targets, lesson.held, system_tokens
         self._weights = np.array([row.weight for row in lesson.rows], np.float32)
         self._fit, self._test = np.flatnonzero(~lesson.held), np.flatnonzero(lesson.held & lesson.measured)
         self._chance = random.Random(seed)  # noqa: S311 - no secret
-        self.head = torch.nn.Linear(encoder.dimensions, lesson.targets.shape[1])
+        self._head = torch.nn.Linear(encoder.dimensions, lesson.targets.shape[1])
         total = plan.epochs * -(-len(self._fit) // _BATCH)
-        self._steps = Steps(encoder, self.head, rate=plan.rate, total=total, kept=plan.kept)
+        self._steps = Steps(encoder, self._head, rate=plan.rate, total=total, kept=plan.kept)
         self.bf16 = bf16_helps(encoder.dimensions)
-        self.history: list[Epoch] = []
-        self.best = 0
-        parts = (*encoder.module.named_parameters(prefix="encoder"), *self.head.named_parameters(prefix="head"))
-        self._learned = {name: part for name, part in parts if part.requires_grad}
-        self._kept: dict[str, Any] = {}
-
-    @property
-    def number(self) -> int:
-        """Of the latest epoch."""
-        return len(self.history) - 1
-
-    def begin(self) -> None:
-        """Fit the head on the frozen encoder."""
-        fit, most = self._fit, self._plan.beginning
+        fit, most = self._fit, plan.beginning
         first = fit if len(fit) <= most else np.sort(self._chance.sample(fit.tolist(), most))
-        vectors = self._vectors([self._rows[index] for index in first])
-        fitted = tuning_set.fit(vectors, self._targets[first], self._weights[first], multi_label=self._multi_label)
-        set_head(self.head, fitted)
-        self._end(0.0)
+        vectors = encoder.vectors([self._rows[index] for index in first], bf16=self.bf16)
+        fitted = tuning_set.fit(vectors, lesson.targets[first], self._weights[first], multi_label=several)
+        set_head(self._head, fitted)
 
-    def run(self) -> None:
-        """One epoch."""
+    def run(self) -> float:
+        """One epoch; the mean loss of a row."""
         self._choose(self._fit)
-        self._end(self._steps.epoch([len(self._rows[index]) for index in self._fit], _BATCH, self._chance, self._loss))
+        return self._steps.epoch([len(self._rows[index]) for index in self._fit], _BATCH, self._chance, self._loss)
 
-    def _end(self, loss: float) -> None:
-        """Measure an epoch, and keep its weights where they are the best."""
-        self.history.append(Epoch(loss=loss, measure=self._measure()))
-        if not self.number or is_better(self.history[-1].measure, self.history[self.best].measure):
-            self.best = self.number
-            self._kept = {name: part.detach().clone() for name, part in self._learned.items()}
-
-    def settle(self) -> Tuned:
-        """Take the best epoch's weights."""
-        with torch.no_grad():
-            for name, part in self._learned.items():
-                part.copy_(self._kept[name])
-        self._encoder.module.eval()
-        weights, bias = head_of(self.head, SCALE)
-        head = TunedHead(
-            weights=weights,
-            bias=bias,
-            unseen=self._held,
-            tokens=self._encoder.tokens,
-            system_tokens=self._system_tokens,
-            multi_label=self._multi_label,
-        )
-        return Tuned(head=head, history=tuple(self.history), best=self.best, bf16=self.bf16)
-
-    def shown(self) -> str:
-        """The latest epoch, for people."""
-        latest, name = self.history[-1], "average precision" if self._multi_label else "accuracy"
-        first = f"loss {latest.loss:.3f}" if self.number else "the frozen encoder"
-        measure = "" if latest.measure is None else f", held-out {name} {latest.measure:.1%}"
-        return f"epoch {self.number} of {self._plan.epochs}: {first}{measure}"
-
-    def _loss(self, batch: NDArray[np.intp]) -> Any:
-        chosen = self._fit[batch]
-        with precision(bf16=self.bf16):
-            vectors = self._encoder.forward([self._rows[index] for index in chosen])
-        logits, targets = self.head(SCALE * vectors), torch.from_numpy(self._targets[chosen])
-        each = _losses(logits, targets, self._plan.smoothing, multi_label=self._multi_label)
-        weights = torch.from_numpy(self._weights[chosen])
-        return (each * weights).sum() / weights.sum().clamp(min=1e-6)
-
-    def _measure(self) -> float | None:
+    def measure(self) -> float | None:
         """On held-out rows; None without any."""
         self._choose(self._test)
         if not len(self._test):
             return None
         logits = self._logits([self._rows[index] for index in self._test])
-        return measure_of(logits, self._targets[self._test], multi_label=self._multi_label)
+        return measure_of(logits, self._lesson.targets[self._test], multi_label=self._lesson.multi_label)
+
+    def state(self) -> list[Any]:
+        """The weights as they are."""
+        return [part.detach().clone() for part in self._steps.parameters]
+
+    def settle(self, state: Sequence[Any]) -> tuple[Floats, Floats]:
+        """Take weights of an epoch; the head's on vectors of length 1."""
+        with torch.no_grad():
+            for part, kept in zip(self._steps.parameters, state, strict=True):
+                part.copy_(kept)
+        self._encoder.module.eval()
+        return head_of(self._head, SCALE)
+
+    def _loss(self, batch: NDArray[np.intp]) -> Any:
+        chosen = self._fit[batch]
+        with precision(bf16=self.bf16):
+            vectors = self._encoder.forward([self._rows[index] for index in chosen])
+        logits, targets = self._head(SCALE * vectors), torch.from_numpy(self._lesson.targets[chosen])
+        each = _losses(logits, targets, self._smoothing, multi_label=self._lesson.multi_label)
+        weights = torch.from_numpy(self._weights[chosen])
+        return (each * weights).sum() / weights.sum().clamp(min=1e-6)
 
     def _choose(self, places: NDArray[np.intp]) -> None:
         """Put the window that speaks loudest in the place of each of these rows that has several."""
@@ -292,12 +258,9 @@ class _HeadTuning:
             for index, place in zip(some, (loudest(any_logit(logits), starts) - starts).tolist(), strict=True):
                 self._rows[index] = self._windows[index][place]
 
-    def _vectors(self, windows: Sequence[list[int]]) -> Floats:
-        return self._encoder.vectors(windows, bf16=self.bf16)
-
     def _logits(self, windows: Sequence[list[int]]) -> Floats:
-        weights, bias = head_of(self.head, SCALE)
-        return self._vectors(windows) @ weights.T + bias
+        weights, bias = head_of(self._head, SCALE)
+        return self._encoder.vectors(windows, bf16=self.bf16) @ weights.T + bias
 
 
 def _losses(logits: Any, targets: Any, smoothing: float, *, multi_label: bool) -> Any:

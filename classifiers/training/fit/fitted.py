@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from classifiers.encoder.session import Encoder
 from classifiers.model.model import Floats, Model
-from classifiers.policy import Policy
+from classifiers.policy import OTHER, Policy
 from classifiers.training.rows import Row
+from classifiers.training.split import Dealt
 from classifiers.training.thresholds import ChosenThresholds
+from classifiers.training.windows import Windows
 from classifiers.verdict import Verdict
 
 SMALL, LARGE = "small", "large"
@@ -75,13 +77,24 @@ class TunedHead:
     multi_label: bool = False
 
 
+def classes_of(policy: Policy, rows: Sequence[Row]) -> tuple[str, ...]:
+    """The classes of a head for these rows."""
+    other = not policy.multi_label and any(row.labels == (OTHER,) for row in rows)
+    return (*policy.labels, *((OTHER,) if other else ()))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSet:
-    """What a recipe fits.
+    """What a recipe, and heads on an encoder, are fitted on.
 
-    vectors: (rows, dimensions) of length 1 by `encoder`, the policy's own as it is.
+    vectors: (rows, dimensions) of length 1 by `encoder`.
     ngrams: (rows, classes) probabilities by the n-gram table, each by a fit that saw neither the row nor its group;
-    they count with the encoder. None where the table has no say.
+    they count with the encoder where enough held-out rows are real. None where the table has no say.
+    tuned: the head of an encoder that was tuned on these rows. It is pooled with one that is fitted anew (of several
+    labels, the better is taken), by the rows that it has not seen; nothing else is measured on.
+    unseen: (rows,) the only rows that are held out, if given.
+    windows: of several labels, what held-out rows are judged by; by default each row as a whole.
+    dealt: of several labels, the folds, where they are known already.
     """
 
     policy: Policy
@@ -89,6 +102,25 @@ class TrainingSet:
     encoder: Encoder
     vectors: Floats
     ngrams: Floats | None = None
+    tuned: TunedHead | None = None
+    unseen: NDArray[np.bool_] | None = None
+    windows: Windows | None = None
+    dealt: Dealt | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of a head."""
+        return classes_of(self.policy, self.rows)
+
+    @property
+    def weights(self) -> Floats:
+        """(rows,)"""
+        return np.array([row.weight for row in self.rows], np.float32)
+
+    @property
+    def held_out(self) -> NDArray[np.bool_] | None:
+        """(rows,) the only rows that are held out, where not all are in turn."""
+        return self.tuned.unseen if self.tuned else self.unseen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from classifiers.model.model import (
     Calibration,
-    EncoderId,
     Floats,
     LinearHead,
     Model,
@@ -30,9 +29,9 @@ from classifiers.training.fit.fitted import MeasuredModel, TrainingSet, TunedHea
 from classifiers.training.fit.linear import Ints
 from classifiers.training.operating_points import answerable, enough, is_foreign, is_real, measured_on, rare
 from classifiers.training.rows import Row
-from classifiers.training.split import Dealt, HeldOutWindows
+from classifiers.training.split import HeldOutWindows
 from classifiers.training.thresholds import ChosenThresholds, for_any, for_one
-from classifiers.training.windows import Windows, each_whole, highest, tuned_windowing
+from classifiers.training.windows import each_whole, highest, tuned_windowing
 from classifiers.verdict import Verdict
 
 Advance = Callable[[int, int], None]
@@ -45,77 +44,13 @@ _SAFETY_WINDOWS = Windowing(tokens=32, overlap=8)
 inside 250 tokens of Banking77 messages, highest window)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeadFit:
-    """What `fit` fits heads on.
-
-    vectors: (rows, dimensions) of length 1.
-    advance: called with how many fits are done and in all.
-    unseen: (rows,) the only rows that are held out, if given.
-    windows: of several labels, what held-out rows are judged by; by default each row as a whole.
-    dealt: of several labels, the folds, where they are known already.
-    tuned: the head of an encoder that was tuned on these rows. It is pooled with one that is fitted anew (of several
-    labels, the better is taken), by the rows that it has not seen; nothing else is measured on.
-    ngrams: of one label, as `TrainingSet` has it; used where enough held-out rows are real.
-    """
-
-    policy: Policy
-    rows: Sequence[Row]
-    vectors: Floats
-    encoder: EncoderId
-    seed: int
-    advance: Advance
-    tuned: TunedHead | None = None
-    unseen: Bools | None = None
-    windows: Windows | None = None
-    dealt: Dealt | None = None
-    ngrams: Floats | None = None
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The classes of the head."""
-        return classes_of(self.policy, self.rows)
-
-    @property
-    def weights(self) -> Floats:
-        """(rows,)"""
-        return np.array([row.weight for row in self.rows], np.float32)
-
-    @property
-    def held_out(self) -> Bools | None:
-        """(rows,) the only rows that are held out, where not all are in turn."""
-        return self.tuned.unseen if self.tuned else self.unseen
-
-
-def fit(task: HeadFit) -> MeasuredModel:
+def fit(training: TrainingSet, bench: Workbench) -> MeasuredModel:
     """Fit heads on vectors and calibrate them on held-out rows."""
     from threadpoolctl import threadpool_limits
 
     # on matrices this small, BLAS threads wait for each other: ten times slower where anything else runs
     with threadpool_limits(1):
-        return (_multi_label if task.policy.multi_label else _single_label)(task)
-
-
-def fit_frozen(training: TrainingSet, bench: Workbench, *, unseen: Bools | None = None) -> MeasuredModel:
-    """Heads on a training set's own encoder. unseen: as of `HeadFit`."""
-    return fit(
-        HeadFit(
-            policy=training.policy,
-            rows=training.rows,
-            vectors=training.vectors,
-            encoder=training.encoder.id,
-            seed=bench.seed,
-            advance=bench.progress.advance,
-            unseen=unseen,
-            ngrams=training.ngrams,
-        )
-    )
-
-
-def classes_of(policy: Policy, rows: Sequence[Row]) -> tuple[str, ...]:
-    """The classes of a head for these rows."""
-    other = not policy.multi_label and any(row.labels == (OTHER,) for row in rows)
-    return (*policy.labels, *((OTHER,) if other else ()))
+        return (_multi_label if training.policy.multi_label else _single_label)(training, bench)
 
 
 def windowing(policy: Policy) -> Windowing:
@@ -169,14 +104,14 @@ class _HeldOutLogits:
     pooled: Pool
 
 
-def _single_label(task: HeadFit) -> MeasuredModel:
-    policy, rows, classes = task.policy, task.rows, task.classes
+def _single_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
+    policy, rows, classes = training.policy, training.rows, training.classes
     targets = np.array([classes.index(row.labels[0]) for row in rows], np.int32)
-    held = _held_out_logits(task, targets)
-    calibration, probabilities, earlier = _calibrated(task, held)
-    fitted = linear.one_of(task.vectors, targets, task.weights, len(classes), task.seed)
+    held = _held_out_logits(training, bench, targets)
+    calibration, probabilities, earlier = _calibrated(training, held, bench.seed)
+    fitted = linear.one_of(training.vectors, targets, training.weights, len(classes), bench.seed)
     use, on = measured_on(policy, rows, held.rows)
-    novelty, far = _novelty(task, fitted, held, use)
+    novelty, far = _novelty(training, fitted, held, use)
     novel = far > novelty.limit
     bands = operating_points.of_texts(policy, [rows[index].text for index in held.rows])
     chosen = for_one(
@@ -189,8 +124,8 @@ def _single_label(task: HeadFit) -> MeasuredModel:
         bands=[bands[index] for index in np.flatnonzero(use)],
     )
     stage = Stage(
-        encoder=task.encoder,
-        head=_pooled_head(task, fitted, held.pooled),
+        encoder=training.encoder.id,
+        head=_pooled_head(training, fitted, held.pooled),
         calibration=calibration,
         thresholds=chosen.thresholds,
         novelty=novelty,
@@ -215,26 +150,26 @@ def _single_label(task: HeadFit) -> MeasuredModel:
     )
 
 
-def _held_out_logits(task: HeadFit, targets: Ints) -> _HeldOutLogits:
+def _held_out_logits(training: TrainingSet, bench: Workbench, targets: Ints) -> _HeldOutLogits:
     """The scores of the linear head, of the nearest sentences and of the tuned head as one."""
-    tuned = task.tuned
+    tuned = training.tuned
     held = split.one_of(
-        task.rows,
-        task.vectors,
+        training.rows,
+        training.vectors,
         targets,
-        weights=task.weights,
-        count=len(task.classes),
-        seed=task.seed,
-        advance=task.advance,
-        unseen=task.held_out,
+        weights=training.weights,
+        count=len(training.classes),
+        seed=bench.seed,
+        advance=bench.progress.advance,
+        unseen=training.held_out,
     )
-    truth, sure = targets[held.rows], answerable(task.policy, task.rows, held.rows)
+    truth, sure = targets[held.rows], answerable(training.policy, training.rows, held.rows)
     sharpness, share = calibrate.nearest_share(
         held.logits[sure], {sharp: vote[sure] for sharp, vote in held.votes.items()}, truth[sure]
     )
     votes, logits, pooled = held.votes[sharpness], held.logits, Pool(tuned=0.0, fitted=1.0)
     if tuned is not None:
-        own = task.vectors[held.rows] @ tuned.weights.T + tuned.bias
+        own = training.vectors[held.rows] @ tuned.weights.T + tuned.bias
         pooled = pool(own[sure], (logits + np.float32(share) * votes)[sure], truth[sure])
         logits, share = pooled.tuned * own + pooled.fitted * logits, pooled.fitted * share
     scores = logits + np.float32(share) * heads.among_likeliest(votes, logits)
@@ -243,48 +178,48 @@ def _held_out_logits(task: HeadFit, targets: Ints) -> _HeldOutLogits:
     )
 
 
-def _calibrated(task: HeadFit, held: _HeldOutLogits) -> tuple[Calibration, Floats, float]:
+def _calibrated(training: TrainingSet, held: _HeldOutLogits, seed: int) -> tuple[Calibration, Floats, float]:
     """The calibration, (n, classes) probabilities of held-out rows, and how much the n-gram table counts."""
     scale = calibrate.temperature(held.scores[held.sure], held.truth[held.sure])
-    real = is_real(task.rows, held.rows) & ~is_foreign(task.rows, held.rows)
+    real = is_real(training.rows, held.rows) & ~is_foreign(training.rows, held.rows)
     if not enough(real):
         # written text shows how its writer spread the classes, not how they are met; and one writer shares words, so
         # it could not show how much a table of words is worth
-        offset = np.zeros(len(task.classes), np.float32)
+        offset = np.zeros(len(training.classes), np.float32)
         calibration = Calibration(scale=np.array([scale], np.float32), offset=offset)
         return calibration, squash(calibration, held.scores, multi_label=False), 0.0
     calibration = calibrate.fit_offsets(held.scores[real], held.truth[real], scale)
-    probabilities = calibrate.unseen(held.scores, held.truth, real, scale, task.seed)
-    if task.ngrams is None:
+    probabilities = calibrate.unseen(held.scores, held.truth, real, scale, seed)
+    if training.ngrams is None:
         return calibration, probabilities, 0.0
     spared = rare(held.truth, held.sure)
-    blended = blend(calibration, task.ngrams[held.rows], probabilities, held.truth, held.sure, spared=spared)
+    blended = blend(calibration, training.ngrams[held.rows], probabilities, held.truth, held.sure, spared=spared)
     return blended.calibration, blended.probabilities, blended.earlier
 
 
-def _novelty(task: HeadFit, fitted: linear.Fitted, held: _HeldOutLogits, use: Bools) -> tuple[Novelty, Floats]:
+def _novelty(training: TrainingSet, fitted: linear.Fitted, held: _HeldOutLogits, use: Bools) -> tuple[Novelty, Floats]:
     """What is novel to the model, and (n,) how novel each held-out row is."""
-    policy = task.policy
-    named = np.array([name != OTHER for name in task.classes])
-    own = named[held.truth] & ~is_foreign(task.rows, held.rows)
+    policy = training.policy
+    named = np.array([name != OTHER for name in training.classes])
+    own = named[held.truth] & ~is_foreign(training.rows, held.rows)
     usual = calibrate.usual(held.scores[own][:, named].max(axis=1), held.truth[own], use[own])
     # with slots, other is learned from text: a value by itself, or in a new frame, is unlike training and none of it
     limit = NOVELTY_LIMIT if usual and not (policy.slots and policy.other is not None) else _NEVER_NOVEL
     novelty = Novelty(prototypes=fitted.exemplars, limit=limit, usual=usual)
-    return novelty, score(novelty, task.vectors[held.rows], held.scores[:, named])
+    return novelty, score(novelty, training.vectors[held.rows], held.scores[:, named])
 
 
-def _pooled_head(task: HeadFit, fitted: linear.Fitted, pooled: Pool) -> LinearHead:
+def _pooled_head(training: TrainingSet, fitted: linear.Fitted, pooled: Pool) -> LinearHead:
     weights, bias = pooled.fitted * fitted.weights, pooled.fitted * fitted.bias
-    if task.tuned is not None:
-        weights, bias = weights + pooled.tuned * task.tuned.weights, bias + pooled.tuned * task.tuned.bias
-    return LinearHead(classes=task.classes, weights=weights.astype(np.float32), bias=bias.astype(np.float32))
+    if training.tuned is not None:
+        weights, bias = weights + pooled.tuned * training.tuned.weights, bias + pooled.tuned * training.tuned.bias
+    return LinearHead(classes=training.classes, weights=weights.astype(np.float32), bias=bias.astype(np.float32))
 
 
-def _multi_label(task: HeadFit) -> MeasuredModel:
-    policy, rows, classes, tuned = task.policy, task.rows, task.classes, task.tuned
+def _multi_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
+    policy, rows, classes, tuned = training.policy, training.rows, training.classes, training.tuned
     holds = np.array([[name in row.labels for name in classes] for row in rows], bool)
-    held, own_head = _held_out_windows(task, holds)
+    held, own_head = _held_out_windows(training, bench, holds)
     use, on = measured_on(policy, rows, held.rows)
     truth, counts = holds[held.rows], np.diff(held.starts, append=len(held.logits))
     calibration = calibrate_windows(held.logits, held.starts, truth, use)
@@ -293,14 +228,14 @@ def _multi_label(task: HeadFit) -> MeasuredModel:
     probabilities = highest(each, held.starts)
     chosen = for_any(policy, probabilities[use], truth[use], on, foreign=is_foreign(rows, held.rows[use]))
     own = (own_head.weights, own_head.bias) if own_head else None
-    weights, bias = own or linear.any_of(task.vectors, holds, task.weights, _SAFETY_STRENGTH)
+    weights, bias = own or linear.any_of(training.vectors, holds, training.weights, _SAFETY_STRENGTH)
     stage = Stage(
-        encoder=task.encoder,
+        encoder=training.encoder.id,
         head=LinearHead(classes=classes, weights=weights, bias=bias),
         calibration=calibration,
         thresholds=chosen.thresholds,
         # harmful text is of endless kinds, nearly all of it unlike training: novelty would doubt everything
-        novelty=never_novel(task.vectors.shape[1]),
+        novelty=never_novel(training.vectors.shape[1]),
         # a tuned encoder knows whole rows, and harm next to what is harmless
         windowing=tuned_windowing(tuned.tokens) if tuned else windowing(policy),
         system_tokens=tuned.system_tokens if tuned else 0,
@@ -328,26 +263,26 @@ def calibrate_windows(logits: Floats, starts: NDArray[np.intp], truth: Bools, us
     )
 
 
-def _held_out_windows(task: HeadFit, holds: Bools) -> tuple[HeldOutWindows, TunedHead | None]:
+def _held_out_windows(training: TrainingSet, bench: Workbench, holds: Bools) -> tuple[HeldOutWindows, TunedHead | None]:
     """Held-out logits by the better of the fitted head and the tuned one, and the tuned one where it is better."""
     held = split.any_of(
-        task.rows,
-        task.vectors,
+        training.rows,
+        training.vectors,
         holds,
-        weights=task.weights,
+        weights=training.weights,
         strength=_SAFETY_STRENGTH,
-        seed=task.seed,
-        advance=task.advance,
-        unseen=task.held_out,
-        windows=task.windows,
-        dealt=task.dealt,
+        seed=bench.seed,
+        advance=bench.progress.advance,
+        unseen=training.held_out,
+        windows=training.windows,
+        dealt=training.dealt,
     )
-    tuned = task.tuned
+    tuned = training.tuned
     if tuned is None:
         return held, None
-    use, _ = measured_on(task.policy, task.rows, held.rows)
+    use, _ = measured_on(training.policy, training.rows, held.rows)
     truth, counts = holds[held.rows][use], np.diff(held.starts, append=len(held.logits))[use]
-    own = (task.windows or each_whole(task.vectors)).only(held.rows).vectors @ tuned.weights.T + tuned.bias
+    own = (training.windows or each_whole(training.vectors)).only(held.rows).vectors @ tuned.weights.T + tuned.bias
     losses = [calibrate.platt_loss(highest(logits, held.starts)[use], truth, counts) for logits in (own, held.logits)]
     return (replace(held, logits=own), tuned) if losses[0] <= losses[1] else (held, None)
 

@@ -19,7 +19,7 @@ from classifiers.policy import Policy
 from classifiers.runtime import cascade
 from classifiers.runtime.heads import probabilities as squash
 from classifiers.training import calibrate
-from classifiers.training.fit.heads import classes_of
+from classifiers.training.fit.fitted import classes_of
 from classifiers.training.fit.linear import Ints
 from classifiers.training.operating_points import answerable, enough, is_real
 from classifiers.training.rows import Row

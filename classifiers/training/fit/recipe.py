@@ -20,8 +20,17 @@ from classifiers.errors import EncoderError, NotInstalledError, TrainingError, m
 from classifiers.policy import Policy
 from classifiers.training.fit.augment import amid, known_under_prompts
 from classifiers.training.fit.early_exit import with_early_exit
-from classifiers.training.fit.fitted import LARGE, SMALL, FittedModel, MeasuredModel, Recipe, TrainingSet, Workbench
-from classifiers.training.fit.heads import HeadFit, classes_of, fit, fit_frozen, windowing
+from classifiers.training.fit.fitted import (
+    LARGE,
+    SMALL,
+    FittedModel,
+    MeasuredModel,
+    Recipe,
+    TrainingSet,
+    Workbench,
+    classes_of,
+)
+from classifiers.training.fit.heads import fit, windowing
 from classifiers.training.fit.two_encoders import fit_two_encoders
 from classifiers.training.fit.weights import look, needed
 from classifiers.training.rows import Row, by_themselves
@@ -151,7 +160,7 @@ def _why_tune(rows: Sequence[Row], heads: MeasuredModel) -> str:
 def _heads(training: TrainingSet, bench: Workbench) -> FittedModel:
     """Heads on the frozen encoder. They read no system prompts, so what is known under one teaches them nothing."""
     alone = replace(training, rows=by_themselves(training.rows))
-    trained = _amid_words(training, bench) if training.policy.multi_label else fit_frozen(alone, bench)
+    trained = _amid_words(training, bench) if training.policy.multi_label else fit(alone, bench)
     made = FittedModel(trained=trained, encoders=(training.encoder,), samples=(training.vectors,))
     if not training.policy.reads_system:
         return made
@@ -163,24 +172,20 @@ def _heads(training: TrainingSet, bench: Workbench) -> FittedModel:
 
 def _amid_words(training: TrainingSet, bench: Workbench) -> MeasuredModel:
     """Heads that know each row also among words of others, judged in the windows in which text is read."""
-    policy, encoder, vectors, advance = training.policy, training.encoder, training.vectors, bench.progress.advance
+    policy, encoder, vectors = training.policy, training.encoder, training.vectors
     spared = known_under_prompts(training.rows, policy.tests)
     rows = by_themselves(training.rows)
     dealt = deal(rows, len(classes_of(policy, rows)), bench.seed)
     taught, copied = amid(rows, dealt.folds, bench.seed, spared=spared)
-    copies = embed(encoder, [row.text for row in taught[len(rows) :]], advance)
-    return fit(
-        HeadFit(
-            policy=policy,
-            rows=taught,
-            vectors=np.concatenate([vectors, copies]),
-            encoder=encoder.id,
-            seed=bench.seed,
-            advance=advance,
-            windows=windows_of(encoder, [row.text for row in rows], vectors, windowing(policy)),
-            dealt=replace(dealt, folds=np.append(dealt.folds, dealt.folds[copied])),
-        )
+    copies = embed(encoder, [row.text for row in taught[len(rows) :]], bench.progress.advance)
+    amid_words = replace(
+        training,
+        rows=taught,
+        vectors=np.concatenate([vectors, copies]),
+        windows=windows_of(encoder, [row.text for row in rows], vectors, windowing(policy)),
+        dealt=replace(dealt, folds=np.append(dealt.folds, dealt.folds[copied])),
     )
+    return fit(amid_words, bench)
 
 
 def _tuned(training: TrainingSet, bench: Workbench) -> FittedModel | None:

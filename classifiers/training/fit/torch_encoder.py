@@ -7,6 +7,8 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from timeit import repeat
 from typing import Any
 
 import numpy as np
@@ -38,12 +40,6 @@ def shuffled(lengths: Sequence[int], size: int, chance: random.Random) -> list[N
         batches += [np.array(bucket[start : start + size], np.intp) for start in range(0, len(bucket), size)]
     chance.shuffle(batches)
     return batches
-
-
-def in_order(lengths: Sequence[int], size: int) -> list[NDArray[np.intp]]:
-    """Batches for measuring: the shortest rows first."""
-    order = sorted(range(len(lengths)), key=lengths.__getitem__)
-    return [np.array(order[start : start + size], np.intp) for start in range(0, len(order), size)]
 
 
 class TorchEncoder:
@@ -145,7 +141,9 @@ class TorchEncoder:
         training = self.module.training
         self.module.eval()
         with torch.no_grad(), precision(bf16=bf16):
-            for batch in in_order([len(row) for row in rows], size):
+            order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
+            for start in range(0, len(order), size):
+                batch = order[start : start + size]
                 made[batch] = self.forward([rows[index] for index in batch]).numpy()
         self.module.train(training)
         return made
@@ -172,17 +170,13 @@ def precision(*, bf16: bool) -> Any:
 def bf16_helps(dimensions: int) -> bool:
     """Whether this processor multiplies bfloat16 clearly faster than 32-bit numbers; tried in some milliseconds of
     processor time."""
-    seconds: dict[Any, float] = {}
-    for kind in (torch.float32, torch.bfloat16):
+
+    def seconds(kind: Any) -> float:
         left, right = torch.ones(512, dimensions, dtype=kind), torch.ones(4 * dimensions, dimensions, dtype=kind)
-        torch.nn.functional.linear(left, right)
-        taken = []
-        for _ in range(5):
-            began = time.process_time()
-            torch.nn.functional.linear(left, right)
-            taken.append(time.process_time() - began)
-        seconds[kind] = min(taken)
-    return seconds[torch.bfloat16] < 0.7 * seconds[torch.float32]
+        multiply = partial(torch.nn.functional.linear, left, right)
+        return min(repeat(multiply, timer=time.process_time, number=1, repeat=6))
+
+    return seconds(torch.bfloat16) < 0.7 * seconds(torch.float32)
 
 
 @contextmanager

@@ -17,11 +17,11 @@ from classifiers.model.model import MAIN
 from classifiers.policy import Policy
 from classifiers.training.fit import finetune
 from classifiers.training.fit.checkpoint import WORTH_S, Checkpoint
-from classifiers.training.fit.fitted import FittedModel, MeasuredModel, TrainingSet, TunedHead, Workbench
-from classifiers.training.fit.heads import Advance, HeadFit, classes_of, fit, fit_frozen
+from classifiers.training.fit.fitted import FittedModel, MeasuredModel, TrainingSet, TunedHead, Workbench, classes_of
+from classifiers.training.fit.heads import Advance, fit
 from classifiers.training.fit.torch_encoder import TorchEncoder, torch_threads
 from classifiers.training.fit.torch_export import exported
-from classifiers.training.fit.tuning_set import SYSTEM_TOKENS, TuningSet, lesson_of, prompts_of
+from classifiers.training.fit.tuning_set import TuningSet, lesson_of, prompts_of
 from classifiers.training.fit.two_encoders import joined
 from classifiers.training.fit.weights import Weights, find_weights
 from classifiers.training.rows import Row
@@ -86,7 +86,7 @@ def fit_tuned(
     if policy.multi_label:
         return fitted
     bench.progress.step(f"fit: the {first_name} encoder beside the tuned one")
-    first = fit_frozen(replace(training, rows=rows), bench, unseen=lesson.held)
+    first = fit(replace(training, rows=rows, unseen=lesson.held), bench)
     both = joined(policy, rows, first, made.trained, names=names)
     if both is None:
         return None
@@ -115,19 +115,15 @@ def tune_stage(
         return None
     bench.progress.step(f"finetune {name}: encoding the rows")
     windows = tuned.read(rows, bench.progress.advance)
-    trained = fit(
-        HeadFit(
-            policy=policy,
-            rows=rows,
-            vectors=windows.vectors[windows.starts],
-            encoder=tuned.encoder.id,
-            seed=bench.seed,
-            advance=bench.progress.advance,
-            tuned=replace(tuned.head, unseen=tuned.head.unseen[: len(rows)]),
-            windows=windows if policy.multi_label else None,
-        )
+    here = TrainingSet(
+        policy=policy,
+        rows=rows,
+        encoder=tuned.encoder,
+        vectors=windows.vectors[windows.starts],
+        tuned=replace(tuned.head, unseen=tuned.head.unseen[: len(rows)]),
+        windows=windows if policy.multi_label else None,
     )
-    return TunedStage(tuned=tuned, windows=windows, trained=trained)
+    return TunedStage(tuned=tuned, windows=windows, trained=fit(here, bench))
 
 
 def tune_encoder(
@@ -156,7 +152,7 @@ def tune_encoder(
         return TunedEncoder(encoder=encoder, folder=checkpoint.folder, head=kept[0], record=kept[1])
     began = time.monotonic()
     with torch_threads(bench.threads, bench.seed):
-        tuned = _tune(policy, lesson, bench, TorchEncoder(weights, tokens=128, layers=layers), name=name, longer=longer)
+        tuned = _tune(lesson, bench, TorchEncoder(weights, tokens=128, layers=layers), name=name, longer=longer)
     if tuned and time.monotonic() - began >= WORTH_S:
         try:
             checkpoint.write(tuned.folder, tuned.head, tuned.record)
@@ -170,26 +166,18 @@ def _say(bench: Workbench, name: str, line: str) -> None:
 
 
 def _tune(
-    policy: Policy, lesson: TuningSet, bench: Workbench, encoder: TorchEncoder, *, name: str, longer: float
+    lesson: TuningSet, bench: Workbench, encoder: TorchEncoder, *, name: str, longer: float
 ) -> TunedEncoder | None:
-    weights, layers, system_tokens = encoder.weights, encoder.kept_layers, SYSTEM_TOKENS if policy.reads_system else 0
-    if weights.max_tokens < 2 * system_tokens:
+    weights, layers = encoder.weights, encoder.kept_layers
+    if weights.max_tokens < 2 * lesson.system_tokens:
         raise TrainingError(
             f"reads_system: {weights.name} takes {weights.max_tokens} tokens at a time, too few for a text beside "
-            f"{system_tokens} of a system prompt"
+            f"{lesson.system_tokens} of a system prompt"
         )
-    plan = finetune.plan_for(encoder.dimensions, len(lesson.rows), multi_label=policy.multi_label, layers=layers)
+    plan = finetune.plan_for(encoder.dimensions, len(lesson.rows), multi_label=lesson.multi_label, layers=layers)
     kept = min(plan.kept, len(encoder.layers) // 2)
     plan = replace(plan, epochs=max(1, round(plan.epochs / longer)), kept=kept)
-    tuned = finetune.tune(
-        encoder,
-        lesson,
-        plan=plan,
-        multi_label=policy.multi_label,
-        seed=bench.seed,
-        say=partial(_say, bench, name),
-        system_tokens=system_tokens,
-    )
+    tuned = finetune.tune(encoder, lesson, plan=plan, seed=bench.seed, say=partial(_say, bench, name))
     if not tuned.best:
         return None
     _say(bench, name, "exporting the encoder to int8")

@@ -16,7 +16,7 @@ from classifiers.errors import TrainingError
 from classifiers.model.model import Floats
 from classifiers.policy import OTHER, Policy
 from classifiers.training.fit.augment import known_under_prompts, prompted, surrounded
-from classifiers.training.fit.heads import classes_of
+from classifiers.training.fit.fitted import classes_of
 from classifiers.training.fit.linear import any_of
 from classifiers.training.rows import Row
 from classifiers.training.split import folds
@@ -48,11 +48,13 @@ def centroids(vectors: Floats, targets: Floats, weights: Floats) -> tuple[Floats
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuningSet:
     """What an encoder is tuned on. rows: a policy's own ones first; targets: (rows, classes) 0..1; held: (rows,) what
-    it is not to see."""
+    it is not to see; system_tokens: how many of the system prompt are read with each text."""
 
     rows: Sequence[Row]
     targets: Floats
     held: NDArray[np.bool_]
+    multi_label: bool
+    system_tokens: int = 0
 
     @property
     def measured(self) -> NDArray[np.bool_]:
@@ -105,7 +107,13 @@ def lesson_of(policy: Policy, rows: Sequence[Row], seed: int) -> TuningSet:
     taught = surrounded(rows, held, seed, spared=spared) if policy.multi_label else list(rows)
     taught = prompted(taught, _more(held, taught), seed, policy.tests)
     held = _more(held, taught)
-    return TuningSet(rows=taught, targets=targets_of(policy, taught), held=held)
+    return TuningSet(
+        rows=taught,
+        targets=targets_of(policy, taught),
+        held=held,
+        multi_label=policy.multi_label,
+        system_tokens=SYSTEM_TOKENS if policy.reads_system else 0,
+    )
 
 
 def _more(held: NDArray[np.bool_], rows: Sequence[Row]) -> NDArray[np.bool_]:

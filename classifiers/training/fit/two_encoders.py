@@ -27,8 +27,9 @@ from classifiers.training.fit.fitted import (
     TrainingSet,
     TunedHead,
     Workbench,
+    classes_of,
 )
-from classifiers.training.fit.heads import classes_of, fit_frozen, measured, verdict_of
+from classifiers.training.fit.heads import fit, measured, verdict_of
 from classifiers.training.fit.tuning_set import centroids, targets_of
 from classifiers.training.fit.weights import find_weights
 from classifiers.training.operating_points import Bools, HeldOutScores, answerable, choose_exit, is_foreign, measured_on
@@ -198,12 +199,12 @@ def fit_two_encoders(training: TrainingSet, bench: Workbench) -> FittedModel | N
     None where held-out text gained nothing. Raises TrainingError, EncoderError.
     """
     policy, rows, small = training.policy, training.rows, training.encoder
-    first = fit_frozen(training, bench)
+    first = fit(training, bench)
     bench.progress.step("cascade: exporting it to int8")
     larger, folder, agreed = _larger(policy, rows, bench)
     bench.progress.step("cascade: reading the rows")
     vectors = wholes(larger, [row.text for row in rows], bench.progress.advance)
-    last = fit_frozen(TrainingSet(policy=policy, rows=rows, encoder=larger, vectors=vectors), bench)
+    last = fit(TrainingSet(policy=policy, rows=rows, encoder=larger, vectors=vectors), bench)
     record = {"larger": policy.larger_encoder, "export": agreed}
     trained = joined(policy, rows, first, last, names=(SMALL, LARGE), record=record)
     if trained is None:

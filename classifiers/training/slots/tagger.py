@@ -18,8 +18,8 @@ from classifiers.policy import OTHER, Policy
 from classifiers.slots import tags
 from classifiers.slots.fill import Marked
 from classifiers.slots.tags import SlotMark, read
-from classifiers.training.fit.fitted import FittedModel, TunedHead, Workbench
-from classifiers.training.fit.heads import HeadFit, classes_of, fit
+from classifiers.training.fit.fitted import FittedModel, TrainingSet, TunedHead, Workbench, classes_of
+from classifiers.training.fit.heads import fit
 from classifiers.training.fit.tuning_set import held_out
 from classifiers.training.rows import Row
 from classifiers.training.slots.rows import example_rows, pools
@@ -155,18 +155,8 @@ def _finish(
 ) -> FittedModel:
     """What stands on the exported encoder: the labels' head, fitted and calibrated, and the tagger, measured."""
     bench.progress.step("slots: encoding the rows")
-    vectors, advance = wholes(encoder, [row.text for row in rows], bench.progress.advance), bench.progress.advance
-    trained = fit(
-        HeadFit(
-            policy=policy,
-            rows=rows,
-            vectors=vectors,
-            encoder=encoder.id,
-            seed=bench.seed,
-            advance=advance,
-            tuned=head,
-        )
-    )
+    vectors = wholes(encoder, [row.text for row in rows], bench.progress.advance)
+    trained = fit(TrainingSet(policy=policy, rows=rows, encoder=encoder, vectors=vectors, tuned=head), bench)
     slots = tuple(policy.slots)
     marks, truths, guesses, logits = [], [], [], []
     for row, unseen in zip(rows, head.unseen, strict=True):

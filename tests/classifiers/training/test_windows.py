@@ -1,5 +1,7 @@
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,8 +14,8 @@ from classifiers.runtime import cascade
 from classifiers.runtime.classifier import from_model
 from classifiers.training import split
 from classifiers.training.fit import linear
-from classifiers.training.fit.fitted import TunedHead
-from classifiers.training.fit.heads import HeadFit, fit
+from classifiers.training.fit.fitted import Silent, TrainingSet, TunedHead
+from classifiers.training.fit.heads import fit
 from classifiers.training.rows import Row
 from classifiers.training.windows import Windows, highest, wholes, windows_of
 
@@ -63,17 +65,16 @@ def test_what_is_measured_of_a_row_of_several_windows_is_what_is_served(with_own
     if with_own_head:
         weights, bias = linear.any_of(vectors, holds, np.ones(60, np.float32), 30.0)
     trained = fit(
-        HeadFit(
+        TrainingSet(
             policy=policy,
             rows=rows,
             vectors=vectors,
-            encoder=EncoderId(source="x", sha256="y"),
-            seed=0,
-            advance=lambda *_: None,
+            encoder=cast("Any", SimpleNamespace(id=EncoderId(source="x", sha256="y"))),
             tuned=TunedHead(weights=weights, bias=bias, unseen=unseen, tokens=32) if with_own_head else None,
             unseen=unseen,
             windows=windows,
-        )
+        ),
+        cast("Any", SimpleNamespace(seed=0, progress=Silent())),
     )
     assert trained.settings["head"].startswith("tuned") is with_own_head
     assert trained.read == tuple(rows[index] for index in trained.rows)

@@ -31,7 +31,7 @@ def weights(tiny_encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def lesson_of(texts: Sequence[str], targets: Floats, held: NDArray[np.bool_]) -> TuningSet:
     rows = [Row(text=text, labels=(), group=text, source="data") for text in texts]
-    return TuningSet(rows=rows, targets=targets, held=held)
+    return TuningSet(rows=rows, targets=targets, held=held, multi_label=targets.shape[1] == 1)
 
 
 def taught(
@@ -42,7 +42,7 @@ def taught(
     targets = np.array([[1, 0], [1, 0], [0, 1], [0, 1]] * 4, np.float32)
     lesson = lesson_of(TEXTS, targets, np.arange(len(TEXTS)) >= 12)
     with torch_threads(1, 0):
-        return tune(encoder, lesson, plan=plan, multi_label=False, seed=0, say=lambda _: None)
+        return tune(encoder, lesson, plan=plan, seed=0, say=lambda _: None)
 
 
 def test_the_layers_that_are_kept_stay_as_they_were(weights: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +80,6 @@ def test_a_long_row_teaches_by_the_window_that_speaks_loudest(
             encoder,
             lesson_of(texts, targets, np.arange(len(texts)) < 2),
             plan=TuningPlan(rate=1e-4, epochs=1, beginning=8),
-            multi_label=True,
             seed=0,
             say=lambda _: None,
         )

@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ from classifiers.runtime import cascade
 from classifiers.runtime.heads import any_logit
 from classifiers.training import prepare, split
 from classifiers.training.fit import linear
-from classifiers.training.fit.fitted import MeasuredModel, TunedHead
-from classifiers.training.fit.heads import HeadFit, fit
+from classifiers.training.fit.fitted import MeasuredModel, Silent, TrainingSet, TunedHead
+from classifiers.training.fit.heads import fit
 from classifiers.training.rows import Row
 
 
@@ -103,10 +104,9 @@ def policy(kind: str, labels: int, **more: object) -> Policy:
 
 
 def fitted(policy: Policy, rows: Sequence[Row], vectors: np.ndarray, **more: Any) -> MeasuredModel:
-    encoder = EncoderId(source="x", sha256="y")
-    return fit(
-        HeadFit(policy=policy, rows=rows, vectors=vectors, encoder=encoder, seed=0, advance=lambda *_: None, **more)
-    )
+    encoder: Any = SimpleNamespace(id=EncoderId(source="x", sha256="y"))
+    bench: Any = SimpleNamespace(seed=0, progress=Silent())
+    return fit(TrainingSet(policy=policy, rows=rows, encoder=encoder, vectors=vectors, **more), bench)
 
 
 @pytest.mark.parametrize("other", [None, "anything else"])

@@ -208,9 +208,9 @@ def test_two_tuned_encoders_come_in_one_artifact_and_read_system_prompts(
     read: list[tuple[int, int]] = []
     tune = finetune.tune
 
-    def watched(encoder: Any, lesson: Any, *, system_tokens: int, **more: Any) -> Any:
-        read.append((system_tokens, sum(bool(row.system) for row in lesson.rows)))
-        return tune(encoder, lesson, system_tokens=system_tokens, **more)
+    def watched(encoder: Any, lesson: Any, **more: Any) -> Any:
+        read.append((lesson.system_tokens, sum(bool(row.system) for row in lesson.rows)))
+        return tune(encoder, lesson, **more)
 
     monkeypatch.setattr(finetune, "tune", watched)
     (tmp_path / "under.jsonl").write_text("\n".join(map(json.dumps, UNDER)))
