@@ -50,16 +50,13 @@ def blend(
     truth: (n,) classes; used: (n,) which rows count.
     spared: (n,) those of which the stage before may cost none that comes out right without it.
     """
-    tried = []
-    few = np.zeros(len(truth), bool) if spared is None else spared
+    few, tried = np.zeros(len(truth), bool) if spared is None else spared, []
     least = int((own.argmax(axis=1) == truth)[few].sum())
     for share in BLEND_SHARES:
         logits = np.log(np.maximum(pooled_one(own, before, share), 1e-30))
-        if share and int((logits.argmax(axis=1) == truth)[few].sum()) < least:
-            continue
-        tried.append(
-            (calibrate.loss(logits[used], truth[used]), share, calibrate.temperature(logits[used], truth[used]))
-        )
+        if not share or int((logits.argmax(axis=1) == truth)[few].sum()) >= least:
+            shown = logits[used], truth[used]
+            tried.append((calibrate.loss(*shown), share, calibrate.temperature(*shown)))
     loss, share, sharper = min(tried)
     earlier = min(share * sharper, _MOST_EARLIER)
     scale = sharper * (1 - share) / (1 - earlier)
@@ -82,23 +79,14 @@ POOL_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Of the tuned head, of which the one that makes held-out text likeliest is taken."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pool:
-    """What the tuned head's logits and the fitted head's are multiplied by before they are added."""
-
-    tuned: float
-    fitted: float
-
-
-def pool(tuned: Floats, fitted: Floats, truth: Ints) -> Pool:
-    """Choose how much a tuned head and a fitted one count. A sum of their logits is one head with a sum of their
-    matrices.
+def pool(tuned: Floats, fitted: Floats, truth: Ints) -> tuple[float, float]:
+    """What a tuned head's logits and a fitted one's are multiplied by before they are added. The sum is one head with
+    a sum of their matrices.
 
     tuned, fitted: (n, classes) logits of text that neither head has seen; truth: (n,).
     Each is scaled by its own temperature first, so that a share is one of equally certain heads. Of equally good
     shares the tuned head's larger one is taken.
     """
-    tuned_scale, fitted_scale = calibrate.temperature(tuned, truth), calibrate.temperature(fitted, truth)
-    pools = [Pool(tuned=share * tuned_scale / fitted_scale, fitted=1 - share) for share in POOL_SHARES[:-1]]
-    pools.append(Pool(tuned=1.0, fitted=0.0))
-    return min(reversed(pools), key=lambda pair: calibrate.loss(pair.tuned * tuned + pair.fitted * fitted, truth))
+    scales = calibrate.temperature(tuned, truth), calibrate.temperature(fitted, truth)
+    pools = [(1.0, 0.0), *((share * scales[0] / scales[1], 1 - share) for share in reversed(POOL_SHARES[:-1]))]
+    return min(pools, key=lambda own: calibrate.loss(own[0] * tuned + own[1] * fitted, truth))

@@ -24,7 +24,7 @@ from classifiers.runtime.heads import probabilities as squash
 from classifiers.runtime.thresholds import NOVELTY_LIMIT, LabelChoice, name_any, name_one, score
 from classifiers.training import calibrate, operating_points, split
 from classifiers.training.fit import linear
-from classifiers.training.fit.ensemble import Pool, blend, pool
+from classifiers.training.fit.ensemble import blend, pool
 from classifiers.training.fit.fitted import MeasuredModel, TrainingSet, TunedHead, Workbench
 from classifiers.training.fit.linear import Ints
 from classifiers.training.operating_points import answerable, enough, is_foreign, is_real, measured_on, rare
@@ -92,7 +92,7 @@ class _HeldOutLogits:
 
     rows: (n,) indexes; truth: (n,) classes; scores: (n, classes).
     sure: (n,) which rows show how sure a judge may be.
-    sharpness, share: of the votes of the nearest sentences; pooled: of the tuned head and the fitted one.
+    sharpness, share: of the votes of the nearest sentences; pooled: what the tuned head and the fitted one count.
     """
 
     rows: NDArray[np.intp]
@@ -101,7 +101,7 @@ class _HeldOutLogits:
     sure: Bools
     sharpness: float
     share: float
-    pooled: Pool
+    pooled: tuple[float, float]
 
 
 def _single_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
@@ -123,9 +123,11 @@ def _single_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
         novel=(novel | is_foreign(rows, held.rows))[use],
         bands=[bands[index] for index in np.flatnonzero(use)],
     )
+    own, (share, rest) = training.tuned or fitted, held.pooled
+    weights, bias = rest * fitted.weights + share * own.weights, rest * fitted.bias + share * own.bias
     stage = Stage(
         encoder=training.encoder.id,
-        head=_pooled_head(training, fitted, held.pooled),
+        head=LinearHead(classes=classes, weights=weights.astype(np.float32), bias=bias.astype(np.float32)),
         calibration=calibration,
         thresholds=chosen.thresholds,
         novelty=novelty,
@@ -167,11 +169,11 @@ def _held_out_logits(training: TrainingSet, bench: Workbench, targets: Ints) -> 
     sharpness, share = calibrate.nearest_share(
         held.logits[sure], {sharp: vote[sure] for sharp, vote in held.votes.items()}, truth[sure]
     )
-    votes, logits, pooled = held.votes[sharpness], held.logits, Pool(tuned=0.0, fitted=1.0)
+    votes, logits, pooled = held.votes[sharpness], held.logits, (0.0, 1.0)
     if tuned is not None:
         own = training.vectors[held.rows] @ tuned.weights.T + tuned.bias
         pooled = pool(own[sure], (logits + np.float32(share) * votes)[sure], truth[sure])
-        logits, share = pooled.tuned * own + pooled.fitted * logits, pooled.fitted * share
+        logits, share = pooled[0] * own + pooled[1] * logits, pooled[1] * share
     scores = logits + np.float32(share) * heads.among_likeliest(votes, logits)
     return _HeldOutLogits(
         rows=held.rows, truth=truth, scores=scores, sure=sure, sharpness=sharpness, share=share, pooled=pooled
@@ -207,13 +209,6 @@ def _novelty(training: TrainingSet, fitted: linear.Fitted, held: _HeldOutLogits,
     limit = NOVELTY_LIMIT if usual and not (policy.slots and policy.other is not None) else _NEVER_NOVEL
     novelty = Novelty(prototypes=fitted.exemplars, limit=limit, usual=usual)
     return novelty, score(novelty, training.vectors[held.rows], held.scores[:, named])
-
-
-def _pooled_head(training: TrainingSet, fitted: linear.Fitted, pooled: Pool) -> LinearHead:
-    weights, bias = pooled.fitted * fitted.weights, pooled.fitted * fitted.bias
-    if training.tuned is not None:
-        weights, bias = weights + pooled.tuned * training.tuned.weights, bias + pooled.tuned * training.tuned.bias
-    return LinearHead(classes=training.classes, weights=weights.astype(np.float32), bias=bias.astype(np.float32))
 
 
 def _multi_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:

