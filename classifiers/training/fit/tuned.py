@@ -103,7 +103,6 @@ def tune_stage(
     *,
     source: str | None,
     name: str,
-    layers: int | None = None,
 ) -> TunedStage | None:
     """Tune an encoder by a lesson and fit what stands on it; None where held-out text gained nothing.
 
@@ -111,7 +110,7 @@ def tune_stage(
     that a larger encoder has labelled), epochs are fewer, so that the encoder takes about as many steps.
     """
     longer = len(lesson.rows) / len(rows)
-    tuned = tune_encoder(policy, lesson, bench, source=source, name=name, longer=longer, layers=layers)
+    tuned = tune_encoder(policy, lesson, bench, source=source, name=name, longer=longer)
     if tuned is None:
         return None
     bench.progress.step(f"finetune {name}: encoding the rows")
