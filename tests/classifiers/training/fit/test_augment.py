@@ -81,17 +81,12 @@ def test_a_copy_of_each_row_lies_among_words_of_harmless_ones_of_its_fold() -> N
         assert {int(number) % 3 for number in numbers(around)} <= {index % 3}
 
 
-def test_few_harmless_rows_lie_around_none_and_what_is_no_message_has_no_copy() -> None:
+def test_what_is_no_message_or_is_spared_has_no_copy() -> None:
     few = [row(f"bad {number}.", "a") for number in range(50)] + of_each(20)[::2]
     assert amid(few, np.zeros(60, np.int32), seed=0)[0] == few
-    kept = [
-        row("what it means", "a", probe=False),
-        row("under one", "a", system="Be brief."),
-        row("told"),
-        row("他们说今天的天气很好我们去公园散步吧", "a"),
-    ]
-    rows = [*of_each(60), *kept]
-    made, copied = amid(rows, np.zeros(64, np.int32), seed=0, spared={key("told")})
+    chinese = row(2 * "\u4ed6\u4eec\u8bf4\u4eca\u5929\u7684\u5929\u6c14\u5f88\u597d\u6211\u4eec\u53bb\u516c\u56ed", "a")
+    kept = [row("what it means", "a", probe=False), row("under one", "a", system="Be brief."), row("spared"), chinese]
+    made, copied = amid([*of_each(60), *kept], np.zeros(64, np.int32), seed=0, spared={key("spared")})
     assert copied.tolist() == list(range(60))
     assert made[60:64] == kept
 

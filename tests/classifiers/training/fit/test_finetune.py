@@ -88,13 +88,6 @@ def test_a_long_row_teaches_by_the_window_that_speaks_loudest(
     assert cut[8][0] not in learned
 
 
-@pytest.mark.parametrize(
-    ("number", "best", "over"), [(2, 0, False), (4, 1, False), (5, 0, True), (5, 3, True), (5, 4, False)]
-)
-def test_tuning_is_not_given_up_in_its_first_half(number: int, best: int, over: bool) -> None:
-    assert finetune.is_over(number, best, 6) is over
-
-
 def test_each_row_is_in_one_batch_beside_rows_of_like_length() -> None:
     chance = random.Random(3)
     lengths = [chance.randrange(3, 90) for _ in range(1_001)]
@@ -105,3 +98,8 @@ def test_each_row_is_in_one_batch_beside_rows_of_like_length() -> None:
     same, other = (shuffled(lengths, 32, random.Random(seed)) for seed in (0, 1))
     assert [batch.tolist() for batch in batches] == [batch.tolist() for batch in same]
     assert [batch.tolist() for batch in batches] != [batch.tolist() for batch in other]
+
+
+def test_tuning_is_not_given_up_in_its_first_half() -> None:
+    cases = [(2, 0, False), (4, 1, False), (5, 0, True), (5, 3, True), (5, 4, False)]
+    assert [(number, best, finetune.is_over(number, best, 6)) for number, best, _ in cases] == cases

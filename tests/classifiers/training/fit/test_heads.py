@@ -29,13 +29,6 @@ def ones(truth: np.ndarray) -> np.ndarray:
     return np.ones(len(truth), np.float32)
 
 
-def test_a_class_without_rows_is_never_said() -> None:
-    vectors, truth = clouds(3, 10)
-    fitted = linear.one_of(vectors, np.where(truth == 2, 3, truth).astype(np.int32), ones(truth), 4, 0)
-    assert 2 not in (vectors @ fitted.weights.T + fitted.bias).argmax(axis=1)
-    assert sorted(set(fitted.owners.tolist())) == [0, 1, 3]
-
-
 def test_more_cells_than_fits_can_take_leave_prototypes_or_least_squares(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linear, "MOST_CELLS", 10)
     vectors, truth = clouds(6, 40)
@@ -169,35 +162,6 @@ def test_a_tuned_head_and_a_fitted_one_are_pooled_into_one_matrix() -> None:
     assert np.allclose(parts @ shares, made.model.last.head.weights.ravel(), atol=1e-4)
     assert (shares > -1e-6).all()
     assert made.rows.tolist() == np.flatnonzero(unseen).tolist()
-
-
-@pytest.mark.parametrize("goal", [None, {"max_error": "5%", "min_answered": "50%"}])
-def test_where_only_other_can_be_measured_a_goal_is_not_reached(goal: dict[str, str] | None) -> None:
-    vectors, truth = clouds(3, 20, spread=0.2)
-    rows = [replace(row, group=row.labels[0]) for row in rows_of(truth[:40])]
-    rows += [replace(row, labels=(OTHER,), group=f"{OTHER} {row.text}") for row in rows_of(truth[40:])]
-    stated = policy("intent", 2, other="else", goal=goal)
-    made = fitted(stated, rows, vectors)
-    assert made.rows.tolist() == list(range(40, 60))
-    assert bool(made.chosen.missed) is (goal is not None)
-    assert (cascade.part(made.model.last, vectors, multi_label=False).probabilities.argmax(axis=1) == truth).all()
-
-
-def test_near_misses_get_the_nearest_label_that_they_may_have() -> None:
-    vectors, truth = clouds(3, 10, spread=0.1)
-    rows = rows_of(truth)
-    rows[0] = Row(text="miss", labels=(), against=("label 1",), group="m", source="policy")
-    placed = prepare.place_near_misses(policy("intent", 3), rows, vectors)
-    assert placed[0] is not None
-    assert placed[0].labels == ("label 0",)
-    assert not placed[0].probe
-    rows[0] = Row(text="miss", labels=(), against=("label 0",), group="m", source="policy")
-    far = vectors.copy()
-    far[0] = -vectors[1:].mean(axis=0) / np.linalg.norm(vectors[1:].mean(axis=0))
-    placed = prepare.place_near_misses(policy("intent", 3, other="anything else"), rows, far)
-    assert placed[0] is not None
-    assert placed[0].labels == (OTHER,)
-    assert placed[0].probe
 
 
 def test_everyday_text_that_may_be_in_scope_is_found() -> None:

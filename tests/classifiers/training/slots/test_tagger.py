@@ -97,7 +97,7 @@ def _measured_on_marked_rows(models_dir: Path) -> None:
     assert "slots.time.f1 is" in done.stderr
     assert "slots.f1" not in done.stderr
     assert "slots on 2 texts: precision" in done.stdout
-    assert "marked time 'at eight'" in done.stdout
+    assert "time 'at eight'" in done.stdout
     slots = json.loads(page.with_suffix(".json").read_text())["slots"]
     assert (slots["rows"], slots["support"]) == (2, 4)
     assert slots["slots"]["time"]["recall"] <= 0.5
