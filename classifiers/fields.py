@@ -3,8 +3,8 @@
 What records of YAML files are made of: closed, frozen records, and words, names and lists as people write them.
 """
 
-import math
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, model_validator
@@ -60,7 +60,7 @@ class FrozenRecord(BaseModel):
         return {key: part for key, part in value.items() if part is not None or key not in known}
 
 
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*)", re.DOTALL)
 _LARGEST = 2.0**62
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"B": 1, "kB": 1000, "KiB": 1024, "MB": 1000**2, "MiB": 1024**2, "GB": 1000**3, "GiB": 1024**3}
@@ -68,57 +68,33 @@ _BYTES = {"B": 1, "kB": 1000, "KiB": 1024, "MB": 1000**2, "MiB": 1024**2, "GB": 
 
 def parse_share(value: object) -> float:
     """`2%` or `0.02` → 0.02. Raises ValueError outside 0..1 and for text that is no share."""
-    text = str(value).strip()
-    number, unit = _split(text, "a percentage such as 2%")
-    if unit not in ("", "%"):
-        # of `2,5%` the number is not what was meant
-        mend = f"write it as {number:g}%" if unit.isalpha() else "write it with a point, such as 2.5%"
-        raise ValueError(f"{text!r} is not a percentage; {mend}")
-    share = number / 100 if unit else number
-    if not 0 <= share <= 1:
-        hint = f"; did you mean {text}%?" if not unit and number <= 100 else ""
-        raise ValueError(f"{text!r} is not between 0% and 100%{hint}")
-    return share
+    share = _parse(value, {"": 1.0, "%": 0.01}, "a percentage from 0% to 100%, such as 2.5%", most=1.0)
+    # 35 * 0.01 is a little more than 0.35
+    return round(share, 15)
 
 
 def parse_duration(value: object) -> float:
     """`250ms`, `2s`, `30d` → seconds. Raises ValueError where the unit is missing or unknown."""
-    return _with_unit(value, _SECONDS, "a duration such as 250ms, 2s or 30d")
+    return _parse(value, _SECONDS, f"a duration such as 250ms, 2s or 30d (units: {', '.join(_SECONDS)})")
 
 
 def parse_size(value: object) -> int:
     """`2MiB` → bytes. Raises ValueError where the unit is missing or unknown."""
-    return int(_with_unit(value, _BYTES, "a size such as 512KiB or 2MiB"))
+    return int(_parse(value, _BYTES, f"a size such as 512KiB or 2MiB (units: {', '.join(_BYTES)})"))
 
 
 def parse_money(value: object) -> float:
     """`$1.00` → dollars. Raises ValueError for any other currency or a negative amount."""
+    return _parse(str(value).strip().removeprefix("$"), {"": 1.0}, "an amount in dollars such as $1.00")
+
+
+def _parse(value: object, units: Mapping[str, float], wanted: str, most: float = _LARGEST) -> float:
     text = str(value).strip()
-    number, unit = _split(text.removeprefix("$"), "an amount such as $1.00")
-    if unit or number < 0:
-        raise ValueError(f"{text!r} is not an amount in dollars; write it as $1.00")
-    return number
-
-
-def _split(text: str, wanted: str) -> tuple[float, str]:
-    match = _NUMBER.match(text)
-    if not match:
+    match = _NUMBER.fullmatch(text)
+    amount = float(match[1]) * units[match[2]] if match and match[2] in units else -1.0
+    if not 0 <= amount <= most:
         raise ValueError(f"{text!r} is not {wanted}")
-    number = float(match.group())
-    if not math.isfinite(number):
-        raise ValueError(f"{text!r} is too large")
-    return number, text[match.end() :].strip()
-
-
-def _with_unit(value: object, units: dict[str, float] | dict[str, int], wanted: str) -> float:
-    text = str(value).strip()
-    number, unit = _split(text, wanted)
-    if unit not in units or number < 0:
-        raise ValueError(f"{text!r} is not {wanted} (units: {', '.join(units)})")
-    value_in_base = number * units[unit]
-    if value_in_base > _LARGEST:
-        raise ValueError(f"{text!r} is too large")
-    return value_in_base
+    return amount
 
 
 Share = Annotated[float, BeforeValidator(parse_share, json_schema_input_type=str | float)]
