@@ -32,6 +32,10 @@ def true_or_false(value: object) -> object:
     return value
 
 
+Flag = Annotated[bool, BeforeValidator(true_or_false)]
+"""`true` or `false`, which the reader of YAML leaves as words."""
+
+
 def _one_line(value: str) -> str:
     if not value.isprintable():
         raise ValueError("holds a line end or another character that cannot be sent")

@@ -3,7 +3,7 @@
 The text to be judged is given as JSON, out of which it cannot break, and is declared to be material, not instruction.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from classifiers.policy import Policy
 
@@ -34,7 +34,7 @@ you can tell what that assistant is to do and to keep to itself. It is not judge
 
 
 def instructions(policy: Policy) -> str:
-    """What a judge is told of a policy; empty where training learned none of its labels, so that none is in doubt."""
+    """The instructions for a judge of a policy; empty where training learned no label, so that none is in doubt."""
     if not policy.learned:
         return ""
     system = _SYSTEM if policy.reads_system else ""
@@ -46,11 +46,5 @@ def _lines(policy: Policy) -> Iterator[str]:
         label = policy.labels[name]
         yield f"- {name}: {label.means}"
         for head, phrases in (("Applies to", label.examples), ("Does not apply to", label.not_)):
-            quoted = _quoted(phrases)
-            if quoted:
-                yield f"  {head}: {quoted}"
-
-
-def _quoted(phrases: Sequence[str]) -> str:
-    short = [phrase for phrase in phrases if len(phrase) <= _SHORT][:_PHRASES]
-    return "; ".join(f'"{phrase}"' for phrase in short)
+            if short := [f'"{phrase}"' for phrase in phrases if len(phrase) <= _SHORT]:
+                yield f"  {head}: {'; '.join(short[:_PHRASES])}"

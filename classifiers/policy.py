@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from classifiers.fields import (
+    Flag,
     FrozenRecord,
     Name,
     Share,
@@ -169,16 +170,16 @@ class Policy(FrozenRecord):
     version: Version
     name: Name
     kind: Kind
-    several: Annotated[bool, BeforeValidator(true_or_false)] = Field(default=False, alias="multi_label")
+    several: Flag = Field(default=False, alias="multi_label")
     about: Words
     languages: Annotated[
         tuple[Language, ...], BeforeValidator(one_or_more, json_schema_input_type=Language | tuple[Language, ...])
     ] = ("en",)
     labels: dict[Words, Label] = Field(default_factory=dict, validate_default=True)
     other: Words | None = Field(default=None, validate_default=True)
-    everyday: Annotated[bool, BeforeValidator(true_or_false)] = True
+    everyday: Flag = True
     slots: dict[SlotName, Slot] = Field(default_factory=dict)
-    reads_system: Annotated[bool, BeforeValidator(true_or_false)] = False
+    reads_system: Flag = False
     encoder: Words | None = None
     cascade: Cascade | None = None
     recipe: Recipe = "frozen"

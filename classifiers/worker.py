@@ -61,8 +61,7 @@ class Worker:
         return len(self._jobs)
 
     def swap(self, runtime: Runtime) -> None:
-        """Use another Runtime for jobs that come from now on and name none; those that wait, or run, end on the old
-        one."""
+        """Uses another Runtime for new jobs that name none; those that wait or run end on the old one."""
         self._runtime = runtime
 
     async def classify(
@@ -76,23 +75,23 @@ class Worker:
         loop = asyncio.get_running_loop()
         kept_back = min(_LAST_WINDOW_S, (deadline_s or 0) / 4)
         deadline = None if deadline_s is None else time.monotonic() + deadline_s - kept_back
-        job = _Job(
-            runtime=runtime or self._runtime,
-            readings=readings,
-            deadline=deadline,
-            loop=loop,
-            answer=loop.create_future(),
-        )
-        refused = self._put(job)
-        if refused:
-            return _broken(job, refused)
+        job = _Job(runtime or self._runtime, readings, deadline, loop, loop.create_future())
+        with self._wake:
+            refused = "closed" if self._closed else "queue full" if len(self._jobs) >= self._max_queue else ""
+            if refused:
+                return _broken(job, refused)
+            self._jobs.append(job)
+            self._wake.notify()
         try:
             async with asyncio.timeout(deadline_s):
                 return await job.answer
         except TimeoutError:
             return _broken(job, "deadline")
         finally:
-            self._drop(job)
+            # nobody waits for this job any more: make room for others
+            job.abandoned = True
+            with self._wake, suppress(ValueError):
+                self._jobs.remove(job)
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Stop after the job that is running; those that wait get broken verdicts. May be called twice."""
@@ -105,22 +104,6 @@ class Worker:
             _answer(job, _broken(job, "closed"))
         if self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
-
-    def _put(self, job: _Job) -> str:
-        with self._wake:
-            if self._closed:
-                return "closed"
-            if len(self._jobs) >= self._max_queue:
-                return "queue full"
-            self._jobs.append(job)
-            self._wake.notify()
-        return ""
-
-    def _drop(self, job: _Job) -> None:
-        """Nobody waits for this job any more: make room for others."""
-        job.abandoned = True
-        with self._wake, suppress(ValueError):
-            self._jobs.remove(job)
 
     def _take(self) -> _Job | None:
         with self._wake:

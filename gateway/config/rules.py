@@ -5,11 +5,7 @@ from typing import Annotated, Literal, Self
 import regex
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, StringConstraints, Tag, model_validator
 
-from classifiers.fields import FrozenRecord, Name, Share, Words, WordsList, one_or_more, true_or_false
-
-Flag = Annotated[bool, BeforeValidator(true_or_false)]
-"""`true` or `false`, which YAML gives as words here."""
-
+from classifiers.fields import Flag, FrozenRecord, Name, Share, Words, WordsList, one_or_more
 
 _BARE = ("block", "flag", "forward", "redact")
 FallThrough = Literal["forward", "block"]

@@ -8,8 +8,19 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from yarl import URL
 
-from classifiers.fields import Bytes, FrozenRecord, Name, Seconds, Secret, Version, Words, WordsList, parse_duration
-from gateway.config.rules import Flag, RuleSettings
+from classifiers.fields import (
+    Bytes,
+    Flag,
+    FrozenRecord,
+    Name,
+    Seconds,
+    Secret,
+    Version,
+    Words,
+    WordsList,
+    parse_duration,
+)
+from gateway.config.rules import RuleSettings
 
 
 def base_fault(address: str) -> str:
