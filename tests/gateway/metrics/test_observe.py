@@ -21,20 +21,6 @@ def total(metrics: Metrics, name: str) -> float:
     )
 
 
-def own(metrics: Metrics) -> list[Any]:
-    return [metric for metric in metrics.registry.collect() if not metric.name.startswith(("process_", "python_"))]
-
-
-def test_labels_come_from_closed_sets() -> None:
-    allowed = {
-        "endpoint", "model", "decision", "rule", "status", "upstream", "notional", "reason", "estimated",
-        "classifier", "outcome", "label", "version", "stage", "kind", "chosen", "result", "phase", "direction",
-    }  # fmt: skip
-    metrics = Metrics()
-    for instrument in vars(metrics).values():
-        assert set(getattr(instrument, "_labelnames", ())) <= allowed
-
-
 def test_the_exposition_is_what_prometheus_reads() -> None:
     metrics = Metrics()
     metrics.observe(record(upstream="one", spent_usd=0.5, provider_s=0.1, label='"\n\\'), model='a"\n\\b')
@@ -47,20 +33,13 @@ def test_the_exposition_is_what_prometheus_reads() -> None:
     ("fields", "reason"),
     [
         ({"usage_source": "reported"}, "no_price"),
-        ({"usage_source": "reported", "saved_reason": "cheaper_route", "saved_usd": None}, "no_price"),
         ({"usage_source": "reported", "status": 499, "decision": "error", "error": "client_closed"}, "no_price"),
         ({}, "not_reported"),
-        ({"decision": "block", "status": 400, "error": "content_filter"}, "not_reported"),
         ({"decision": "judge", "saved_reason": "judge", "error": "unreadable"}, "not_reported"),
         ({"decision": "error", "status": 499, "error": "client_closed"}, "cut_off"),
-        ({"decision": "error", "status": 503, "error": "cancelled"}, "cut_off"),
-        ({"decision": "error", "status": 504, "error": "upstream_timeout"}, "cut_off"),
         ({"decision": "error", "status": 502, "error": "upstream_answer_lost"}, "cut_off"),
-        ({"decision": "error", "status": 500, "error": "internal_error"}, "cut_off"),
         ({"status": 504}, "cut_off"),
         ({"error": "upstream_failed"}, "cut_off"),
-        ({"error": "upstream_timeout"}, "cut_off"),
-        ({"decision": "block", "error": "upstream_failed"}, "cut_off"),
         ({"decision": "judge", "saved_reason": "judge", "status": 499, "error": "timeout"}, "cut_off"),
         ({"decision": "repeat", "saved_reason": "repeat", "status": 499}, "cut_off"),
     ],

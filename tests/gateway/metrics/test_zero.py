@@ -62,46 +62,42 @@ OUTCOMES = {
     "decided": (REDACTS + FORWARDS + GUARDS, [*TEXTS, *UNDECIDED], ["fine"]),
     "refused": (REDACTS + FORWARDS, ["hello", "rate", "joe@example.com", "joe@example.com rate"], [400]),
     "answers redacted": (REDACTS + FORWARDS, ["hello", "rate", "card"], ["joe@example.com"]),
-    "answers blocked": (FORWARDS + GUARDS, ["hello", "rate", "card"], ["violence"]),
     "answers blocked as an error": (FORWARDS + GUARDS, ["hello", "rate", "card"], ["jailbreak"]),
     "judged": (JUDGED, ["unsure one", "unsure one", "unsure two"], [DENIED, ALLOWED, "what?"]),
     "judge failed": (JUDGED, ["unsure one"], [UpstreamFailed("down"), UpstreamFailed("down"), "fine"]),
     "under a contract": (BOUND, ["hello", *["Answer with greeting, rate or card: rate"] * 3], ["rate", "card"]),
     "fallback": ("", ["hello"] * 3, [503, UpstreamTimeout("late"), CallDropped("no answer"), "fine"]),
-    "dropped": (FORWARDS, ["hello", "rate", "card"], [CallDropped("no answer"), 400]),
     "no usage": (FORWARDS, ["hello", "rate", "card"], [b'{"choices":[{"index":0,"finish_reason":"stop"}]}']),
     "failed": (FORWARDS, ["hello", "rate", "card"], [AnswerLost("lost"), UpstreamFailed("down")]),
     "its own fault": (FORWARDS, ["hello", "rate", "card"], [RuntimeError("a fault")]),
     "not for clients": ("", ["not JSON", "unknown model"], ["fine"]),
 }
-STREAMED = ("decided", "answers blocked", "answers blocked as an error", "under a contract", "no usage", "failed")
+STREAMED = ("decided", "answers blocked as an error", "under a contract", "no usage", "failed")
 
 
 def answers(make: Callable[..., Answer], given: Sequence[str | bytes | int | Exception], *, stream: bool) -> list[Any]:
     """Upstream answers: a text, a whole answer, a status or a failure each; the last one is repeated."""
-    made: list[Any] = []
-    for one in [*given, *given[-1:] * 20]:
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 4}}
+
+    def answer(one: str | bytes | int | Exception) -> Any:
         if isinstance(one, Exception):
-            made.append(one)
-        elif isinstance(one, int):
-            made.append(make(status=one))
-        elif isinstance(one, bytes):
-            made.append(make(events=[sse.event(one), sse.DONE]) if stream else make(one))
-        else:
-            usage = {"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 4}}
+            return one
+        if isinstance(one, int):
+            return make(status=one)
+        if isinstance(one, str):
             choice = {"index": 0, "finish_reason": "stop", "delta" if stream else "message": {"content": one}}
-            body = json.dumps({"model": "m", "usage": usage, "choices": [choice]}).encode()
-            made.append(make(events=[sse.event(body), sse.DONE]) if stream else make(body))
-    return made
+            one = json.dumps({"model": "m", "usage": usage, "choices": [choice]}).encode()
+        return make(events=[sse.event(one), sse.DONE]) if stream else make(one)
+
+    return [answer(one) for one in [*given, *given[-1:] * 20]]
 
 
 def asked(text: str, *, stream: bool) -> bytes:
     if text == "not JSON":
         return b"{"
     model = "gpt-9" if text == "unknown model" else "dear"
-    system, _, said = text.rpartition(": ")
-    turns = [("system", system), ("user", said)] if system else [("user", said)]
-    messages = [{"role": role, "content": content} for role, content in turns]
+    system, _, user = text.rpartition(": ")
+    messages = [{"role": "system", "content": system}, {"role": "user", "content": user}][not system :]
     form = {"type": "json_object" if "JSON" in text else "text"}
     return json.dumps({"model": model, "messages": messages, "stream": stream, "response_format": form}).encode()
 
