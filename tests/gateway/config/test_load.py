@@ -56,13 +56,6 @@ def test_paths_are_relative_to_the_file(load: Load, tmp_path: Path) -> None:
     assert load(BASE + "prices: my.yaml\n").prices == tmp_path / "my.yaml"
 
 
-@pytest.mark.parametrize("url", ["postgres://offramp:pass@db/offramp", "SQLite:///offramp.db", "file://offramp.db"])
-def test_a_ledger_that_is_a_url_is_refused(refused: Callable[..., list[str]], url: str) -> None:
-    told = "7:1: ledger: is a URL; the ledger is a SQLite file: give a path, such as offramp.db"
-    assert refused(f'{BASE}ledger: "{url}"\n') == [told]
-    assert refused(f'{BASE}ledger: "${{LEDGER}}"\n', LEDGER=url) == [told]
-
-
 def test_answer_files_that_hold_no_answer(refused: Callable[..., list[str]], tmp_path: Path) -> None:
     (tmp_path / "latin.md").write_bytes(b"caf\xe9")
     (tmp_path / "empty.md").write_text(" \n")
@@ -119,20 +112,9 @@ def test_a_literal_secret_is_refused_and_not_repeated(refused: Callable[..., lis
     assert "filled" not in " ".join(said)
 
 
-@pytest.mark.parametrize("other", ["", "  other: deny\n", "  other: one\n"])
-def test_when_names_models_that_clients_ask_for(refused: Callable[..., list[str]], load: Load, other: str) -> None:
-    def when(models: str) -> str:
-        return f"{BASE}{other}{RULE}    when: {{model: {models}}}\n    then: {{a: flag}}\n"
-
-    at = f"{11 if other else 10}:12: rules[0].when.model: "
-    assert refused(when("cheap")) == [at + "cheap is internal, so no client asks for it (known: gpt-4o)"]
-    assert refused(when("[gpt-4o, other]")) == [
-        at + "other is no model here: it would not match the names that models: has no line for; list these"
-    ]
-    if "one" in other:
-        assert load(when("gpt-5")).settings.rules[0].when.model == ("gpt-5",)
-    else:
-        assert refused(when("gpt-4")) == [at + 'no model gpt-4; did you mean "gpt-4o"?']
+def test_with_an_upstream_for_other_models_a_rule_may_name_any(load: Load) -> None:
+    text = f"{BASE}  other: one\n{RULE}    when: {{model: gpt-5}}\n    then: {{a: flag}}\n"
+    assert load(text).settings.rules[0].when.model == ("gpt-5",)
 
 
 def test_a_name_from_the_environment_is_not_repeated(refused: Callable[..., list[str]]) -> None:
@@ -194,11 +176,6 @@ def test_an_upstream_that_refuses_to_be_without_a_key(
 
 def test_what_refers_to_nothing_is_found(refused: Callable[..., list[str]]) -> None:
     assert unexpected("references", lambda text: " ".join(refused(BASE + text))) == []
-
-
-def test_an_upstream_may_not_be_named_deny(refused: Callable[..., list[str]]) -> None:
-    said = refused("version: 1\nupstreams:\n  deny: {kind: echo}\nmodels:\n  other: deny\n")
-    assert said == ["3:3: upstreams.deny: is a word of Offramp's own; name the upstream otherwise"]
 
 
 def test_labels_that_a_policy_lacks_are_found(load: Load, policies: dict[str, Policy]) -> None:
@@ -297,37 +274,6 @@ def test_what_is_wrong_in_a_policy_is_found(policy_file: Callable[[str], Path]) 
 def test_a_gateway_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         load_gateway(tmp_path / "gone.yaml", {})
-
-
-JUDGED = """\
-version: 1
-upstreams:
-  up: {kind: openai, base_url: "http://127.0.0.1:9/v1"}
-  other: {kind: litellm, provider: x}
-  echo: {kind: echo}
-models:
-  chat: {upstream: up}
-  loud: {upstream: up, endpoint: moderations}
-  far: {upstream: other, internal: true, endpoint: moderations}
-  near: {upstream: up, internal: true, endpoint: moderations, fallbacks: [other/x]}
-  still: {upstream: up, internal: true, endpoint: moderations}
-  odd: {upstream: echo}
-rules:
-  - {name: a, classifier: safe, then: {violence: block}, when_unsure: {ask: judge}}
-  - {name: b, classifier: safe, then: {violence: block}, when_unsure: {ask: odd}}
-  - {name: c, classifier: safe, then: {violence: {forward: still}}}
-"""
-
-
-def test_judges_that_cannot_judge_are_found(refused: Callable[..., list[str]]) -> None:
-    assert [line.rpartition("gateway.yaml:")[2] for line in refused(JUDGED)] == [
-        "8:24: models.loud.endpoint: clients cannot chat with a moderation endpoint; add internal: true",
-        "9:42: models.far.endpoint: needs upstreams of kind openai, and other is none",
-        "10:40: models.near.endpoint: needs upstreams of kind openai, and other is none",
-        "14:72: rules[0].when_unsure.ask: no model judge (known: chat, far, loud, near, odd, still)",
-        "15:72: rules[1].when_unsure.ask: odd goes to an echo upstream, which judges nothing",
-        "16:51: rules[2].then.violence.forward: still is a moderation endpoint, which takes no chats",
-    ]
 
 
 def test_what_no_judge_judges_is_found(load: Load, policies: dict[str, Policy]) -> None:
