@@ -175,7 +175,7 @@ def test_what_serves_otherwise_than_was_meant_is_a_note(folder: Path) -> None:
             "no trainable weights are known in a package 'all-mpnet",
         ),
         ("cascade: {encoder: folder:nowhere}\n", "encoder folder:nowhere: "),
-        ("recipe: finetune\nencoder: folder:nowhere\n", "encoder folder:nowhere: "),
+        ("recipe: finetune\nencoder: folder:nowhere\n", "encoder folder:"),
         ("cascade: {encoder: package:all-mpnet-base-v2}\nencoder: ./served\n", "encoder folder:./served: "),
     ],
 )

@@ -93,7 +93,7 @@ def test_an_evaluation_says_of_an_error_that_it_is_not_answered_and_of_one_row_t
     assert told[0].startswith("1 row: accuracy 0.0%")
     assert "1 more row was trained on and counts in no figure (100.0% right):" in told
     assert "1 row repeats the text of another" in told
-    assert "  wrong: a, said b at 1.00 (unsure): one" in told
+    assert "  wrong: a, predicted b at 1.00 (unsure): one" in told
     seen = {**found["trained_on"], "rows": 2}
     more = list(_lines({**found, "trained_on": seen, "repeated": 2}))
     assert "2 more rows were trained on and count in no figure (100.0% right):" in more
