@@ -95,27 +95,16 @@ ASKED = [
 ]
 
 
-def call(url: str, body: dict[str, Any] | None = None) -> bytes:
-    """An answer's body, errors included."""
+def call(url: str, body: dict[str, Any] | None = None) -> tuple[int, bytes]:
+    """An answer's status and body, errors included."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"authorization": f"Bearer {KEY}", "content-type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
-            return bytes(answer.read())
+            return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:
-            return error.read()
-
-
-def is_ready(url: str) -> bool:
-    """Whether it answers 200: Prometheus says 503 until it has begun."""
-    request = urllib.request.Request(url, None, {"authorization": f"Bearer {KEY}"})
-    try:
-        with urllib.request.urlopen(request, timeout=30):
-            return True
-    except urllib.error.HTTPError as error:
-        error.close()
-        return False
+            return error.code, error.read()
 
 
 def free_port() -> int:
@@ -146,7 +135,7 @@ def running(command: list[str], url: str, folder: Path) -> Iterator["tuple[subpr
             command, cwd=folder, env={**environment, "OFFRAMP_KEY": KEY}, stdout=out, stderr=subprocess.STDOUT
         )
     try:
-        wait_for(url, lambda: is_ready(url), log, process)
+        wait_for(url, lambda: call(url)[0] == 200, log, process)
         yield process, log
     finally:
         process.terminate()
@@ -168,48 +157,39 @@ def gateway(config: Path) -> Iterator[str]:
 
 def publish(encoder: Encoder, models_dir: Path) -> None:
     """Two classifiers by class centroids on the real encoder, and one that goes by patterns alone."""
-    told = {"contact": {"means": "an address", "patterns": ["email"]}}
-    policy = Policy.model_validate(
-        {"version": 1, "name": "private", "kind": "safety", "about": "messages to a bank", "labels": told}
-    )
-    put(Model(policy=policy, stages=()), models_dir)
-    for name, sentences in SENTENCES.items():
-        safety = name == "safe"
+    settings: dict[str, dict[str, Any]] = {
+        "private": {"kind": "safety", "labels": {"contact": {"means": "an address", "patterns": ["email"]}}},
+        "bank": {"kind": "intent", "labels": SENTENCES["bank"], "other": "anything else"},
+        "safe": {"kind": "safety", "labels": SENTENCES["safe"]},
+    }
+    registry = Registry(models_dir)
+    for name, kind in settings.items():
+        sentences = SENTENCES.get(name, {})
+        labels = {label: {"means": label} for label in sentences} or kind["labels"]
         policy = Policy.model_validate(
-            {
-                "version": 1,
-                "name": name,
-                "kind": "safety" if safety else "intent",
-                "about": "messages to a bank",
-                "labels": {label: {"means": label} for label in sentences},
-                **({} if safety else {"other": "anything else"}),
-            }
+            {**kind, "version": 1, "name": name, "about": "messages to a bank", "labels": labels}
         )
         vectors = [embed(encoder, texts) for texts in sentences.values()]
-        stage = Stage(
-            encoder=encoder.id,
-            head=LinearHead(
-                classes=tuple(sentences),
-                weights=np.stack([part.mean(axis=0) for part in vectors]),
-                bias=np.zeros(len(vectors), np.float32),
-            ),
-            calibration=Calibration(
-                scale=np.full(1, 12, np.float32),
-                offset=np.full(len(vectors), -5 if safety else 0, np.float32),
-            ),
-            thresholds={},
-            novelty=Novelty(prototypes=np.concatenate(vectors), limit=0.6),
-        )
-        model = Model(policy=policy, stages=(stage,))
-        put(model, models_dir)
-
-
-def put(model: Model, models_dir: Path) -> None:
-    """Publishes a model under its policy's name."""
-    registry = Registry(models_dir)
-    with registry.staging(model.policy.name) as folder:
-        save(model, folder, report={})
-        registry.publish(model.policy.name, folder)
+        stages = [
+            Stage(
+                encoder=encoder.id,
+                head=LinearHead(
+                    classes=tuple(sentences),
+                    weights=np.stack([part.mean(axis=0) for part in vectors]),
+                    bias=np.zeros(len(vectors), np.float32),
+                ),
+                calibration=Calibration(
+                    scale=np.full(1, 12, np.float32),
+                    offset=np.full(len(vectors), -5 if name == "safe" else 0, np.float32),
+                ),
+                thresholds={},
+                novelty=Novelty(prototypes=np.concatenate(vectors), limit=0.6),
+            )
+            for _ in range(bool(vectors))
+        ]
+        with registry.staging(name) as folder:
+            save(Model(policy=policy, stages=tuple(stages)), folder, report={})
+            registry.publish(name, folder)
 
 
 @pytest.fixture(scope="session")
@@ -245,7 +225,7 @@ class Prometheus:
 
     def get(self, path: str, **parameters: str) -> Any:
         """The data of an answer. AssertionError with Prometheus's words where it is an error."""
-        answer = json.loads(call(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"))
+        answer = json.loads(call(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}")[1])
         assert answer["status"] == "success", f"{answer.get('error')}: {parameters}"
         assert not answer.get("warnings"), f"{answer['warnings']}: {parameters}"
         return answer["data"]

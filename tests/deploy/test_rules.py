@@ -76,12 +76,6 @@ def test_a_real_prometheus_runs_all_rules(prometheus: Any) -> None:
     assert [target["health"] for target in prometheus.get("targets")["activeTargets"]] == ["up", "up"]
 
 
-@pytest.mark.parametrize("rule", RECORDED, ids=lambda rule: rule["record"])
-def test_recorded_figures_have_values(prometheus: Any, rule: dict[str, Any]) -> None:
-    assert prometheus.values(rule["expr"])
-    assert all(value == value for value in prometheus.values(rule["record"])), "NaN"
-
-
 @pytest.mark.parametrize("rule", ALERTS + RECORDED, ids=lambda rule: rule.get("alert") or rule["record"])
 def test_what_a_rule_selects_is_there(prometheus: Any, rule: dict[str, Any]) -> None:
     """So that no alert sleeps because of a name or a label."""

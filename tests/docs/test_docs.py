@@ -145,29 +145,20 @@ def test_commands_and_targets_in_the_text_are_there(page: Path) -> None:
         assert any(path.startswith(f"offramp {name}") for path in COMMANDS), name
 
 
-def test_the_readme_names_every_target() -> None:
-    named = set(re.findall(r"^make ([a-z]+)|`make ([a-z]+)", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE))
-    assert {"setup", "demo", "test", "check", "bench"} <= {name for pair in named for name in pair}
-
-
 def test_exit_codes_are_documented() -> None:
     documented = {int(cells[0]) for cells in rows((ROOT / "docs/cli.md").read_text("utf-8"), "exit code")}
     assert documented == {int(one) for one in Exit}
 
 
-def variables() -> set[str]:
-    """Read by code, or named in a file that is shipped."""
+def test_environment_variables_are_documented() -> None:
+    """Those that code reads, or that a file which is shipped names."""
     in_code = re.compile(r"(?:environ\.(?:get|setdefault)\(|environ\[|getenv\()\"([A-Z_]+)\"")
     in_yaml = re.compile(r"\$\{([A-Z_]+)[:}]")
     shipped = [*(ROOT / "config").rglob("*.yaml"), ROOT / "deploy/compose.yaml"]
-    return {name for path in [*SOURCES, ROOT / "tests/conftest.py"] for name in in_code.findall(path.read_text())} | {
-        name for path in shipped for name in in_yaml.findall(path.read_text())
-    }
-
-
-def test_environment_variables_are_documented() -> None:
+    read = {name for path in [*SOURCES, ROOT / "tests/conftest.py"] for name in in_code.findall(path.read_text())}
+    read |= {name for path in shipped for name in in_yaml.findall(path.read_text())}
     table = rows((ROOT / "docs/operations.md").read_text("utf-8"), "variable")
-    assert {code(cells[0])[0] for cells in table} == variables()
+    assert {code(cells[0])[0] for cells in table} == read
 
 
 def test_headers_are_documented() -> None:
@@ -224,18 +215,18 @@ def test_the_sql_of_the_docs_gives_the_reports_figures(ledger: SQLiteLedger) -> 
     assert all(answer.fetchall() for answer in answers[1:])
 
 
+def prose(page: Path) -> str:
+    return re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
 def anchors(page: Path) -> set[str]:
-    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
-    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
-        if re.match(r"[a-z]+:", target):
-            continue
+    for target in re.findall(r"\]\((?![a-z]+:)([^)\s]+)\)", prose(page)):
         name, _, anchor = target.partition("#")
         there = (page.parent / name).resolve() if name else page
         assert there.exists(), target

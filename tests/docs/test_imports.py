@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+import classifiers
+
 HEAVY = {"torch", "transformers", "litellm", "sklearn", "scipy", "onnx", "sympy"}
 
 
@@ -18,11 +20,9 @@ def modules_after(code: str) -> set[str]:
 @pytest.mark.parametrize(
     "code",
     [
-        "import gateway",
         "from classifiers import Runtime, Worker",
         "import gateway.app",
-        "import gateway.cli.main",
-        "import gateway.server",
+        "import gateway.cli.main, gateway.server",
     ],
 )
 def test_nothing_of_training_or_providers_comes_with_serving(code: str) -> None:
@@ -31,14 +31,22 @@ def test_nothing_of_training_or_providers_comes_with_serving(code: str) -> None:
     assert not found & HEAVY
 
 
-def test_the_gateways_name_alone_brings_no_web_framework() -> None:
-    assert not modules_after("import gateway") & {"fastapi", "uvicorn", "aiohttp", "pydantic", "onnxruntime", "yaml"}
-
-
-def test_the_command_lines_help_needs_no_web_framework() -> None:
-    assert not modules_after("import gateway.cli.main") & {"fastapi", "uvicorn", "aiohttp", "onnxruntime", "numpy"}
+@pytest.mark.parametrize(
+    ("code", "unneeded"),
+    [
+        ("import gateway", {"fastapi", "uvicorn", "aiohttp", "onnxruntime", "pydantic", "yaml"}),
+        ("import gateway.cli.main", {"fastapi", "uvicorn", "aiohttp", "onnxruntime", "numpy"}),
+    ],
+)
+def test_neither_the_name_nor_the_help_brings_a_web_framework(code: str, unneeded: set[str]) -> None:
+    assert not modules_after(code) & unneeded
 
 
 def test_importing_reads_no_environment_and_sets_up_no_logging() -> None:
     code = "import logging, gateway.app, classifiers\nassert not logging.getLogger().handlers"
     assert "gateway" in modules_after(code)
+
+
+def test_the_classifiers_surface_is_sorted_and_importable() -> None:
+    assert classifiers.__all__ == sorted(set(classifiers.__all__))
+    assert all(hasattr(classifiers, name) for name in classifiers.__all__)

@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +10,8 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from gateway.metrics.observe import Metrics
 
-ROOT = Path(__file__).resolve().parents[2]
+from .conftest import ROOT, rows
+
 DOCS = (ROOT / "docs" / "metrics.md").read_text()
 DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/offramp.json").read_text())
 GROUPS = yaml.safe_load((ROOT / "deploy/prometheus/rules.yml").read_text())["groups"]
@@ -49,19 +49,6 @@ def names_in(text: str) -> set[str]:
     return found
 
 
-def rows(header: str) -> list[list[str]]:
-    """The cells of all of the docs' tables with that first column."""
-    found = []
-    for table in re.findall(rf"^\| {header} \|.*\n\|[- |]+\n((?:\|.*\n)+)", DOCS, re.MULTILINE):
-        found += [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
-    return found
-
-
-def test_the_instruments_are_found() -> None:
-    assert len(INSTRUMENTS) > 25
-    assert {"offramp_windows_total", "offramp_requests_total", "offramp_gateway_seconds"} <= set(INSTRUMENTS)
-
-
 def test_every_metric_is_shown_or_alerted_on() -> None:
     shown = " ".join([SHOWN, *ALERTS.values()])
     assert names_in(" ".join([shown, *(RECORDED[figure] for figure in FIGURE.findall(shown))])) == set(INSTRUMENTS)
@@ -73,20 +60,21 @@ def test_every_recorded_figure_is_used() -> None:
 
 def test_every_metric_is_documented_as_it_is() -> None:
     documented = {
-        name.strip("`"): (kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels, _ in rows("metric")
+        name.strip("`"): (kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels, _ in rows(DOCS, "metric")
     }
     assert documented == INSTRUMENTS
+    assert QUERIES
     assert names_in(DOCS) <= {*INSTRUMENTS, "offramp_key"}
 
 
 def test_every_label_is_documented() -> None:
-    documented = {label for cells in rows("label") for label in re.findall(r"`(\w+)`", cells[0])}
+    documented = {label for cells in rows(DOCS, "label") for label in re.findall(r"`(\w+)`", cells[0])}
     assert documented == {label for _, labels in INSTRUMENTS.values() for label in labels}
 
 
 @pytest.mark.parametrize(("header", "expected"), [("recorded", RECORDED), ("alert", ALERTS)])
 def test_rules_are_documented(header: str, expected: dict[str, str]) -> None:
-    assert [cells[0].strip("`") for cells in rows(header)] == list(expected)
+    assert [cells[0].strip("`") for cells in rows(DOCS, header)] == list(expected)
 
 
 @pytest.mark.parametrize("text", [SHOWN, *RECORDED.values(), *ALERTS.values(), *QUERIES])
@@ -95,8 +83,3 @@ def test_selectors_use_labels_that_are_there(text: str) -> None:
         metric = next(iter(names_in(name)))
         labels: Any = INSTRUMENTS[metric][1]
         assert set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", inside)) <= {*labels, "job", "instance"}, name
-
-
-def test_the_questions_use_metrics_that_are_there() -> None:
-    assert QUERIES
-    assert names_in(" ".join(QUERIES)) <= set(INSTRUMENTS)
