@@ -60,7 +60,7 @@ def test_it_goes_live_where_the_bound_holds_and_lowers_its_threshold_only_so_far
 
 
 def test_it_stays_in_shadow_where_the_bound_does_not_hold_and_each_attempt_has_less_to_spend() -> None:
-    seen = list(stream(NEW, [*[(0.9, True)] * 150, *calls(5000, wrong=0.08)]))
+    seen = list(stream(NEW, [*[(0.9, True)] * 150, *calls(3000, wrong=0.08)]))
     assert {(contract.phase, contract.rate(0.01)) for contract in seen} == {(Phase.SHADOW, 1.0)}
     attempts = {contract.attempt.number: contract.attempt.alpha for contract in seen if contract.attempt}
     assert len(attempts) > 1

@@ -59,15 +59,6 @@ def test_an_alarm_comes_when_forecast(forecast: Forecast, target: float) -> None
     forecast(until_alarm(target, 2 * target).median, audits, rel=0.1)
 
 
-def test_under_a_day_there_is_no_volume_and_what_no_call_reaches_is_never_certified() -> None:
-    contract = Contract(terms=TERMS, attempt=ATTEMPT, attempts=1, pairs=240)
-    soon = outlook(contract, calls=240, surer=120, days=0.5, notice_s=7 * DAY)
-    assert (soon.calls_a_day, soon.certificate is None) == (None, False)
-    never = outlook(contract, calls=240, surer=0, days=2.0, notice_s=7 * DAY).certificate
-    assert never is not None
-    assert never.median == math.inf
-
-
 def test_audits_come_down_to_what_notices_in_time() -> None:
     contract = Contract(terms=TERMS, phase=Phase.LIVE, threshold=0.8, detector=AlarmDetector(target=0.05))
     busy = outlook(contract, calls=20_000, surer=10_000, days=2.0, notice_s=7 * DAY)

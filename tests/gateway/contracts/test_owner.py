@@ -4,10 +4,9 @@ import asyncio
 import heapq
 import random
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,20 +112,6 @@ async def test_disagreements_that_take_long_count_like_those_that_do_not(tmp_pat
             owner.begin(flipped, confidence=0.9, sure=False)
             agrees = chance.random() >= 0.08
             heapq.heappush(open_calls, (now + (1.0 if agrees else 600.0), number, flipped, agrees))
-
-
-async def test_audits_of_few_calls_a_day_stay_frequent_after_a_restart(tmp_path: Path) -> None:
-    """Under 5 % it takes some 370 audits to notice 10 %: 100 calls a day for a week are hardly enough."""
-    chance, now = random.Random(0), [0.0]
-    for day in range(10):
-        with closing(open_owner(tmp_path, draw=chance.random, clock=partial(now.__getitem__, 0))) as owner:
-            rates = set()
-            for number in range(800 if not day else 100):
-                # some in as many seconds, the others over the day
-                now[0] += 1.0 if number < 10 else DAY / 100
-                rates.add(flip(owner).coin.rate)
-                await feed(owner, 1)
-        assert rates == ({0.2} if day else {1.0, 0.2})
 
 
 async def test_a_sure_call_that_no_coin_chose_certifies_nothing(owner: Owner) -> None:
@@ -251,16 +236,6 @@ async def test_a_withdrawal_that_cannot_be_stored_at_once_is_later(
         assert store.texts("intents", "labels") == []
 
 
-async def test_a_file_that_cannot_be_written_to_the_end_holds_up_no_stop(owner: Owner, tmp_path: Path) -> None:
-    await feed(owner, 5)
-    before = owner.contracts[SCOPE]
-    fill_disk(tmp_path)
-    await feed(owner, 5)
-    owner.close()
-    with closing(ContractStore(tmp_path / "offramp.db")) as store:
-        assert [one.contract for one in store.contracts()] == [before]
-
-
 async def test_a_prompt_that_is_new_in_each_call_fills_no_memory(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor crowds out a live contract, or one whose first call is at the model."""
     monkeypatch.setattr("gateway.contracts.owner._MOST", 5)
@@ -351,25 +326,6 @@ async def test_the_withdrawal_of_a_version_that_is_only_tried_is_not_the_rules(t
         assert (move, standing, texts) == ("demoted challenger", [1, 0], [("my card", "a")])
     else:
         assert (move, standing, texts) == ("demoted", [0, 1], [])
-
-
-@pytest.mark.parametrize(
-    ("first", "stand", "outdoes"), [(None, 2, False), (lambda _: "paid/large", 1, True), (lambda _: "", 0, False)]
-)
-async def test_what_was_certified_for_a_model_that_is_sent_elsewhere_stands_no_more(
-    tmp_path: Path, first: Callable[[str], str] | None, stand: int, *, outdoes: bool
-) -> None:
-    """The version that is tried answers where the model is sent now, the one in use does not."""
-    there, elsewhere = replace(NEXT, sent_to="paid/large"), replace(SCOPE, sent_to="paid/other")
-    with closing(open_owner(tmp_path)) as before:
-        await feed(before, 800)
-        await feed(before, 800, of=there)
-    with closing(open_owner(tmp_path, first=first)) as owner:
-        assert owner.standing("intents", Phase.LIVE) == stand
-        assert (await owner.trial("bank", "v2", current="v1")).outdoes is outdoes
-        # what attempts spent stays spent, also of what is left out
-        await feed(owner, 250, of=elsewhere)
-        assert owner.contracts[elsewhere].attempts == before.contracts[there].attempts + 1
 
 
 async def test_a_contract_without_calls_for_a_week_holds_up_no_version(tmp_path: Path) -> None:

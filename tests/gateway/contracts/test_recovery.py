@@ -110,9 +110,9 @@ async def test_after_a_stop_one_call_counts_where_calls_were_under_way(
 async def test_kills_certify_nothing_that_disagrees_too_often(tmp_path: Path, chance: random.Random) -> None:
     """8 % of the calls hang until the gateway is killed, so that no disagreement is ever seen. Every second time it
     then starts once with another route."""
-    for number in range(40):
+    for number in range(24):
         one = owner(tmp_path, chance)
-        await feed(one, chance, 60, hang=0.08)
+        await feed(one, chance, 100, hang=0.08)
         assert one.contracts[SCOPE].phase is Phase.SHADOW
         killed(one)
         if number % 2:

@@ -71,12 +71,6 @@ def test_evidence_is_that_of_scipys_functions(target: float, pairs: int, times: 
             )
 
 
-@pytest.mark.parametrize(("pairs", "wrong"), [(1, 0), (1, 1), (200, 0), (800, 6), (2000, 19), (2000, 60)])
-def test_pairs_that_were_sure_to_be_seen_weigh_as_without_weights(pairs: int, wrong: int) -> None:
-    found = weighted_against_at_least(np.array([pairs]), np.array([wrong]), 0.02, chance=[1], least=[1])
-    assert float(found) == pytest.approx(against_at_least(pairs, wrong, 0.02), abs=0.15)
-
-
 @given(st.floats(0.01, 0.3), st.floats(0.05, 1), st.floats(0, 1))
 def test_a_pair_wins_nothing_on_average_where_the_rate_is_the_target(target: float, rate: float, sure: float) -> None:
     # one call: sure ones are seen with the coin's chance, the others always; the target is their rate on the whole
@@ -201,13 +195,13 @@ def test_only_what_is_out_of_reach_beyond_doubt_is_refused(
 def test_looking_again_and_again_refuses_no_more() -> None:
     """The target is just what is in reach: refused on at most 2.5 % of streams, looked at 29 times each."""
     inconsistent = 1 - (1 - 0.05) ** 2
-    differ = (np.random.default_rng(0).random((60, MOST)) < inconsistent).cumsum(axis=1)
+    differ = (np.random.default_rng(0).random((40, MOST)) < inconsistent).cumsum(axis=1)
     looks = range(19, MOST, 10)
     refused = sum(
         any(RepeatedAnswers(asked=look + 1, differ=int(stream[look])).refusal(0.05) for look in looks)
         for stream in differ
     )
-    assert refused <= 4
+    assert refused <= 3
 
 
 def test_repeats_stop_when_enough_is_known_and_go_on_where_refused() -> None:

@@ -15,7 +15,7 @@ from msgspec import structs
 from gateway.contracts.contract import Contract, Phase, Terms
 from gateway.contracts.scope import Scope
 from gateway.contracts.store import ContractStore, PairRow, StoredContract
-from gateway.contracts.tables import Tables, sole
+from gateway.contracts.tables import sole
 from gateway.ledger.store import LedgerError
 
 EARLIER = """CREATE TABLE contract_pairs (
@@ -83,13 +83,6 @@ def test_gateways_that_start_at_once_on_an_earlier_file_all_start(tmp_path: Path
                 db.execute("INSERT INTO contract_pairs VALUES ('k', 0, 1.0, 'r', 1, 0.5, 1, NULL, 0.9, 'a', 'agrees')")
             for done in [threads.submit(start, file) for _ in range(2)]:
                 done.result()
-
-
-def test_what_cannot_be_made_whole_is_not_made(file: Path) -> None:
-    with pytest.raises(LedgerError, match="no such table: missing"):
-        Tables(file, ["CREATE TABLE IF NOT EXISTS one (a TEXT) STRICT"], [("missing", "b", "TEXT")])
-    with closing(sqlite3.connect(file)) as db:
-        assert db.execute("SELECT name FROM sqlite_master").fetchall() == []
 
 
 def test_only_one_process_holds_contracts_at_a_time(tmp_path: Path) -> None:
