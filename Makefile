@@ -46,7 +46,7 @@ demo: setup ## train the starter policies, serve them, send traffic (ARGS=--once
 	$(BIN)/offramp demo $(ARGS)
 
 test: setup ## run the whole test suite in two processes, simulations with a tenth of their streams (ARGS= are pytest's)
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 simulate: setup ## run the simulations with all of their streams (ARGS= are pytest's)
 	$(BIN)/python -m pytest -n 2 -m simulation --full-simulations $(ARGS)

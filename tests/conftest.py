@@ -30,7 +30,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests whose size is the `simulation` fixture's."""
+    """Marks the tests whose size is the `simulation` fixture's, and puts the folders with the slowest tests first, so
+    that no process ends long after the others."""
+    items.sort(key=lambda item: not item.path.is_relative_to(item.config.rootpath / "tests" / "golden"))
+    items.sort(key=lambda item: not item.path.is_relative_to(item.config.rootpath / "tests" / "e2e"))
     for item in items:
         if "simulation" in getattr(item, "fixturenames", ()):
             item.add_marker("simulation")

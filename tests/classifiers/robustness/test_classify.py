@@ -45,13 +45,6 @@ def test_a_verdict_comes_of_any_text(runtime: Runtime, kind: str, odd: str, odd_
         assert (verdict.labels, verdict.abstention) == ((), Abstention.LANGUAGE)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_no_texts_at_all(runtime: Runtime, kind: str) -> None:
-    verdict = verdict_on(runtime, kind)
-    assert (verdict.labels, verdict.reason) == ((), "nothing to read")
-    assert (verdict.abstention is None) == (kind == "safety")
-
-
 def test_odd_texts_beside_a_plain_one_do_not_change_what_is_said_of_it(
     runtime: Runtime, odd_texts: Mapping[str, str]
 ) -> None:

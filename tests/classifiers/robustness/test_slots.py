@@ -46,7 +46,8 @@ def test_odd_rows_and_odd_texts(
 
     monkeypatch.setattr(tune, "plan_for", lambda _: tune.TaggerPlan(epochs=1, batch=16, tokens=32))
     plain = [f"table for [{number}](people) at [{time}](time)" for number in (2, "four") for time in ("noon", "8:30")]
-    rows = [*plain, *MARKED, *filter(str.strip, odd_texts.values())]
+    # as in test_train, texts of a megabyte are only read and not trained on
+    rows = [*plain, *MARKED, *(text[:1_000] for text in odd_texts.values() if text.strip())]
     (tmp_path / "rows.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in rows))
     policy = Policy.model_validate({**POLICY, "encoder": tiny_encoder})
     outcome = train(policy, base_dir=tmp_path, models_dir=tiny_models, threads=1)

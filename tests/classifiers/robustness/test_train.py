@@ -41,19 +41,6 @@ def test_odd_texts_as_training_rows(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_empty_texts_are_refused_by_their_lines(run: Train, labels: Labels, kind: str) -> None:
-    with pytest.raises(TrainingError, match=r"rows.jsonl:2: text is missing or empty\n.*rows.jsonl:3: "):
-        run(kind, labels(2), [("a", "label 0"), ("", "label 0"), (" \n", "label 1")])
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_two_rows_a_label_and_no_examples(run: Train, served: Callable[..., Any], labels: Labels, kind: str) -> None:
-    rows = [(f"{ask} {name}", f"label {index}") for index, name in enumerate(("card", "refund", "rate"))
-            for ask in ("where is my", "what about the")]  # fmt: skip
-    assert served(run(kind, labels(3, examples=0), rows), "where is my card").scores
-
-
-@pytest.mark.parametrize("kind", KINDS)
 def test_a_label_with_one_row_in_hundreds(run: Train, served: Callable[..., Any], labels: Labels, kind: str) -> None:
     rows = [(f"my card number {index} has not come", "label 0") for index in range(100)]
     rows.append(("I want my money back for this jumper", "label 1"))
@@ -97,11 +84,6 @@ def test_rows_that_cannot_be_told_apart_name_no_label_with_confidence(
     verdict = served(run(kind, labels(2, examples=0), rows), "message about my card thing")
     # safety is sure that something holds, and must not say which one alone
     assert len(verdict.labels) != 1 or verdict.confidence < 0.9
-
-
-def test_labels_that_say_the_same(run: Train, served: Callable[..., Any]) -> None:
-    same = {"means": "asks about a card", "examples": ["where is my card"]}
-    assert served(run("intent", {"one": same, "two": same}), "where is my card").scores
 
 
 def test_labels_with_odd_names(run: Train, served: Callable[..., Any]) -> None:
