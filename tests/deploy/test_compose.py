@@ -25,19 +25,15 @@ def container_port(service: str) -> str:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_mounted_paths_and_volumes_exist(service: str) -> None:
+def test_a_service_is_careful_and_finds_what_it_mounts(service: str) -> None:
+    settings = SERVICES[service]
     for target, source in mounts(service).items():
         if source.startswith("."):
             assert (DEPLOY / source).exists(), source
-            assert f"{source}:{target}:ro" in SERVICES[service]["volumes"]
+            assert f"{source}:{target}:ro" in settings["volumes"]
         else:
             assert source in COMPOSE["volumes"]
-    assert set(SERVICES[service].get("secrets", ())) <= set(COMPOSE["secrets"])
-
-
-@pytest.mark.parametrize("service", SERVICES)
-def test_a_service_is_careful(service: str) -> None:
-    settings = SERVICES[service]
+    assert set(settings.get("secrets", ())) <= set(COMPOSE["secrets"])
     assert all(port.startswith("127.0.0.1:") for port in settings["ports"])
     assert settings["healthcheck"]["test"][0] == "CMD"
     assert settings["cap_drop"] == ["ALL"]
@@ -45,8 +41,10 @@ def test_a_service_is_careful(service: str) -> None:
     if "build" not in settings:
         assert re.fullmatch(r"[\w./-]+:v?\d+\.\d+\.\d+", settings["image"]), "the tag is not pinned"
     for other, wanted in settings.get("depends_on", {}).items():
-        assert other in SERVICES
-        assert wanted == {"condition": "service_healthy"}
+        assert (other in SERVICES, wanted) == (True, {"condition": "service_healthy"})
+    for name, value in settings.get("environment", {}).items():
+        if re.search(r"KEY|PASSWORD|TOKEN", name):
+            assert value.startswith("${"), "a secret is written down"
 
 
 def test_the_gateway_is_built_from_here() -> None:
@@ -85,13 +83,6 @@ def test_grafana_finds_prometheus_and_the_dashboard() -> None:
     home = Path(SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
     assert str(home.parent) == folder
     assert (grafana / "dashboards" / home.name).is_file()
-
-
-def test_no_secret_is_written_down() -> None:
-    for service in SERVICES.values():
-        for name, value in service.get("environment", {}).items():
-            if re.search(r"KEY|PASSWORD|TOKEN", name):
-                assert value.startswith("${"), name
 
 
 @pytest.mark.parametrize("service", ["gateway", "prometheus"])
