@@ -46,7 +46,7 @@ def test_each_that_moves_is_named(later: dict[str, Any], moved: list[str]) -> No
     assert found is not None
     assert [reason.split(" ")[0] for reason in found.moved()] == moved
     assert (found.threshold, found.certified.below.total) == (0.8, 400)
-    assert [window.below.of for window in found.windows] == [50] * 8
+    assert [window.below.total for window in found.windows] == [50] * 8
 
 
 def test_before_a_certificate_there_is_nothing_to_hold_against() -> None:
