@@ -93,9 +93,9 @@ def test_an_address_that_cannot_be_called_is_refused() -> None:
 def test_what_the_environment_gives_is_not_repeated(text: str, message: str, value: str) -> None:
     document = source.parse(BASE + text, "f", {"V": value})
     assert validate(document, Settings) is None
-    said = " ".join(map(str, document.problems))
-    assert message in said
-    assert "Hunter" not in said
+    lines = " ".join(map(str, document.problems))
+    assert message in lines
+    assert "Hunter" not in lines
 
 
 @pytest.mark.parametrize("text", ["just a word", "- a\n- b", "~"])
