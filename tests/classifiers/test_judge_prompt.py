@@ -1,4 +1,4 @@
-"""What a judge is told is the policy's own text, and no more than it needs."""
+"""The instructions for a judge are the policy's own text, and no more than it needs."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ def policy(labels: dict[str, Any], **more: Any) -> Policy:
 
 
 def test_it_is_told_what_the_policy_says() -> None:
-    told = instructions(
+    text = instructions(
         policy(
             {
                 "threat": {
@@ -25,12 +25,12 @@ def test_it_is_told_what_the_policy_says() -> None:
             }
         )
     )
-    assert "The policy: Messages to a shop's assistant." in told
-    assert "- threat: threatens somebody\n" in told
-    assert 'Applies to: "I will find you"' in told
-    assert 'Does not apply to: "the deadline kills me"' in told
-    assert "- spam: advertises\n" in told
-    assert '{"labels": []}' in told
+    assert "The policy: Messages to a shop's assistant." in text
+    assert "- threat: threatens somebody\n" in text
+    assert 'Applies to: "I will find you"' in text
+    assert 'Does not apply to: "the deadline kills me"' in text
+    assert "- spam: advertises\n" in text
+    assert '{"labels": []}' in text
 
 
 def test_of_a_system_prompt_it_is_told_where_the_policy_reads_it() -> None:
@@ -40,9 +40,9 @@ def test_of_a_system_prompt_it_is_told_where_the_policy_reads_it() -> None:
 
 
 def test_what_patterns_tell_is_not_in_doubt() -> None:
-    told = instructions(
+    text = instructions(
         policy({"gossip": {"means": "gossips"}, "contact": {"means": "an address", "patterns": "email"}})
     )
-    assert "- gossip: gossips\n" in told
-    assert "contact" not in told
+    assert "- gossip: gossips\n" in text
+    assert "contact" not in text
     assert instructions(policy({"contact": {"means": "an address", "patterns": "email"}})) == ""

@@ -1,4 +1,4 @@
-"""gateway.yaml and policies as a whole: what refers to what, secrets, addresses, files beside them."""
+"""gateway.yaml and policies as a whole: what refers to what, secrets, addresses, files next to them."""
 
 from collections.abc import Callable
 from pathlib import Path
