@@ -16,7 +16,7 @@ from classifiers.encoder.source import poorly_read
 from classifiers.errors import TrainingError
 from classifiers.evaluation.evaluate import evaluate, shortened
 from classifiers.model import artifact, selftest
-from classifiers.model.model import Floats, Model
+from classifiers.model.model import Model
 from classifiers.model.registry import Registry
 from classifiers.policy import OTHER, Policy
 from classifiers.report import card, page
@@ -29,6 +29,7 @@ from classifiers.training.prepare import TrainingText
 from classifiers.training.rows import REAL
 from classifiers.training.write.sentences import WrittenSentences
 
+_CHECKED_ROWS = 64
 _TOOLS = ("numpy", "onnxruntime", "scikit-learn", "tokenizers")
 REFUSED = "refused"
 """Next to a classifier's versions: the report of the last training that missed its goals."""
@@ -60,7 +61,7 @@ def report_of(
         "patterns": model.policy.patterns,
         "measured_on": settings["calibrated_on"],
         "text": {**_text(text, written), "unread_calls": unread_calls},
-        "teachers": written.teachers(),
+        "teachers": list(written.teachers),
         "settings": settings,
         "thresholds": thresholds.describe(trained.chosen.thresholds),
         "goals": trained.chosen.goals,
@@ -125,10 +126,8 @@ def _by_source(policy: Policy, trained: MeasuredModel) -> dict[str, Any]:
     for index, row in enumerate(trained.read):
         places[row.writer or row.source].append(index)
     measured = {source: _measures(policy, trained, chosen) for source, chosen in places.items()}
-    return {
-        source: {name: measures[name] for name in ("rows", "accuracy", "interval")}
-        for source, measures in measured.items()
-    }
+    kept = ("rows", "accuracy", "interval")
+    return {source: {name: measures[name] for name in kept} for source, measures in measured.items()}
 
 
 def _measures(policy: Policy, trained: MeasuredModel, chosen: Sequence[int]) -> dict[str, Any]:
@@ -141,31 +140,28 @@ def _measures(policy: Policy, trained: MeasuredModel, chosen: Sequence[int]) -> 
 
 
 def publish(
-    model: Model,
-    report: Mapping[str, Any],
-    models_dir: Path,
-    samples: Sequence[Floats],
-    *,
-    seed: int,
-    encoders: Mapping[str, Path] | None = None,
-    propose: bool = False,
-    now: datetime | None = None,
+    fitted: FittedModel, report: Mapping[str, Any], models_dir: Path, *, seed: int, propose: bool, now: datetime
 ) -> tuple[str, Path]:
     """Write the artifact, load it again, and publish it if it predicts as the model in memory does: (version, folder).
 
-    samples: for each stage, (n, dimensions) vectors on which the two must agree.
-    encoders: the folders of the model's own encoders, as of `artifact.save`.
-    propose: propose it instead of putting it in use.
-    now: what the version is named for, as of `Registry.publish`.
+    propose: propose it instead of putting it in use. now: what the version is named for.
     Raises TrainingError where it does not, OSError where the folder cannot be written.
     """
-    registry = Registry(models_dir)
+    model, registry = fitted.trained.model, Registry(models_dir)
+    made_with = {"python": platform.python_version(), **{tool: version(tool) for tool in _TOOLS}}
     with registry.staging(model.policy.name) as folder:
         artifact.save(
-            model, folder, report=report, encoders=encoders, files=_pages(report), seed=seed, made_with=made_with()
+            model,
+            folder,
+            report=report,
+            encoders=fitted.own,
+            files=_pages(report),
+            seed=seed,
+            made_with=made_with,
         )
         again = artifact.load(folder).model
-        for stage, loaded, sample in zip(model.stages, again.stages, samples, strict=True):
+        for stage, loaded, vectors in zip(model.stages, again.stages, fitted.samples, strict=True):
+            sample = vectors[:_CHECKED_ROWS]
             if not np.array_equal(score(stage, sample)[0], score(loaded, sample)[0]):
                 raise TrainingError(f"{model.policy.name}: the saved model does not predict as the trained one does")
         name = registry.publish(model.policy.name, folder, now, challenger=propose)
@@ -184,11 +180,6 @@ def refuse(model: Model, report: Mapping[str, Any], models_dir: Path) -> Path:
         folder.chmod(0o755)
         folder.rename(target)
     return target
-
-
-def made_with() -> dict[str, str]:
-    """Versions of what the weights depend on."""
-    return {"python": platform.python_version(), **{tool: version(tool) for tool in _TOOLS}}
 
 
 def _pages(report: Mapping[str, Any]) -> dict[str, str]:

@@ -177,7 +177,6 @@ def _teachers(
     if not any(teacher.model for teacher in policy.teachers):
         yield None, None
         return
-    from classifiers.training.write.sentences import FIRST
     from classifiers.training.write.teacher import Hired
     from gateway.cli.teacher import AskTeacher, price_of
     from gateway.config.settings import shipped_dir
@@ -185,15 +184,13 @@ def _teachers(
 
     prices = load_prices(shipped_dir() / "prices.yaml")
 
-    def approve(teacher: "Teacher", expected: "Estimate", price: "TeacherPrice", why: str) -> bool:
+    def approve(teacher: "Teacher", expected: "Estimate", price: "TeacherPrice") -> bool:
         with progress.paused() as console:
-            console.print(_expense(policy, teacher, expected, price, why), soft_wrap=True)
+            console.print(_expense(policy, teacher, expected, price), soft_wrap=True)
             asks = options.ask and expected.calls and console.is_terminal
-            if not asks or _agreed(console, can_answer=options.can_answer):
-                return True
-        if why == FIRST:
-            raise _Declined(f"its teacher {teacher.model} was not to be asked")
-        return False
+            if asks and not _agreed(console, can_answer=options.can_answer):
+                raise _Declined(f"its teacher {teacher.model} was not to be asked")
+        return True
 
     with ExitStack() as stack:
 
@@ -220,7 +217,7 @@ def _agreed(console: Console, *, can_answer: bool) -> bool:
     return False
 
 
-def _expense(policy: "Policy", teacher: "Teacher", expected: "Estimate", price: "TeacherPrice", why: str) -> str:
+def _expense(policy: "Policy", teacher: "Teacher", expected: "Estimate", price: "TeacherPrice") -> str:
     """The expected cost of asking a teacher, and its bound."""
     if price.known:
         dollars, bound = f"about ${expected.usd:.4f}", f"budget ${teacher.budget:.2f}"
@@ -230,8 +227,9 @@ def _expense(policy: "Policy", teacher: "Teacher", expected: "Estimate", price: 
         unbounded = "so budget: cannot hold; state tokens: to bound it"
         bound = f"at most {teacher.tokens} tokens" if teacher.tokens else unbounded
     return (
-        f"{policy.name}: {teacher.model} is to be asked {expected.calls} times {why} ({expected.cached_calls} more "
-        f"answers are cached), about {expected.input_tokens + expected.output_tokens} tokens, {dollars}; {bound}"
+        f"{policy.name}: {teacher.model} is to be asked {expected.calls} times for sentences of every label "
+        f"({expected.cached_calls} more answers are cached), about "
+        f"{expected.input_tokens + expected.output_tokens} tokens, {dollars}; {bound}"
     )
 
 

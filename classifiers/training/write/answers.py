@@ -13,28 +13,25 @@ from typing import Any, Final
 
 from classifiers.training.rows import encodable
 
+Labels = tuple[str, ...]
+
 _MOST_STARTS: Final = 200
 """The most opening brackets that are tried."""
-_DEEPEST_JSON: Final = 8
+_DEEPEST: Final = 6
+"""How deep lists and objects may be nested."""
 _STRICTLY: Final = json.JSONDecoder(strict=False)
 """JSON, except that strings may contain line ends and tabs."""
 _START: Final = re.compile(r"[\[{]")
-_SPACE: Final = re.compile(r"\s*")
 _BETWEEN: Final = re.compile(r"[\s,]*")
 _WORD: Final = re.compile(r"(?:-?\d[\d.eE+-]*|true|false|null|None)(?=\s*[,\]}])")
-_QUOTES: Final = {'"': '"', "'": "'", "“": "”"}
-_ESCAPE: Final = re.compile(r'\\["\\/bfnrtu]|\\|"')
-_ENDS_ITEM: Final = re.compile(r"""\s*(?:[\]}]|\Z|,\s*(?:["'“\[{\]}]|-?\d|true|false|null|\Z))|\s*\n\s*["“\[{]""")
-"""What follows the quotation mark that ends a string, and no quotation mark within."""
-_ENDS_KEY: Final = re.compile(r"\s*:")
-
-
-_Barren = dict[tuple[str, re.Pattern[str]], int]
-"""The place from which no string ends, by its quotation mark and what must follow it."""
-
-
-class _Broken(Exception):
-    """Nothing more can be read here."""
+_STRING: Final = re.compile(
+    r"""(["'])((?:[^"'\\]|\\.|(?!\1)["']|["'](?!\s*(?:[\]}]|\Z|,\s*(?:["'\[{\]}]|-?\d|true|false|null|\Z))"""
+    r"""|\s*\n\s*["'\[{]))*+)\1""",
+    re.DOTALL,
+)
+"""A string up to a quotation mark behind which an item ends; others are part of it."""
+_KEY: Final = re.compile(r'(["\'])([^"\'\n]*)\1\s*:\s*')
+_WRONG_ESCAPE: Final = re.compile(r'(\\["\\/bfnrtu])|\\|(")')
 
 
 def values(text: str) -> Iterator[tuple[Any, int, int]]:
@@ -43,7 +40,6 @@ def values(text: str) -> Iterator[tuple[Any, int, int]]:
     Broken JSON is read as far as possible: its whole strings, lists and objects, without strings that are cut off.
     """
     place = 0
-    barren: _Barren = {}
     for _ in range(_MOST_STARTS):
         bracket = _START.search(text, place)
         if bracket is None:
@@ -52,114 +48,50 @@ def values(text: str) -> Iterator[tuple[Any, int, int]]:
         try:
             value, place = _STRICTLY.raw_decode(text, start)
         except (ValueError, RecursionError):
-            reader = _Reader(text, start, barren)
-            try:
-                value, place = reader.value(_DEEPEST_JSON), reader.place
-            except _Broken:
-                value, place = None, start + 1
+            value, place, _ = _broken(text, start, _DEEPEST)
         if value:
             yield value, start, place
 
 
-class _Reader:
-    """Reads a value from a place. Where something is broken, all enclosing values end with what was read.
-
-    barren: known places from which strings end nowhere; the reader adds to it.
-    """
-
-    def __init__(self, text: str, place: int, barren: _Barren) -> None:
-        self.place = place
-        self._barren = barren
-        self._text = text
-        self._broken = False
-
-    def value(self, depth: int) -> Any:
-        """The next value. Raises _Broken where nothing can be read."""
-        sign = self._text[self.place : self.place + 1]
-        if sign in _QUOTES:
-            return self._string(_ENDS_ITEM)
-        if sign and sign in "[{" and depth:
-            self.place += 1
-            return self._list(depth - 1) if sign == "[" else self._object(depth - 1)
-        if word := _WORD.match(self._text, self.place):
-            self.place = word.end()
-            return None
-        raise _Broken
-
-    def _list(self, depth: int) -> list[Any]:
-        items: list[Any] = []
-        while not self._ended("]"):
-            try:
-                items.append(self.value(depth))
-            except _Broken:
-                self._broken = True
-        return items
-
-    def _object(self, depth: int) -> dict[str, Any]:
-        items: dict[str, Any] = {}
-        while not self._ended("}"):
-            try:
-                key = self._string(_ENDS_KEY)
-                self._skip(_SPACE)
-                self.place += 1
-                self._skip(_SPACE)
-                items[key] = self.value(depth)
-            except _Broken:
-                self._broken = True
-        return items
-
-    def _ended(self, sign: str) -> bool:
-        if self._broken:
-            return True
-        self._skip(_BETWEEN)
-        if self._text[self.place : self.place + 1] == sign:
-            self.place += 1
-            return True
-        return False
-
-    def _string(self, ends: re.Pattern[str]) -> str:
-        """A string up to a quotation mark that `ends` follows; a key up to its first quotation mark."""
-        closing = _QUOTES.get(self._text[self.place : self.place + 1])
-        start = end = self.place + 1
-        if closing is None or start >= self._barren.get((closing, ends), len(self._text)):
-            raise _Broken
-        while (end := self._text.find(closing, end)) >= 0:
-            if not _escaped(self._text, start, end) and ends.match(self._text, end + 1):
-                self.place = end + 1
-                return _unescaped(self._text[start:end])
-            if ends is _ENDS_KEY:
-                raise _Broken
-            end += 1
-        self._barren[closing, ends] = start
-        raise _Broken
-
-    def _skip(self, what: re.Pattern[str]) -> None:
-        skipped = what.match(self._text, self.place)
-        self.place = skipped.end() if skipped else self.place
-
-
-def _escaped(text: str, start: int, place: int) -> bool:
-    """Whether an odd number of backslashes precedes a place."""
-    first = place
-    while first > start and text[first - 1] == "\\":
-        first -= 1
-    return (place - first) % 2 == 1
+def _broken(text: str, place: int, depth: int) -> tuple[Any, int, bool]:
+    """(value, end, whole) of broken JSON: its whole parts up to the first that cannot be read."""
+    if string := _STRING.match(text, place):
+        return _unescaped(string[2]), string.end(), True
+    if word := _WORD.match(text, place):
+        return None, word.end(), True
+    sign = text[place : place + 1]
+    if not depth or sign not in {"[", "{"}:
+        return None, place + 1, False
+    listed: list[Any] = []
+    named: dict[str, Any] = {}
+    place += 1
+    while True:
+        place += len(_BETWEEN.match(text, place)[0])  # type: ignore[index] # it matches everywhere
+        if text.startswith("]" if sign == "[" else "}", place):
+            return listed or named, place + 1, True
+        key = _KEY.match(text, place) if sign == "{" else None
+        if sign == "{" and key is None:
+            return named, place, False
+        value, place, whole = _broken(text, key.end() if key else place, depth - 1)
+        if whole or value:
+            if key:
+                named[key[2]] = value
+            else:
+                listed.append(value)
+        if not whole:
+            return listed or named, place, False
 
 
 def _unescaped(inside: str) -> str:
-    """The text of a string; bare quotation marks and wrong escapes are kept as they are."""
-    mended = _ESCAPE.sub(lambda sign: {'"': '\\"', "\\": ""}.get(sign[0], sign[0]), inside)
+    """The text of a string; bare quotation marks are kept, wrong escapes lose their backslash."""
+    mended = _WRONG_ESCAPE.sub(lambda sign: sign[1] or (sign[2] and '\\"') or "", inside)
     try:
         return str(json.loads(f'"{mended}"', strict=False))
     except ValueError:
         return inside
 
 
-Labels = tuple[str, ...]
-
 _LONGEST_CHARS = 1000
-_DEEPEST = 4
-"""How deep lists and objects may be nested."""
 _FEWEST_LINES = 2
 """A single line is more often a refusal than a message."""
 _THOUGHT = re.compile(r"""\A.*^(?:[^"\n]|"[^"\n]*")*</think(?:ing)?>""", re.DOTALL | re.MULTILINE)
@@ -168,7 +100,6 @@ _BEGINS = re.compile(r"\s*<think(?:ing)?>")
 _ENDS = re.compile(r"</think(?:ing)?>")
 _MARK = re.compile(r"^\s*(?:[-*](?=\s)|•|\d+[.):](?!\d))\s*")
 _NUMBER = re.compile(r"\s*(\d{1,4})[.):](?!\d)\s*")
-_NUMBERED = re.compile(r"\D*\d+\D*")
 _PREFACE = re.compile(r":\s*$")
 _STANDS_FOR_TEXT = re.compile(r"[\s.…]*")
 """The placeholders of the prompt's own example."""
@@ -181,8 +112,8 @@ def parse(answer: str) -> list[str]:
     """The texts in an answer: the longest JSON list of strings or of objects with a text, the last of equally long
     ones, else lines with numbers or bullets. Objects in a row are a list, and so is an object with numbers as keys."""
     reply = _without_thought(answer)
-    listed = _longest(_tidy(_texts(value, _DEEPEST)) for value in _lists(reply))
-    if not listed and "[" not in reply and "{" not in reply:
+    listed = _longest(_tidy(_texts(value)) for value in _lists(reply))
+    if not listed and not _START.search(reply):
         lines = [line for line in reply.splitlines() if _MARK.match(line) and not _PREFACE.search(line)]
         if len(lines) >= _FEWEST_LINES:
             listed = _tidy([_MARK.sub("", line).strip().strip('"') for line in lines])
@@ -196,10 +127,10 @@ def parse_keyed(answer: str, keys: Mapping[str, Labels], *, most: int) -> list[t
     counts, the last of equally long ones. A text under two keys is left out. most: texts of each key.
     """
     meant = _meant(keys)
-    lists = [list(_objects(value, meant, _DEEPEST)) for value in _lists(_without_thought(answer))]
+    lists = [list(_objects(value, meant)) for value in _lists(_without_thought(answer))]
     listed = {key: _longest(_tidy(_under(key, objects)) for objects in lists) for key in keys}
-    everywhere = [text for texts in listed.values() for text in texts]
-    return [(text, keys[key]) for key, texts in listed.items() for text in texts[:most] if everywhere.count(text) == 1]
+    counts = Counter(text for texts in listed.values() for text in texts)
+    return [(text, keys[key]) for key, texts in listed.items() for text in texts[:most] if counts[text] == 1]
 
 
 def _without_thought(answer: str) -> str:
@@ -222,60 +153,36 @@ def _lists(reply: str) -> Iterator[Any]:
     ended = 0
     for value, begins, ends in values(reply):
         if not isinstance(value, dict) or _LETTER.search(reply, ended, begins):
-            if len(run) >= _FEWEST_LINES:
-                yield run
+            yield run
             run = []
         if isinstance(value, dict):
             run.append(value)
         yield value
         ended = ends
-    if len(run) >= _FEWEST_LINES:
-        yield run
+    yield run
 
 
-def _texts(value: Any, depth: int) -> list[str]:
-    """The texts of a list or an object."""
-    if isinstance(value, dict) and depth:
-        return _of_object(value, depth)
-    if not isinstance(value, list) or not depth:
+def _texts(value: Any, depth: int = _DEEPEST) -> list[str]:
+    """The texts of a list, or of the longest list in an object."""
+    if not depth or not isinstance(value, dict | list):
         return []
-    if len(value) == 1 and isinstance(value[0], dict) and not any(isinstance(held, str) for held in value[0].values()):
-        return _of_object(value[0], depth - 1)
-    text_of = _text_of([item for item in value if isinstance(item, dict)])
-    listed: list[str] = []
-    for item in value:
-        if isinstance(item, list):
-            listed += _texts(item, depth - 1)
-        elif isinstance(text := text_of(item) if isinstance(item, dict) else item, str):
-            listed.append(text)
-    return listed
-
-
-def _of_object(value: Mapping[str, Any], depth: int) -> list[str]:
-    """The texts under numbered keys, or in the longest list within."""
-    if any(key.casefold() in _TEXT_KEYS and isinstance(held, str) for key, held in value.items()):
-        # the other keys describe this single text, which is more often a refusal
-        return []
-    if all(map(_NUMBERED.fullmatch, value)):
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
+        value = value[0]
+    if isinstance(value, list):
+        found = (_texts(item, depth - 1) if isinstance(item, list) else [_text_of(item)] for item in value)
+        return [text for texts in found for text in texts if isinstance(text, str)]
+    if all(map(str.isdigit, value)):
         return _texts(list(value.values()), depth - 1)
-    return _longest(_texts(held, depth - 1) for held in value.values() if not isinstance(held, str))
+    # an object with a text is more often a refusal
+    return [] if _text_of(value) else _longest(_texts(held, depth - 1) for held in value.values())
 
 
-def _text_of(objects: Sequence[Mapping[str, Any]]) -> Callable[[Mapping[str, Any]], Any]:
-    """A function that finds an object's text: under the first usual key, else its only string, if its key is a
-    number or the same in several objects."""
-    only = [[key for key, value in item.items() if isinstance(value, str)] for item in objects]
-    names = [keys[0] for keys in only if len(keys) == 1]
-    alike = len(names) == len(only) and (
-        all(map(_NUMBERED.fullmatch, names)) or (len(names) >= _FEWEST_LINES and len(set(names)) == 1)
-    )
-
-    def find(item: Mapping[str, Any]) -> Any:
-        named = {key.casefold(): value for key, value in item.items() if isinstance(value, str)}
-        usual = next((named[key] for key in _TEXT_KEYS if key in named), None)
-        return usual if usual is not None or not alike else next(iter(named.values()))
-
-    return find
+def _text_of(item: Any) -> Any:
+    """An item, or an object's text under the first of the usual keys."""
+    if not isinstance(item, dict):
+        return item
+    named = {key.casefold(): held for key, held in item.items() if isinstance(held, str)}
+    return next((named[key] for key in _TEXT_KEYS if key in named), None)
 
 
 def _meant(keys: Iterable[str]) -> Callable[[str], str]:
@@ -290,7 +197,7 @@ def _plain(key: str) -> str:
     return _BETWEEN_WORDS.sub(" ", unicodedata.normalize("NFKC", key).casefold()).strip()
 
 
-def _objects(value: Any, meant: Callable[[str], str], depth: int) -> Iterator[Mapping[str, Any]]:
+def _objects(value: Any, meant: Callable[[str], str], depth: int = _DEEPEST) -> Iterator[Mapping[str, Any]]:
     """The objects in a value, with requested keys."""
     if isinstance(value, dict):
         yield {meant(key): held for key, held in value.items()}
@@ -301,23 +208,14 @@ def _objects(value: Any, meant: Callable[[str], str], depth: int) -> Iterator[Ma
 
 def _under(key: str, objects: Iterable[Mapping[str, Any]]) -> list[str]:
     """The texts of objects under a key."""
-    texts: list[str] = []
-    for item in objects:
-        value = item.get(key)
-        texts += [value] if isinstance(value, str) else _texts(value, _DEEPEST)
-    return texts
+    held = [item.get(key) for item in objects]
+    return [text for value in held for text in ([value] if isinstance(value, str) else _texts(value))]
 
 
 def _tidy(texts: Sequence[str]) -> list[str]:
-    plain = (" ".join(encodable(text).split()) for text in _unnumbered(texts))
-    kept = (text for text in dict.fromkeys(plain) if len(text) <= _LONGEST_CHARS)
-    return [text for text in kept if not _STANDS_FOR_TEXT.fullmatch(text)]
-
-
-def _unnumbered(texts: Sequence[str]) -> Sequence[str]:
-    """The texts without their numbers, where all have one and the numbers rise."""
-    listed = [match for text in texts if (match := _NUMBER.match(text))]
-    numbers = [int(match[1]) for match in listed]
-    if len(listed) < len(texts) or numbers != sorted(set(numbers)) or (len(numbers) == 1 and numbers != [1]):
-        return texts
-    return [text[match.end() :] for text, match in zip(texts, listed, strict=True)]
+    """Different texts on one line each, without rising numbers before them, placeholders and overlong ones."""
+    numbers = [_NUMBER.match(text) for text in texts]
+    if [number and int(number[1]) for number in numbers] == list(range(1, len(texts) + 1)):
+        texts = [_NUMBER.sub("", text, count=1) for text in texts]
+    plain = dict.fromkeys(" ".join(encodable(text).split()) for text in texts)
+    return [text for text in plain if len(text) <= _LONGEST_CHARS and not _STANDS_FOR_TEXT.fullmatch(text)]

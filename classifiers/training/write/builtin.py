@@ -16,7 +16,7 @@ from classifiers import data
 from classifiers.policy import OTHER, Policy
 from classifiers.slots.fill import words as words_of
 from classifiers.text.language import code_of
-from classifiers.training.rows import Origin, Row
+from classifiers.training.rows import Row
 
 _AROUND_A_MESSAGE = (
     "Hi, {x}",
@@ -61,23 +61,13 @@ def mistyped(text: str, chance: random.Random) -> str:
     return " ".join(words)
 
 
-_AUXILIARIES = (
-    *("am", "are", "be", "been", "can", "could", "did", "do", "does", "had"),
-    *("has", "have", "is", "may", "must", "should", "was", "were", "will", "would"),
-)
-_STRESSED = "".join(rf"(?<!\b{verb}\s)" for verb in (*_AUXILIARIES, *map(str.upper, _AUXILIARIES)))
+_AUXILIARIES = "am are be been can could did do does had has have is may must should was were will would"
+_STRESSED = "".join(rf"(?<!\b{verb}\s)" for verb in _AUXILIARIES.split())
 """Not preceded by an auxiliary verb: in `the parcel has NOT come`, NOT excludes nothing."""
 
-_NOT = re.compile(
-    rf"[;,.:(]?(?<!\s)\s*(?:(?:and|but|AND|BUT)\s+)?{_STRESSED}\bNOT\b|;\s*(?:(?:and|but)\s+)?not\b"
-    r"|[;,.:(]\s*(?:[Tt]his|[Ii]t|[Tt]hese)\s+(?:is|are|does|do)\s+NOT\b"
-    r"|(?:\b(?:[Tt]his|[Ii]t|[Tt]hese|[Tt]hat|[Ww]hich|and|but)\s+)?\b(?:is|are)\s+NOT\b(?=\s+about\b)"
-)
+_NOT = re.compile(rf"[;,.:(]?(?<!\s)\s*(?:(?:and|but)\s+)?{_STRESSED}\bNOT\b|;\s*(?:(?:and|but)\s+)?not\b")
 _NAMED = re.compile(r"\(([^()]+)\)\s*$")
-_ROLE = (
-    r"(?:customer|user|caller|client|person|sender|writer|speaker|visitor|employee|patient|student|guest|resident|player"
-    r"|member|parent|tenant|driver|passenger|traveller|buyer|subscriber|applicant)"
-)
+_ROLE = "(?:customer|user|caller|client|person|sender|writer|speaker|visitor|employee|patient|student|guest|member)"
 _POSSESSIVE = re.compile(rf"(?:\bthe|^an?)\s+{_ROLE}(?:'s|’s)", re.IGNORECASE)
 _ADVERBS = r"(?:(?:already|also|always|just|never|no\s+longer|now|often|once|only|recently|sometimes|still)\s+)?"
 _TALK = (
@@ -86,46 +76,29 @@ _TALK = (
     r"|(?:mentions?|needs?|reports?|requests?|wish(?:es)?)(?!\s+(?:about|and|by|for|from|of|on|or)\b|\s*(?:[,;.]|$)))"
 )
 _FINITE = (
-    rf"{_ADVERBS}(?:can|can't|cannot|could|did|didn't|do|don't|does|had|has|is|may|might|must|should|was|will|would|bought"
-    rf"|found|forgot|gave|got|knew|left|lost|made|paid|saw|sent|took|tries|{_TALK}|\w{{2,}}ed"
+    rf"{_ADVERBS}(?:can|can't|cannot|could|did|didn't|do|don't|does|had|has|is|may|might|must|should|was|will|would"
+    rf"|bought|found|forgot|gave|got|knew|left|lost|made|paid|saw|sent|took|tries|{_TALK}|\w{{2,}}ed"
     r"|\w{2,}s(?=\s+(?:a|an|her|his|how|the|their|to|us|what|when|whether|why)\b))\b(?!-)"
 )
-_WHO = re.compile(rf"\b(?:(?:the|a|an)\s+{_ROLE}|someone|he or she)(?=\s+{_FINITE})", re.IGNORECASE)
-_PASSIVE = r"\w{2,}ed\b(?!\s+(?:a|an|her|his|how|our|that|the|their|to|us|what|when|whether|why)\b)"
-"""Most likely passive without a verb before it: `customer charged twice`."""
-_BARE = re.compile(
-    rf"^{_ROLE}(?:(?=\s+{_FINITE})(?!\s+{_ADVERBS}{_PASSIVE})|s(?=\s+(?:{_TALK}|are|have|see|try)\b))", re.IGNORECASE
-)
-_OTHERS = re.compile(
-    r"\b(?:people|others|somebody|someone|anybody|anyone|persons?|child(?:ren)?|friends?|colleagues?|(?:an)?other\s+\w+)\b",
-    re.IGNORECASE,
-)
+_WHO = re.compile(rf"(?i)(?:^|\b(?:the|an?)\s+){_ROLE}(?=\s+{_FINITE})|\b(?:someone|he or she)(?=\s+{_FINITE})")
+_OTHERS = re.compile(r"(?i)\b(?:people|others|(?:some|any)(?:body|one)|persons?|child(?:ren)?|(?:an)?other\s+\w+)\b")
 _PART = re.compile(r"[^,;:.()]+")
-_US_TO_THEM = re.compile(
-    r"\b(us to (?:call|contact|email|help|inform|notify|phone|refund|remind|send|show|tell|text)) them\b"
-)
 _MINE = {"they": "I", "their": "my", "themselves": "myself"}
 _THEIRS = re.compile(rf"\b(?:{'|'.join(_MINE)})\b", re.IGNORECASE)
 _TALKS = re.compile(
     r"^I (?:ask|want to know|would like to know|wonder|enquire|inquire|say|report|complain|mention|explain|request)"
-    r"(?:\s+(?:about|that|for|of))?\s+(?!(?:us|you)\b)",
-    re.IGNORECASE,
+    r"(?:\s+(?:about|that|for|of))?\s+(?!(?:us|you)\b)"
 )
 _OPENING = re.compile(
-    rf"^(?:(?:{_TALK}|sees?|has|is|tries|threatens)\b"
-    r"|[a-z]{2,}s(?=\s+(?:a|an(?= [aeiou])|her|his|someone|somebody|their|us)\b))",
-    re.IGNORECASE,
+    rf"(?i)(?:{_TALK}|has|is|tries|threatens|[a-z]{{2,}}s(?=\s+(?:a|an(?= [aeiou])|her|his|somebody|their|us)\b))\b"
 )
-_TALKING = re.compile(rf"^{_TALK}\b")
 _TOO = re.compile(rf"(,|\b(?:or|and|but))(\s+)({_TALK}|tries)\b")
-_IRREGULAR = {"has": "have", "is": "am", "does": "do", "goes": "go", "dies": "die", "lies": "lie", "ties": "tie"}
-_HISSED = ("sses", "shes", "ches", "xes", "zzes")
+_IRREGULAR = {"has": "have", "is": "am", "are": "am", "were": "was", "was": "was", "does": "do", "goes": "go"}
 _SPOKEN_CLAUSE = re.compile(
-    r",\s*(?:or |and )?(?:for example |e\.g\. )?|;\s*|:\s*|\bor whether\b|\((?:for example |e\.g\. )?|\)"
-    r"|\bor (?=(?:says?|asks?|wants?)\b)"
+    r"[,(]\s*(?:or |and )?(?:for example |e\.g\. )?|[;:)]\s*|\bor whether\b|\bor (?=(?:says?|asks?|wants?)\b)"
 )
 _JOINED = re.compile(r"^(?:or|and|but)\s+")
-_CAPITAL = re.compile(r"(?<=[a-z]{2})(?=[A-Z])|(?<=[a-z](?:At|By|In|Is|My|Of|On|Or|To))(?=[A-Z])")
+_CAPITAL = re.compile(r"(?<=\w[a-z])(?=[A-Z])")
 """Where a word begins in CamelCase, except in iPhone."""
 _FEWEST_WORDS = 3
 
@@ -157,8 +130,7 @@ def first_person(description: str) -> str:
 
     Other people stay in the third person: `wants to send money to someone`, `threatens people because of their faith`.
     """
-    text = _BARE.sub("I", description)
-    text = _WHO.sub("I", _POSSESSIVE.sub("my", text))
+    text = _WHO.sub("I", _POSSESSIVE.sub("my", description))
     if _OPENING.match(text):
         verb, *rest = text.split(" ", 1)
         text = " ".join(("I", verb.lower(), *rest))
@@ -173,19 +145,16 @@ def clauses(description: str) -> list[str]:
 
 def _by_itself(part: str) -> str:
     part = _JOINED.sub("", part.strip(" ."))
-    spoken = _with_me(f"I {part}") if _TALKING.match(part) else part
+    spoken = _with_me(f"I {part}") if re.match(rf"{_TALK}\b", part) else part
     bare = _TALKS.sub("", spoken)
     # `I ask about or complain about a fee` has two verbs to remove
     return _by_itself(bare) if bare != spoken and _JOINED.match(bare) else bare
 
 
 def _with_me(text: str) -> str:
-    text = _US_TO_THEM.sub(r"\1 me", _PART.sub(lambda part: _mine(part[0]), text))
-    text = re.sub(r"\bI are\b", "I am", re.sub(r"\bI were\b", "I was", text))
-    text = re.sub(rf"\bI ({_ADVERBS})(is|\w{{2,}}s)\b", lambda match: f"I {match[1]}{_plain(match[2])}", text)
-    if not text.startswith("I "):
-        return text
-    return _TOO.sub(lambda match: f"{match[1]}{match[2]}{_plain(match[3])}", text)
+    text = _PART.sub(lambda part: _mine(part[0]), text)
+    text = re.sub(rf"\bI ({_ADVERBS})(are|were|is|\w{{2,}}s)\b", lambda match: f"I {match[1]}{_plain(match[2])}", text)
+    return _TOO.sub(lambda match: f"{match[1]}{match[2]}{_plain(match[3])}", text) if text.startswith("I ") else text
 
 
 def _mine(part: str) -> str:
@@ -200,9 +169,7 @@ def _plain(verb: str) -> str:
         return _IRREGULAR[verb]
     if verb.endswith("ies"):
         return f"{verb[:-3]}y"
-    if verb.endswith(_HISSED):
-        return verb[:-2]
-    return verb if verb.endswith(("ss", "was", "us")) or not verb.endswith("s") else verb[:-1]
+    return re.sub(r"(?<=ss|sh|ch|zz)es$|(?<=x)es$|(?<![su])s$", "", verb)
 
 
 JOINTS = ("{one}. {two}", "{one}, and {two}", "{one} and also {two}", "{one}\n{two}", "{one}. By the way, {two}")
@@ -304,13 +271,25 @@ def write(policy: Policy, seed: int, *, plenty: Collection[str] = (), without: C
     excluded = _excluded_elsewhere(policy)
     scale = _BRIEF_SCALE if plenty else 1.0
     for name in policy.labels:
-        brief = name in plenty
-        made = list(_label_rows(policy, name, excluded.get(name, ()), chance, english=english))
-        made = [pair for pair in made if (pair[0].brief or not brief) and pair[0].name not in without]
-        made.sort(key=lambda pair: -pair[0].weight)
-        made = [pair for place, pair in enumerate(made) if place < limit or pair[0] in _AUTHORS]
-        count = Counter(form.name for form, _ in made)
-        rows += [replace(row, weight=scale * max(form.least, form.weight / count[form.name])) for form, row in made]
+        made = [
+            (form, text, group)
+            for form, text, group in _label_forms(policy, name, excluded.get(name, ()), chance, english=english)
+            if (form.brief or name not in plenty) and form.name not in without
+        ]
+        made.sort(key=lambda form_text: -form_text[0].weight)
+        made = [form_text for place, form_text in enumerate(made) if place < limit or form_text[0] in _AUTHORS]
+        count = Counter(form.name for form, _, _ in made)
+        rows += [
+            Row(
+                text=text,
+                labels=(name,),
+                group=f"{name}/{group}",
+                source="policy" if form is _EXAMPLE else "builtin",
+                weight=scale * max(form.least, form.weight / count[form.name]),
+                probe=form.probe,
+            )
+            for form, text, group in made
+        ]
         forms += count
     misses = list(_near_misses(policy, chance, plenty, english=english)) if "near miss" not in without else []
     rows += misses
@@ -330,50 +309,36 @@ def write(policy: Policy, seed: int, *, plenty: Collection[str] = (), without: C
     return BuiltinSentences(rows=tuple(rows), forms={form: number for form, number in forms.items() if number})
 
 
-def _label_rows(
+def _label_forms(
     policy: Policy, name: str, excluded: Sequence[str], chance: random.Random, *, english: bool
-) -> Iterator[tuple[_Form, Row]]:
-    for index, example in enumerate(policy.labels[name].examples):
-        for form, text in _example_forms(policy, name, example, chance, english=english):
-            source: Origin = "policy" if form is _EXAMPLE else "builtin"
-            group = f"{name}/example {index}"
-            yield form, Row(text=text, labels=(name,), group=group, source=source, probe=form.probe)
-    for form, text in _description_forms(policy, name, excluded, english=english):
-        group = f"{name}/{form.name if form in {_NAME, _EXCLUDED} else 'means'}"
-        yield form, Row(text=text, labels=(name,), group=group, source="builtin", probe=form.probe)
-
-
-def _example_forms(
-    policy: Policy, name: str, example: str, chance: random.Random, *, english: bool
-) -> Iterator[tuple[_Form, str]]:
-    yield _EXAMPLE, example
-    yield _PLAIN, plain(example)
-    if english:
-        yield _NAMED_EXAMPLE, f"{name_words(name)}: {example}"
-        yield _MISTYPED, mistyped(example, chance)
-        if policy.kind == "safety":
-            # near misses get the same frames, so that frames do not separate the sides
-            yield _SHORT, short(example)
-            for frame in _some_frames(len(policy.labels[name].examples), chance):
-                yield _FRAMED, frame.format(x=example)
-
-
-def _description_forms(
-    policy: Policy, name: str, excluded: Sequence[str], *, english: bool
-) -> Iterator[tuple[_Form, str]]:
-    words, means = name_words(name), positive(policy.labels[name].means)
-    safety, spoken = policy.kind == "safety", first_person(means)
-    yield _MEANS, means
+) -> Iterator[tuple[_Form, str, str]]:
+    """(form, text, group) of everything that a label's examples and description give."""
+    label, words, safety = policy.labels[name], name_words(name), policy.kind == "safety"
+    for index, example in enumerate(label.examples):
+        group = f"example {index}"
+        yield _EXAMPLE, example, group
+        yield _PLAIN, plain(example), group
+        if english:
+            yield _NAMED_EXAMPLE, f"{words}: {example}", group
+            yield _MISTYPED, mistyped(example, chance), group
+            if safety:
+                # near misses get the same frames, so that frames do not separate the sides
+                yield _SHORT, short(example), group
+                for frame in _some_frames(len(label.examples), chance):
+                    yield _FRAMED, frame.format(x=example), group
+    means = positive(label.means)
+    spoken = first_person(means)
+    yield _MEANS, means, "means"
     if not safety:
         # the bare name of a harmful label is no harmful message
-        yield _NAME, words
+        yield _NAME, words, _NAME.name
     if english:
-        yield _SPOKEN, spoken
+        yield _SPOKEN, spoken, "means"
     if english and not safety:
         for clause in clauses(spoken):
-            yield _CLAUSE, clause
-            yield _NAMED_CLAUSE, f"{words}: {clause}"
-        yield from ((_EXCLUDED, text) for text in excluded)
+            yield _CLAUSE, clause, "means"
+            yield _NAMED_CLAUSE, f"{words}: {clause}", "means"
+        yield from ((_EXCLUDED, text, _EXCLUDED.name) for text in excluded)
 
 
 def _excluded_elsewhere(policy: Policy) -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ from itertools import count, islice, pairwise, zip_longest
 import numpy as np
 
 from classifiers.model.model import Floats
-from classifiers.policy import ANYTHING_ELSE, OTHER, Policy
+from classifiers.policy import ANYTHING_ELSE, OTHER, Label, Policy
 from classifiers.slots.fill import parse
 from classifiers.text.language import ANY
 from classifiers.training.clean import key
@@ -61,17 +61,17 @@ def _deck(values: Sequence[str], chance: random.Random) -> Iterator[str]:
         yield from reversed(chance.sample(values, len(values)))
 
 
-Embed = Callable[[Sequence[str]], Floats]
-"""(n,) texts → (n, dimensions) vectors of length 1."""
-
 Neighbours = Mapping[str, Sequence[str]]
 """By label, other labels, the nearest first."""
 
 _MOST = 6
 
 
-def nearest_labels(policy: Policy, embed: Embed) -> Neighbours:
-    """For each label at most six others, by the cosine of their names, descriptions and examples."""
+def nearest_labels(policy: Policy, embed: Callable[[Sequence[str]], Floats]) -> Neighbours:
+    """For each label at most six others, by the cosine of their names, descriptions and examples.
+
+    embed: (n,) texts → (n, dimensions) vectors of length 1.
+    """
     names = list(policy.labels)
     texts_of = [
         (f"{name_words(name)}: {positive(label.means)}", *label.examples) for name, label in policy.labels.items()
@@ -120,8 +120,11 @@ def asks(policy: Policy, sentences_per_label: int, seed: int, neighbours: Neighb
     may have several labels, some batches are for two labels and some for none. No prompt shows a test of the policy.
     """
     policy = _without_tests(policy)
-    ask = _safety_asks if policy.kind == "safety" else _topic_asks if policy.multi_label else _label_asks
-    turns = [list(ask(policy, name, sentences_per_label, seed, neighbours.get(name, ()))) for name in policy.labels]
+    if policy.kind == "safety":
+        turns = [list(_safety_asks(policy, name, sentences_per_label, seed)) for name in policy.labels]
+    else:
+        near = neighbours.get
+        turns = [list(_label_asks(policy, name, sentences_per_label, seed, near(name, ()))) for name in policy.labels]
     if policy.other is not None or policy.several:
         turns.append(list(_other_asks(policy, sentences_per_label, seed)))
     return [request for turn in zip_longest(*turns) for request in turn if request is not None]
@@ -132,45 +135,34 @@ def _described(policy: Policy, name: str) -> str:
     return f'"{name_words(name)}" ({policy.labels[name].means})'
 
 
-def _variety(policy: Policy) -> list[str]:
-    """The lines of every prompt on languages and variety."""
-    languages = policy.languages
-    lines = ["Vary vocabulary, names, amounts, places and sentence openings; no two messages may be nearly the same."]
-    if all(language.lower() == "en" for language in languages):
-        return lines
-    named = "the languages of such users" if ANY in languages else f"these languages, evenly: {', '.join(languages)}"
-    return [f"Write in {named}.", *lines]
-
-
 def _label_asks(policy: Policy, name: str, total: int, seed: int, near: Sequence[str]) -> Iterator[SentenceRequest]:
+    """Prompts of one label; where texts may have several, also a quarter as many of two labels."""
     label, chance = policy.labels[name], random.Random(f"{seed}/{name}")  # noqa: S311 - no secret
     drawn = attributes(f"{seed}/{name}/attributes", [name_words(other) for other in near])
     for number, wanted in enumerate(_batches(total)):
         lines = [
-            f"You write realistic test data. Context: {policy.about}",
             f'Write {wanted} different messages that mean "{name_words(name)}": {label.means}',
             *_orientation(label.examples, chance),
         ]
         if label.not_:
-            misses = "; ".join(label.not_[:_SHOWN_MISSES])
-            lines.append(f"None of them may mean this, although it looks similar: {misses}")
+            lines.append(f"None of them may mean this, although it looks similar: {_misses(label)}")
         if near:
             kin = "; ".join(_described(policy, other) for other in near)
             lines.append(f"Each must clearly be that and none of these neighbours: {kin}")
         lines += slot_lines(policy, name)
         yield _ask(policy, lines, {"": (name,)}, wanted=wanted, batch=f"{name}/{number}", drawn=drawn)
+    if policy.multi_label:
+        yield from _pair_asks(policy, name, max(1, total // _ALONE_A_PAIR), seed, near)
 
 
-def _topic_asks(policy: Policy, name: str, total: int, seed: int, near: Sequence[str]) -> Iterator[SentenceRequest]:
-    """Prompts of the label alone, and a quarter as many with a second label: neighbours and random ones by turns."""
-    yield from _label_asks(policy, name, total, seed, near)
+def _pair_asks(policy: Policy, name: str, total: int, seed: int, near: Sequence[str]) -> Iterator[SentenceRequest]:
+    """Prompts of a label and a second one: neighbours and random ones by turns."""
     chance = random.Random(f"{seed}/{name}/both")  # noqa: S311 - no secret
     others = [other for other in policy.labels if other != name]
     drawn = attributes(f"{seed}/{name}/both/attributes")
-    for number, wanted in enumerate(_batches(max(1, total // _ALONE_A_PAIR)) if others else ()):
+    for number, wanted in enumerate(_batches(total) if others else ()):
         other = near[number // 2 % len(near)] if near and number % 2 == 0 else chance.choice(others)
         lines = [
-            f"You write realistic test data. Context: {policy.about}",
             f"Write {wanted} different messages, each about two things at once: {_described(policy, name)}",
             f"and {_described(policy, other)}.",
             "Neither may be missing; let them come in either order, in one sentence or in several.",
@@ -179,13 +171,11 @@ def _topic_asks(policy: Policy, name: str, total: int, seed: int, near: Sequence
         yield _ask(policy, lines, {"": labels}, wanted=wanted, batch=f"{name}+{other}/{number}", drawn=drawn)
 
 
-def _safety_asks(policy: Policy, name: str, total: int, seed: int, near: Sequence[str]) -> Iterator[SentenceRequest]:
-    del near  # for safety the relevant neighbours are harmless texts
-    label, chance = policy.labels[name], random.Random(f"{seed}/{name}")  # noqa: S311
+def _safety_asks(policy: Policy, name: str, total: int, seed: int) -> Iterator[SentenceRequest]:
+    label, chance = policy.labels[name], random.Random(f"{seed}/{name}")  # noqa: S311 - no secret
     drawn = attributes(f"{seed}/{name}/attributes")
     for number, wanted in enumerate(_batches(total)):
         lines = [
-            f"You write realistic test data for a safety filter. Context: {policy.about}",
             f'The filter flags "{name_words(name)}": {label.means}',
             f'Write {wanted} messages that it must flag ("{HARMFUL}"). For each of them write one ("{HARMLESS}")',
             "that is entirely harmless and shares its topic and its trigger words, as a careless filter would flag:",
@@ -194,8 +184,7 @@ def _safety_asks(policy: Policy, name: str, total: int, seed: int, near: Sequenc
             *_orientation(label.examples, chance),
         ]
         if label.not_:
-            misses = "; ".join(label.not_[:_SHOWN_MISSES])
-            lines.append(f"Harmless for example, do not repeat: {misses}")
+            lines.append(f"Harmless for example, do not repeat: {_misses(label)}")
         keys = {HARMFUL: (name,), HARMLESS: ()}
         yield _ask(policy, lines, keys, wanted=wanted, batch=f"{name}/{number}", drawn=drawn)
 
@@ -206,7 +195,6 @@ def _other_asks(policy: Policy, total: int, seed: int) -> Iterator[SentenceReque
     labels = () if policy.multi_label else (OTHER,)
     for number, wanted in enumerate(_batches(total)):
         lines = [
-            f"You write realistic test data. Context: {policy.about}",
             f"Write {wanted} messages that are out of scope: {policy.other or ANYTHING_ELSE}",
             f"None may be about any of these: {named}",
             "Let half of them come from the same field and half from everyday life.",
@@ -224,13 +212,16 @@ def _ask(
     drawn: Iterator[str],
 ) -> SentenceRequest:
     """A prompt for `wanted` messages in a list; under several keys, for as many each, which share attributes."""
-    keyed = len(labels) > 1
+    keyed, languages = len(labels) > 1, policy.languages
     keys = ", ".join(f'"{key}": ["…", "…"]' for key in labels)
     form = f"object of {len(labels)} lists of {wanted} strings each" if keyed else f"array of {wanted} strings"
     example = f"{{{keys}}}" if keyed else '["…", "…"]'
+    named = "the languages of such users" if ANY in languages else f"these languages, evenly: {', '.join(languages)}"
     prompt = [
+        f"You write realistic test data{' for a safety filter' if keyed else ''}. Context: {policy.about}",
         *lines,
-        *_variety(policy),
+        *([] if all(language.lower() == "en" for language in languages) else [f"Write in {named}."]),
+        "Vary vocabulary, names, amounts, places and sentence openings; no two messages may be nearly the same.",
         f"Message by message{', the same for each list' if keyed else ''}:",
         *(f"{place}. {line}" for place, line in enumerate(islice(drawn, wanted), 1)),
         f"Answer with a JSON {form} and nothing else: {example}",
@@ -256,6 +247,10 @@ def _without_tests(policy: Policy) -> Policy:
 def _orientation(examples: Sequence[str], chance: random.Random) -> list[str]:
     shown = chance.sample(examples, min(_SHOWN_EXAMPLES, len(examples)))
     return [f"For orientation only, do not repeat: {'; '.join(shown)}"] if shown else []
+
+
+def _misses(label: Label) -> str:
+    return "; ".join(label.not_[:_SHOWN_MISSES])
 
 
 def _batches(total: int) -> list[int]:

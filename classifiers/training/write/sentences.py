@@ -15,7 +15,7 @@ from classifiers.training.patterns import without_patterns
 from classifiers.training.rows import Row
 from classifiers.training.write import builtin
 from classifiers.training.write.prompts import Neighbours, asks
-from classifiers.training.write.teacher import CACHE, Approve, Author, Hire, nothing_written
+from classifiers.training.write.teacher import CACHE, Approve, Author, Hire
 
 
 def read(policy: Policy, teacher: Teacher, base_dir: Path) -> list[Row]:
@@ -37,9 +37,6 @@ def read(policy: Policy, teacher: Teacher, base_dir: Path) -> list[Row]:
     return rows
 
 
-FIRST = "for sentences of every label"
-"""The purpose of the first request to a teacher."""
-
 SENTENCES = 40
 """How many sentences for each label a model is asked for."""
 _PLENTY = 8
@@ -48,17 +45,12 @@ _PLENTY = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenSentences:
-    """rows: all sentences; forms: how many of each form the built-in writer made; files: the counts of file teachers;
-    authors: the teachers that are models."""
+    """rows: all sentences; forms: how many of each form the built-in writer made; teachers: what each teacher wrote and
+    cost, models first, for the report."""
 
     rows: tuple[Row, ...]
     forms: Mapping[str, int]
-    files: Sequence[Mapping[str, Any]] = ()
-    authors: Sequence[Author] = ()
-
-    def teachers(self) -> list[dict[str, Any]]:
-        """What each teacher wrote and cost, for the report."""
-        return [*(author.summary() for author in self.authors), *map(dict, self.files)]
+    teachers: Sequence[Mapping[str, Any]] = ()
 
 
 def write_sentences(
@@ -82,7 +74,7 @@ def write_sentences(
     """
     taught: list[Row] = []
     files: list[dict[str, Any]] = []
-    authors: list[Author] = []
+    models: list[dict[str, Any]] = []
     for place, (teacher, writer) in enumerate(zip(policy.teachers, writers(policy.teachers), strict=True)):
         if teacher.file:
             rows = without_patterns(whole, read(whole, teacher, base_dir))
@@ -94,16 +86,16 @@ def write_sentences(
                     "install offramp[providers] or name a base_url"
                 )
             author = Author(teacher, hire(teacher), place=place, writer=writer, cache_dir=models_dir / CACHE, seed=seed)
-            authors.append(author)
             wanted = asks(policy, SENTENCES, seed, neighbours())
-            if not approve(teacher, author.estimate(wanted), author.price, FIRST):
+            if not approve(teacher, author.estimate(wanted), author.price):
                 raise TeacherError(f"{policy.name}: its teacher {teacher.model} was not to be asked")
             rows = author.write(wanted, advance)
             if not rows:
-                raise nothing_written(policy.name, author)
+                raise author.failure(policy.name)
+            models.append(author.summary())
         taught += rows
     own = builtin.write(policy, seed, plenty=plenty((*taught, *data)))
-    return WrittenSentences(rows=(*own.rows, *taught), forms=own.forms, files=files, authors=authors)
+    return WrittenSentences(rows=(*own.rows, *taught), forms=own.forms, teachers=[*models, *files])
 
 
 def plenty(rows: Iterable[Row]) -> frozenset[str]:

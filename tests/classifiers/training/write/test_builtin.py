@@ -1,5 +1,6 @@
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -8,42 +9,28 @@ from classifiers.policy import OTHER, Policy
 from classifiers.training.write.builtin import exclusions, first_person, positive, write
 
 TABLES = yaml.safe_load((Path(__file__).parents[3] / "tables" / "writing.yaml").read_text(encoding="utf-8"))
+LABELS: dict[str, Any] = {
+    "card_late": {
+        "means": "asks why a card has not come; NOT how long it takes (how_long)",
+        "examples": ["where is my card?", "Card not here yet."],
+        "not": ["how long does it take"],
+    },
+    "how_long": {"means": "asks how long a card takes"},
+}
 
 
-def described(kind: str = "intent", **more: object) -> dict[str, object]:
-    return {
-        "version": 1,
-        "name": "bank",
-        "kind": kind,
-        "about": "messages",
-        "labels": {
-            "card_late": {
-                "means": "asks why a card has not come; NOT how long it takes (how_long)",
-                "examples": ["where is my card?", "Card not here yet."],
-                "not": ["how long does it take"],
-            },
-            "how_long": {"means": "asks how long a card takes"},
-        },
-        **more,
-    }
+def policy(kind: str = "intent", **more: Any) -> Policy:
+    given = {"version": 1, "name": "bank", "kind": kind, "about": "messages", "labels": LABELS, **more}
+    return Policy.model_validate(given)
 
 
-def policy(kind: str = "intent", **more: object) -> Policy:
-    return Policy.model_validate(described(kind, **more))
-
-
-def test_it_says_what_it_wrote_and_every_label_has_rows() -> None:
-    written = write(policy(), 0)
-    counted = Counter(label for row in written.rows for label in row.labels)
-    assert set(counted) == {"card_late", "how_long"}
+def test_it_counts_what_it_wrote_every_label_has_rows_and_the_seed_decides() -> None:
+    written = write(policy(), 3)
+    assert {label for row in written.rows for label in row.labels} == {"card_late", "how_long"}
     assert sum(written.forms.values()) == len(written.rows)
-    assert written.forms["example"] == 2
-    assert written.forms["near miss"] == 1
-
-
-def test_the_seed_decides() -> None:
-    assert write(policy(), 3) == write(policy(), 3)
-    assert write(policy(), 3) != write(policy(), 4)
+    assert (written.forms["example"], written.forms["near miss"]) == (2, 1)
+    assert written == write(policy(), 3)
+    assert written != write(policy(), 4)
 
 
 def test_an_example_and_its_variants_are_one_group() -> None:
@@ -67,57 +54,47 @@ def test_everyday_text_is_other_only_where_the_policy_has_one() -> None:
     assert "everyday text" not in write(policy("safety", everyday=False), 0).forms
 
 
-def test_frames_are_for_safety_alone_and_stand_around_what_is_harmless_as_well() -> None:
-    """Elsewhere they cost accuracy: benchmarks/results/writing.md."""
-    assert not any(row.text.startswith("Hi, ") for row in write(policy(), 0).rows)
-    framed = [row.labels for row in write(policy("safety"), 0).rows if row.text.startswith(("Hi, ", "hello there, "))]
-    assert set(framed) == {("card_late",), ()}
-
-
 def test_only_the_authors_words_are_used_for_other_languages() -> None:
-    german = write(policy(languages=["de"]), 0)
-    allowed = {
-        "where is my card?",
-        "Card not here yet.",
-        "where is my card",
-        "card not here yet",
-        "card late",
-        "how long",
-    }
-    allowed |= {"asks why a card has not come", "asks how long a card takes", "how long does it take"}
-    assert {row.text for row in german.rows} == allowed
-
-
-def test_a_label_without_rows_of_its_own_keeps_its_paraphrases_beside_one_that_has_plenty() -> None:
-    def counted(plenty: tuple[str, ...]) -> Counter[str]:
-        return Counter(row.labels[0] for row in write(policy(), 0, plenty=plenty).rows if row.labels)
-
-    whole, some = counted(()), counted(("card_late",))
-    assert some["how_long"] == whole["how_long"]
-    assert some["card_late"] < whole["card_late"]
+    author = {"where is my card?", "Card not here yet.", "card late", "how long", "how long does it take"}
+    author |= {"asks why a card has not come", "asks how long a card takes"}
+    hurried = {"where is my card", "card not here yet"}
+    assert {row.text for row in write(policy(languages=["de"]), 0).rows} == author | hurried
 
 
 @pytest.mark.parametrize("plenty", [(), ("card_late",), ("card_late", "how_long")])
-def test_harmful_and_harmless_text_of_a_label_is_framed_alike(plenty: tuple[str, ...]) -> None:
+def test_plenty_of_sentences_replace_paraphrases_of_both_sides_alike(plenty: tuple[str, ...]) -> None:
+    """Frames are for safety alone; elsewhere they cost accuracy: benchmarks/results/writing.md."""
     framed = {
-        (row.group.partition("/")[0], bool(row.labels))
-        for row in write(policy("safety"), 0, plenty=plenty).rows
+        (kind, row.group.partition("/")[0], bool(row.labels))
+        for kind in ("intent", "safety")
+        for row in write(policy(kind), 0, plenty=plenty).rows
         if row.text.startswith(("Hi, ", "hello there, "))
     }
-    assert framed == (set() if "card_late" in plenty else {("card_late", True), ("card_late", False)})
+    both = {("safety", "card_late", True), ("safety", "card_late", False)}
+    assert framed == (set() if "card_late" in plenty else both)
+    counts, whole = (
+        Counter(row.labels[0] for row in write(policy(), 0, plenty=names).rows if row.labels) for names in (plenty, ())
+    )
+    assert {name for name in LABELS if counts[name] < whole[name]} == set(plenty)
 
 
-@pytest.mark.parametrize("labels", [1000])
-def test_with_thousands_of_labels_each_still_has_a_few_rows(labels: int) -> None:
-    many = {
-        f"label_{index}": {"means": f"asks about thing {index}", "examples": [f"thing {index}?"]}
-        for index in range(labels)
-    }
-    rows = write(policy(labels=many), 0).rows
-    counted = Counter(row.labels[0] for row in rows)
-    assert len(counted) == labels
+def test_with_thousands_of_labels_each_still_has_a_few_rows() -> None:
+    many = {f"label_{n}": {"means": f"asks about thing {n}", "examples": [f"thing {n}?"]} for n in range(1000)}
+    counted = Counter(row.labels[0] for row in write(policy(labels=many), 0).rows)
+    assert len(counted) == 1000
     assert min(counted.values()) >= 4
-    assert len(rows) <= 20_000
+    assert counted.total() <= 20_000
+
+
+def test_examples_of_two_labels_are_joined_without_splitting_a_group() -> None:
+    labels = {name: {"means": name, "examples": [f"{name} {n}" for n in range(3)]} for name in ("pay", "move", "down")}
+    written = write(policy("topic", multi_label=True, labels=labels), 0)
+    joined = [row for row in written.rows if len(row.labels) == 2]
+    assert len(joined) == written.forms["two labels"] >= 6
+    for row in joined:
+        parts = [one for one in written.rows if one.source == "policy" and one.text in row.text]
+        assert {one.group for one in parts} == {row.group}
+        assert {label for one in parts for label in one.labels} == set(row.labels)
 
 
 def test_third_person_becomes_first() -> None:
@@ -132,5 +109,4 @@ def test_what_is_excluded_is_taken_apart() -> None:
         ("a virtual one", ("virtual_card",)),
         ("a late card or a lost card", ("late", "lost")),
     ]
-    assert list(exclusions("anything at all")) == []
-    assert positive("not working") == "not working"
+    assert positive("the parcel has NOT come") == "the parcel has NOT come"

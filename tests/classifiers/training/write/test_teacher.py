@@ -15,15 +15,7 @@ from classifiers.training.rows import Row
 from classifiers.training.slots.rows import with_marks
 from classifiers.training.write import prompts
 from classifiers.training.write.prompts import asks, attributes, nearest_labels
-from classifiers.training.write.teacher import (
-    Author,
-    Cache,
-    Hired,
-    TeacherPrice,
-    TeacherReply,
-    nothing_written,
-    token_count,
-)
+from classifiers.training.write.teacher import Author, Hired, TeacherPrice, TeacherReply
 
 
 class Scripted:
@@ -38,9 +30,9 @@ class Scripted:
         self.prompts.append(prompt)
         texts = [f"sentence {len(self.prompts)}-{index}" for index in range(10)]
         keys = re.findall(r'"(\w+)": \["…"', prompt)
-        told: Any = {key: [f"{text} {key}" for text in texts] for key in keys} or texts
-        asked, said = self.usage
-        return TeacherReply(text=self.answer or f"Sure:\n{json.dumps(told)}", input_tokens=asked, output_tokens=said)
+        found: Any = {key: [f"{text} {key}" for text in texts] for key in keys} or texts
+        asked, output = self.usage
+        return TeacherReply(text=self.answer or f"Sure:\n{json.dumps(found)}", input_tokens=asked, output_tokens=output)
 
 
 @pytest.fixture
@@ -54,16 +46,9 @@ def taught(make_policy: Callable[..., Policy]) -> Callable[..., Policy]:
 class Run:
     """One run of a policy's teacher: what it was to write, what it wrote."""
 
-    def __init__(
-        self,
-        policy: Policy,
-        complete: Scripted,
-        folder: Path,
-        price: TeacherPrice = TeacherPrice(),  # noqa: B008
-        sentences: int = 15,
-    ) -> None:
+    def __init__(self, policy: Policy, complete: Scripted, folder: Path, *, sentences: int = 15, **price: Any) -> None:
         (teacher,) = policy.teachers
-        hired = Hired(complete=complete, price=price)
+        hired = Hired(complete=complete, price=TeacherPrice(**price))
         self.author = Author(teacher, hired, place=0, writer=teacher.name, cache_dir=folder, seed=0)
         self.asks = asks(policy, sentences, 0, {})
         self.expected = self.author.estimate(self.asks)
@@ -72,17 +57,24 @@ class Run:
         return self.author.write(self.asks, lambda done, total: None)
 
 
-def test_every_label_gets_its_sentences_and_every_batch_is_a_group(
+def test_every_label_gets_its_sentences_once_and_every_batch_is_a_group(
     taught: Callable[..., Policy], tmp_path: Path
 ) -> None:
-    run = Run(taught(), Scripted(), tmp_path)
+    price: dict[str, Any] = {"input_usd": 1e-6, "output_usd": 2e-6}
+    run = Run(taught(), Scripted(), tmp_path, **price)
     rows = run.write()
-    assert Counter(row.labels[0] for row in rows) == dict.fromkeys(
-        ("card_arrival", "exchange_rate", "lost_card", OTHER), 15
-    )
+    labels = ("card_arrival", "exchange_rate", "lost_card", OTHER)
+    assert Counter(row.labels[0] for row in rows) == dict.fromkeys(labels, 15)
     assert len({row.group for row in rows}) == 8
     assert {(row.source, row.writer) for row in rows} == {("teacher", "openai/small")}
     assert run.author.summary()["sentences"] == 60
+    silent = Scripted()
+    again = Run(taught(), silent, tmp_path, **price)
+    assert again.write() == rows
+    assert silent.prompts == []
+    assert [(one.expected.calls, one.expected.cached_calls) for one in (run, again)] == [(8, 0), (0, 8)]
+    assert run.expected.usd > 0 == again.expected.usd
+    assert (run.author.spent_usd, again.author.spent_usd) == (pytest.approx(8 * 500e-6), 0)
 
 
 def test_safety_gets_harmless_contrast_in_the_same_batch(taught: Callable[..., Policy], tmp_path: Path) -> None:
@@ -94,46 +86,30 @@ def test_safety_gets_harmless_contrast_in_the_same_batch(taught: Callable[..., P
     assert all("entirely harmless and shares its topic and its trigger words" in p for p in model.prompts)
 
 
-def test_a_second_run_asks_nothing_and_writes_the_same(taught: Callable[..., Policy], tmp_path: Path) -> None:
-    policy, price = taught(), TeacherPrice(input_usd=1e-6, output_usd=2e-6)
-    first = Run(policy, Scripted(), tmp_path, price)
-    rows = first.write()
-    silent = Scripted()
-    again = Run(policy, silent, tmp_path, price)
-    assert again.write() == rows
-    assert silent.prompts == []
-    calls = [(run.expected.calls, run.expected.cached_calls) for run in (first, again)]
-    assert calls == [(8, 0), (0, 8)]
-    assert first.expected.usd > 0
-    assert again.expected.usd == 0
-    assert (first.author.account.spent_usd, again.author.account.spent_usd) == (pytest.approx(8 * 500e-6), 0)
-
-
-def test_the_budget_stops_before_it_is_exceeded_and_what_was_written_stays(
-    taught: Callable[..., Policy], tmp_path: Path
+@pytest.mark.parametrize("usage", [(100, 200), (0, 0), (100, 0), (0, 200)])
+def test_the_budget_stops_before_it_is_exceeded_also_where_no_usage_is_reported(
+    taught: Callable[..., Policy], tmp_path: Path, usage: tuple[int, int]
 ) -> None:
-    price = TeacherPrice(input_usd=1e-5, output_usd=1e-4)
-    run = Run(taught(budget="$0.20"), Scripted(), tmp_path, price)
+    price: dict[str, Any] = {"input_usd": 1e-5, "output_usd": 1e-4}
+    model = Scripted(usage=usage)
+    run = Run(taught(budget="$0.14"), model, tmp_path, **price)
     rows, summary = run.write(), run.author.summary()
     assert summary["stopped_by_budget"] is True
-    assert 0 < summary["spent_usd"] <= 0.20
-    assert 0 < summary["batches"]["answered"] < 8
-    assert {row.labels[0] for row in rows} >= {"card_arrival", "exchange_rate"}
-    poor = Run(taught(budget="$0.0001"), Scripted(), tmp_path / "other", price)
-    assert poor.write() == []
-    assert poor.author.over_budget
+    assert 0 < summary["spent_usd"] <= 0.14
+    assert 0 < len(model.prompts) == summary["batches"]["answered"] < 8
+    assert min(summary["input_tokens"], summary["output_tokens"]) >= 40 * len(model.prompts)
+    assert len(rows) == summary["sentences"] > 0
 
 
 def test_beyond_the_budget_what_is_cached_is_still_taken(taught: Callable[..., Policy], tmp_path: Path) -> None:
     def policy(means: str, budget: str) -> Policy:
-        values = taught(budget=budget).model_dump(by_alias=True)
         labels = {"lost_card": {"means": means}, "exchange_rate": {"means": "asks for a rate"}}
-        return Policy.model_validate(values | {"labels": labels})
+        return Policy.model_validate(taught(budget=budget).model_dump(by_alias=True) | {"labels": labels})
 
-    price = TeacherPrice(input_usd=1e-5, output_usd=1e-3)
-    assert len(Run(policy("lost a card", "$100.00"), Scripted(), tmp_path, price, 20).write()) == 60
+    price: dict[str, Any] = {"input_usd": 1e-5, "output_usd": 1e-3, "sentences": 20}
+    assert len(Run(policy("lost a card", "$100.00"), Scripted(), tmp_path, **price).write()) == 60
     model = Scripted()
-    again = Run(policy("has lost a card", "$0.50"), model, tmp_path, price, 20)
+    again = Run(policy("has lost a card", "$0.50"), model, tmp_path, **price)
     assert (again.expected.calls, again.expected.cached_calls) == (2, 4)
     assert Counter(row.labels for row in again.write()) == {("exchange_rate",): 20, (OTHER,): 20}
     assert model.prompts == []
@@ -141,63 +117,18 @@ def test_beyond_the_budget_what_is_cached_is_still_taken(taught: Callable[..., P
     assert again.author.summary()["batches"] == {"wanted": 6, "answered": 4, "unusable": 0}
 
 
-@pytest.mark.parametrize("usage", [(0, 0), (100, 0), (0, 200)])
-def test_a_server_that_reports_no_usage_is_bounded_as_well(
-    taught: Callable[..., Policy], tmp_path: Path, usage: tuple[int, int]
-) -> None:
-    price, model = TeacherPrice(input_usd=1e-5, output_usd=1e-4), Scripted(usage=usage)
-    run = Run(taught(budget="$0.14"), model, tmp_path, price)
-    run.write()
-    summary = run.author.summary()
-    assert summary["stopped_by_budget"] is True
-    assert 0 < len(model.prompts) < 8
-    assert 0 < summary["spent_usd"] <= 0.14
-    assert min(summary["input_tokens"], summary["output_tokens"]) >= 40 * len(model.prompts)
-
-
 @pytest.mark.parametrize(
-    ("text", "tokens"),
+    ("tokens", "why"),
     [
-        ("Write ten different messages: where is my new card, it has not come yet", 16),
-        ("我昨天在你们商店订购的银行卡什么时候能够寄到?我已经等待了两个星期,仍然没有收到任何消息。", 52),
-        ("주문한 카드가 언제 도착하는지 알려주세요. 두 주 동안 기다렸지만 아직 오지 않았습니다.", 45),
-        ("मेरा नया कार्ड कब आएगा? मैंने दो हफ्ते पहले इसे ऑर्डर किया था, लेकिन अभी तक नहीं मिला।", 87),
-        ("Πότε θα έρθει η νέα μου κάρτα; Την παρήγγειλα πριν από δύο εβδομάδες.", 62),
+        (100_000, r"none of its answers \(10\) held a JSON list of texts; the last answer begins 'I cannot.'$"),
+        (1_700, r"none of its answers \(1\) held a JSON list of texts; then the budget was spent; the last"),
+        (1_000, r"the budget is too small for one call$"),
     ],
 )
-def test_tokens_are_counted_on_the_high_side(text: str, tokens: int) -> None:
-    """SystemPrompts what cl100k_base makes of the text."""
-    assert tokens <= token_count(text) <= 2 * tokens
-
-
-@pytest.mark.parametrize(
-    ("tokens", "answer", "why"),
-    [
-        (
-            100_000,
-            "I cannot.",
-            r"none of its answers \(16\) held a JSON list of texts; the last answer begins 'I cannot.'$",
-        ),
-        (
-            3_000,
-            "I cannot.",
-            r"none of its answers \(\d\) held a JSON list of texts; then the budget was spent; the last",
-        ),
-        (
-            1_700,
-            "I cannot.",
-            r"none of its answers \(1\) held a JSON list of texts; then the budget was spent; the last",
-        ),
-        (1_000, None, r"the budget is too small for one call$"),
-    ],
-)
-def test_why_nothing_was_written(
-    taught: Callable[..., Policy], tmp_path: Path, tokens: int, answer: str | None, why: str
-) -> None:
-    model = Scripted(answer)
-    run = Run(taught(tokens=tokens), model, tmp_path, TeacherPrice(known=False))
+def test_why_nothing_was_written(taught: Callable[..., Policy], tmp_path: Path, tokens: int, why: str) -> None:
+    run = Run(taught(tokens=tokens), Scripted("I cannot."), tmp_path, known=False)
     assert run.write() == []
-    assert re.search(rf"p: teacher openai/small wrote nothing: {why}", str(nothing_written("p", run.author)))
+    assert re.search(rf"p: teacher openai/small wrote nothing: {why}", str(run.author.failure("p")))
 
 
 def test_what_was_paid_for_survives_a_failure(taught: Callable[..., Policy], tmp_path: Path) -> None:
@@ -210,29 +141,23 @@ def test_what_was_paid_for_survives_a_failure(taught: Callable[..., Policy], tmp
     with pytest.raises(TeacherError, match="gone"):
         Run(taught(), Fails(), tmp_path).write()
     assert Run(taught(), Scripted(), tmp_path).expected.cached_calls == 3
-
-
-class Thinks(Scripted):
-    """Thinks for so many tokens before each answer."""
-
-    def __init__(self, tokens: int) -> None:
-        super().__init__()
-        self.tokens = tokens
-        self.room: list[int] = []
-
-    def __call__(self, prompt: str, *, max_tokens: int, **options: Any) -> TeacherReply:
-        told = super().__call__(prompt, max_tokens=max_tokens, **options)
-        self.room.append(max_tokens)
-        return (
-            told if max_tokens > self.tokens else TeacherReply(text="<think>Well,", output_tokens=max_tokens, cut=True)
-        )
+    next(tmp_path.iterdir()).write_text("{")
+    assert Run(taught(), Scripted(), tmp_path).expected.cached_calls == 2
 
 
 def test_a_model_that_thinks_gets_room_for_it(taught: Callable[..., Policy], tmp_path: Path) -> None:
-    model = Thinks(5_000)
-    run = Run(taught(), model, tmp_path)
+    room: list[int] = []
+
+    class Thinks(Scripted):
+        def __call__(self, prompt: str, *, max_tokens: int, **options: Any) -> TeacherReply:
+            room.append(max_tokens)
+            if max_tokens <= 5_000:
+                return TeacherReply(text="<think>Well,", output_tokens=max_tokens, cut=True)
+            return super().__call__(prompt, max_tokens=max_tokens, **options)
+
+    run = Run(taught(), Thinks(), tmp_path)
     assert len(run.write()) == 60
-    assert model.room == [1_200, 9_200, *[9_200, 9_200, 9_200, 8_700, 8_700, 8_700, 8_700]]
+    assert room == [1_200, 9_200, *[9_200, 9_200, 9_200, 8_700, 8_700, 8_700, 8_700]]
     assert run.author.summary()["cut_off"] == 1
 
 
@@ -253,13 +178,25 @@ def test_a_refused_prompt_is_a_batch_without_texts(taught: Callable[..., Policy]
     assert (summary["refused"], summary["batches"]["unusable"]) == (2, 2)
 
 
-def test_labels_take_turns_and_prompts_differ(taught: Callable[..., Policy]) -> None:
+def test_labels_take_turns_and_prompts_show_no_test(taught: Callable[..., Policy]) -> None:
     found = asks(taught(), 25, 0, {})
     assert [ask.labels[""] for ask in found[:4]] == [("card_arrival",), ("exchange_rate",), ("lost_card",), (OTHER,)]
     assert len({ask.prompt for ask in found}) == len(found)
     assert [ask.wanted for ask in found if ask.labels[""] == ("lost_card",)] == [10, 10, 5]
     assert found == asks(taught(), 25, 0, {})
     assert found != asks(taught(), 25, 1, {})
+    labels = {"a": {"means": "a", "examples": ["a very secret test", "plain"]}, "b": {"means": "b"}}
+    given = taught().model_dump(by_alias=True) | {"labels": labels}
+    policy = Policy.model_validate(given | {"tests": [{"text": "A very secret test!", "expect": "a"}]})
+    assert not any("secret" in ask.prompt for ask in asks(policy, 10, 0, {}))
+
+
+def test_a_teacher_is_asked_for_two_labels_at_once_and_for_none(make_policy: Callable[..., Policy]) -> None:
+    policy = make_policy("topic", labels=["pay", "move", "down"], multi_label=True)
+    found = asks(policy, 20, 0, {"pay": ["move"], "move": ["pay"], "down": ["move"]})
+    assert {("pay",), ("move",), ("down",), (), ("pay", "move")} <= {ask.labels[""] for ask in found}
+    assert "two things at once" in next(ask for ask in found if ask.labels[""] == ("pay", "move")).prompt
+    assert sum(ask.wanted for ask in found if len(ask.labels[""]) == 2) == 3 * 5
 
 
 def test_attributes_are_balanced_and_every_neighbour_is_named() -> None:
@@ -281,16 +218,9 @@ def test_the_neighbours_of_a_label_are_those_nearest_in_the_encoders_space(encod
     policy = Policy.model_validate({"version": 1, "name": "p", "kind": "intent", "about": "x", "labels": labels})
     near = nearest_labels(policy, lambda texts: embed(encoder, texts))
     assert near["late_card"] == ["lost_plastic", "weather"]
-    one = policy.model_copy(update={"labels": {"weather": policy.labels["weather"]}})
-    assert nearest_labels(one, lambda texts: embed(encoder, texts)) == {"weather": []}
     (ask, *_) = asks(policy, 10, 0, near)
     assert 'none of these neighbours: "lost plastic" (cannot find the debit card anywhere); "weather"' in ask.prompt
     assert 'uses words of "' in ask.prompt
-
-
-def test_the_policys_tests_are_not_shown_to_the_teacher(make_policy: Callable[..., Policy]) -> None:
-    policy = make_policy(tests=[{"text": "a very secret test", "expect": "lost_card"}])
-    assert not any("secret test" in ask.prompt for ask in asks(policy, 10, 0, {}))
 
 
 def test_a_teacher_is_told_a_labels_slots_and_how_to_mark_them(taught: Callable[..., Policy], tmp_path: Path) -> None:
@@ -308,16 +238,6 @@ def test_a_teacher_is_told_a_labels_slots_and_how_to_mark_them(taught: Callable[
     assert "- card" not in pay
     assert "- card: which card, such as debit, credit" in lost
     assert "[value]" not in other
-    assert {(row.text, row.marks) for row in rows if row.labels == ("pay",)} == {
-        ("I paid 7 dollars", (SlotMark(name="amount", start=7, end=16),)),
-        ("hello", None),
-    }
-
-
-def test_a_damaged_cache_file_is_no_answer(tmp_path: Path) -> None:
-    cache = Cache(tmp_path)
-    cache.put("q", TeacherReply(text="a", input_tokens=1, output_tokens=2))
-    assert cache.get("q") == TeacherReply(text="a", input_tokens=1, output_tokens=2)
-    next(tmp_path.iterdir()).write_text("{")
-    assert cache.get("q") is None
-    assert cache.get("never asked") is None
+    marks = (SlotMark(name="amount", start=7, end=16),)
+    paid = {(row.text, row.marks) for row in rows if row.labels == ("pay",)}
+    assert paid == {("I paid 7 dollars", marks), ("hello", None)}
