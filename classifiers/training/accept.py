@@ -3,9 +3,7 @@ version in use on labelled rows that neither was trained on.
 
 Of the labelled rows that come besides the policy's own, a tenth is held out, chosen by the digest of the text: the same
 rows in each training, so that a version trained on part of them meets the ones it has not seen. Rows of one group are
-held out together, by the lowest digest among them, and only where the version in use was trained on none of them. Where
-that leaves too little to compare, though a tenth of the rows would be enough, some groups of another tenth are as well;
-where these do not do either, single rows of groups that are large or grow.
+held out together, by the lowest digest among them, and only where the version in use was trained on none of them.
 """
 
 import re
@@ -17,96 +15,78 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
-from classifiers.encoder.session import Encoder
 from classifiers.errors import ArtifactError, EncoderError
 from classifiers.evaluation.evaluate import top
-from classifiers.model import selftest
-from classifiers.model.model import Model
 from classifiers.model.registry import Registry
 from classifiers.policy import Policy
 from classifiers.runtime.classifier import from_model
 from classifiers.runtime.runtime import Runtime
-from classifiers.text.language import LanguageDetector
 from classifiers.training import data
 from classifiers.training.clean import digest, known_by
 from classifiers.training.fit.fitted import FittedModel
 from classifiers.training.rows import Row
-from classifiers.verdict import Reading, Verdict
-
-
-def test_failures(model: Model, encoders: Iterable[Encoder], now: datetime, detector: LanguageDetector) -> list[str]:
-    """Run the policy's own tests through the runtime that will serve; a line for each that fails.
-
-    encoders: those of the model's stages. now: what the version will be named for. detector: of languages; one at
-    hand need not be opened again.
-    """
-    policy = model.policy
-    runtime = Runtime(encoders, {policy.name: from_model(model)}, cache_windows=0, detector=detector)
-    return selftest.failures(model, runtime.classify, policy.name, now=now)
-
+from classifiers.verdict import Reading
 
 _ONE_IN: Final = 10
 _FEWEST: Final = 20
 """Held-out rows below which nothing is held out: they would tell nothing, and they teach."""
 _LARGEST: Final = 0.05
-"""Of all rows, that may be in a group which is held out whole: a larger one is needed to learn from."""
+"""Of all rows, that may be in a group which is held out: a larger one is needed to learn from."""
 _LINE: Final = re.compile(r"[^/]*:\d+")
-"""The group of a row that names none: where it stands in its file, which in another training is another's place. One
-that is named stands behind its file's name and a slash."""
+"""The group of a row that names none: its line, which in another training may be another row's."""
 _NOT_HELD: Final = "nothing is held out to compare with the version in use"
 _NOT_COMPARED: Final = "the new version is not compared with the one in use"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """How the version in use and the new one do on the same rows.
-
-    before, after: how many of them the version in use and the new one name rightly.
-    lost, won: how many only the one or only the other does.
-    """
+    """How the version in use and the new one do on the same rows. before, after: whether the one and the other name
+    each of them rightly."""
 
     version: str
-    rows: int
-    before: int
-    after: int
-    lost: int
-    won: int
+    before: Sequence[bool]
+    after: Sequence[bool]
+
+    @property
+    def change(self) -> float:
+        """Of the share that is right."""
+        return (sum(self.after) - sum(self.before)) / len(self.before)
 
     @property
     def interval(self) -> tuple[float, float]:
         """95 % limits of the change in the share that is right, given how many rows they differ on (McNemar 1947,
         with exact limits)."""
-        differ = self.lost + self.won
-        if not differ:
+        won = [now for was, now in zip(self.before, self.after, strict=True) if was is not now]
+        if not won:
             return 0.0, 0.0
         from scipy.stats import binomtest
 
-        limits = binomtest(self.won, differ).proportion_ci(0.95, "exact")
-        low, high = ((2 * float(limit) - 1) * differ / self.rows for limit in (limits.low, limits.high))
+        limits = binomtest(sum(won), len(won)).proportion_ci(0.95, "exact")
+        low, high = ((2 * float(limit) - 1) * len(won) / len(self.before) for limit in limits)
         return low, high
 
     @property
-    def missed(self) -> tuple[str, ...]:
+    def missed(self) -> str:
         """Why the new version is refused; empty where it is not worse beyond noise."""
         low, high = self.interval
-        if high >= 0:
-            return ()
-        was, now = 100 * self.before / self.rows, 100 * self.after / self.rows
-        why = (
-            f"worse than {self.version}, which is in use: of the same {self.rows} held-out rows it names {now:.1f} % "
-            f"rightly instead of {was:.1f} % ({now - was:+.1f} points, 95 %: {100 * low:+.1f} to {100 * high:+.1f})"
+        rows = len(self.before)
+        was, now = sum(self.before) / rows, sum(self.after) / rows
+        worse = (
+            f"worse than {self.version}, which is in use: of the same {rows} held-out rows it names {100 * now:.1f} % "
+            f"rightly instead of {100 * was:.1f} % ({100 * self.change:+.1f} points, "
+            f"95 %: {100 * low:+.1f} to {100 * high:+.1f})"
         )
-        return (why,)
+        return worse if high < 0 else ""
 
     def record(self) -> dict[str, Any]:
         """For report.json."""
         low, high = self.interval
         return {
             "version": self.version,
-            "rows": self.rows,
-            "right_before": self.before,
-            "right_after": self.after,
-            "change": round((self.after - self.before) / self.rows, 5),
+            "rows": len(self.before),
+            "right_before": sum(self.before),
+            "right_after": sum(self.after),
+            "change": round(self.change, 5),
             "interval": [round(low, 5), round(high, 5)],
         }
 
@@ -118,7 +98,7 @@ class Evaluation:
     made_at: what the version will be named for.
     missed_goals: a line for each goal that is missed; failures: for each of the policy's tests.
     comparison: with the version in use; where there is none, `note` may say why.
-    latency: as `examine.of_model` measures it.
+    latency: as `examine.latency` measures it.
     """
 
     made_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -131,8 +111,8 @@ class Evaluation:
     @property
     def missed(self) -> tuple[str, ...]:
         """Why the model may not be published; empty where it may."""
-        worse = self.comparison.missed if self.comparison else ()
-        return (*self.missed_goals, *(f"tests: {failure}" for failure in self.failures), *worse)
+        worse = self.comparison.missed if self.comparison else ""
+        return (*self.missed_goals, *(f"tests: {failure}" for failure in self.failures), *filter(None, [worse]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +147,7 @@ class Incumbent:
         known |= {row.group for row, name in zip(rows, names, strict=True) if name in seen}
         barred = seen.union(digest(test.text, test.system) for test in policy.tests)
         held = _draw(list(zip(names, rows, strict=True)), known=known, barred=barred)
-        return cls(version=version, held=tuple(held.values()) if len(held) >= _FEWEST else ())
+        return cls(version=version, held=held if len(held) >= _FEWEST else ())
 
     def spared(self, rows: Iterable[Row]) -> list[Row]:
         """The rows without those that are held out."""
@@ -195,41 +175,19 @@ class Incumbent:
             return None, f"{_NOT_COMPARED}: all {len(self.held)} rows that were held out for it stand elsewhere as well"
         new = Runtime(made.encoders, {policy.name: from_model(made.trained.model)}, cache_windows=0)
         before, after = _right(old, policy, rows), _right(new, policy, rows)
-        comparison = Comparison(
-            version=self.version or "",
-            rows=len(rows),
-            before=sum(before),
-            after=sum(after),
-            lost=sum(was and not now for was, now in zip(before, after, strict=True)),
-            won=sum(now and not was for was, now in zip(before, after, strict=True)),
-        )
-        return comparison, ""
+        return Comparison(version=self.version or "", before=before, after=after), ""
 
 
-def _draw(rows: Sequence[tuple[str, Row]], *, known: AbstractSet[str], barred: AbstractSet[str]) -> dict[str, Row]:
-    """The rows that are held out, by digest, in their order.
-
-    known: groups that are not held out whole; barred: rows that are not at all. Both are passed over, and what else is
-    drawn goes by the digests alone: so the next training, to which only what was held out is unknown, draws the same.
-    """
+def _draw(rows: Sequence[tuple[str, Row]], *, known: AbstractSet[str], barred: AbstractSet[str]) -> tuple[Row, ...]:
+    """The rows that are held out, in their order. rows: with their digests; known: groups that are not held out;
+    barred: digests of rows that are not."""
     sizes = Counter(row.group for _, row in rows)
     places: dict[str, int] = {}
     for name, row in rows:
         places[row.group] = min(_place(name), places.get(row.group, _place(name)))
-    small = {group for group, size in sizes.items() if size <= max(1, _LARGEST * len(rows))} - known
-    fresh = {name: row for name, row in rows if name not in barred}
-    held = {name: row for name, row in fresh.items() if row.group in small and places[row.group] % _ONE_IN == 0}
-    single = {name for name, _ in rows if _place(name) % _ONE_IN == 0}
-    if len(single) < _FEWEST:
-        return held
-    # no more than a tenth again: what is new is to teach
-    further = [group for group in small if sizes[group] > 1 and places[group] % _ONE_IN == 1]
-    for group in sorted(further, key=places.__getitem__):
-        if len(held) < _FEWEST:
-            held |= {name: row for name, row in fresh.items() if row.group == group}
-    if len(held) < _FEWEST:
-        held |= {name: fresh[name] for name in fresh if name in single and fresh[name].group not in small}
-    return held
+    most = max(1, _LARGEST * len(rows))
+    drawn = {group for group, place in places.items() if place % _ONE_IN == 0 and sizes[group] <= most} - known
+    return tuple({name: row for name, row in rows if row.group in drawn and name not in barred}.values())
 
 
 def _place(name: str) -> int:
@@ -239,9 +197,6 @@ def _place(name: str) -> int:
 
 def _right(runtime: Runtime, policy: Policy, rows: Sequence[Row]) -> list[bool]:
     verdicts = runtime.classify([Reading(classifier=policy.name, texts=(row.text,), system=row.system) for row in rows])
-    return [named(verdict, policy) == set(row.labels) for verdict, row in zip(verdicts, rows, strict=True)]
-
-
-def named(verdict: Verdict, policy: Policy) -> set[str]:
-    """The labels that hold; where one must and none is sure enough, the likeliest: thresholds are no merit."""
-    return set(verdict.labels) if policy.multi_label else {top(verdict)[0]}
+    # where a label must hold and none is sure enough, the likeliest counts: thresholds are no merit
+    named = [set(verdict.labels) if policy.multi_label else {top(verdict)[0]} for verdict in verdicts]
+    return [labels == set(row.labels) for labels, row in zip(named, rows, strict=True)]
