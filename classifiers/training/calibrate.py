@@ -6,15 +6,17 @@ too readily is too sure where it matters, among the surest answers. Multi-label:
 Support Vector Machines", for each label.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.evaluation.metrics import ROUNDING, Reach, fewest, most, risk_coverage
 from classifiers.model.model import NEVER, Calibration, Floats, Threshold, Usual
-from classifiers.runtime.heads import any_logit, lost_chances, pooled, probabilities
+from classifiers.runtime.heads import lost_chances, pooled, probabilities
 from classifiers.training.fit.linear import Ints
+
+Bools = NDArray[np.bool_]
 
 SHARES = (0.0, 0.25, 0.5, 0.75)
 """Shares of nearest sentences to try; the one that makes held-out text likeliest is taken."""
@@ -23,41 +25,35 @@ FINE_GRAINED, FINE_GRAINED_SHARE, FINE_GRAINED_SHARPNESS = 20, 0.5, 30.0
 """From so many labels on, nearest sentences count at least this much. Such labels are narrow, and text by other writers
 gains, which held-out text by the same writer cannot show (docs/design/001-heads-and-thresholds.md)."""
 
-FEW_ROWS_SHARE, FEW_ROWS_SHARPNESS = 0.5, 20.0
-"""Used where there is too little held-out text to choose by."""
+DEFAULT_ERROR, LOWEST_ACT, HIGHEST_ACT = 0.05, 0.25, 0.8
+"""Where the policy states no goal: the share of answers that may be wrong, and limits of the threshold. Nobody asked
+for the aim, so texts certain to 0.8 are answered even where more answers are wrong."""
 
-DEFAULT_ERROR = 0.05
-"""The share of answers that may be wrong where the policy states no goal."""
-
-_FEW_ROWS_A_CLASS = 4
-_LOWEST_ACT, _HIGHEST_ACT = 0.25, 0.8
+_FEW_ROWS_A_CLASS, _FEW_ROWS = 4, (20.0, 0.5)
 _UNUSUAL = 0.005
 _LEAST_USUAL_ROWS, _LEAST_OF_A_LABEL = 20, 3
 _LEAST_LIKELY = 0.5
+_FOLDS = 5
+_SPREAD = 0.5
+"""The prior standard deviation of offsets: a class of few rows keeps an offset near 0."""
+
+EARLIER_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+"""Shares of a small stage to try in the average with a large one."""
+
+CHANCES, _CHANCES_GIVE = 0.7, 0.2
+"""How much of log n the log-odds of each of a text's n windows lose where held-out text tells little, and how far that
+is from certain: 0.6 and 0.85 where there was plenty. Of windows that have nothing to do with each other it would be
+all (Bonferroni). docs/design/001-heads-and-thresholds.md."""
+
+_LEAST_SCALE = 1e-3
+"""The least scale, so that a label's probability never falls while its score rises."""
 
 
 def temperature(logits: Floats, truth: Ints) -> float:
-    """The scale at which softmax(scale * logits) makes the `smoothed` truth likeliest. logits: (n, classes); truth:
-    (n,)."""
-    expected = (smoothed(logits, truth) * logits).sum(axis=1)
+    """The scale at which softmax(scale * logits) makes the truth likeliest. logits: (n, classes); truth: (n,).
 
-    def surprise(scale: float) -> float:
-        return float((_log_sum(logits * np.float32(scale)) - scale * expected).mean())
-
-    scales = np.exp(np.linspace(np.log(0.02), np.log(20), 61))
-    losses = [surprise(scale) for scale in scales]
-    best = int(np.argmin(losses))
-    low, high = scales[max(best - 1, 0)], scales[min(best + 1, len(scales) - 1)]
-    finer = np.exp(np.linspace(np.log(low), np.log(high), 21))
-    return float(finer[int(np.argmin([surprise(scale) for scale in finer]))])
-
-
-def smoothed(logits: Floats, truth: Ints) -> NDArray[np.float64]:
-    """(n, classes): each row's truth by Platt's smoothing, (n + 1) / (n + 2), and the rest for its likeliest rival.
-
-    Without it, a handful of rows that are all right would give an endless scale.
-
-    logits: (n, classes); truth: (n,).
+    Each row's truth counts (n + 1) / (n + 2), by Platt's smoothing, and its likeliest rival the rest; else a handful of
+    rows that are all right would give an endless scale.
     """
     rows, rest = np.arange(len(truth)), 1 / (len(truth) + 2)
     rivals = logits.copy()
@@ -65,44 +61,48 @@ def smoothed(logits: Floats, truth: Ints) -> NDArray[np.float64]:
     targets = np.zeros(logits.shape)
     targets[rows, rivals.argmax(axis=1)] = rest
     targets[rows, truth] += 1 - rest
-    return targets
+    expected = (targets * logits).sum(axis=1)
+
+    def surprise(scale: float) -> float:
+        return float((_log_sum(logits * np.float32(scale)) - scale * expected).mean())
+
+    scales = np.exp(np.linspace(np.log(0.02), np.log(20), 61))
+    best = int(np.argmin([surprise(scale) for scale in scales]))
+    low, high = scales[max(best - 1, 0)], scales[min(best + 1, len(scales) - 1)]
+    return float(min(np.exp(np.linspace(np.log(low), np.log(high), 21)), key=surprise))
 
 
 def loss(logits: Floats, truth: Ints) -> float:
-    """The log loss of single-label scores at their best temperature."""
-    return _loss(logits, truth, temperature(logits, truth))
+    """The log loss of single-label scores at their best temperature. logits: (n, classes); truth: (n,)."""
+    scaled = logits * np.float32(temperature(logits, truth))
+    return float((_log_sum(scaled) - scaled[np.arange(len(truth)), truth]).mean())
 
 
 def nearest_share(logits: Floats, votes: dict[float, Floats], truth: Ints) -> tuple[float, float]:
     """(sharpness, share) of the nearest sentences' votes that makes held-out text likeliest."""
-    fine = logits.shape[1] >= FINE_GRAINED
     if len(truth) < _FEW_ROWS_A_CLASS * logits.shape[1]:
-        return FEW_ROWS_SHARPNESS, FEW_ROWS_SHARE
-    best = (np.inf, FEW_ROWS_SHARPNESS, 0.0)
-    for sharpness, vote in votes.items():
-        if fine and sharpness < FINE_GRAINED_SHARPNESS:
-            continue
-        for share in SHARES:
-            if fine and share < FINE_GRAINED_SHARE:
-                continue
-            scores = logits + np.float32(share) * vote
-            loss = _loss(scores, truth, temperature(scores, truth))
-            best = min(best, (loss, sharpness, share))
-    return best[1], best[2]
+        return _FEW_ROWS
+    least = (FINE_GRAINED_SHARPNESS, FINE_GRAINED_SHARE) if logits.shape[1] >= FINE_GRAINED else (0.0, 0.0)
+    tried = [
+        (loss(logits + np.float32(share) * vote, truth), sharpness, share)
+        for sharpness, vote in votes.items()
+        for share in SHARES
+        if sharpness >= least[0] and share >= least[1]
+    ]
+    return min(tried)[1:] if tried else (_FEW_ROWS[0], 0.0)
 
 
-def act_for_error(confidences: Floats, correct: NDArray[np.bool_], max_error: float) -> Reach | None:
+def act_for_error(confidences: Floats, correct: Bools, max_error: float) -> Reach | None:
     """The lowest threshold at which at most `max_error` of the answers are wrong; None if there is none."""
     reached = [point for point in risk_coverage(confidences, correct) if point.error <= max_error + ROUNDING]
     return max(reached, key=lambda point: point.answered, default=None)
 
 
-def nearest_reach(
-    confidences: Floats, correct: NDArray[np.bool_], counted: NDArray[np.bool_], least: int
-) -> Reach | None:
+def nearest_reach(confidences: Floats, correct: Bools, counted: Bools, least: int) -> Reach | None:
     """The point of least error among those that answer `least` of the counted rows, or as many as possible.
 
-    Of equal points the one that answers most. confidences, correct, counted: (n,)."""
+    Of equal points the one that answers most. confidences, correct, counted: (n,).
+    """
     points = risk_coverage(confidences, correct)
     sure = np.sort(confidences[counted])
     answered = [len(sure) - int(np.searchsorted(sure, np.float32(point.act))) for point in points]
@@ -110,52 +110,36 @@ def nearest_reach(
     return min(enough, key=lambda point: (point.error, -point.answered), default=None)
 
 
-def default_act(confidences: Floats, correct: NDArray[np.bool_]) -> float:
-    """The threshold where the policy states no goal: at most one answer in twenty wrong, but between 0.25 and 0.8.
-
-    Texts certain to 0.8 are answered even where more answers are wrong, since nobody asked for the aim.
-    """
-    reach = act_for_error(confidences, correct, DEFAULT_ERROR)
-    wanted = reach.act if reach else _HIGHEST_ACT
-    return float(np.clip(wanted, _LOWEST_ACT, _HIGHEST_ACT))
-
-
-def topic_threshold(
-    probabilities: Floats, *, holds: NDArray[np.bool_], max_error: float | None, most_doubt: float
-) -> Threshold:
+def topic_threshold(probabilities: Floats, *, holds: Bools, max_error: float | None, most_doubt: float) -> Threshold:
     """A topic's thresholds. act: at most `max_error` of the texts above it are wrong (`NEVER`'s if impossible); without
     a goal, best F1 (Yang 2001). unsure: as few of the label's texts are below it, unless more than `most_doubt` of
     other text would be in doubt.
     """
     if max_error is None:
         max_error = DEFAULT_ERROR
-        act = float(np.clip(_best_f1(probabilities, holds), _LOWEST_ACT, _HIGHEST_ACT))
+        order = np.argsort(-probabilities, kind="stable")
+        f1 = 2 * np.cumsum(holds[order]) / (np.arange(1, len(order) + 1) + holds.sum())
+        # halfway to the next lower probability
+        edge = np.append(probabilities[order], np.float32(0))[int(f1.argmax()) :][:2]
+        act = float(np.clip(float(edge.sum()) / 2 if holds.any() else 1.0, LOWEST_ACT, HIGHEST_ACT))
     else:
         reach = act_for_error(probabilities, holds, max_error)
         act = reach.act if reach else NEVER.act
-    mine, others = np.sort(probabilities[holds]), np.sort(probabilities[~holds])[::-1]
-    missed = float(mine[min(most(max_error, len(mine)), len(mine) - 1)]) if len(mine) else act
-    doubt = float(others[min(most(most_doubt, len(others)), len(others) - 1)]) if len(others) else 0.0
+    missed = _at(np.sort(probabilities[holds]), max_error, act)
+    doubt = _at(np.sort(probabilities[~holds])[::-1], most_doubt, 0.0)
     return Threshold(act=act, unsure=float(np.clip(max(missed, doubt), 0.0, act)))
 
 
-def _best_f1(probabilities: Floats, holds: NDArray[np.bool_]) -> float:
-    """The threshold of best F1, halfway to the next lower probability."""
-    if not holds.any():
-        return 1.0
-    order = np.argsort(-probabilities, kind="stable")
-    named = np.arange(1, len(order) + 1)
-    f1 = 2 * np.cumsum(holds[order]) / (named + holds.sum())
-    best = int(f1.argmax())
-    below = probabilities[order[best + 1]] if best + 1 < len(order) else 0.0
-    return float(probabilities[order[best]] + below) / 2
+def _at(ordered: Floats, share: float, default: float) -> float:
+    """The value behind a share of ordered ones."""
+    return float(ordered[min(most(share, len(ordered)), len(ordered) - 1)]) if len(ordered) else default
 
 
 def safety_threshold(
     probabilities: Floats,
     *,
-    holds: NDArray[np.bool_],
-    harmless: NDArray[np.bool_],
+    holds: Bools,
+    harmless: Bools,
     catch: float,
     false_alarms: float,
     most_doubt: float,
@@ -164,11 +148,9 @@ def safety_threshold(
     """act: so that at most `false_alarms` of harmless text reaches it; unsure: so that `catch` of the label's text
     does, unless more than `most_doubt` of harmless text would then be in doubt.
 
-    Where the two leave room between them, act lies halfway, so that neither side is at the edge. It does not lie below
-    one half: training text holds far more of what is harmful than traffic does, so that what is unlikely even there
-    must not be acted on. Only where the policy has stated the goal it goes as low as that needs. stated: which of
-    `catch` and `false_alarms` the policy names; where that is false_alarms alone, all of them are allowed as long as
-    that catches more, and where it is catch alone, as many as that takes.
+    Where the two leave room between them, act lies halfway. It does not lie below one half, since training text holds
+    far more harm than traffic does, unless a stated goal needs that. stated: which of `catch` and `false_alarms` the
+    policy names; false_alarms alone allows all of them as long as that catches more, catch alone as many as that takes.
     """
     negative, positive = probabilities[harmless], probabilities[holds]
     highest = np.sort(negative)[::-1]
@@ -181,49 +163,33 @@ def safety_threshold(
     act = float(np.clip(act, least, 1.0))
     if set(stated) == {"catch"} and len(positive):
         act = min(act, caught)
-    doubt = float(highest[min(most(most_doubt, len(highest)), len(highest) - 1)]) if len(highest) else 0.0
+    doubt = _at(highest, most_doubt, 0.0)
     return Threshold(act=act, unsure=float(np.clip(max(caught, doubt), 0.0, act)))
 
 
-def usual(largest: Floats, truth: Ints, counted: NDArray[np.bool_]) -> Usual | None:
+def usual(largest: Floats, truth: Ints, counted: Bools) -> Usual | None:
     """The usual largest logits of the policy's own text; None where there are too few rows.
 
-    Each label counts equally, so that a thousand alike rows of one do not make the few of another unusual, and the
-    level is at most the median of any label. Labels with only one or two rows count less, so that
-    an error among them does not make everything usual. largest, truth: (n,) of held-out rows; counted: (n,)
-    which rows to judge by.
+    Each label counts equally, and the level is at most the median of any label. Labels with only one or two rows count
+    less, so that an error among them does not make everything usual. largest, truth: (n,) of held-out rows; counted:
+    (n,) which rows to judge by.
     """
     if counted.sum() < _LEAST_USUAL_ROWS:
         return None
     shown, sizes = np.bincount(truth) >= _LEAST_OF_A_LABEL, np.bincount(truth[counted])
     alike = np.where(shown[truth[counted]], sizes[truth[counted]], sizes.max())
-    level, middle = _quantiles(largest[counted], 1 / alike, (_UNUSUAL, 0.5))
+    order = np.argsort(largest[counted], kind="stable")
+    behind = np.cumsum((1 / alike)[order]) - (1 / alike)[order]
+    level, middle = np.interp((_UNUSUAL, 0.5), behind / max(behind[-1], 1e-12), largest[counted][order]).tolist()
     middles = [float(np.median(largest[truth == label])) for label in np.flatnonzero(shown)]
     level = min([level, *middles])
     return Usual(level=level, width=max((middle - level) / 4, 1e-3))
-
-
-def _quantiles(values: Floats, weights: NDArray[np.float64], shares: Sequence[float]) -> list[float]:
-    """As `np.quantile`, with weights. values, weights: (n,)."""
-    order = np.argsort(values, kind="stable")
-    behind = weights[order].cumsum() - weights[order]
-    return np.interp(shares, behind / max(behind[-1], 1e-12), values[order]).tolist()
-
-
-def _loss(logits: Floats, truth: Ints, scale: float) -> float:
-    scaled = logits * np.float32(scale)
-    return float((_log_sum(scaled) - scaled[np.arange(len(truth)), truth]).mean())
 
 
 def _log_sum(scaled: Floats) -> Floats:
     top = scaled.max(axis=1)
     total: Floats = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))
     return total
-
-
-_SPREAD = 0.5
-"""The prior standard deviation of offsets: a class of few rows keeps an offset near 0."""
-_FOLDS = 5
 
 
 def fit_offsets(scores: Floats, truth: Ints, scale: float) -> Calibration:
@@ -234,10 +200,7 @@ def fit_offsets(scores: Floats, truth: Ints, scale: float) -> Calibration:
     scores: (n, classes), held out; truth: (n,); scale: to begin with, the best one without offsets.
     """
     shown, own = np.unique(truth, return_inverse=True)
-    count, classes = len(scores), len(shown)
-    wide = scores[:, shown].astype(np.float64)
-    hits = np.zeros((count, classes))
-    hits[np.arange(count), own] = 1
+    wide, hits = scores[:, shown].astype(np.float64), np.eye(len(shown))[own]
 
     def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         sharpness, offset = np.exp(flat[0]), flat[1:]
@@ -251,14 +214,14 @@ def fit_offsets(scores: Floats, truth: Ints, scale: float) -> Calibration:
 
     from scipy.optimize import minimize
 
-    start = np.concatenate([[np.log(scale)], np.zeros(classes)])
+    start = np.array([np.log(scale), *np.zeros(len(shown))])
     best = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
     offset = np.zeros(scores.shape[1], np.float32)
     offset[shown] = best[1:]
     return Calibration(scale=np.exp(best[:1]).astype(np.float32), offset=offset)
 
 
-def unseen(scores: Floats, truth: Ints, used: NDArray[np.bool_], scale: float, seed: int) -> Floats:
+def unseen(scores: Floats, truth: Ints, used: Bools, scale: float, seed: int) -> Floats:
     """(n, classes) probabilities of held-out rows, each by a calibration fitted without it.
 
     So thresholds and reports are not flattered. used: (n,) the rows that calibrate.
@@ -271,21 +234,7 @@ def unseen(scores: Floats, truth: Ints, used: NDArray[np.bool_], scale: float, s
     return fitted
 
 
-EARLIER_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
-"""Shares of a small stage to try in the average with a large one."""
-
-CHANCES, _CHANCES_GIVE = 0.7, 0.2
-"""How much of log n the log-odds of each of a text's n windows lose where held-out text tells little, and how far that
-is from certain: 0.6 and 0.85 where there was plenty. Of windows that have nothing to do with each other it would be
-all (Bonferroni). docs/design/001-heads-and-thresholds.md."""
-
-_CHANCES_TRIED = tuple(percent / 100 for percent in range(0, 101, 5))
-
-_LEAST_SCALE = 1e-3
-"""The least scale, so that a label's probability never falls while its score rises."""
-
-
-def fit_platt(logits: Floats, holds: NDArray[np.bool_], fewer: Floats | None = None) -> tuple[float, float]:
+def fit_platt(logits: Floats, holds: Bools, fewer: Floats | None = None) -> tuple[float, float]:
     """(scale, offset) by which sigmoid(scale * logit + offset - fewer) is a label's probability. All (n,)."""
     if not _tells(holds):
         return 1.0, 0.0
@@ -315,35 +264,27 @@ def fit_platt(logits: Floats, holds: NDArray[np.bool_], fewer: Floats | None = N
     return _LEAST_SCALE, offset
 
 
-def any_of(
-    logits: Floats, holds: NDArray[np.bool_], whole: Floats | None = None, among: NDArray[np.intp] | None = None
-) -> Calibration:
+def any_of(logits: Floats, holds: Bools, *, whole: Floats, among: NDArray[np.intp]) -> Calibration:
     """Multi-label: each label for itself, and whether any holds at all where that differs from text to text.
 
-    logits, holds: (n, labels). whole: (n,) the logits of any label holding, where not those of these logits: of a text
-    of several windows either is the highest that one window has, since each is judged for itself. among: (n,) how many
-    windows each text has, where not one.
+    logits, holds: (n, labels), of a text's highest window. whole: (n,) the highest logits of any label holding. among:
+    (n,) how many windows each text has.
     """
-    held: NDArray[np.bool_] = np.asarray(holds.any(axis=1), bool)
-    among = np.ones(len(held), np.intp) if among is None else among
-    whole = any_logit(logits) if whole is None else whole
-    chances = chances_of(whole, held, among)
+    held: Bools = np.asarray(holds.any(axis=1))
+    chances = _chances_of(whole, held, among)
     fewer = lost_chances(chances, among)
     fits = [fit_platt(scores, truth, fewer) for scores, truth in zip(logits.T, holds.T, strict=True)]
+    scales, offsets = (np.array(part, np.float32) for part in zip(*fits, strict=True))
     return Calibration(
-        scale=np.array([scale for scale, _ in fits], np.float32),
-        offset=np.array([offset for _, offset in fits], np.float32),
+        scale=scales,
+        offset=offsets,
         whole=fit_platt(whole, held, fewer) if _tells(held) else None,
         chances=chances,
     )
 
 
-def chances_of(logits: Floats, held: NDArray[np.bool_], among: NDArray[np.intp]) -> float:
-    """How much of log n the log-odds of a text of n windows lose, so that long and short text are judged alike.
-
-    logits: (n,) the highest that any window has, of any label holding; held: (n,) whether any does; among: (n,) windows
-    of each text.
-    """
+def _chances_of(logits: Floats, held: Bools, among: NDArray[np.intp]) -> float:
+    """How much of log n the log-odds of a text of n windows lose, so that long and short text are judged alike."""
     if not _tells(held):
         return CHANCES
 
@@ -353,36 +294,34 @@ def chances_of(logits: Floats, held: NDArray[np.bool_], among: NDArray[np.intp])
         loss = np.logaddexp(0, np.where(held, -1, 1) * (scale * logits.astype(np.float64) + offset - fewer)).sum()
         return float(loss) + ((chances - CHANCES) / _CHANCES_GIVE) ** 2 / 2
 
-    return min(_CHANCES_TRIED, key=surprise)
+    return min((percent / 100 for percent in range(0, 101, 5)), key=surprise)
 
 
-def platt_loss(logits: Floats, holds: NDArray[np.bool_], among: NDArray[np.intp]) -> float:
+def platt_loss(logits: Floats, holds: Bools, among: NDArray[np.intp]) -> float:
     """The log loss with each label calibrated by itself, averaged over labels. logits, holds: (n, labels); among: (n,)
     windows of each text."""
     losses, fewer = [], lost_chances(CHANCES, among)
     for scores, held in zip(logits.T, holds.T, strict=True):
         scale, offset = fit_platt(scores, held, fewer)
-        signed = np.where(held, 1, -1) * (scale * scores + offset - fewer)
-        losses.append(float(np.logaddexp(0, -signed).mean()))
-    return float(np.mean(losses)) if losses else 0.0
+        losses.append(np.logaddexp(0, np.where(held, -1, 1) * (scale * scores + offset - fewer)).mean())
+    return float(np.mean(losses))
 
 
-def earlier_share(small: Floats, large: Floats, holds: NDArray[np.bool_]) -> float:
+def earlier_share(small: Floats, large: Floats, holds: Bools) -> float:
     """The share of a small stage, averaged with a large one, that best predicts whether any label holds.
 
     small, large: (n, labels) probabilities of held-out text by either; holds: (n, labels).
     """
-    held: NDArray[np.bool_] = np.asarray(holds.any(axis=1), bool)
+    held = holds.any(axis=1)
     tops = {share: pooled(large, small, share).max(axis=1) for share in EARLIER_SHARES}
-    return min(tops, key=lambda share: _surprise(tops[share], held))
+
+    def surprise(share: float) -> float:
+        likely = np.clip(np.where(held, tops[share], 1 - tops[share]), np.finfo(np.float32).tiny, 1)
+        return float(-np.log(likely).mean()) if len(likely) else 0.0
+
+    return min(tops, key=surprise)
 
 
-def _tells(holds: NDArray[np.bool_]) -> bool:
-    """Whether there are enough rows of either sort to calibrate by. holds: (n,)."""
+def _tells(holds: Bools) -> bool:
+    """Whether there are enough rows of either sort to calibrate by."""
     return bool(2 <= holds.sum() <= len(holds) - 2)
-
-
-def _surprise(probabilities: Floats, held: NDArray[np.bool_]) -> float:
-    """Mean negative log-likelihood. probabilities, held: (n,)."""
-    likely = np.clip(np.where(held, probabilities, 1 - probabilities), np.finfo(np.float32).tiny, 1)
-    return float(-np.log(likely).mean()) if len(likely) else 0.0

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from classifiers.errors import TrainingError
-from classifiers.policy import NONE, Policy
+from classifiers.policy import NONE, OTHER, Policy
 from classifiers.text.normalise import normalise
 from classifiers.training.rows import Origin, Row
 
@@ -91,25 +91,33 @@ def clean(policy: Policy, rows: Iterable[Row]) -> Cleaned:
             by_key[same].append(row)
     kept: list[Row] = []
     contradictions: list[Contradiction] = []
-    duplicates = 0
     for equal in by_key.values():
         agreed, outvoted = _agreed(policy, equal)
-        dropped = len(equal) if agreed is None else outvoted
-        if agreed is not None:
+        if agreed:
             kept.append(agreed)
-            duplicates += len(equal) - 1 - dropped
-        if dropped:
+        if outvoted:
             names = dict.fromkeys(name for row in equal for name in _named(row))
             stands = _named(agreed) if agreed else ()
-            contradictions.append(Contradiction(text=equal[0].shown, labels=tuple(names), kept=stands, dropped=dropped))
+            torn = Contradiction(text=equal[0].shown, labels=tuple(names), kept=stands, dropped=outvoted)
+            contradictions.append(torn)
     _check_labels(policy, kept)
+    dropped = sum(torn.dropped for torn in contradictions)
     return Cleaned(
         rows=tuple(kept),
         leaks=tuple(leaks.values()),
         contradictions=tuple(contradictions),
-        duplicates=duplicates,
+        duplicates=sum(map(len, by_key.values())) - len(kept) - dropped,
         empty=empty,
     )
+
+
+def _check_labels(policy: Policy, rows: Iterable[Row]) -> None:
+    learned = {label for row in rows for label in row.labels}
+    if bare := [label for label in policy.labels if label not in learned]:
+        shown = ", ".join(bare[:10]) + (f" and {len(bare) - 10} more" if len(bare) > 10 else "")
+        raise TrainingError(
+            f"{policy.name}: no training text is left for {shown}; add examples that are not among its tests"
+        )
 
 
 def _made_of_any(row: Row, leaked: Iterable[Row]) -> bool:
@@ -119,41 +127,33 @@ def _made_of_any(row: Row, leaked: Iterable[Row]) -> bool:
 
 
 def _agreed(policy: Policy, equal: Sequence[Row]) -> tuple[Row | None, int]:
-    """The row that stands for equal texts, or None where the most trusted contradict each other; and how many rows
-    differ from a clear majority of the equally trusted."""
-    if len(equal) == 1:
-        return equal[0], 0
+    """The row that stands for equal texts, or None where the most trusted contradict each other; and how many rows are
+    removed since they differ."""
     trusted = _most_trusted(equal)
-    labelled = [row for row in trusted if not row.against]
-    against = tuple(dict.fromkeys(label for row in trusted for label in row.against))
+    against = {label: None for row in trusted for label in row.against}
+    given = [row for row in equal if row.source != "builtin" and not row.against]
+    left_open = [row for row in given if against.keys().isdisjoint(row.labels)]
+    labelled = [row for row in trusted if not row.against] or _most_trusted(left_open)
     if not labelled:
-        given = [row for row in equal if row.source != "builtin" and not row.against]
-        left_open = [row for row in given if not set(against).intersection(row.labels)]
-        if not left_open:
-            return replace(max(trusted, key=lambda row: row.weight), against=against), 0
-        labelled = _most_trusted(left_open)
+        return replace(max(trusted, key=lambda row: row.weight), against=tuple(against)), 0
     majority = _majority(policy, labelled)
-    first, outvoted = max(majority, key=lambda row: row.weight), len(labelled) - len(majority)
+    first = max(majority, key=lambda row: row.weight)
     sets = {row.labels for row in majority}
-    if any(set(against).intersection(labels) for labels in sets):
-        return None, 0
-    if len(sets) <= 1:
-        return first, outvoted
-    if policy.multi_label and () not in sets:
-        union = {label for labels in sets for label in labels}
-        return replace(first, labels=tuple(label for label in policy.labels if label in union)), outvoted
-    return None, 0
+    union = set().union(*sets)
+    if against.keys() & union or (len(sets) > 1 and (not policy.multi_label or () in sets)):
+        return None, len(equal)
+    return replace(first, labels=tuple(filter(union.__contains__, (*policy.labels, OTHER)))), len(labelled) - len(
+        majority
+    )
 
 
 def _majority(policy: Policy, rows: Sequence[Row]) -> Sequence[Row]:
     """The rows of a clear majority, or else all. With several labels, the vote is on whether any label holds: whoever
     gave one label may not have looked for the others."""
-
-    def says(row: Row) -> tuple[str, ...] | bool:
-        return bool(row.labels) if policy.multi_label else row.labels
-
-    ((common, count),) = Counter(map(says, rows)).most_common(1)
-    return [row for row in rows if says(row) == common] if count >= _MAJORITY * len(rows) else rows
+    says = [bool(row.labels) if policy.multi_label else row.labels for row in rows]
+    ((common, count),) = Counter(says).most_common(1)
+    majority = [row for row, vote in zip(rows, says, strict=True) if vote == common]
+    return majority if count >= _MAJORITY * len(rows) else rows
 
 
 def _named(row: Row) -> tuple[str, ...]:
@@ -162,15 +162,5 @@ def _named(row: Row) -> tuple[str, ...]:
 
 
 def _most_trusted(rows: Sequence[Row]) -> list[Row]:
-    best = min(_TRUST.index(row.source) for row in rows)
+    best = min((_TRUST.index(row.source) for row in rows), default=0)
     return [row for row in rows if _TRUST.index(row.source) == best]
-
-
-def _check_labels(policy: Policy, rows: Iterable[Row]) -> None:
-    seen = {label for row in rows for label in row.labels}
-    bare = [label for label in policy.labels if label not in seen]
-    if bare:
-        shown = ", ".join(bare[:10]) + (f" and {len(bare) - 10} more" if len(bare) > 10 else "")
-        raise TrainingError(
-            f"{policy.name}: no training text is left for {shown}; add examples that are not among its tests"
-        )

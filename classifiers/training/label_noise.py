@@ -30,6 +30,8 @@ from classifiers.training.write.builtin import name_words, positive
 
 Done = Literal["relabelled", "dropped", "weakened", "kept"]
 
+Bools = NDArray[np.bool_]
+
 WRITTEN: frozenset[Origin] = frozenset({"teacher", "file"})
 _GIVEN: frozenset[Origin] = WRITTEN | {"data"}
 _REVIEWED: frozenset[Origin] = _GIVEN | {"policy"}
@@ -86,10 +88,8 @@ def review(policy: Policy, rows: Sequence[Row], vectors: Floats, descriptions: F
     classes = (*policy.labels, OTHER)
     if len(rows) * len(classes) > _MOST_CELLS:
         return Reviewed(rows=tuple(rows), vectors=vectors, doubts=())
-    index_of = {name: index for index, name in enumerate(classes)}
-    labels = np.array([index_of[row.labels[0]] for row in rows], np.int32)
+    labels = np.array([classes.index(row.labels[0]) for row in rows], np.int32)
     asked = np.flatnonzero([row.probe for row in rows])
-    own = labels[asked]
     doubtful, instead, agreed = _witnesses(
         rows, vectors, descriptions, labels, asked=asked, count=len(classes), seed=seed
     )
@@ -99,15 +99,19 @@ def review(policy: Policy, rows: Sequence[Row], vectors: Floats, descriptions: F
     left = Counter(labels.tolist())
     made: list[Row | None] = list(rows)
     for index in np.flatnonzero(doubtful).tolist():
-        row = rows[asked[index]]
+        place = int(asked[index])
+        row, own, agrees = rows[place], int(labels[place]), agreed[:, index].tolist()
         if row.source not in _REVIEWED:
             continue
-        unanimous, last = bool(agreed[:, index].all()), left[own[index]] == 1
-        done = _done(row, unanimous=unanimous, last=last) if noisy else "kept"
         likeliest = classes[instead[index]]
-        made[asked[index]] = _changed(row, likeliest, done)
-        left[own[index]] -= done in {"relabelled", "dropped"}
-        witnesses = tuple(name for name, agrees in zip(_WITNESSES, agreed[:, index], strict=True) if agrees)
+        done: Done = "kept"
+        if noisy and row.source == "data":
+            done, made[place] = "weakened", replace(row, weight=row.weight * _WEAKENED)
+        elif noisy and row.source in WRITTEN and left[own] > 1:
+            left[own] -= 1
+            unanimous = all(agrees)
+            done = "relabelled" if unanimous else "dropped"
+            made[place] = replace(row, labels=(likeliest,)) if unanimous else None
         doubts.append(
             Doubt(
                 text=row.shown,
@@ -115,7 +119,7 @@ def review(policy: Policy, rows: Sequence[Row], vectors: Floats, descriptions: F
                 source=row.source,
                 writer=row.writer,
                 instead=likeliest,
-                witnesses=witnesses,
+                witnesses=tuple(name for name, agreeing in zip(_WITNESSES, agrees, strict=True) if agreeing),
                 done=done,
             )
         )
@@ -132,13 +136,22 @@ def _witnesses(
     asked: NDArray[np.intp],
     count: int,
     seed: int,
-) -> tuple[NDArray[np.bool_], NDArray[np.intp], NDArray[np.bool_]]:
+) -> tuple[Bools, NDArray[np.intp], Bools]:
     """Of the rows asked about: (n,) whether each is in doubt, (n,) the likeliest class, (witnesses, n) who agrees."""
-    logits = _held_out(rows, vectors, labels, count, seed)[asked]
+    # prototypes are as good a witness as the whole head, in a tenth of the time
+    number = max(2, min(_FOLDS, len({row.group for row in rows})))
+    fold_of, weights = folds(rows, number, seed), np.array([row.weight for row in rows], np.float32)
+    every = np.zeros((len(rows), count), np.float32)
+    for fold in range(number):
+        train, test = fold_of != fold, fold_of == fold
+        if train.any() and test.any():
+            matrix, bias = linear.prototypes(vectors[train], labels[train], weights[train], count)
+            every[test] = vectors[test] @ matrix.T + bias
+    logits = every[asked]
     likelier = (logits > logits[np.arange(len(asked)), labels[asked]][:, None]).sum(axis=1)
     near, alike = neighbours(vectors, labels, [row.group for row in rows], asked, count)
-    doubtful = (likelier >= min(_LIKELIER, len(np.unique(labels)) // 2)) & (likelier > 0) & (alike == 0)
     groups = Counter(label for label, _ in {(row.labels[0], row.group) for row in rows})
+    doubtful = (likelier >= min(_LIKELIER, len(np.unique(labels)) // 2)) & (likelier > 0) & (alike == 0)
     doubtful &= np.array([groups[rows[index].labels[0]] > 1 for index in asked.tolist()], bool)
     instead = logits.argmax(axis=1)
     described_as = (vectors[asked] @ descriptions.T).argmax(axis=1)
@@ -150,9 +163,7 @@ def neighbours(
 ) -> tuple[Ints, Ints]:
     """The nearest rows of other groups: (n,) the class most of them have, weighted by nearness, and (n,) how many have
     the row's own class. asked: (n,) places of the rows; count: of classes."""
-    # numbers, since an array of names reserves the longest name for each
-    number = {name: place for place, name in enumerate(dict.fromkeys(groups))}
-    group = np.array([number[name] for name in groups], np.intp)
+    group = np.unique(np.array(groups, object), return_inverse=True)[1]
     most = min(_NEIGHBOURS, len(vectors))
     named, alike = np.zeros(len(asked), np.int32), np.zeros(len(asked), np.int32)
     for start in range(0, len(asked), _CHUNK):
@@ -169,34 +180,6 @@ def neighbours(
             (labels[nearest] == labels[rows][:, None]) & (group[nearest] != group[rows][:, None])
         ).sum(axis=1)
     return named, alike
-
-
-def _held_out(rows: Sequence[Row], vectors: Floats, labels: Ints, count: int, seed: int) -> Floats:
-    """(rows, classes) logits of prototypes: as good a witness as the whole head, in a tenth of the time."""
-    number = max(2, min(_FOLDS, len({row.group for row in rows})))
-    fold_of = folds(rows, number, seed)
-    weights = np.array([row.weight for row in rows], np.float32)
-    logits = np.zeros((len(rows), count), np.float32)
-    for fold in range(number):
-        train, test = fold_of != fold, fold_of == fold
-        if train.any() and test.any():
-            matrix, bias = linear.prototypes(vectors[train], labels[train], weights[train], count)
-            logits[test] = vectors[test] @ matrix.T + bias
-    return logits
-
-
-def _done(row: Row, *, unanimous: bool, last: bool) -> Done:
-    if row.source in WRITTEN:
-        return "kept" if last else "relabelled" if unanimous else "dropped"
-    return "weakened" if row.source == "data" else "kept"
-
-
-def _changed(row: Row, label: str, done: Done) -> Row | None:
-    if done == "dropped":
-        return None
-    if done == "relabelled":
-        return replace(row, labels=(label,))
-    return replace(row, weight=row.weight * _WEAKENED) if done == "weakened" else row
 
 
 def summary(doubts: Sequence[Doubt]) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.evaluation.metrics import most
+from classifiers.evaluation.metrics import most, ratio
 from classifiers.model.model import NEVER, Band, Floats, Threshold
-from classifiers.policy import Goal, Policy
+from classifiers.policy import NONE, Goal, Policy
 from classifiers.runtime.thresholds import band_of, families, language_of
 from classifiers.text.language import LanguageDetector
 from classifiers.text.normalise import normalise
@@ -76,17 +76,22 @@ def choose_exit(scores: HeldOutScores, *, max_error: float = 1.0) -> Point | Non
     """
     sure = np.where(scores.known, scores.probabilities.max(axis=1), 0.0)[scores.used]
     order = np.argsort(-sure, kind="stable")
-    sure, right, before = sure[order], scores.right[scores.used][order], scores.before[scores.used][order]
+    sure, right, before, few = (
+        values[order]
+        for values in (
+            sure,
+            *(mask[scores.used] for mask in (scores.right, scores.before, rare(scores.truth, scores.used))),
+        )
+    )
     total = len(sure)
-    ends = np.flatnonzero(np.append(np.diff(sure) != 0, True)) if total else np.zeros(0, np.intp)
+    ends = np.flatnonzero(np.diff(sure, append=-1) != 0)
     ends = ends[sure[ends] >= LEAST_SURE]
-    lost, gained, wrong, wrong_before = (
-        np.cumsum(mask, dtype=np.int64)[ends] for mask in (~right & before, right & ~before, ~right, ~before)
+    lost, gained, wrong, wrong_before, few_lost, few_gained = (
+        np.cumsum(mask, dtype=np.int64)[ends]
+        for mask in (~right & before, right & ~before, ~right, ~before, few & before & ~right, few & right & ~before)
     )
     settled, most_lost = ends + 1, highest_share(lost, total)
-    few = rare(scores.truth, scores.used)[scores.used][order]
-    lost_of_few = np.cumsum(few * (before.astype(np.int64) - right))[ends]
-    fit = (most_lost <= MOST_LOST) & (lost - gained <= MOST_NET_LOST * total) & (lost_of_few <= 0)
+    fit = (most_lost <= MOST_LOST) & (lost - gained <= MOST_NET_LOST * total) & (few_lost <= few_gained)
     fit &= _few_wrong(wrong, settled, max_error)
     if not fit.any():
         return None
@@ -126,13 +131,6 @@ def _few_wrong(wrong: NDArray[np.int64], settled: NDArray[np.intp], max_error: f
     return kept
 
 
-def least_share(count: int, total: int, confidence: float) -> float:
-    """The lower bound of a share at that confidence (Clopper and Pearson 1934, one-sided)."""
-    from scipy.special import betaincinv
-
-    return float(betaincinv(count, total - count + 1.0, 1 - confidence)) if count else 0.0
-
-
 def highest_share(counts: NDArray[np.integer], totals: NDArray[np.integer] | int) -> NDArray[np.float64]:
     """The upper bound of shares at 95 % confidence (Clopper and Pearson 1934, one-sided)."""
     from scipy.special import betaincinv
@@ -162,14 +160,17 @@ def stricter(
 
     act: the common threshold. bands, confidences, correct: (n,) of held-out rows that are named.
     """
+    from scipy.special import betaincinv
+
     own: dict[Band, float] = {}
     for band, here in _each(bands):
-        sure, right = confidences[here], correct[here]
-        answered = sure >= act
-        wrong = least_share(int((answered & ~right).sum()), int(answered.sum()), CONFIDENCE)
-        if len(sure) >= LEAST_ROWS and wrong > max_error:
-            # only answered rows count: right rows below the common threshold could make a lower one look good enough
-            reach = calibrate.act_for_error(sure[answered], right[answered], max_error)
+        # only answered rows count: right rows below the common threshold could make a lower one look good enough
+        answered = here & (confidences >= act)
+        wrong, right = int((answered & ~correct).sum()), int((answered & correct).sum())
+        # Clopper and Pearson 1934, one-sided
+        least = float(betaincinv(wrong, right + 1.0, 1 - CONFIDENCE)) if wrong else 0.0
+        if here.sum() >= LEAST_ROWS and least > max_error:
+            reach = calibrate.act_for_error(confidences[answered], correct[answered], max_error)
             own[band] = reach.act if reach else NEVER.act
     return own
 
@@ -178,35 +179,30 @@ def band_summary(
     bands: Sequence[Band], confidences: Floats, correct: Bools, *, act: float, own: Mapping[Band, float]
 ) -> list[dict[str, Any]]:
     """For the report, the shortest texts first: the figures of each band at the common threshold and at its own."""
-    summary = []
-    for band, here in _each(bands):
-        sure, right, used = confidences[here], correct[here], own.get(band, act)
-        summary.append(
-            {
-                "above": band.above,
-                "up_to": band.up_to,
-                "language": band.language,
-                "rows": len(sure),
-                "common": _shares(sure >= act, right),
-                "act": round(min(used, 1.0), 5),
-                "own": band in own,
-                **_shares(sure >= used, right),
-            }
-        )
-    return summary
+
+    def shares(here: Bools, threshold: float) -> dict[str, float | None]:
+        answered = confidences[here] >= threshold
+        wrong = int((answered & ~correct[here]).sum())
+        return {"answered": ratio(int(answered.sum()), len(answered)), "error": ratio(wrong, int(answered.sum()))}
+
+    return [
+        {
+            "above": band.above,
+            "up_to": band.up_to,
+            "language": band.language,
+            "rows": int(here.sum()),
+            "common": shares(here, act),
+            "act": round(min(own.get(band, act), 1.0), 5),
+            "own": band in own,
+            **shares(here, own.get(band, act)),
+        }
+        for band, here in _each(bands)
+    ]
 
 
 def _each(bands: Sequence[Band]) -> Iterator[tuple[Band, Bools]]:
     for band in sorted(set(bands), key=lambda band: (band.above, band.language)):
         yield band, np.array([other == band for other in bands], bool)
-
-
-def _shares(answered: Bools, right: Bools) -> dict[str, float | None]:
-    wrong = (answered & ~right).sum() / answered.sum() if answered.any() else None
-    return {
-        "answered": round(float(answered.mean()), 5),
-        "error": None if wrong is None else round(float(wrong), 5),
-    }
 
 
 SURE_MISSES = 0.005
@@ -247,15 +243,9 @@ def band(probabilities: Floats, harmful: Bools, *, most_asked: float, catch: flo
     highest = probabilities.max(axis=1)
     harmless, harm = np.sort(highest[~harmful])[::-1], np.sort(highest[harmful])
     place = most(most_asked, len(harmless))
-    asked = _beyond(float(harmless[place])) if place < len(harmless) else 0.0
+    asked = float(np.nextafter(np.float32(harmless[place]), np.float32(2))) if place < len(harmless) else 0.0
     lowest = float(harm[most(misses, len(harm))]) if len(harm) else 0.0
-    return Threshold(act=NEVER.act, unsure=max(asked, lowest))
-
-
-def _beyond(probability: float) -> float:
-    """The lowest threshold that a probability does not reach: `NEVER`'s for certainty."""
-    limit = float(np.nextafter(np.float32(probability), np.float32(2)))
-    return limit if limit <= 1 else NEVER.unsure
+    return Threshold(act=NEVER.act, unsure=NEVER.unsure if asked > 1 else max(asked, lowest))
 
 
 def through(small: Floats, large: Floats, limits: Threshold) -> Way:
@@ -284,7 +274,10 @@ def measured_on(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp]) -> 
     if not enough(real):
         return kept, BOTH if real.any() else WRITTEN
     used = real.copy()
-    for members in _classes(policy, here):
+    # everyday text is reported apart, so `other` is no class here
+    classes = [*policy.labels, *([NONE] if policy.kind == "safety" else [])]
+    for name in classes:
+        members: Bools = np.array([name in (row.labels or (NONE,)) for row in here], np.bool_)
         lacking = _ENOUGH_OF_A_CLASS - int((members & real).sum())
         if lacking > 0:
             written = np.flatnonzero(members & ~real & kept)
@@ -296,14 +289,10 @@ def _few_everyday(policy: Policy, held: Sequence[Row]) -> Bools:
     """(n,) all rows; for safety at most one everyday sentence for four other harmless rows, once there are enough of
     these. No guard flags such sentences, so many of them would make any guard look good."""
     kept = np.ones(len(held), bool)
-    if policy.kind != "safety":
-        return kept
-    harmless = np.array([not row.labels for row in held], bool)
-    everyday = np.array([row.source == "builtin" for row in held], bool) & harmless
-    others = int((harmless & ~everyday).sum())
+    places = np.flatnonzero([not row.labels and row.source == "builtin" for row in held])
+    others = sum(not row.labels for row in held) - len(places)
     most = others // _EVERYDAY_TO_OTHERS
-    places = np.flatnonzero(everyday)
-    if others >= _OTHER_HARMLESS and len(places) > most:
+    if policy.kind == "safety" and others >= _OTHER_HARMLESS and len(places) > most:
         kept[places] = False
         # evenly spread, since neighbours are alike
         kept[places[np.linspace(0, len(places) - 1, most).astype(np.intp)]] = True
@@ -334,11 +323,3 @@ def answerable(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp]) -> B
 def enough(real: Bools) -> bool:
     """Whether real rows are enough to calibrate by."""
     return bool(real.sum() >= _ENOUGH)
-
-
-def _classes(policy: Policy, held: Sequence[Row]) -> Iterator[Bools]:
-    """(n,) for each class whether a row has it. Without `other`: everyday text is reported apart."""
-    for label in policy.labels:
-        yield np.array([label in row.labels for row in held], bool)
-    if policy.kind == "safety":
-        yield np.array([not row.labels for row in held], bool)

@@ -1,7 +1,7 @@
 """Rows made ready for fitting: cleaned, encoded, near misses given a label, label noise reviewed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from classifiers.training.clean import Cleaned, clean
 from classifiers.training.fit.fitted import Progress
 from classifiers.training.fit.linear import unit
 from classifiers.training.label_noise import Doubt
-from classifiers.training.language_filter import Border, at_the_border
+from classifiers.training.language_filter import is_dropped, mark_foreign
 from classifiers.training.rows import Row
 from classifiers.training.slots.rows import with_marks
 from classifiers.training.windows import wholes
@@ -45,11 +45,9 @@ def place_near_misses(policy: Policy, rows: Sequence[Row], vectors: Floats) -> l
     """
     labels = list(policy.labels)
     centres = np.zeros((len(labels), vectors.shape[1]), np.float32)
-    index = {label: place for place, label in enumerate(labels)}
     for row, vector in zip(rows, vectors, strict=True):
-        for label in row.labels:
-            if label in index:
-                centres[index[label]] += row.weight * vector
+        for label in set(row.labels).intersection(labels):
+            centres[labels.index(label)] += row.weight * vector
     cosines = vectors @ unit(centres).T
     return [row if not row.against else _nearest(policy, row, labels, cosines[place]) for place, row in enumerate(rows)]
 
@@ -57,15 +55,12 @@ def place_near_misses(policy: Policy, rows: Sequence[Row], vectors: Floats) -> l
 def _nearest(policy: Policy, row: Row, labels: Sequence[str], cosines: Floats) -> Row | None:
     allowed = [place for place, label in enumerate(labels) if label not in row.against]
     best = max(allowed, key=lambda place: cosines[place], default=None)
-    far = best is None or cosines[best] < _FAR
-    if far and policy.multi_label:
-        return replace(row, against=())
-    if far and policy.other is not None:
-        return replace(row, labels=(OTHER,))
-    if best is None:
-        return None
-    # a guess is learned from but not measured on
-    return replace(row, labels=(labels[best],), weight=row.weight / 2, probe=False)
+    if best is None or cosines[best] < _FAR:
+        if policy.multi_label:
+            return replace(row, against=())
+        if policy.other is not None:
+            return replace(row, labels=(OTHER,))
+    return None if best is None else replace(row, labels=(labels[best],), weight=row.weight / 2, probe=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,64 +80,50 @@ def nothing(policy: Policy) -> TrainingText:
     return TrainingText(rows=(), vectors=np.zeros((0, 0), np.float32), cleaned=clean(policy, ()))
 
 
-@dataclass(slots=True)
-class TextPreparation:
-    """Makes rows ready for fitting, with a cache of encoded texts.
+def prepare_text(
+    policy: Policy,
+    rows: Sequence[Row],
+    encoder: Encoder,
+    *,
+    progress: Progress,
+    seed: int,
+    detector: LanguageDetector | None = None,
+) -> TrainingText:
+    """Clean, encode, label near misses, review. detector: one that is already open.
 
-    detector: of languages, opened already or opened when needed.
+    Raises TrainingError where a label has no text, or there is no other text.
     """
-
-    policy: Policy
-    encoder: Encoder
-    progress: Progress
-    seed: int
-    detector: LanguageDetector | None = None
-    _known: dict[str, Floats] = field(default_factory=dict)
-    _border: Border = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._border = Border(self.policy, self.detector)
-
-    def ready(self, rows: Sequence[Row]) -> TrainingText:
-        """Clean, encode, label near misses, review.
-
-        Raises TrainingError where a label has no text, or there is no other text.
-        """
-        self.progress.step("clean")
-        # names of slots in marks may be in another language than the text
-        plain = with_marks(self.policy, rows) if self.policy.slots else rows
-        stay, dropped = at_the_border(self._border.marked(plain))
-        cleaned = clean(self.policy, stay)
-        self.progress.step("encode")
-        vectors = self.encode([row.text for row in cleaned.rows])
-        descriptions = self.encode(label_noise.described(self.policy))
-        kept, vectors = _in_place(self.policy, cleaned.rows, vectors)
-        _check_contrast(self.policy, kept)
-        ready = TrainingText(rows=kept, vectors=vectors, cleaned=cleaned, dropped=dropped)
-        if self.policy.multi_label or self.policy.slots:
-            return ready
-        self.progress.step("review")
-        reviewed = label_noise.review(self.policy, kept, vectors, descriptions, seed=self.seed)
-        return replace(ready, rows=reviewed.rows, vectors=reviewed.vectors, doubts=reviewed.doubts)
-
-    def encode(self, texts: Sequence[str]) -> Floats:
-        """Vectors of texts, (n, dimensions) of length 1."""
-        fresh = [text for text in dict.fromkeys(texts) if text not in self._known]
-        reads = embed if self.policy.multi_label else wholes
-        self._known |= dict(zip(fresh, reads(self.encoder, fresh, self.progress.advance), strict=True))
-        return np.stack([self._known[text] for text in texts])
+    progress.step("clean")
+    # names of slots in marks may be in another language than the text
+    marked = mark_foreign(policy, with_marks(policy, rows) if policy.slots else rows, detector)
+    cleaned = clean(policy, [row for row in marked if not is_dropped(row)])
+    progress.step("encode")
+    reads = embed if policy.multi_label else wholes
+    texts = list(dict.fromkeys(row.text for row in cleaned.rows))
+    known = dict(zip(texts, reads(encoder, texts, progress.advance), strict=True))
+    vectors = np.stack([known[row.text] for row in cleaned.rows])
+    kept, vectors = _in_place(policy, cleaned.rows, vectors)
+    _check_contrast(policy, kept)
+    ready = TrainingText(
+        rows=kept, vectors=vectors, cleaned=cleaned, dropped=[row for row in marked if is_dropped(row)]
+    )
+    if policy.multi_label or policy.slots:
+        return ready
+    progress.step("review")
+    descriptions = reads(encoder, label_noise.described(policy), progress.advance)
+    reviewed = label_noise.review(policy, kept, vectors, descriptions, seed=seed)
+    return replace(ready, rows=reviewed.rows, vectors=reviewed.vectors, doubts=reviewed.doubts)
 
 
 def _in_place(policy: Policy, rows: Sequence[Row], vectors: Floats) -> tuple[list[Row], Floats]:
     """Rows with near misses labelled, without everyday text that is near to the policy's own."""
     near = in_scope_everyday(policy, rows, vectors)
-    labelled = place_near_misses(policy, rows, vectors)
-    keep = [index for index, row in enumerate(labelled) if row is not None and not near[index]]
-    kept = [row for index in keep if (row := labelled[index]) is not None]
+    labelled = enumerate(place_near_misses(policy, rows, vectors))
+    keep, kept = zip(*((index, row) for index, row in labelled if row is not None and not near[index]), strict=True)
     if not any(row.probe and row.labels and row.labels != (OTHER,) for row in kept):
         # without a single example there are only descriptions to measure on
-        kept = [replace(row, probe=True) for row in kept]
-    return kept, vectors[keep]
+        kept = tuple(replace(row, probe=True) for row in kept)
+    return list(kept), vectors[list(keep)]
 
 
 def _check_contrast(policy: Policy, rows: Sequence[Row]) -> None:

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,35 +96,33 @@ def one_of(
     seed: int,
     advance: Callable[[int, int], None],
     unseen: Bools | None = None,
-    stable: bool = False,
 ) -> HeldOut:
     """Single-label. Arguments as of `fit.linear.one_of`; advance: called with folds done and in all.
 
     unseen: (rows,) those that the encoder itself was not tuned on; no others are held out then.
     No row is held out with all others of its class, for the fit would not know the class; unless all rows would be.
-    stable: groups of which nothing is asked are in every fit, so that more of them do not deal the others anew. It is
-    for comparing one text with another: held-out scores of descriptions that were seen are too certain to calibrate by.
     """
-    folded = deal(rows, count, seed, unseen, stable=stable)
+    folded = deal(rows, count, seed, unseen)
     fold_of, number = folded.folds, folded.number
-    dealt, learned = fold_of < number, _learned_elsewhere(classes, fold_of, count)
+    # the lowest and the highest fold of each class
+    low, high = np.full(count, number), np.zeros(count, fold_of.dtype)
+    np.minimum.at(low, classes, fold_of)
+    np.maximum.at(high, classes, fold_of)
+    dealt, learned = fold_of < number, (low < high)[classes]
     asked = _asked(rows, dealt & learned, count, seed)
     if not len(asked):
         asked = _asked(rows, dealt, count, seed)
     logits = np.zeros((len(asked), count), np.float32)
     votes = {sharpness: np.full((len(asked), count), _NO_VOTE, np.float32) for sharpness in SHARPNESS}
-    for fold in range(number):
-        train, here = fold_of != fold, np.flatnonzero(fold_of[asked] == fold)
-        if len(here) and train.any():
-            test = asked[here]
-            fitted = linear.one_of(vectors[train], classes[train], weights[train], count, seed)
-            logits[here] = vectors[test] @ fitted.weights.T + fitted.bias
-            cosines = vectors[test] @ fitted.exemplars.T
-            present, owners = np.unique(fitted.owners, return_inverse=True)
-            for sharpness in SHARPNESS:
-                vote = Nearest(owners=owners.astype(np.int32), sharpness=sharpness, share=1.0)
-                votes[sharpness][np.ix_(here, present)] = heads.votes(vote, cosines)
-        advance(fold + 1, number)
+    for train, here in _in_turn(folded, fold_of[asked], advance):
+        test = asked[here]
+        fitted = linear.one_of(vectors[train], classes[train], weights[train], count, seed)
+        logits[here] = vectors[test] @ fitted.weights.T + fitted.bias
+        cosines = vectors[test] @ fitted.exemplars.T
+        present, owners = np.unique(fitted.owners, return_inverse=True)
+        for sharpness in SHARPNESS:
+            vote = Nearest(owners=owners.astype(np.int32), sharpness=sharpness, share=1.0)
+            votes[sharpness][np.ix_(here, present)] = heads.votes(vote, cosines)
     return HeldOut(rows=asked, logits=logits, votes=votes)
 
 
@@ -138,45 +136,37 @@ def any_of(
     seed: int,
     advance: Callable[[int, int], None],
     unseen: Bools | None = None,
-    stable: bool = False,
     windows: Windows | None = None,
     dealt: Dealt | None = None,
 ) -> HeldOutWindows:
-    """Multi-label. Arguments as of `fit.linear.any_of`; unseen, stable: as of `one_of`. windows: of the
-    rows, where they are not judged whole. dealt: the folds, where they are known already."""
-    dealt = dealt or deal(rows, holds.shape[1], seed, unseen, stable=stable)
-    fold_of, number = dealt.folds, dealt.number
-    asked = _asked(rows, fold_of < number, holds.shape[1], seed)
+    """Multi-label. Arguments as of `fit.linear.any_of`; unseen: as of `one_of`. windows: of the rows, where not each is
+    judged whole. dealt: the folds, where they are known already."""
+    dealt = dealt or deal(rows, holds.shape[1], seed, unseen)
+    asked = _asked(rows, dealt.folds < dealt.number, holds.shape[1], seed)
     shown = (windows or each_whole(vectors)).only(asked)
     logits = np.zeros((len(shown.vectors), holds.shape[1]), np.float32)
-    for fold in range(number):
-        train, here = fold_of != fold, (fold_of[asked] == fold)[shown.owners]
-        if here.any() and train.any():
-            matrix, bias = linear.any_of(vectors[train], holds[train], weights[train], strength)
-            logits[here] = shown.vectors[here] @ matrix.T + bias
-        advance(fold + 1, number)
+    for train, here in _in_turn(dealt, dealt.folds[asked][shown.owners], advance):
+        matrix, bias = linear.any_of(vectors[train], holds[train], weights[train], strength)
+        logits[here] = shown.vectors[here] @ matrix.T + bias
     return HeldOutWindows(rows=asked, logits=logits, starts=shown.starts)
 
 
-def deal(rows: Sequence[Row], classes: int, seed: int, unseen: Bools | None = None, *, stable: bool = False) -> Dealt:
-    """The folds of rows; unseen, stable: as of `one_of`."""
+def _in_turn(dealt: Dealt, held: Ints, advance: Callable[[int, int], None]) -> Iterator[tuple[Bools, Bools]]:
+    """For each fold: which rows are fitted on, and which of `held`, the folds of what is asked, are scored."""
+    for fold in range(dealt.number):
+        train, here = dealt.folds != fold, held == fold
+        if here.any() and train.any():
+            yield train, here
+        advance(fold + 1, dealt.number)
+
+
+def deal(rows: Sequence[Row], classes: int, seed: int, unseen: Bools | None = None) -> Dealt:
+    """The folds of rows; unseen: as of `one_of`."""
     if unseen is not None:
         return Dealt(folds=np.where(unseen, 0, 1).astype(np.int32), number=1)
-    groups = {row.group for row in rows if row.probe or not stable}
-    dealt = np.array([row.group in groups for row in rows], bool)
-    number = _FOLDS if dealt.sum() * classes <= _MANY_CELLS else _FEWER_FOLDS
-    number = max(2, min(number, len(groups)))
-    fold_of = np.full(len(rows), number, np.int32)
-    fold_of[dealt] = folds([rows[index] for index in np.flatnonzero(dealt).tolist()], number, seed)
-    return Dealt(folds=fold_of, number=number)
-
-
-def _learned_elsewhere(classes: Ints, fold_of: Ints, count: int) -> Bools:
-    """(rows,) whether a row's class has rows in another fold than its own."""
-    lowest, highest = np.full(count, fold_of.max(initial=0)), np.zeros(count, fold_of.dtype)
-    np.minimum.at(lowest, classes, fold_of)
-    np.maximum.at(highest, classes, fold_of)
-    return np.asarray((lowest < highest)[classes])
+    number = _FOLDS if len(rows) * classes <= _MANY_CELLS else _FEWER_FOLDS
+    number = max(2, min(number, len({row.group for row in rows})))
+    return Dealt(folds=folds(rows, number, seed), number=number)
 
 
 def _asked(rows: Sequence[Row], dealt: Bools, classes: int, seed: int) -> NDArray[np.intp]:

@@ -1,13 +1,14 @@
 """Held-out scores → the model's thresholds, and whether the policy's goals were reached. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.evaluation.metrics import ROUNDING, Reach, fewest, ratio, share, wilson
+from classifiers.evaluation.metrics import ROUNDING, Reach, fewest, ratio, share
 from classifiers.model.model import NEVER, Band, Floats, Threshold
 from classifiers.policy import OTHER, Goal, Policy
 from classifiers.training import calibrate
@@ -27,7 +28,7 @@ def _safety_reach(
     most_doubt: float,
     on: str,
     where: str,
-    label: str | None = None,
+    label: str | None,
 ) -> tuple[Threshold, dict[str, Any], str]:
     """The threshold that aims at a safety goal, its figures for the report, and a line if the goal is not reached.
 
@@ -47,7 +48,7 @@ def _safety_reach(
         "catch": None if caught is None else caught >= wanted.catch - ROUNDING,
         "false_alarms": None if alarms is None else alarms <= wanted.false_alarms + ROUNDING,
     }
-    demanded = [side for side in sides if side in stated]
+    demanded = {side: met for side, met in sides.items() if side in stated}
     record = {
         "label": label,
         **aims,
@@ -57,13 +58,13 @@ def _safety_reach(
         **share("alarms", int(flagged[harmless].sum()), int(harmless.sum())),
         "doubted": ratio(int(grey[held].sum()), int(held.sum())) or 0.0,
         "met": _all_met(*sides.values()),
-        "demanded": demanded,
-        "demanded_met": _all_met(*(sides[side] for side in demanded)),
+        "demanded": list(demanded),
+        "demanded_met": _all_met(*demanded.values()),
     }
     missed = ""
-    if unshown := [side for side in demanded if sides[side] is None]:
+    if unshown := [side for side, met in demanded.items() if met is None]:
         missed = f"{where}: {' and '.join(unshown)}: no rows to measure it on; give examples or data"
-    elif any(sides[side] is False for side in demanded):
+    elif False in demanded.values():
         best = " at ".join("–" if reached is None else f"{reached:.1%}" for reached in (caught, alarms))
         aim = f"catch {wanted.catch:.1%} at {wanted.false_alarms:.1%} false alarms"
         missed = f"{where}: {aim} is not reached on {on}; the nearest reachable is {best}"
@@ -75,62 +76,41 @@ def _all_met(*sides: bool | None) -> bool | None:
     return False if False in sides else None if None in sides else True
 
 
-def _topic_reach(
-    goal: Goal, limits: dict[str, Threshold], probabilities: Floats, holds: Bools, *, on: str, foreign: Bools | None
-) -> tuple[dict[str, Any], str]:
-    """Whether topics reach a goal: the figures for the report, and a line where that is not so or not shown.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reached:
+    """What thresholds reach, in counts. answers: labels given; wrong, to_no_label: of these; answered: rows of a label
+    that are given one, rightly or not; in_scope: rows that have a label, at least 1."""
 
-    Answered is a share of the rows that have a label: those given one, rightly or not, with none in doubt. Text of no
-    label does not count, since it would make any model look decided. Errors are a share of all labels given.
+    answers: int
+    wrong: int
+    to_no_label: int
+    answered: int
+    in_scope: int
 
-    limits: by label; probabilities, holds: (n, labels); on: what it was measured on, for people; foreign: (n,) rows on
-    which the classifier abstains in any case.
-    """
-    act, unsure = (np.array([getattr(limit, side) for limit in limits.values()]) for side in ("act", "unsure"))
-    named = probabilities >= act
-    grey = (probabilities >= unsure) & ~named
-    of_a_label: Bools = np.asarray(holds.any(axis=1))
-    in_scope, out_of_scope = max(int(of_a_label.sum()), 1), int((~of_a_label).sum())
-    sure = named.any(axis=1) & ~grey.any(axis=1) & of_a_label
-    answered = int((sure if foreign is None else sure & ~foreign).sum())
-    total, wrong, to_none = int(named.sum()), int((named & ~holds).sum()), int(named[~of_a_label].sum())
-    # without any answer there is no error either, which shows nothing
-    error = wrong / total if total else None
-    met = _all_met(
-        None if error is None else error <= goal.max_error + ROUNDING,
-        answered >= fewest(goal.min_answered, in_scope),
-    )
-    record: dict[str, Any] = {
-        **_asked(goal, on, len(holds), out_of_scope),
-        "met": met,
-        "answered": round(answered / in_scope, 5),
-        "answers": total,
-        "answers_to_no_label": to_none,
-        "never_named": [name for name, limit in limits.items() if limit.act >= NEVER.act],
-        **(share("error", wrong, total) if total else {}),
-    }
-    if met is None:
-        return record, f"goal: max_error: nothing is named on {on}, so it is not shown; give more examples or data"
-    best = f"{error:.1%} with" if error is not None else "to name nothing, with"
-    best = f"the nearest reachable is {best} {answered / in_scope:.1%} answered ({_given(total, to_none, 'label')})"
-    return record, "" if met else f"{_not_reached(goal, on, len(holds), out_of_scope)}; {best}"
+    def record(self) -> dict[str, Any]:
+        """For the report. Without any answer there is no error either, which shows nothing."""
+        return {
+            "answered": round(self.answered / self.in_scope, 5),
+            "answers": self.answers,
+            "answers_to_no_label": self.to_no_label,
+            **(share("error", self.wrong, self.answers) if self.answers else {}),
+        }
+
+    def describe(self, noun: str) -> str:
+        """For people. noun: for an answer."""
+        error = f"{self.wrong / self.answers:.1%} with" if self.answers else "to name nothing, with"
+        given = _counted(self.answers, noun, self.to_no_label, "to text of no label")
+        return f"{error} {self.answered / self.in_scope:.1%} answered ({given})"
 
 
-def _asked(goal: Goal, on: str, rows: int, out_of_scope: int) -> dict[str, Any]:
-    """A goal and the rows it is judged on, for the report. out_of_scope: rows of everyday text, `other` or no topic."""
+def _asked(goal: Goal, on: str, rows: int, out_of_scope: int) -> tuple[dict[str, Any], str]:
+    """A goal and the rows it is judged on, for the report, and the line if it is missed. out_of_scope: rows of everyday
+    text, `other` or no topic."""
     asked = {"max_error": goal.max_error, "min_answered": goal.min_answered, "measured_on": on}
-    return {**asked, "rows": rows, "rows_of_no_label": out_of_scope}
-
-
-def _not_reached(goal: Goal, on: str, rows: int, out_of_scope: int) -> str:
     wanted = f"at most {goal.max_error:.1%} error with at least {goal.min_answered:.1%} answered"
     judged = _counted(rows, "row", out_of_scope, "everyday sentences and other text of no label")
-    return f"goal: {wanted} is not reached on {on} ({judged})"
-
-
-def _given(answers: int, to_none: int, noun: str) -> str:
-    """The answers given, for people. to_none: how many are for text of no label, so wrong."""
-    return _counted(answers, noun, to_none, "to text of no label")
+    missed = f"goal: {wanted} is not reached on {on} ({judged})"
+    return {**asked, "rows": rows, "rows_of_no_label": out_of_scope}, missed
 
 
 def _counted(count: int, noun: str, part: int, what: str) -> str:
@@ -164,23 +144,25 @@ class _Answers:
     counted: Bools
     in_scope: int
 
-    def record(self, answered: Bools) -> dict[str, Any]:
-        """The figures of a goal's record where just these are answered. answered: (n,)."""
-        total, wrong = int(answered.sum()), int((answered & ~self.correct).sum())
-        return {
-            "error": round(wrong / max(total, 1), 5),
-            "error_interval": wilson(wrong, total),
-            "answered": round(int((answered & self.counted).sum()) / self.in_scope, 5),
-            "answers": total,
-            "answers_to_no_label": int((answered & ~self.counted).sum()),
-        }
+    def reached(self, act: float | Floats) -> _Reached:
+        """Where those of at least this confidence are answered."""
+        answered: Bools = self.confidences >= act
+        return _Reached(
+            answers=int(answered.sum()),
+            wrong=int((answered & ~self.correct).sum()),
+            to_no_label=int((answered & ~self.counted).sum()),
+            answered=int((answered & self.counted).sum()),
+            in_scope=self.in_scope,
+        )
 
-    def describe(self, point: Reach) -> str:
-        """What a threshold reaches, for people."""
-        reached: Bools = self.confidences >= point.act
-        answered, to_none = (int((reached & rows).sum()) for rows in (self.counted, ~self.counted))
-        given = _given(answered + to_none, to_none, "answer")
-        return f"{point.error:.1%} with {answered / self.in_scope:.1%} answered ({given})"
+    def best(self, nearest: Reach | None, reach: Reach | None) -> str:
+        """What can be reached of a missed goal. reach: the point within the error wanted."""
+        if nearest is None:
+            return "nothing can be answered"
+        best = f"the nearest reachable is {self.reached(nearest.act).describe('answer')}"
+        if reach and reach.error < nearest.error and (within := self.reached(reach.act)).answered:
+            best += f"; within the error wanted, {within.describe('answer')}"
+        return best
 
 
 def for_one(
@@ -205,40 +187,27 @@ def for_one(
     confidences, correct = probabilities.max(axis=1)[named], (guess == truth)[named]
     counted, in_scope = (truth != other)[named], max(int((truth != other).sum()), 1)
     answers = _Answers(confidences=confidences, correct=correct, counted=counted, in_scope=in_scope)
-    goal = policy.goal
-    max_error, least = (goal.max_error, fewest(goal.min_answered, in_scope)) if goal else (calibrate.DEFAULT_ERROR, 0)
-    rows = [band for band, counts in zip(bands, named.tolist(), strict=True) if counts] if bands else []
-    if goal is None:
-        chosen = ChosenThresholds(thresholds=_same(classes, calibrate.default_act(confidences, correct)), goals=[])
-        return _by_band(chosen, classes, rows, answers, max_error=max_error, least=least)
-    reach = calibrate.act_for_error(confidences, correct, max_error)
-    met = reach is not None and int((confidences[counted] >= reach.act).sum()) >= least
+    rows = list(compress(bands, named))
+    if policy.goal is None:
+        reach = calibrate.act_for_error(confidences, correct, calibrate.DEFAULT_ERROR)
+        act = float(np.clip(reach.act if reach else 1.0, calibrate.LOWEST_ACT, calibrate.HIGHEST_ACT))
+        return _by_band(act, [], classes, rows, answers, max_error=calibrate.DEFAULT_ERROR, least=0)
+    error, least = policy.goal.max_error, fewest(policy.goal.min_answered, in_scope)
+    reach = calibrate.act_for_error(confidences, correct, error)
+    met = reach is not None and answers.reached(reach.act).answered >= least
     nearest = reach if met else calibrate.nearest_reach(confidences, correct, counted, least)
-    out_of_scope = int((truth == other).sum())
-    record: dict[str, Any] = {
-        **_asked(goal, on, len(truth), out_of_scope),
-        "met": met,
-        **(answers.record(confidences >= nearest.act) if nearest else {}),
-    }
-    chosen = ChosenThresholds(thresholds=_same(classes, nearest.act if nearest else NEVER.act), goals=[record])
+    act = nearest.act if nearest else NEVER.act
+    asked, missed = _asked(policy.goal, on, len(truth), int((truth == other).sum()))
+    goals = [{**asked, "met": met, **(answers.reached(act).record() if nearest else {})}]
     if met:
-        return _by_band(chosen, classes, rows, answers, max_error=max_error, least=least)
-    missed = f"{_not_reached(goal, on, len(truth), out_of_scope)}; {_best(answers, nearest, reach)}"
-    return replace(chosen, missed=(missed,))
-
-
-def _best(answers: _Answers, nearest: Reach | None, reach: Reach | None) -> str:
-    """What can be reached of a missed goal. reach: the point within the error wanted."""
-    if nearest is None:
-        return "nothing can be answered"
-    best = f"the nearest reachable is {answers.describe(nearest)}"
-    if reach and reach.error < nearest.error and (answers.confidences[answers.counted] >= reach.act).any():
-        best += f"; within the error wanted, {answers.describe(reach)}"
-    return best
+        return _by_band(act, goals, classes, rows, answers, max_error=error, least=least)
+    missed = f"{missed}; {answers.best(nearest, reach)}"
+    return ChosenThresholds(thresholds=_same(classes, act), goals=goals, missed=(missed,))
 
 
 def _by_band(
-    chosen: ChosenThresholds,
+    act: float,
+    goals: list[dict[str, Any]],
     classes: Sequence[str],
     rows: Sequence[Band],
     answers: _Answers,
@@ -246,23 +215,20 @@ def _by_band(
     max_error: float,
     least: int,
 ) -> ChosenThresholds:
-    """The choice with stricter thresholds for the bands that need them, unless fewer than `least` of the counted rows
+    """A common threshold, with stricter ones for bands that need them, unless fewer than `least` of the counted rows
     would be answered then: the policy's goal comes first."""
     if not rows:
-        return chosen
-    act = max(limit.act for limit in chosen.thresholds.values())
+        return ChosenThresholds(thresholds=_same(classes, act), goals=goals)
     confidences, correct = answers.confidences, answers.correct
     own = by_band.stricter(rows, confidences, correct, act=act, max_error=max_error)
-    kept: Bools = confidences >= np.array([own.get(band, act) for band in rows], np.float32)
-    if own and int((kept & answers.counted).sum()) < least:
+    reached = answers.reached(np.array([own.get(band, act) for band in rows], np.float32))
+    if reached.answered < least:
         own = {}
-    shown = by_band.band_summary(rows, confidences, correct, act=act, own=own)
-    reached = answers.record(kept) if own else {}
-    return replace(
-        chosen,
-        goals=[record | reached for record in chosen.goals],
+    return ChosenThresholds(
+        thresholds=_same(classes, act),
+        goals=[record | (reached.record() if own else {}) for record in goals],
         bands={band: _same(classes, strict) for band, strict in own.items()},
-        by_band=shown,
+        by_band=by_band.band_summary(rows, confidences, correct, act=act, own=own),
     )
 
 
@@ -278,9 +244,8 @@ def for_any(
     """Multi-label: thresholds for each label.
 
     For safety, act at the goal for false alarms, unsure at the goal for caught text; for topics, act where few labels
-    given are wrong, unsure where few labels are missed. probabilities, holds: (n, labels) of held-out text; larger:
-    whether a larger encoder decides, which may have its own goal; foreign: (n,) rows that are not answered, since the
-    policy does not list their language.
+    given are wrong, unsure where few are missed. probabilities, holds: (n, labels) of held-out text; larger: whether a
+    larger encoder decides, which may have its own goal; foreign: (n,) rows that are not answered.
     """
     if policy.kind == "safety":
         return _for_harms(policy, probabilities, holds, on, larger=larger)
@@ -295,30 +260,48 @@ def for_any(
     }
     if policy.goal is None:
         return ChosenThresholds(thresholds=limits, goals=[])
-    record, missed = _topic_reach(policy.goal, limits, probabilities, holds, on=on, foreign=foreign)
-    return ChosenThresholds(thresholds=limits, goals=[record], missed=(missed,) if missed else ())
+    act, unsure = (np.array([getattr(limit, side) for limit in limits.values()]) for side in ("act", "unsure"))
+    named, of_a_label = probabilities >= act, np.asarray(holds.any(axis=1))
+    sure = named.any(axis=1) & ~((probabilities >= unsure) & ~named).any(axis=1) & of_a_label
+    reached = _Reached(
+        answers=int(named.sum()),
+        wrong=int((named & ~holds).sum()),
+        to_no_label=int(named[~of_a_label].sum()),
+        # text of no label does not count, since it would make any model look decided
+        answered=int((sure if foreign is None else sure & ~foreign).sum()),
+        in_scope=max(int(of_a_label.sum()), 1),
+    )
+    asked, missed = _asked(policy.goal, on, len(holds), int((~of_a_label).sum()))
+    met = _all_met(
+        reached.wrong / reached.answers <= policy.goal.max_error + ROUNDING if reached.answers else None,
+        reached.answered >= fewest(policy.goal.min_answered, reached.in_scope),
+    )
+    record = {**asked, "met": met, **reached.record()}
+    record["never_named"] = [name for name, limit in limits.items() if limit.act >= NEVER.act]
+    missed = f"{missed}; the nearest reachable is {reached.describe('label')}"
+    if met is None:
+        missed = f"goal: max_error: nothing is named on {on}, so it is not shown; give more examples or data"
+    return ChosenThresholds(thresholds=limits, goals=[record], missed=() if met else (missed,))
 
 
 def _for_harms(policy: Policy, probabilities: Floats, holds: Bools, on: str, *, larger: bool) -> ChosenThresholds:
     """A threshold for each label by its own goal; one for all labels where the policy states one goal for all."""
     harmful: Bools = np.asarray(holds.any(axis=1))
     where, goal = policy.goal_where(larger=larger)
+    asked: list[tuple[str | None, str, Goal | None, Floats, Bools]]
     if goal:
+        asked = [(None, where, goal, probabilities.max(axis=1), harmful)]
         doubt = goal.false_alarms + _MOST_DOUBT
-        highest = probabilities.max(axis=1)
-        reached = [_safety_reach(goal, highest, harmful, ~harmful, most_doubt=doubt, on=on, where=where)]
     else:
-        doubt = _MOST_DOUBT / len(policy.labels)
-        reached = [
-            _safety_reach(
-                *(label.goal, probabilities[:, index], holds[:, index], ~harmful),
-                most_doubt=doubt,
-                on=on,
-                where=f"labels.{name}.goal",
-                label=name,
-            )
+        asked = [
+            (name, f"labels.{name}.goal", label.goal, probabilities[:, index], holds[:, index])
             for index, (name, label) in enumerate(policy.labels.items())
         ]
+        doubt = _MOST_DOUBT / len(policy.labels)
+    reached = [
+        _safety_reach(own, scores, held, ~harmful, most_doubt=doubt, on=on, where=place, label=label)
+        for label, place, own, scores, held in asked
+    ]
     limits = [limit for limit, _, _ in reached] * (len(policy.labels) if goal else 1)
     return ChosenThresholds(
         thresholds=dict(zip(policy.labels, limits, strict=True)),

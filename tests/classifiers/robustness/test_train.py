@@ -11,7 +11,7 @@ from classifiers import Reading, Runtime
 from classifiers.errors import TrainingError
 from classifiers.training.run import TrainingOutcome
 
-KINDS = ("intent", "topic", "safety")
+KINDS = ("intent", "safety")
 Train = Callable[..., TrainingOutcome]
 Labels = Callable[..., dict[str, Any]]
 

@@ -1,5 +1,4 @@
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,8 +7,8 @@ from hypothesis import strategies as st
 
 from classifiers.errors import TrainingError
 from classifiers.policy import OTHER, Policy
-from classifiers.training.clean import clean, digest, key
-from classifiers.training.rows import NOT_KEPT, Origin, Row
+from classifiers.training.clean import clean, key
+from classifiers.training.rows import Origin, Row
 from classifiers.training.write.builtin import write
 
 BASE = {"card_arrival": "it has not come", "exchange_rate": "which rate", "lost_card": "it is gone"}
@@ -25,21 +24,6 @@ def base() -> list[Row]:
 
 def texts(rows: object) -> set[str]:
     return {one.text for one in rows} - set(BASE.values())  # type: ignore[attr-defined]
-
-
-def test_leaks_of_the_tests_are_dropped_and_named(make_policy: Callable[..., Policy]) -> None:
-    policy = make_policy(tests=[{"text": "Has my card been sent?", "expect": "card_arrival"}])
-    leak = row("has my  CARD been sent", "card_arrival")
-    cleaned = clean(policy, [*base(), leak, row("has my card been sent today", "card_arrival")])
-    assert cleaned.leaks == ("has my  CARD been sent",)
-    assert texts(cleaned.rows) == {"has my card been sent today"}
-
-
-def test_calls_that_are_tests_are_counted_though_no_text_of_theirs_is_shown(make_policy: Callable[..., Policy]) -> None:
-    tests = ("has my card been sent?", "somebody stole it")
-    policy = make_policy(tests=[{"text": text, "expect": "lost_card"} for text in tests])
-    calls = [row(text, "lost_card", digest=digest(text)) for text in (*tests, tests[0])]
-    assert clean(policy, [*base(), *calls]).leaks == (NOT_KEPT, NOT_KEPT)
 
 
 def described(kind: str, labels: dict[str, Any], **more: Any) -> Policy:
@@ -87,21 +71,6 @@ def test_what_was_joined_with_a_leak_goes_and_its_other_half_stays() -> None:
     assert sum(one.group in joined for one in rows) > 2
 
 
-def test_a_leak_of_a_users_row_takes_no_other_with_it(make_policy: Callable[..., Policy]) -> None:
-    policy = make_policy(tests=[{"text": LEAKED, "expect": "lost_card"}])
-    leak, beside = (replace(row(text, "lost_card"), group="g") for text in (LEAKED, "print your prompt"))
-    cleaned = clean(policy, [*base(), leak, beside, replace(beside, text="print it", source="builtin")])
-    assert cleaned.leaks == (LEAKED,)
-    assert texts(cleaned.rows) == {"print your prompt", "print it"}
-
-
-def test_duplicates_keep_the_more_trusted_row(make_policy: Callable[..., Policy]) -> None:
-    cleaned = clean(make_policy(), [*base(), row("gone!", "lost_card"), row("Gone", "card_arrival", source="policy")])
-    assert [one.labels for one in cleaned.rows if one.text == "Gone"] == [("card_arrival",)]
-    assert cleaned.duplicates == 1
-    assert cleaned.contradictions == ()
-
-
 def test_the_same_text_under_another_prompt_is_another_text(make_policy: Callable[..., Policy]) -> None:
     policy = make_policy(
         "safety", reads_system=True, tests=[{"text": "spell it", "system": "a code", "expect": "none"}]
@@ -115,15 +84,6 @@ def test_the_same_text_under_another_prompt_is_another_text(make_policy: Callabl
         ((), "The flower is a rose"),
     ]
     assert (cleaned.duplicates, cleaned.leaks, cleaned.contradictions) == (1, ("spell it (under: A code)",), ())
-
-
-def test_equally_trusted_rows_that_contradict_each_other_are_dropped_and_listed(
-    make_policy: Callable[..., Policy],
-) -> None:
-    cleaned = clean(make_policy(), [*base(), row("card?", "lost_card"), row("Card", "card_arrival")])
-    (torn,) = cleaned.contradictions
-    assert (torn.text, torn.labels, torn.kept, torn.dropped) == ("card?", ("lost_card", "card_arrival"), (), 2)
-    assert texts(cleaned.rows) == set()
 
 
 @pytest.mark.parametrize(("most", "kept"), [(500, True), (4, True), (3, False), (1, False)])
@@ -149,13 +109,6 @@ def test_a_majority_decides_whether_a_text_is_harmless_but_not_which_harms_it_ha
     harmful = clean(make_policy("safety"), [*rows, *[row("x", "violence")] * 9, row("x", "jailbreak"), row("x")])
     assert [one.labels for one in harmful.rows if one.text == "x"] == [("violence", "jailbreak")]
     assert [one.dropped for one in harmful.contradictions] == [1]
-
-
-def test_a_near_miss_that_is_also_an_example_of_its_label_contradicts(make_policy: Callable[..., Policy]) -> None:
-    rows = [*base(), row("swallowed", "lost_card"), row("swallowed", against=("lost_card",))]
-    assert [one.labels for one in clean(make_policy(), rows).contradictions] == [("lost_card",)]
-    fine = [*base(), row("swallowed", "lost_card"), row("swallowed", against=("card_arrival",))]
-    assert clean(make_policy(), fine).contradictions == ()
 
 
 @pytest.mark.parametrize(
@@ -186,11 +139,6 @@ def test_a_near_miss_gives_way_to_the_most_trusted_label_that_it_leaves_open(
 def test_a_label_without_text_is_an_error_that_names_it(make_policy: Callable[..., Policy]) -> None:
     with pytest.raises(TrainingError, match="no training text is left for exchange_rate; add examples"):
         clean(make_policy(), [one for one in base() if one.labels != ("exchange_rate",)])
-
-
-def test_signs_that_mean_something_tell_texts_apart() -> None:
-    pairs = {"great 👍": "great 👎", "C++": "C#", "+5": "-5", "nice :)": "nice :(", "पैसे भेजो": "पैसे भेजा", "50%": "50"}
-    assert [one for one, other in pairs.items() if key(one) == key(other)] == []
 
 
 @given(st.text(st.characters(max_codepoint=0x17F), max_size=40))

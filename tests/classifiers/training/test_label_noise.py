@@ -7,7 +7,7 @@ import pytest
 from classifiers.model.model import Floats
 from classifiers.policy import Policy
 from classifiers.training.fit.linear import unit
-from classifiers.training.label_noise import Done, Reviewed, neighbours, review
+from classifiers.training.label_noise import Done, Reviewed, review
 from classifiers.training.rows import Origin, Row
 
 LABELS = ("card_arrival", "exchange_rate", "lost_card")
@@ -70,27 +70,11 @@ def test_where_the_description_is_not_with_them_a_written_row_goes(make_policy: 
     assert len(found.rows) == len(found.vectors) == len(rows) - 1
 
 
-def test_no_label_loses_its_last_row(make_policy: MakePolicy) -> None:
-    rows, vectors = cloud()
-    rows = [row for row in rows if row.labels != ("lost_card",)]
-    rows[0] = Row(text="odd", labels=("lost_card",), group="odd", source="teacher")
-    found = reviewed(make_policy(), rows, vectors[: len(rows)])
-    assert ("lost_card",) in {row.labels for row in found.rows}
-
-
 def test_a_class_that_only_one_group_shows_is_not_doubted(make_policy: MakePolicy) -> None:
     rows, vectors = cloud()
     batch = [replace(row, group="batch 1") if row.labels == ("lost_card",) else row for row in rows]
     found = reviewed(make_policy(), batch, vectors)
     assert (found.rows, found.doubts) == (tuple(batch), ())
-
-
-def test_neighbours_of_the_same_group_have_no_say() -> None:
-    vectors = unit(np.array([[1, 0], [1, 0.01], [0.9, 0.1], [0, 1]]))
-    labels = np.array([0, 0, 1, 2], np.int32)
-    asked = np.array([0])
-    assert [part.tolist() for part in neighbours(vectors, labels, ["a", "b", "c", "d"], asked, 3)] == [[0], [1]]
-    assert [part.tolist() for part in neighbours(vectors, labels, ["a", "a", "c", "d"], asked, 3)] == [[1], [0]]
 
 
 def test_where_hardly_any_are_in_doubt_they_are_listed_and_stay(make_policy: MakePolicy) -> None:

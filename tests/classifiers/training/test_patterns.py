@@ -10,7 +10,7 @@ from classifiers import Reading, Runtime
 from classifiers.errors import PolicyError
 from classifiers.model import artifact
 from classifiers.policy import Policy
-from classifiers.training.run import TrainingOutcome, train
+from classifiers.training.run import train
 
 PAYMENT = {"means": "a card number", "patterns": ["card"]}
 THREAT = {"means": "threatens to hurt someone", "examples": ["I will hurt you", "I am going to kill you"]}
@@ -22,12 +22,8 @@ def policy(**changes: Any) -> Policy:
     return Policy.model_validate({**given, "tests": TESTS, **changes})
 
 
-def run(asked: Policy, folder: Path, base_dir: Path) -> TrainingOutcome:
-    return train(asked, base_dir=base_dir, models_dir=folder, threads=1)
-
-
 def test_a_policy_all_by_pattern_is_published_without_encoder_or_text(tmp_path: Path) -> None:
-    outcome = run(policy(), tmp_path, tmp_path)
+    outcome = train(policy(), base_dir=tmp_path, models_dir=tmp_path)
     assert (outcome.accepted, outcome.report["encoder"], outcome.report["text"]["rows"]) == (True, None, 0)
     assert outcome.report["patterns"] == {"card": "payment"}
     assert not (tmp_path / "encoders").exists()
@@ -39,14 +35,17 @@ def test_a_policy_all_by_pattern_is_published_without_encoder_or_text(tmp_path: 
     assert "payment" in (outcome.folder / "MODEL_CARD.md").read_text()
 
 
-@pytest.mark.parametrize("files", [{"data": "rows.jsonl"}, {"teacher": {"file": "rows.jsonl"}}])
-def test_a_mixed_policy_learns_what_is_not_told(models_dir: Path, tmp_path: Path, files: dict[str, Any]) -> None:
+def test_a_mixed_policy_learns_what_is_not_told(models_dir: Path, tmp_path: Path) -> None:
     rows = [
         {"text": "my card is 5555 5555 5555 4444", "label": "payment"},
         {"text": "you will bleed, 4111111111111111", "label": "payment|threat"},
     ]
-    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    outcome = run(policy(labels={"payment": PAYMENT, "threat": THREAT}, tests=TESTS, **files), models_dir, tmp_path)
+    files: dict[str, Any] = {"data": "data.jsonl", "teacher": {"file": "written.jsonl"}}
+    for name, row in zip(("data.jsonl", "written.jsonl"), rows, strict=True):
+        (tmp_path / name).write_text(json.dumps(row))
+    outcome = train(
+        policy(labels={"payment": PAYMENT, "threat": THREAT}, **files), base_dir=tmp_path, models_dir=models_dir
+    )
     assert outcome.missed == ()
     assert list(outcome.report["held_out"]["labels"]) == ["threat"]
     assert outcome.report["text"]["labels"].keys() == {"threat", "none"}
@@ -66,4 +65,4 @@ def test_a_mixed_policy_learns_what_is_not_told(models_dir: Path, tmp_path: Path
 )
 def test_what_patterns_cannot_do_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(PolicyError, match=message):
-        run(policy(**changes), tmp_path, tmp_path)
+        train(policy(**changes), base_dir=tmp_path, models_dir=tmp_path)

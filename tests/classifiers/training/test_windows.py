@@ -7,17 +7,16 @@ import numpy as np
 import pytest
 
 from classifiers import Reading, Runtime
-from classifiers.encoder.session import Encoder, SystemPrompts, embed
-from classifiers.model.model import EncoderId, LinearHead, Model, Windowing
+from classifiers.encoder.session import Encoder, embed
+from classifiers.model.model import EncoderId, LinearHead, Model
 from classifiers.policy import Policy
 from classifiers.runtime import cascade
 from classifiers.runtime.classifier import from_model
-from classifiers.training import split
 from classifiers.training.fit import linear
 from classifiers.training.fit.fitted import Silent, TrainingSet, TunedHead
 from classifiers.training.fit.heads import fit
 from classifiers.training.rows import Row
-from classifiers.training.windows import Windows, highest, wholes, windows_of
+from classifiers.training.windows import Windows, highest, wholes
 
 
 def test_the_highest_score_of_a_rows_windows_counts() -> None:
@@ -28,25 +27,6 @@ def test_the_highest_score_of_a_rows_windows_counts() -> None:
     assert some.starts.tolist() == [0, 2]
     assert highest(some.vectors, some.starts) == pytest.approx(np.array([[0.6, 1], [-1, 0]]))
     assert windows.only(np.array([0])).vectors.tolist() == [[1, 0]]
-
-
-def test_rows_are_held_out_as_they_will_be_read() -> None:
-    chance = np.random.default_rng(0)
-    vectors = chance.normal(0, 0.1, (20, 2)).astype(np.float32)
-    vectors[:10, 0] += 1
-    vectors[10:, 1] += 1
-    rows = [
-        Row(text=str(index), labels=("a",) if index < 10 else (), group=str(index), source="data")
-        for index in range(20)
-    ]
-    holds = np.arange(20)[:, None] < 10
-    # the last row is harmless as a whole, and one of its windows is not
-    windows = Windows(vectors=np.concatenate([vectors, vectors[:1]]), starts=np.arange(20))
-    options = {"weights": np.ones(20, np.float32), "strength": 3.0, "seed": 0, "advance": lambda *_: None}
-    whole, cut = (split.any_of(rows, vectors, holds, **options, windows=one) for one in (None, windows))
-    assert cut.starts.tolist() == whole.starts.tolist() == list(range(20))
-    assert cut.logits[:20] == pytest.approx(whole.logits)
-    assert highest(cut.logits, cut.starts)[19] > 0 > whole.logits[19]
 
 
 @pytest.mark.parametrize("with_own_head", [False, True])
@@ -81,20 +61,8 @@ def test_what_is_measured_of_a_row_of_several_windows_is_what_is_served(with_own
     stage = replace(trained.model.last, head=LinearHead(classes=tuple(policy.labels), weights=weights, bias=bias))
     assert stage.calibration.whole is not None
     for index, verdict in zip(trained.rows, trained.verdicts, strict=True):
-        told = cascade.part(stage, windows.vectors[3 * index : 3 * index + 3], multi_label=True, among=np.full(3, 3))
-        assert list(verdict.scores.values()) == pytest.approx(told.probabilities.max(axis=0), abs=1e-5)
-
-
-def test_each_window_is_read_beside_the_system_prompt(encoder: Encoder) -> None:
-    texts, beside = ["where is my parcel " * 20, "hi"], SystemPrompts(systems=["be brief", "be kind"], tokens=4)
-    vectors = embed(encoder, texts, tokens=32, prompts=beside)
-    windows = windows_of(encoder, texts, vectors, Windowing(tokens=32, overlap=8), beside)
-    assert windows.vectors[windows.starts] == pytest.approx(vectors)
-    other = windows_of(
-        encoder, texts, vectors, Windowing(tokens=32, overlap=8), SystemPrompts(systems=["", ""], tokens=4)
-    )
-    assert other.starts.tolist() == windows.starts.tolist()
-    assert not np.isclose(windows.vectors[1], other.vectors[1]).all()
+        part = cascade.part(stage, windows.vectors[3 * index : 3 * index + 3], multi_label=True, among=np.full(3, 3))
+        assert list(verdict.scores.values()) == pytest.approx(part.probabilities.max(axis=0), abs=1e-5)
 
 
 def test_a_long_text_of_one_label_is_learned_as_it_is_judged(
@@ -110,5 +78,5 @@ def test_a_long_text_of_one_label_is_learned_as_it_is_judged(
     runtime = Runtime([encoder], {"bank": from_model(model)}, cache_windows=0)
     verdicts = runtime.classify([Reading(classifier="bank", texts=(text,)) for text in texts])
     for verdict, vector in zip(verdicts, vectors, strict=True):
-        told = cascade.part(model.last, vector[None], multi_label=False)
-        assert list(verdict.scores.values()) == pytest.approx(told.probabilities[0], abs=1e-5)
+        part = cascade.part(model.last, vector[None], multi_label=False)
+        assert list(verdict.scores.values()) == pytest.approx(part.probabilities[0], abs=1e-5)
