@@ -37,9 +37,9 @@ from gateway.judge.resolve import SafetyAudits
 from gateway.ledger.call_log import CallLog
 from gateway.ledger.call_store import CallStore
 from gateway.ledger.prices import PriceTable
+from gateway.ledger.record import Record
 from gateway.ledger.recorder import Recorder
-from gateway.ledger.store import Store
-from gateway.ledger.writer import LedgerWriter
+from gateway.ledger.writer import Appends, LedgerWriter
 from gateway.metrics import zero
 from gateway.metrics.observe import Metrics
 from gateway.pipeline import Pipeline
@@ -81,7 +81,7 @@ class _Services:
 
 
 def create_app(
-    loaded: Loaded, *, runtime: Runtime | None, store: Store, contracts: ContractStore, prices: PriceTable
+    loaded: Loaded, *, runtime: Runtime | None, store: Appends[Record], contracts: ContractStore, prices: PriceTable
 ) -> ASGIApp:
     """The gateway as an ASGI app. runtime: the classifiers that the rules bind, loaded and self-tested.
 
@@ -103,7 +103,7 @@ def create_app(
 
 
 def _services(
-    loaded: Loaded, runtime: Runtime | None, store: Store, contracts: ContractStore, prices: PriceTable
+    loaded: Loaded, runtime: Runtime | None, store: Appends[Record], contracts: ContractStore, prices: PriceTable
 ) -> _Services:
     settings = loaded.settings
     metrics = Metrics()
@@ -203,7 +203,7 @@ async def _lifespan(services: _Services, _: FastAPI) -> AsyncIterator[None]:
     looking = asyncio.gather(
         _look(due),
         # by itself: it may take minutes, and nothing else is to wait for it
-        _look((Retention(services.owner, services.keeping, loaded.settings.content.keep),)),
+        _look((Retention(services.owner, services.keeping.store, loaded.settings.content.keep),)),
         # else the end of one would be taken for that of both
         return_exceptions=True,
     )

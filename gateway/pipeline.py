@@ -130,7 +130,7 @@ class Pipeline:
         if step.action.own_label:
             made = call.labels.answers[step.rule.name]
             self._recorder.save(context, _size(made.content, request))
-            return act.label(request, made, context.record.request_id, act.usage_of(context.record))
+            return act.label(context.record, request, made)
         self._recorder.save(context, _size(step.action.text, request))
         return act.carry_out(context.record, request, step.action)
 

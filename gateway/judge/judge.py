@@ -12,15 +12,15 @@ from classifiers.runtime.windows import Recent
 from gateway.context import CLIENT_CLOSED, RequestContext
 from gateway.errors import AnswerLost, ApiError, InternalError, UpstreamFailed
 from gateway.judge.protocol import (
+    FILTERED,
     OPTIONAL,
     Shown,
     Unreadable,
     chat_question,
-    is_filtered,
     moderation_question,
     of_chat,
     of_moderation,
-    why_refused,
+    refusal_code,
 )
 from gateway.ledger.record import Record
 from gateway.ledger.recorder import Recorder
@@ -111,29 +111,16 @@ class Judge:
         try:
             async with asyncio.timeout(WITHIN_S):
                 judged = await self._verdict(own, asks, shown)
-        except TimeoutError:
-            _log.warning("rule %s: %s gave no verdict within %g s", rule.name, asks.model, WITHIN_S)
-            judged = JudgeAnswer(outcome=JudgeOutcome.TIMEOUT)
-        except ApiError as error:
-            record.status = error.status
-            if isinstance(error, AnswerLost):
-                # the call was made, so that what it cost is not known
-                record.error = AnswerLost.code
-            _log.warning("rule %s: %s gave no verdict: %s", rule.name, asks.model, error.message)
-            judged = JudgeAnswer(outcome=JudgeOutcome.FAILED)
-        except Unreadable as error:
-            _log.warning("rule %s: the answer of %s is no verdict: %s", rule.name, asks.model, error)
-            judged = JudgeAnswer(outcome=JudgeOutcome.UNREADABLE)
-        except Exception:  # noqa: BLE001 - whatever a provider's library raises: when_broken says what happens then
-            record.status = InternalError.status
-            _log.exception("rule %s: asking %s", rule.name, asks.model)
-            judged = JudgeAnswer(outcome=JudgeOutcome.FAILED)
+        except Exception as error:  # noqa: BLE001 - whatever a provider's library raises: when_broken says what happens
+            judged = _failure(record, error)
+            unexpected = record.status == InternalError.status
+            _log.warning(
+                "rule %s: %s gave no verdict: %s", rule.name, asks.model, error or "too late", exc_info=unexpected
+            )
         except BaseException:
             record.error = "cancelled"
             self._recorder.finish(own)
             raise
-        if not judged.given and not record.error:
-            record.error = judged.outcome.value
         record.label = judged.labels[0] if judged.labels else ""
         self._recorder.finish(own)
         return replace(judged, stood_in=not self._routes.for_rule(asks.model)[0].answered(record))
@@ -166,9 +153,9 @@ class Judge:
         own.record.status = answer.status
         if own.record.notional:
             raise UpstreamFailed("an echo upstream judges nothing")
-        if answer.status == _BAD_REQUEST and is_filtered(answer.body):
-            raise Unreadable("a filter in front of it stopped the question")
         if answer.status == _BAD_REQUEST:
+            if refusal_code(answer.body) in FILTERED:
+                raise Unreadable("a filter in front of it stopped the question")
             raise _Refused(answer.body)
         if not 200 <= answer.status < 300:
             raise UpstreamFailed(f"it answered {answer.status}")
@@ -183,9 +170,22 @@ class _Refused(UpstreamFailed):
     """The judge's server does not take the question. body: what it says."""
 
     def __init__(self, body: bytes) -> None:
-        # its words may hold the text that was asked about
-        super().__init__(f"it refused the question ({why_refused(body) or 'it names no code'})")
+        super().__init__(f"it refused the question ({refusal_code(body) or 'it names no code'})")
         self.body = body
+
+
+def _failure(record: Record, error: Exception) -> JudgeAnswer:
+    """The answer where a call brought no verdict; notes why in its record."""
+    outcome = JudgeOutcome.FAILED
+    if isinstance(error, TimeoutError):
+        outcome = JudgeOutcome.TIMEOUT
+    elif isinstance(error, Unreadable):
+        outcome = JudgeOutcome.UNREADABLE
+    else:
+        record.status = error.status if isinstance(error, ApiError) else InternalError.status
+    # of a lost answer the call was made, so that what it cost is not known
+    record.error = AnswerLost.code if isinstance(error, AnswerLost) else record.error or outcome.value
+    return JudgeAnswer(outcome=outcome)
 
 
 def _key(asks: Asks, shown: Shown) -> bytes:

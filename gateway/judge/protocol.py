@@ -34,8 +34,6 @@ class _Verdict(Struct, forbid_unknown_fields=True):
 
 class _Reason(Struct):
     code: str | int | None = None
-    type: Any = None
-    param: Any = None
 
 
 class _Refusal(Struct):
@@ -46,36 +44,18 @@ _NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises; before 0.23 it raises UnicodeDecodeError for strings that are not UTF-8."""
 _decode = msgspec.json.Decoder(_Verdict).decode
 _decode_refusal = msgspec.json.Decoder(_Refusal).decode
-_FILTERED = ("content_filter", "content_policy_violation")
-"""Codes of Azure OpenAI and OpenAI where their own filter stops a question."""
+FILTERED: Final = ("content_filter", "content_policy_violation")
+"""Codes of Azure OpenAI and OpenAI where their own filter stops a question because of the text in it."""
 
 
-def is_filtered(body: bytes) -> bool:
-    """Whether a server refuses a question, with status 400, because of the text in it."""
+def refusal_code(body: bytes) -> str:
+    """The code of an error with status 400, if it is a plain name; the message may hold the text that was asked about.
+    Empty otherwise."""
     try:
-        return _decode_refusal(body).error.code in _FILTERED
-    except _NO_JSON:
-        return False
-
-
-def why_refused(body: bytes) -> str:
-    """A refusal's details without its message: `code: …, type: …, param: …`, those that are plain names."""
-    try:
-        reason = _decode_refusal(body).error
+        code = str(_decode_refusal(body).error.code or "")
     except _NO_JSON:
         return ""
-    details = {"code": reason.code, "type": reason.type, "param": reason.param}
-    return ", ".join(f"{what}: {value}" for what, value in details.items() if value and _is_plain(str(value)))
-
-
-def _is_plain(value: str) -> bool:
-    return re.fullmatch(r"[\w.\[\]-]{1,64}", value, re.ASCII) is not None
-
-
-def _without_name(error: Exception) -> str:
-    """msgspec's reason without the name of an unknown field, which may be words of the text."""
-    field, _, name = str(error).partition(" unknown field")
-    return f"{field} unknown field" if name else field
+    return code if re.fullmatch(r"[\w.\[\]-]{1,64}", code, re.ASCII) else ""
 
 
 def of_chat(completion: Completion, labels: Sequence[str]) -> tuple[str, ...]:
@@ -86,7 +66,7 @@ def of_chat(completion: Completion, labels: Sequence[str]) -> tuple[str, ...]:
             raise Unreadable("it refused, or broke off")
         named = _decode(unfenced(choices[0].content)).labels
     except _NO_JSON as error:
-        raise Unreadable(f"it is not the JSON that was asked for: {_without_name(error)}") from error
+        raise Unreadable("it is not the JSON that was asked for") from error
     known = {folded(label): label for label in labels}
     unknown = [name for name in named if folded(name) not in known]
     if unknown:
@@ -107,16 +87,15 @@ def of_moderation(body: bytes, categories: Mapping[str, Sequence[str]], texts: i
         raise Unreadable(f"it is no moderation: {error}") from error
     if len(results) != texts:
         raise Unreadable(f"it has {len(results)} results for {texts} texts")
+    applying = set()
     for result in results:
         for label, names in categories.items():
             flags = [result.categories[name] for name in names if name in result.categories]
-            if not any(flags) and (not flags or None in flags):
+            if any(flags):
+                applying.add(label)
+            elif not flags or None in flags:
                 raise Unreadable(f"it knows no category for {label}, or not all of them")
-    return tuple(
-        label
-        for label, names in categories.items()
-        if any(result.categories.get(name) for result in results for name in names)
-    )
+    return tuple(label for label in categories if label in applying)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,17 +119,20 @@ def chat_question(asks: Asks, shown: Shown, *, without: Collection[str] = ()) ->
 
     without: of OPTIONAL, the fields that the server does not take.
     """
-    material: dict[str, Any] = {"texts": shown.texts}
-    if asks.reads_system and shown.system:
-        material = {"system": shown.system, **material}
+    system = {"system": shown.system} if asks.reads_system and shown.system else {}
+    named = {"type": "array", "items": {"type": "string", "enum": list(asks.categories)}}
+    schema = {"type": "object", "properties": {"labels": named}, "required": ["labels"], "additionalProperties": False}
     fields: dict[str, Any] = {
         "model": asks.model,
         "messages": [
             {"role": "system", "content": asks.instructions},
-            {"role": "user", "content": chat.encode(material).decode()},
+            {"role": "user", "content": chat.encode({**system, "texts": shown.texts}).decode()},
         ],
         "temperature": 0,
-        "response_format": {"type": "json_schema", "json_schema": _schema(tuple(asks.categories))},
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "verdict", "strict": True, "schema": schema},
+        },
     }
     return _request(asks, {name: value for name, value in fields.items() if name not in without})
 
@@ -158,12 +140,6 @@ def chat_question(asks: Asks, shown: Shown, *, without: Collection[str] = ()) ->
 def moderation_question(asks: Asks, texts: Sequence[str]) -> Request:
     """The texts as a moderation endpoint takes them."""
     return _request(asks, {"model": asks.model, "input": list(texts)}, path="/moderations")
-
-
-def _schema(labels: Sequence[str]) -> dict[str, Any]:
-    named = {"type": "array", "items": {"type": "string", "enum": list(labels)}}
-    schema = {"type": "object", "properties": {"labels": named}, "required": ["labels"], "additionalProperties": False}
-    return {"name": "verdict", "strict": True, "schema": schema}
 
 
 def _request(asks: Asks, fields: dict[str, Any], *, path: str = "/chat/completions") -> Request:

@@ -21,7 +21,6 @@ from gateway.rules.rule import Act, Rule
 from gateway.upstreams.base import Routes
 
 _UNKNOWN = (Abstention.UNREAD, Abstention.BROKEN)
-_NOT_SHOWN = "its text cannot be shown to the judge"
 
 Pairs = Sequence[tuple[Rule, Verdict]]
 ShownTo = Callable[[Rule], Shown | None]
@@ -77,10 +76,9 @@ def scope(rule: Rule, verdict: Verdict, sent_to: str) -> Scope:
     assert rule.asks is not None
     assert rule.safety is not None
     reads = [*sorted(rule.roles), str(rule.last_turn)]
-    if rule.template is None or rule.template.pattern is None:
-        reads.append(repr(rule.template))
-    else:
-        reads += [repr(replace(rule.template, pattern=None)), rule.template.pattern.pattern]
+    pattern = rule.template.pattern if rule.template else None
+    reads.append(repr(replace(rule.template, pattern=None) if rule.template else None))
+    reads += [pattern.pattern] if pattern else []
     categories = (f"{label}={names}" for label, names in rule.asks.categories.items())
     return Scope(
         rule=rule.name,
@@ -169,34 +167,33 @@ class Resolver:
             step = decision.step
             reading = next(reading for (rule, _), reading in zip(pairs, readings, strict=True) if rule is step.rule)
             seen = shown(pairs)(step.rule)
-            placement = placements.get(step.rule.name)
-            if placement is None:
-                judged = await self.verdict(context, step, reading, seen)
-            else:
-                judged = await self._audited(context, step, own[step.rule.name], placement, seen)
+            name = step.rule.name
+            judged = await self.verdict(context, step, reading, seen, placement=placements.get(name), own=own[name])
             pairs = [(rule, judged if rule is step.rule else verdict) for rule, verdict in pairs]
             labels = shape(pairs)
 
-    async def verdict(self, context: RequestContext, step: Step, reading: Reading, shown: Shown | None) -> Verdict:
-        """The judge's verdict in place of the classifier's."""
-        if shown is None:
-            return _broken(step.verdict, _NOT_SHOWN)
-        doubtful = await self._doubtful(context, reading, shown)
-        return _joined(step.verdict, await self.judge.ask(context, step.rule, doubtful))
-
-    async def _audited(
-        self, context: RequestContext, step: Step, own: Verdict, placement: BandPlacement, shown: Shown | None
+    async def verdict(
+        self,
+        context: RequestContext,
+        step: Step,
+        reading: Reading,
+        shown: Shown | None,
+        *,
+        placement: BandPlacement | None = None,
+        own: Verdict | None = None,
     ) -> Verdict:
-        """The judge's verdict on all that the rule reads, which the contract learns from.
+        """The judge's verdict in place of the classifier's.
 
-        own: the classifier's verdict. It stands where an audit brings none, as it would have without the audit.
+        Under a contract the judge reads all that the rule reads, and the contract learns from it. own: the classifier's
+        verdict, which stands where an audit brings none, as it would have without the audit.
         """
-        is_audit = placement.chosen.zone is not Zone.ASK
-        if shown is None:
-            return _without_judge(step.rule, own, placement) if is_audit else _broken(step.verdict, _NOT_SHOWN)
-        answer = await self.judge.ask(context, step.rule, shown)
-        await self.audits.learn(context, step.rule, placement, answer)
-        if not answer.given and is_audit:
+        answer = None
+        if shown is not None:
+            asked = shown if placement else await self._doubtful(context, reading, shown)
+            answer = await self.judge.ask(context, step.rule, asked)
+            if placement:
+                await self.audits.learn(context, step.rule, placement, answer)
+        if own and placement and placement.chosen.zone is not Zone.ASK and not (answer and answer.given):
             return _without_judge(step.rule, own, placement)
         return _joined(step.verdict, answer)
 
@@ -210,17 +207,14 @@ class Resolver:
         return replace(shown, texts=doubtful or shown.texts)
 
 
-def _joined(verdict: Verdict, answer: JudgeAnswer) -> Verdict:
+def _joined(verdict: Verdict, answer: JudgeAnswer | None) -> Verdict:
     """A classifier's verdict with its judge's: certain labels stand, and the judge adds its own.
 
-    Unread text stays unread. Broken where the judge gave no verdict.
+    Unread text stays unread. Broken where the judge gave no verdict, or could not be asked (None).
     """
-    if not answer.given:
-        return _broken(verdict, f"the judge: {answer.outcome.value}")
+    if answer is None or not answer.given:
+        reason = f"the judge: {answer.outcome.value}" if answer else "its text cannot be shown to the judge"
+        return replace(verdict, abstention=Abstention.BROKEN, doubt=None, reason=reason)
     unread = Abstention.UNREAD if verdict.abstention is Abstention.UNREAD else None
     labels = tuple(dict.fromkeys((*verdict.labels, *answer.labels)))
     return replace(verdict, labels=labels, abstention=unread, doubt=None, reason="judged")
-
-
-def _broken(verdict: Verdict, reason: str) -> Verdict:
-    return replace(verdict, abstention=Abstention.BROKEN, doubt=None, reason=reason)

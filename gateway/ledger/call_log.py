@@ -29,7 +29,7 @@ class CallLog:
     def __init__(
         self, store: CallStore, *, keeps: bool, on_failure: Callable[[int], None], on_lost: Callable[[int], None]
     ) -> None:
-        self._store = store
+        self.store = store
         self._writer = Writer(store, on_failure=on_failure, on_lost=on_lost, most=_MOST_PENDING) if keeps else None
 
     async def listen(self, context: RequestContext, request: Request, answer: Answer) -> None:
@@ -48,17 +48,9 @@ class CallLog:
             call.spent_usd = record.spent_usd
         self._writer.add(call)
 
-    def forget(self, before: float) -> int:
-        """Deletes the calls before a time, in Unix seconds; how many. Raises LedgerError."""
-        return self._store.forget(before)
-
-    def empty_log(self) -> bool:
-        """As of a CallStore."""
-        return self._store.empty_log()
-
     def close(self) -> None:
         """Writes what is pending."""
-        (self._writer or self._store).close()
+        (self._writer or self.store).close()
 
 
 async def _note(context: RequestContext, request: Request, completion: Completion | None) -> None:

@@ -16,14 +16,8 @@ from gateway.ledger.store import (
     opened_to_read,
     opened_to_write,
     stand_in,
+    table,
     write_ahead,
-)
-
-_CREATE: Final = (
-    """CREATE TABLE IF NOT EXISTS calls (
-        request_id TEXT NOT NULL, at REAL NOT NULL, model TEXT NOT NULL, request BLOB NOT NULL, answer BLOB NOT NULL,
-        input_tokens INTEGER, output_tokens INTEGER, spent_usd REAL) STRICT""",
-    "CREATE INDEX IF NOT EXISTS calls_at ON calls (at)",
 )
 
 _READERS_MS: Final = 1000
@@ -48,10 +42,10 @@ class KeptCall(msgspec.Struct, kw_only=True):
     spent_usd: float | None = None
 
 
+_CREATE, _INSERT = table("calls", KeptCall)
+_STATEMENTS: Final = (_CREATE, "CREATE INDEX IF NOT EXISTS calls_at ON calls (at)")
 _NAMES: Final = KeptCall.__struct_fields__
-# by name: a newer version may add columns to the file while this one serves
-_INSERT: Final = f"INSERT INTO calls ({', '.join(_NAMES)}) VALUES ({', '.join('?' * len(_NAMES))})"  # noqa: S608 - columns are constants
-_SELECT: Final = f"SELECT {', '.join(_NAMES)} FROM calls ORDER BY at"  # noqa: S608 - as above
+_SELECT: Final = f"SELECT {', '.join(_NAMES)} FROM calls ORDER BY at"  # noqa: S608 - columns are constants
 
 
 class CallStore:
@@ -67,13 +61,13 @@ class CallStore:
             if read_only:
                 self._db = opened_to_read(path)
                 with closed_on_failure(self._db):
-                    stand_in(self._db, _CREATE)
+                    stand_in(self._db, _STATEMENTS)
                 return
             self._db = opened_to_write(path)
             with closed_on_failure(self._db):
                 write_ahead(self._db)
                 self._db.execute("PRAGMA synchronous = NORMAL")
-                for statement in _CREATE:
+                for statement in _STATEMENTS:
                     self._db.execute(statement)
 
     def append(self, records: Sequence[KeptCall]) -> None:

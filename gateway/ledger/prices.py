@@ -50,7 +50,6 @@ class PriceTable:
     """Prices by model name."""
 
     as_of: str
-    source: str
     prices: Mapping[str, Price]
 
     def find(self, model: str) -> Price | None:
@@ -78,17 +77,15 @@ def load_prices(file: Path, env: Mapping[str, str] | None = None) -> PriceTable:
             cached_input_usd=(entry.input if entry.cached_input is None else entry.cached_input) / 1e6,
         )
         prices.update(dict.fromkeys((model, *entry.snapshots), price))
-    return PriceTable(as_of=table.as_of, source=table.source, prices=prices)
+    return PriceTable(as_of=table.as_of, prices=prices)
 
 
 def _twice(document: Document, table: PriceFile) -> Iterator[Problem]:
     """Names that two prices would be known by, whether as a model or as a snapshot."""
     first: dict[str, int] = {}
     for model, entry in table.models.items():
-        key = ("models", model)
-        places = [(key, model), *(((*key, "snapshots", index), name) for index, name in enumerate(entry.snapshots))]
-        for loc, name in places:
-            place = path_in(document.data, loc)
+        for index, name in enumerate((model, *entry.snapshots)):
+            place = path_in(document.data, ("models", model, *(("snapshots", index - 1) if index else ())))
             if name in first:
                 yield document.problem(place, f"{name!r} stands twice; the first is on line {first[name]}")
             first.setdefault(name, document.mark(place).line)

@@ -39,21 +39,21 @@ class Recorder:
         model's answer, all choices together."""
         record = context.record
         record.saved_reason = "block" if record.decision == "block" else "local_answer"
+        record.saved_estimated, record.usage_source = True, "estimated"
         key = (record.requested_model, record.rule)
         record.saved_input_tokens = self._ratios.input_tokens(*key, context.prompt_bytes)
         record.saved_output_tokens = self._ratios.output_tokens(*key, given_bytes)
-        record.saved_estimated = True
-        record.usage_source = "estimated"
         first = self._routes.for_client(RequestedModel(record.requested_model))[0]
         record.notional = self._notional[first.upstream]
         price = self._asked_price(record.requested_model)
-        if price is None:
-            record.saved_usd = None
-            return
-        record.saved_usd = price.cost(
-            input_tokens=record.saved_input_tokens,
-            output_tokens=record.saved_output_tokens,
-            cached_input_tokens=self._ratios.cached_input_tokens(*key, record.saved_input_tokens),
+        record.saved_usd = (
+            None
+            if price is None
+            else price.cost(
+                input_tokens=record.saved_input_tokens,
+                output_tokens=record.saved_output_tokens,
+                cached_input_tokens=self._ratios.cached_input_tokens(*key, record.saved_input_tokens),
+            )
         )
 
     def finish(self, context: RequestContext) -> None:
@@ -72,8 +72,8 @@ class Recorder:
 
     def _price_call(self, context: RequestContext) -> None:
         record = context.record
-        elsewhere = context.rerouted and record.upstream_model != self._sent_as(record.requested_model)
-        cheaper = elsewhere and record.decision in _FORWARDED
+        other_model = record.upstream_model != self._sent_as(record.requested_model)
+        cheaper = context.rerouted and other_model and record.decision in _FORWARDED
         if record.usage_source != "reported":
             # a refused call costs nothing; one that went through or broke off, or an earlier target, may cost something
             unknown = may_have_cost(record) or context.untold
@@ -82,35 +82,21 @@ class Recorder:
             if unknown and cheaper and record.status < 400:
                 record.saved_reason, record.saved_usd = "cheaper_route", None
             return
-        self._learn(context)
         usage = {
             "input_tokens": record.input_tokens,
             "output_tokens": record.output_tokens,
             "cached_input_tokens": record.cached_input_tokens,
         }
+        # calls with images, and other models, count other tokens
+        if context.prompt_bytes and not other_model and not context.attaches:
+            self._ratios.learn(record.requested_model, context.met, prompt_bytes=context.prompt_bytes, **usage)
         spent_at = self._prices.find(record.upstream_model)
-        asked_at = self._asked_price(record.requested_model)
         record.spent_usd = None if spent_at is None else spent_at.cost(**usage)
         if cheaper:
-            record.saved_reason = "cheaper_route"
-            record.saved_usd = None
-            if spent_at is not None and asked_at is not None:
-                record.saved_usd = asked_at.cost(**usage) - spent_at.cost(**usage)
-
-    def _learn(self, context: RequestContext) -> None:
-        """Updates the ratios from text-only calls of the model that was asked for; other models count other tokens."""
-        record = context.record
-        other_model = record.upstream_model != self._sent_as(record.requested_model)
-        if other_model or not context.prompt_bytes or context.attaches:
-            return
-        self._ratios.learn(
-            record.requested_model,
-            context.met,
-            prompt_bytes=context.prompt_bytes,
-            input_tokens=record.input_tokens,
-            output_tokens=record.output_tokens,
-            cached_input_tokens=record.cached_input_tokens,
-        )
+            asked_at = self._asked_price(record.requested_model)
+            record.saved_reason, record.saved_usd = "cheaper_route", None
+            if record.spent_usd is not None and asked_at is not None:
+                record.saved_usd = asked_at.cost(**usage) - record.spent_usd
 
     def _asked_price(self, model: str) -> Price | None:
         """The price of the model that the client asked for. A name of the gateway's own has the price of the model that

@@ -8,8 +8,9 @@ A call answered or blocked here has no reported usage, so its usage is estimated
   that would have been given instead.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from gateway.context import CLIENT_CLOSED
@@ -46,6 +47,7 @@ BYTES_PER_TOKEN: Final = 4.0
 _PRIOR_TOKENS: Final = 1000.0
 _PRIOR_OUTPUT_TOKENS: Final = 50.0
 """A label is a few tokens: some twenty calls weigh as much as the prior ratio."""
+_MOST_MODELS: Final = 200
 
 
 @dataclass(slots=True)
@@ -65,21 +67,16 @@ class _UsageSeen:
     def tokens_per_byte(self, prior: float) -> float:
         return (self.tokens + self.weight) / (self.bytes + self.weight / prior)
 
-    def cached_share(self) -> float:
-        """The prior is no cached token."""
-        return self.cached / (self.tokens + self.weight)
-
 
 class UsageRatios:
     """Tokens per byte of each model, and of each rule and model, as upstreams reported them since the start. Models
     beyond a bounded number share one ratio."""
 
-    def __init__(self, most_models: int = 200) -> None:
+    def __init__(self) -> None:
         self._models: dict[str, _UsageSeen] = {}
         self._rest = _UsageSeen(_PRIOR_TOKENS)
-        self._given: dict[tuple[str, str], _UsageSeen] = {}
-        self._made: dict[tuple[str, str], _UsageSeen] = {}
-        self._most = most_models
+        self._given: dict[tuple[str, str], _UsageSeen] = defaultdict(lambda: _UsageSeen(_PRIOR_TOKENS))
+        self._made: dict[tuple[str, str], _UsageSeen] = defaultdict(lambda: _UsageSeen(_PRIOR_OUTPUT_TOKENS))
 
     def learn(
         self,
@@ -93,36 +90,30 @@ class UsageRatios:
     ) -> None:
         """Adds a forwarded call's reported usage; cached_input_tokens are a part of input_tokens. rules: that it met,
         each with the bytes that would have been given here instead; 0 where unknown."""
-        seen = self._models.get(model)
-        if seen is None:
-            if len(self._models) >= self._most:
-                self._rest.add(prompt_bytes, input_tokens)
-                return
-            seen = self._models[model] = _UsageSeen(_PRIOR_TOKENS)
-        seen.add(prompt_bytes, input_tokens)
+        if model not in self._models and len(self._models) >= _MOST_MODELS:
+            self._rest.add(prompt_bytes, input_tokens)
+            return
+        self._models.setdefault(model, _UsageSeen(_PRIOR_TOKENS)).add(prompt_bytes, input_tokens)
         for rule, instead_bytes in rules.items():
-            self._given.setdefault((rule, model), _UsageSeen(_PRIOR_TOKENS)).add(
-                prompt_bytes, input_tokens, cached_input_tokens
-            )
+            self._given[rule, model].add(prompt_bytes, input_tokens, cached_input_tokens)
             if instead_bytes:
-                self._made.setdefault((rule, model), _UsageSeen(_PRIOR_OUTPUT_TOKENS)).add(instead_bytes, output_tokens)
+                self._made[rule, model].add(instead_bytes, output_tokens)
 
     def input_tokens(self, model: str, rule: str, prompt_bytes: int) -> int:
         """The estimate for a call that was not made; at least 1."""
         ratio = self._models.get(model, self._rest).tokens_per_byte(1 / BYTES_PER_TOKEN)
         seen = self._given.get((rule, model))
-        return max(1, round(prompt_bytes * (ratio if seen is None else seen.tokens_per_byte(ratio))))
+        return max(1, round(prompt_bytes * (seen.tokens_per_byte(ratio) if seen else ratio)))
 
     def cached_input_tokens(self, model: str, rule: str, input_tokens: int) -> int:
         """How many of a call's input tokens would have come out of the provider's cache: 0..input_tokens."""
         seen = self._given.get((rule, model))
-        return 0 if seen is None else round(input_tokens * seen.cached_share())
+        return round(input_tokens * seen.cached / (seen.tokens + seen.weight)) if seen else 0
 
     def output_tokens(self, model: str, rule: str, instead_bytes: int) -> int:
         """The estimate for what the model would have written instead of what is given here; at least 1."""
-        seen = self._made.get((rule, model))
-        ratio = 1 / BYTES_PER_TOKEN
-        return max(1, round(instead_bytes * (ratio if seen is None else seen.tokens_per_byte(ratio))))
+        ratio, seen = 1 / BYTES_PER_TOKEN, self._made.get((rule, model))
+        return max(1, round(instead_bytes * (seen.tokens_per_byte(ratio) if seen else ratio)))
 
 
 _WHAT: Final = {
@@ -138,9 +129,7 @@ _WHAT: Final = {
     ("judge", "judge"): "asked a judge",
     ("repeat", "repeat"): "asked a second time",
 }
-
-
-_SUMMED: Final = ("calls", "saved_calls", "saved_input_tokens", "saved_output_tokens", "spent_usd", "saved_usd")
+_OF_A_LINE: Final = ("rule", "calls", "saved_input_tokens", "saved_output_tokens", "spent_usd", "saved_usd")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,59 +225,40 @@ _NOTES: Final = (
 
 
 def summarise(rows: Sequence[Mapping[str, Any]]) -> Summary:
-    """The sums of Store.summary as a report. The same rows give the same figures."""
-    lines = _merge(_line(row) for row in rows)
-    counted = [line for line in lines if line.reason != "block"]
-    blocked = [line for line in lines if line.reason == "block"]
-    judged = [line for line in lines if line.reason == "judge"]
-    repeated = [line for line in lines if line.reason == "repeat"]
-    notional = [row for row in rows if row["notional"]]
+    """The sums of SQLiteLedger.summary as a report. The same rows give the same figures."""
+
+    def total(column: str, *only: str, without: Collection[str] = ()) -> Any:
+        """Over the rows of these reasons; of all but some where none is named."""
+        reasons = [(row["saved_reason"], row[column]) for row in rows]
+        return sum(figure for reason, figure in reasons if (not only or reason in only) and reason not in without)
+
+    lines = [
+        Line(
+            what=_WHAT.get((row["decision"], row["saved_reason"]), row["decision"]),
+            reason=row["saved_reason"],
+            saved_calls=row["calls"] if row["saved_reason"] == "local_answer" else 0,
+            **{name: row[name] for name in _OF_A_LINE},
+        )
+        for row in rows
+    ]
+    tokens = (total(column, without=["block"]) for column in ("saved_input_tokens", "saved_output_tokens"))
     return Summary(
-        lines=lines,
-        calls=sum(line.calls for line in lines if line.reason not in ASIDE),
-        saved_calls=sum(line.saved_calls for line in lines),
-        saved_tokens=sum(line.saved_input_tokens + line.saved_output_tokens for line in counted),
-        spent_usd=sum(line.spent_usd for line in lines),
-        saved_usd=sum(line.saved_usd for line in counted),
-        blocked_calls=sum(line.calls for line in blocked),
-        blocked_usd=sum(line.saved_usd for line in blocked),
-        notional_calls=sum(row["calls"] for row in notional if row["saved_reason"] not in ASIDE),
-        notional_spent_usd=sum(row["spent_usd"] for row in notional),
-        notional_saved_usd=sum(row["saved_usd"] for row in notional if row["saved_reason"] != "block"),
-        estimated_calls=sum(row["estimated"] for row in rows),
-        unpriced_calls=sum(row["unpriced"] for row in rows),
-        usage_missing_calls=sum(row["usage_missing"] for row in rows),
-        judge_calls=sum(line.calls for line in judged),
-        judge_usd=sum(line.spent_usd for line in judged),
-        repeat_calls=sum(line.calls for line in repeated),
-        repeat_usd=sum(line.spent_usd for line in repeated),
+        lines=sorted(lines, key=lambda line: (-line.calls, line.what, line.rule)),
+        calls=total("calls", without=ASIDE),
+        saved_calls=total("calls", "local_answer"),
+        saved_tokens=sum(tokens),
+        spent_usd=total("spent_usd"),
+        saved_usd=total("saved_usd", without=["block"]),
+        blocked_calls=total("calls", "block"),
+        blocked_usd=total("saved_usd", "block"),
+        notional_calls=total("notional_calls", without=ASIDE),
+        notional_spent_usd=total("notional_spent_usd"),
+        notional_saved_usd=total("notional_saved_usd", without=["block"]),
+        estimated_calls=total("estimated"),
+        unpriced_calls=total("unpriced"),
+        usage_missing_calls=total("usage_missing"),
+        judge_calls=total("calls", "judge"),
+        judge_usd=total("spent_usd", "judge"),
+        repeat_calls=total("calls", "repeat"),
+        repeat_usd=total("spent_usd", "repeat"),
     )
-
-
-def _line(row: Mapping[str, Any]) -> Line:
-    reason = row["saved_reason"]
-    return Line(
-        what=_WHAT.get((row["decision"], reason), row["decision"]),
-        rule=row["rule"],
-        reason=reason,
-        calls=row["calls"],
-        saved_calls=row["calls"] if reason == "local_answer" else 0,
-        saved_input_tokens=row["saved_input_tokens"],
-        saved_output_tokens=row["saved_output_tokens"],
-        spent_usd=row["spent_usd"],
-        saved_usd=row["saved_usd"],
-    )
-
-
-def _merge(lines: Iterator[Line]) -> list[Line]:
-    """One line for each way and rule, over models."""
-    merged: dict[tuple[str, str], Line] = {}
-    for line in lines:
-        key = (line.what, line.rule)
-        before = merged.get(key)
-        merged[key] = line if before is None else _sum(before, line)
-    return sorted(merged.values(), key=lambda line: (-line.calls, line.what, line.rule))
-
-
-def _sum(line: Line, other: Line) -> Line:
-    return replace(line, **{name: getattr(line, name) + getattr(other, name) for name in _SUMMED})

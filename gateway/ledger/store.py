@@ -5,11 +5,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from types import NoneType
+from typing import Any, Final, Protocol, TypeVar, get_args
 
-from msgspec.structs import astuple
+from msgspec import Struct, structs
 
-from gateway.ledger.record import COLUMNS, Record
+from gateway.ledger.record import Record
 
 BUSY_S: Final = 10
 """How long a connection waits for others that use the file."""
@@ -113,61 +114,42 @@ def stand_in(db: sqlite3.Connection, create: Iterable[str]) -> None:
             db.execute(statement.replace(kind, f"TEMP {kind}", 1))
 
 
-class Store(Protocol):
-    """Called from one thread at a time."""
+def table(name: str, row: type[Struct]) -> tuple[str, str]:
+    """The statements that create a table for rows of this type and insert one row."""
+    columns = []
+    for column in structs.fields(row):
+        kinds = (column.type, *get_args(column.type))
+        sql = next((sql for kind, sql in _SQL_TYPES.items() if kind in kinds), "TEXT")
+        columns.append(f"{column.name} {sql}{'' if NoneType in kinds else ' NOT NULL'}")
+    names = row.__struct_fields__
+    return (
+        f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(columns)}) STRICT",
+        # by name: a newer version may add columns to the file while this one serves
+        f"INSERT INTO {name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",  # noqa: S608 - from code alone
+    )
 
-    def append(self, records: Sequence[Record]) -> None:
-        """Writes rows, all or none. Raises LedgerError."""
 
-    def summary(self, since: float, until: float) -> Sequence[dict[str, Any]]:
-        """Sums by model, decision, rule, saved reason and notional, over Unix seconds [since, until)."""
-
-    def close(self) -> None:
-        """Closes the store."""
-
-
+_SQL_TYPES: Final = {bool: "INTEGER", int: "INTEGER", float: "REAL", bytes: "BLOB"}
 _VERSION: Final = 3
-_TYPES: Final = {
-    "at": "REAL NOT NULL",
-    "stream": "INTEGER NOT NULL",
-    "status": "INTEGER NOT NULL",
-    "notional": "INTEGER NOT NULL",
-    "saved_estimated": "INTEGER NOT NULL",
-    "saved_reason": "TEXT",
-    **dict.fromkeys(("confidence", "spent_usd", "saved_usd", "classifier_s", "provider_s", "first_token_s"), "REAL"),
-    "gateway_s": "REAL NOT NULL",
-    **dict.fromkeys(
-        ("input_tokens", "cached_input_tokens", "output_tokens", "saved_input_tokens", "saved_output_tokens"),
-        "INTEGER NOT NULL",
-    ),
-}
-_CREATE: Final = (
-    "CREATE TABLE IF NOT EXISTS requests ("
-    + ", ".join(f"{name} {_TYPES.get(name, 'TEXT NOT NULL')}" for name in COLUMNS)
-    + ") STRICT"
-)
-# by name: a newer version may add columns to the file while this one serves
-_INSERT: Final = f"INSERT INTO requests ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 - columns are constants
+_CREATE, _INSERT = table("requests", Record)
 _SUMMARY: Final = """
-SELECT requested_model, decision, rule, saved_reason, notional,
-       count(*) AS calls,
-       sum(decision IN ('forward', 'redact')) AS forwarded,
-       sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
+SELECT decision, rule, saved_reason, count(*) AS calls,
        sum(saved_input_tokens) AS saved_input_tokens, sum(saved_output_tokens) AS saved_output_tokens,
-       total(spent_usd) AS spent_usd, total(saved_usd) AS saved_usd,
+       total(spent_usd) AS spent_usd, total(saved_usd) AS saved_usd, sum(notional) AS notional_calls,
+       total(iif(notional, spent_usd, 0)) AS notional_spent_usd,
+       total(iif(notional, saved_usd, 0)) AS notional_saved_usd,
        sum(saved_estimated) AS estimated,
        sum(spent_usd IS NULL OR saved_usd IS NULL) AS unpriced,
        sum(usage_source = 'missing') AS usage_missing
 FROM requests WHERE at >= ? AND at < ?
-GROUP BY requested_model, decision, rule, saved_reason, notional
-ORDER BY calls DESC
+GROUP BY decision, rule, saved_reason
 """
 
 
 class SQLiteLedger:
-    """Opens the file, or makes it. Raises LedgerError if that fails, or if a newer Offramp made the file.
+    """Opens the file, or makes it. Raises LedgerError if that fails, or if another version of Offramp made the file.
 
-    read_only: for `summary` alone. The file must exist and keeps its version: an older gateway may serve with it.
+    read_only: for `summary` alone. The file must exist. Called from one thread at a time.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
@@ -184,43 +166,40 @@ class SQLiteLedger:
                     raise NoLedger(path)
 
     def append(self, records: Sequence[Record]) -> None:
-        with ledger_errors(f"the ledger {self._path} cannot be written"):
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-                self._db.executemany(_INSERT, [astuple(record) for record in records])
-                self._db.execute("COMMIT")
-            finally:
-                # also after a COMMIT that failed: otherwise no transaction could begin any more
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+        """Writes rows, all or none. Raises LedgerError."""
+        with ledger_errors(f"the ledger {self._path} cannot be written"), self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(_INSERT, [structs.astuple(record) for record in records])
 
     def summary(self, since: float, until: float) -> Sequence[dict[str, Any]]:
+        """Sums by decision, rule and saved reason, over Unix seconds [since, until). Raises LedgerError."""
         with ledger_errors(f"the ledger {self._path} cannot be read"):
             cursor = self._db.execute(_SUMMARY, (since, until))
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def close(self) -> None:
+        """Closes the file."""
         self._db.close()
 
     def _version(self) -> int:
         """0 if the file holds no ledger yet."""
         version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-        if version > _VERSION:
-            raise LedgerError(f"the ledger {self._path} was made by a newer Offramp (version {version})")
+        if version not in (0, _VERSION):
+            other = "a newer" if version > _VERSION else "an older"
+            raise LedgerError(
+                f"the ledger {self._path} was made by {other} Offramp (version {version}, not {_VERSION}); "
+                "move it away, and a new one is made"
+            )
         return version
 
     def _prepare(self) -> None:
         write_ahead(self._db)
         self._db.execute("PRAGMA synchronous = NORMAL")
-        self._db.execute("BEGIN IMMEDIATE")
-        # another gateway that started at the same time may have been first
-        version = self._version()
-        self._db.execute(_CREATE)
-        if version == 1:
-            self._db.execute("ALTER TABLE requests ADD COLUMN redacted TEXT NOT NULL DEFAULT ''")
-        if version in (1, 2):
-            self._db.execute("ALTER TABLE requests ADD COLUMN judged TEXT NOT NULL DEFAULT ''")
-        self._db.execute("CREATE INDEX IF NOT EXISTS requests_at ON requests (at)")
-        self._db.execute(f"PRAGMA user_version = {_VERSION}")
-        self._db.execute("COMMIT")
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            # another gateway that started at the same time may have been first
+            self._version()
+            self._db.execute(_CREATE)
+            self._db.execute("CREATE INDEX IF NOT EXISTS requests_at ON requests (at)")
+            self._db.execute(f"PRAGMA user_version = {_VERSION}")

@@ -3,7 +3,6 @@
 import logging
 import queue
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, Generic, Protocol, TypeVar
@@ -93,7 +92,6 @@ class Writer(Generic[T]):
             written = bool(self._waiting) and self._write()
 
     def _write(self) -> bool:
-        started = time.monotonic()
         try:
             self._store.append(self._waiting)
         except LedgerError as error:
@@ -109,7 +107,7 @@ class Writer(Generic[T]):
             self._give_up(len(self._waiting))
             return True
         if self._failing:
-            _log.warning("the ledger can be written again (%.1f s)", time.monotonic() - started)
+            _log.warning("the ledger can be written again")
         self._failing = False
         self._waiting = []
         return True

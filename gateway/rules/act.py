@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from typing import Literal
 
 from msgspec import UNSET, UnsetType, structs
 
@@ -15,67 +14,52 @@ from gateway.requests.parse import Request
 from gateway.rules.rule import Act, Action
 
 _JSON = [(b"content-type", b"application/json")]
-FinishReason = Literal["stop", "content_filter", "tool_calls"]
 
 
-def answer(request: Request, action: Action, request_id: str, usage: chat.Usage) -> Reply:
-    """The action's text as the model's answer."""
-    return _reply(request, request_id, chat.AnswerMessage(content=action.text), "stop", usage)
-
-
-def label(request: Request, local: LocalAnswer, request_id: str, usage: chat.Usage) -> Reply:
+def label(record: Record, request: Request, local: LocalAnswer) -> Reply:
     """A local answer with its label.
 
     A function that the request names ends with `stop`, as OpenAI's do; one that it only requires, with `tool_calls`.
     """
-    call = local.call
+    call, finish = local.call, "stop"
     if call is None:
         message = chat.AnswerMessage(content=local.content)
-        return _reply(request, request_id, message, "stop", usage, logprobs=local.logprobs)
-    function = chat.AnswerFunction(name=call.name, arguments=local.content)
-    if call.legacy:
-        return _reply(request, request_id, chat.AnswerMessage(function_call=function), "stop", usage)
-    called = chat.AnswerCall(type="function", function=function)
-    message = chat.AnswerMessage(tool_calls=[called])
-    return _reply(request, request_id, message, "stop" if call.named else "tool_calls", usage)
-
-
-def block(request: Request, action: Action, request_id: str, usage: chat.Usage) -> Reply:
-    """The action's message as a content_filter answer.
-
-    Where the client parses a schema it is a refusal that ends with `stop`, as OpenAI's do: OpenAI's client reads no
-    message that ends otherwise. Raises Blocked where the rule asks for an HTTP error.
-    """
-    if action.shape == "error":
-        raise Blocked(action.text)
-    if request.wants_schema:
-        return _reply(request, request_id, chat.AnswerMessage(refusal=action.text), "stop", usage)
-    return _reply(request, request_id, chat.AnswerMessage(content=action.text), "content_filter", usage)
+    elif call.legacy:
+        message = chat.AnswerMessage(function_call=chat.AnswerFunction(local.content, call.name))
+    else:
+        function = chat.AnswerFunction(local.content, call.name)
+        message = chat.AnswerMessage(tool_calls=[chat.AnswerCall(type="function", function=function)])
+        finish = "stop" if call.named else "tool_calls"
+    return _reply(record, request, message, finish, None if call else local.logprobs)
 
 
 def carry_out(record: Record, request: Request, action: Action) -> Reply:
-    """An answer or a block, with the usage of the record. Raises Blocked as `block` does."""
-    make = block if action.act is Act.BLOCK else answer
-    return make(request, action, record.request_id, usage_of(record))
+    """An answer with the action's text, or a block with its message as a content_filter answer.
 
-
-def usage_of(record: Record) -> chat.Usage:
-    """The tokens that a call answered here used, or would have used."""
-    given = record.input_tokens or record.saved_input_tokens
-    generated = record.output_tokens or record.saved_output_tokens
-    return chat.Usage(given, generated, given + generated)
+    Where the client parses a schema a block is a refusal that ends with `stop`, as OpenAI's do: OpenAI's client reads
+    no message that ends otherwise. Raises Blocked where the rule asks for an HTTP error.
+    """
+    if action.act is not Act.BLOCK:
+        return _reply(record, request, chat.AnswerMessage(content=action.text), "stop")
+    if action.shape == "error":
+        raise Blocked(action.text)
+    if request.wants_schema:
+        return _reply(record, request, chat.AnswerMessage(refusal=action.text), "stop")
+    return _reply(record, request, chat.AnswerMessage(content=action.text), "content_filter")
 
 
 def _reply(
+    record: Record,
     request: Request,
-    request_id: str,
     message: chat.AnswerMessage,
-    finish: FinishReason,
-    usage: chat.Usage,
-    *,
+    finish: str,
     logprobs: chat.Logprobs | None = None,
 ) -> Reply:
-    own = request_id.removeprefix("req_")
+    """The message in each choice, with the tokens that the call used, or would have used."""
+    given = record.input_tokens or record.saved_input_tokens
+    generated = record.output_tokens or record.saved_output_tokens
+    usage = chat.Usage(given, generated, given + generated)
+    own = record.request_id.removeprefix("req_")
     answer_id = "chatcmpl-" + own
     messages = [_with_ids(message, f"call_{own}_{index}") for index in range(request.choices)]
     if request.stream:
@@ -94,30 +78,24 @@ def _with_ids(message: chat.AnswerMessage, call_id: str) -> chat.AnswerMessage:
     """The message of one choice with a call id of its own: a client that keeps several choices answers each call."""
     if not message.tool_calls:
         return message
-    calls = [structs.replace(call, id=call_id) for call in message.tool_calls]
-    return structs.replace(message, tool_calls=calls)
+    return structs.replace(message, tool_calls=[structs.replace(message.tool_calls[0], id=call_id)])
 
 
-def _deltas(
-    message: chat.AnswerMessage, finish: FinishReason, logprobs: chat.Logprobs | None
-) -> Iterator[chat.ChunkChoice]:
+def _deltas(message: chat.AnswerMessage, finish: str, logprobs: chat.Logprobs | None) -> Iterator[chat.ChunkChoice]:
     """A message cut into the deltas of a stream."""
-    calls, call = message.tool_calls or [], message.function_call or None
-    yield chat.ChunkChoice(chat.Delta(role="assistant", content=None if calls or call else ""))
-    if calls or call:
-        heads = [
-            chat.AnswerCall(chat.AnswerFunction("", each.function.name), each.id, each.type, index)
-            for index, each in enumerate(calls)
-        ]
-        tails = [
-            chat.AnswerCall(function=chat.AnswerFunction(each.function.arguments), index=index)
-            for index, each in enumerate(calls)
-        ]
-        head, tail = (chat.AnswerFunction("", call.name), chat.AnswerFunction(call.arguments)) if call else (None, None)
-        yield chat.ChunkChoice(chat.Delta(tool_calls=heads or None, function_call=head))
-        yield chat.ChunkChoice(chat.Delta(tool_calls=tails or None, function_call=tail))
-    else:
+    call = message.tool_calls[0] if message.tool_calls else None
+    function = call.function if call else message.function_call or None
+    yield chat.ChunkChoice(chat.Delta(role="assistant", content=None if function else ""))
+    if function is None:
         yield chat.ChunkChoice(chat.Delta(content=message.content, refusal=message.refusal), logprobs=logprobs)
+    else:
+        head, tail = chat.AnswerFunction("", function.name), chat.AnswerFunction(function.arguments)
+        if call is None:
+            deltas = [chat.Delta(function_call=head), chat.Delta(function_call=tail)]
+        else:
+            calls = [chat.AnswerCall(head, call.id, call.type, index=0), chat.AnswerCall(tail, index=0)]
+            deltas = [chat.Delta(tool_calls=[each]) for each in calls]
+        yield from map(chat.ChunkChoice, deltas)
     yield chat.ChunkChoice(chat.Delta(), finish)
 
 

@@ -8,7 +8,17 @@ import regex
 
 from classifiers.judge_prompt import instructions
 from classifiers.policy import OTHER, Policy
-from gateway.config.rules import OWN_LABEL, AskJudge, Block, FallThrough, ReadsSettings, Role, RuleSettings, Then
+from gateway.config.rules import (
+    OWN_LABEL,
+    AskJudge,
+    Block,
+    ContractSettings,
+    FallThrough,
+    ReadsSettings,
+    Role,
+    RuleSettings,
+    Then,
+)
 from gateway.contracts.audit_scope import unusual
 from gateway.contracts.contract import Terms
 from gateway.contracts.safety_contract import SafetyTerms
@@ -31,12 +41,11 @@ def compile_rules(
     policies: of every classifier that a rule names. replies: answer files' texts. judges: instructions for judges as
     they were saved at training, by the classifier's name.
     """
-    made = (_rule(rule, policies[rule.classifier], replies, judges or {}) for rule in rules)
-    return tuple(replace(rule, unusual=unusual(rule)) for rule in made)
+    return tuple(_rule(rule, policies[rule.classifier], replies, judges or {}) for rule in rules)
 
 
 def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str], judges: Mapping[str, str]) -> Rule:
-    safety = policy.kind == "safety"
+    safety, contract, ask = policy.kind == "safety", rule.contract, rule.when_unsure
     then = {label: _action(action, replies) for label, action in rule.then.items()}
     star = then.pop("*", None)
     if star is not None:
@@ -49,10 +58,15 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str], judges
     strict: FallThrough = "block" if safety or redacts else "forward"
     turns = rule.reads.turns or ("all" if safety or redacts else "last")
     # clients send earlier turns again, the model's own among them
-    roles = rule.reads.roles
-    if roles is None:
-        roles = get_args(Role) if redacts else ("user", "tool") if safety else ("user",)
-    return Rule(
+    usual = get_args(Role) if redacts else ("user", "tool") if safety else ("user",)
+    roles = usual if rule.reads.roles is None else rule.reads.roles
+    otherwise = {
+        "unsure": ask or "forward",
+        "language": ask or "forward",
+        "unread": rule.when_unread or rule.when_broken or strict,
+        "broken": rule.when_broken or strict,
+    }
+    made = Rule(
         name=rule.name,
         classifier=rule.classifier,
         models=frozenset(rule.when.model),
@@ -62,34 +76,22 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str], judges
         output=rule.reads.output,
         template=_template(rule.reads, whole=safety),
         then=then,
-        otherwise={
-            "unsure": _otherwise(rule.when_unsure or "forward", then),
-            "language": _otherwise(rule.when_unsure or "forward", then),
-            "unread": _otherwise(rule.when_unread or rule.when_broken or strict, then),
-            "broken": _otherwise(rule.when_broken or strict, then),
-        },
+        otherwise={kind: _otherwise(word, then) for kind, word in otherwise.items()},
         names=Names((*policy.labels, *((OTHER,) if policy.other else ())), rule.aliases),
         slots=policy.slots,
         languages=policy.languages,
         redacts=redacts,
         taxonomy={name: label.taxonomy for name, label in policy.labels.items()},
-        terms=_terms(rule),
         retrains=rule.retrain is not None,
-        asks=_asks(rule.when_unsure, policy, judges) if isinstance(rule.when_unsure, AskJudge) else None,
-        safety=_safety(rule),
     )
+    if isinstance(ask, AskJudge):
+        made = replace(made, asks=_asks(ask, policy, judges), safety=None if contract is None else _safety(contract))
+    elif contract:
+        made = replace(made, terms=Terms(target=contract.max_disagreement, confidence=contract.confidence))
+    return replace(made, unusual=unusual(made))
 
 
-def _terms(rule: RuleSettings) -> Terms | None:
-    if rule.contract is None or isinstance(rule.when_unsure, AskJudge):
-        return None
-    return Terms(target=rule.contract.max_disagreement, confidence=rule.contract.confidence)
-
-
-def _safety(rule: RuleSettings) -> SafetyTerms | None:
-    contract = rule.contract
-    if contract is None or not isinstance(rule.when_unsure, AskJudge):
-        return None
+def _safety(contract: ContractSettings) -> SafetyTerms:
     return SafetyTerms(missed=contract.max_missed, wrongly=contract.max_false_alarms, confidence=contract.confidence)
 
 

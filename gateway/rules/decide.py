@@ -51,25 +51,23 @@ def decide(pairs: Sequence[tuple[Rule, Verdict]], withheld: Collection[str] = ()
     withheld: names of rules that must not answer, as where the requested format cannot be given.
     """
     steps: list[Step] = []
-    flags: list[Step] = []
     redactions: list[Step] = []
+    act, decisive_step = Act.FORWARD, None
     for rule, verdict in pairs:
         step = apply(rule, verdict, may_answer=rule.name not in withheld)
         steps.append(step)
-        if step.action is not None and step.action.act is Act.FLAG:
-            flags.append(step)
         redactions += redactions_of(step)
-        if step.ends:
-            assert step.action is not None
-            act = step.action.act
-            pending = tuple(redactions) if act is Act.FORWARD else ()
-            return Decision(act=act, step=step, flags=tuple(flags), steps=tuple(steps), redactions=pending)
+        if step.ends and step.action is not None:
+            act, decisive_step = step.action.act, step
+            break
+    if decisive_step is None and redactions:
+        act, decisive_step = Act.REDACT, redactions[0]
     return Decision(
-        act=Act.REDACT if redactions else Act.FORWARD,
-        step=redactions[0] if redactions else None,
-        flags=tuple(flags),
+        act=act,
+        step=decisive_step,
+        flags=tuple(step for step in steps if step.action is not None and step.action.act is Act.FLAG),
         steps=tuple(steps),
-        redactions=tuple(redactions),
+        redactions=tuple(redactions) if act in (Act.FORWARD, Act.REDACT) else (),
     )
 
 
@@ -78,32 +76,34 @@ def redactions_of(step: Step) -> tuple[Step, ...]:
     rule does about the text as a whole."""
     if step.action is not None and step.action.act is Act.REDACT:
         return (step,)
-    label = _redacted(step.rule, step.verdict)
-    if label is None:
-        return ()
-    return (replace(step, label=label, action=step.rule.then[label], ends=False),)
+    hidden = _redacted(step.rule)
+    # slots belong to the first label that the rule redacts
+    label = next((name for name in step.verdict.labels if name in hidden), None)
+    if label is None and step.verdict.slots and step.rule.redacts:
+        label = next(iter(hidden), None)
+    return () if label is None else (replace(step, label=label, action=step.rule.then[label], ends=False),)
 
 
 def apply(rule: Rule, verdict: Verdict, *, may_answer: bool = True) -> Step:
     """One rule on its verdict. Labels that are certain count even where another part is unsure or unread."""
-    chosen: tuple[str | None, Action] | None = None
-    for label in _named(rule, verdict):
-        action = rule.then.get(label)
-        if action is not None and action.act is Act.ANSWER and not may_answer:
-            continue
-        if action is not None and (chosen is None or action.act > chosen[1].act):
-            chosen = (label, action)
+    labels: Collection[str] = verdict.labels
+    if verdict.slots and rule.redacts and rule.then.keys().isdisjoint(labels):
+        # slot values are redacted whatever label the text as a whole has
+        labels = list(_redacted(rule))[:1] or labels
+    calls_for = {label: rule.then[label] for label in labels if label in rule.then}
+    if not may_answer:
+        calls_for = {label: action for label, action in calls_for.items() if action.act is not Act.ANSWER}
+    label = max(calls_for, key=lambda name: calls_for[name].act, default=None)
+    action = None if label is None else calls_for[label]
+    ends = action is not None and action.act not in _GOES_ON
     abstained = decisive(rule, verdict)
-    if abstained is not None and (chosen is None or chosen[1].act < Act.BLOCK):
+    if abstained is not None and (action is None or action.act < Act.BLOCK):
         # what was not read or not certain must not be answered or sent elsewhere on the part that was
         fallback = rule.otherwise[abstained.value]
-        ends = fallback.act in (Act.BLOCK, Act.ASK)
-        if not ends and chosen is not None and chosen[1].act in _GOES_ON:
-            return Step(rule=rule, verdict=verdict, label=chosen[0], action=chosen[1], ends=False)
-        return Step(rule=rule, verdict=verdict, label=None, action=fallback if ends else None, ends=ends)
-    if chosen is None:
-        return Step(rule=rule, verdict=verdict, label=None, action=None, ends=False)
-    return Step(rule=rule, verdict=verdict, label=chosen[0], action=chosen[1], ends=chosen[1].act not in _GOES_ON)
+        stops = fallback.act in (Act.BLOCK, Act.ASK)
+        if stops or ends:
+            label, action, ends = None, fallback if stops else None, stops
+    return Step(rule=rule, verdict=verdict, label=label, action=action, ends=ends)
 
 
 def decisive(rule: Rule, verdict: Verdict) -> Abstention | None:
@@ -117,29 +117,9 @@ def decisive(rule: Rule, verdict: Verdict) -> Abstention | None:
     return max((kind for kind in (verdict.abstention, verdict.doubt) if kind), key=severity, default=None)
 
 
-def _named(rule: Rule, verdict: Verdict) -> Collection[str]:
-    """The labels that may call for an action. Slot values are redacted whatever label the text as a whole has."""
-    label = _redacts_slots(rule)
-    if verdict.slots and label is not None and rule.then.keys().isdisjoint(verdict.labels):
-        return [label]
-    return verdict.labels
-
-
-def _redacted(rule: Rule, verdict: Verdict) -> str | None:
-    """The first label of the verdict that the rule redacts, or the one that its slots belong to."""
-    named = (label for label in verdict.labels if label in rule.then and rule.then[label].act is Act.REDACT)
-    return next(named, _redacts_slots(rule) if verdict.slots else None)
-
-
-def _redacts_slots(rule: Rule) -> str | None:
-    """The first label that the rule redacts; None where it replaces nothing."""
-    labels = (label for label, action in rule.then.items() if action.act is Act.REDACT)
-    return next(labels, None) if rule.redacts else None
-
-
-def broken(classifier: str, reason: str) -> Verdict:
-    """The verdict of a classifier that gave none."""
-    return Verdict(classifier=classifier, version="", scores={}, abstention=Abstention.BROKEN, reason=reason)
+def _redacted(rule: Rule) -> Collection[str]:
+    """The labels that the rule redacts."""
+    return [label for label, action in rule.then.items() if action.act is Act.REDACT]
 
 
 _DECIDED: Final[Mapping[Act, Decided]] = {Act.ANSWER: "answer", Act.BLOCK: "block"}

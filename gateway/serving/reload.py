@@ -10,28 +10,20 @@ hold once it takes over.
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from classifiers import Runtime, Worker
 from classifiers.errors import ArtifactError, EncoderError
+from classifiers.model.registry import Registry
 from classifiers.policy import Policy
 from classifiers.runtime.runtime import key_of_version
 from gateway.config.load import Loaded
 from gateway.config.problems import ConfigError
 from gateway.metrics.observe import Metrics
 from gateway.metrics.zero import versions_at_zero
-from gateway.serving.snapshot import (
-    Snapshot,
-    Snapshots,
-    Stamp,
-    edition,
-    load_runtime,
-    stamps,
-    versions_in_use,
-    versions_proposed,
-    withdraw,
-)
+from gateway.serving.snapshot import Snapshot, Snapshots, edition, load_runtime
 
 _log = logging.getLogger(__name__)
 _FAULTS: Final = (ArtifactError, EncoderError, ConfigError, OSError)
@@ -39,12 +31,12 @@ _FAULTS: Final = (ArtifactError, EncoderError, ConfigError, OSError)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileState:
-    """The models folder at one look. versions, proposed: by classifier; files: of these, where they differ from the
-    gateway's; fault: why the folder cannot be read, if so."""
+    """The models folder at one look. versions, proposed: by classifier; files: path, bytes and time of change in ns of
+    each of their files, where they differ from the gateway's; fault: why the folder cannot be read, if so."""
 
     versions: Mapping[str, str] = field(default_factory=dict)
     proposed: Mapping[str, str] = field(default_factory=dict)
-    files: frozenset[Stamp] = frozenset()
+    files: frozenset[tuple[str, int, int]] = frozenset()
     fault: str = ""
 
 
@@ -53,6 +45,7 @@ class Reloader:
 
     def __init__(self, loaded: Loaded, *, worker: Worker, in_use: Snapshots, metrics: Metrics) -> None:
         self._loaded = loaded
+        self._registry = Registry(loaded.models_dir)
         self._worker = worker
         self._in_use = in_use
         self._metrics = metrics
@@ -74,18 +67,25 @@ class Reloader:
             self._refused = seen
             self._metrics.reload_failures.inc()
             _log.error("classifiers that are in use by now cannot be taken up, the old ones go on: %s", error)
-            await asyncio.to_thread(self._blame, seen)
+            await asyncio.to_thread(self._blame, seen.proposed)
             return
         # a version that is not tried and cannot be withdrawn is not loaded once more
         self._refused = None if new.proposed == seen.proposed else seen
         self._swap(runtime, new)
 
     def _see(self) -> FileState:
+        rules, models_dir = self._loaded.settings.rules, self._loaded.models_dir
         try:
-            seen = FileState(versions=versions_in_use(self._loaded), proposed=versions_proposed(self._loaded))
+            current = {rule.classifier: self._registry.current(rule.classifier) for rule in rules}
+            challengers = {rule.classifier: self._registry.proposed(rule.classifier) for rule in rules if rule.contract}
+            versions, proposed = ({n: v for n, v in each.items() if v is not None} for each in (current, challengers))
+            seen = FileState(versions=versions, proposed=proposed)
             if not self._differs(seen):
                 return seen
-            return replace(seen, files=stamps(self._loaded, seen.versions, seen.proposed))
+            folders = [models_dir / name / version for name, version in (*versions.items(), *proposed.items())]
+            paths = (path for folder in (*folders, models_dir / "encoders") for path in folder.rglob("*"))
+            files = frozenset((str(path), (stat := path.lstat()).st_size, stat.st_mtime_ns) for path in paths)
+            return replace(seen, files=files)
         except (ArtifactError, OSError) as error:
             return FileState(fault=str(error))
 
@@ -94,11 +94,20 @@ class Reloader:
         return (seen.versions, seen.proposed) != (now.versions, now.proposed)
 
     def _load(self, seen: FileState) -> tuple[Runtime, Snapshot]:
+        """The runtime, and its snapshot without the proposed versions whose labels are not those in use."""
         if seen.fault:
             raise ArtifactError(seen.fault)
         runtime = self._runtime(seen.proposed)
         new = edition(self._loaded, runtime, seen.proposed)
-        return runtime, replace(new, proposed=self._to_try(runtime, new))
+        others = {
+            name: f"it has other labels than {new.versions[name]}, which is in use, or in another order; "
+            "train without --propose to put one in use"
+            for name, version in seen.proposed.items()
+            if _labels(runtime.classifiers[key_of_version(name, version)].model.policy) != _labels(new.policies[name])
+        }
+        self._withdraw(seen.proposed, others)
+        tried = {name: version for name, version in seen.proposed.items() if name not in others}
+        return runtime, replace(new, proposed=tried)
 
     def _runtime(self, proposed: Mapping[str, str]) -> Runtime:
         had = self._worker.runtime
@@ -106,48 +115,35 @@ class Reloader:
         assert runtime is not None
         return runtime
 
-    def _blame(self, seen: FileState) -> None:
+    def _blame(self, proposed: Mapping[str, str]) -> None:
         """Withdraws proposed versions that cannot be loaded, whether or not they are tried already. Does nothing while
         the versions in use cannot be loaded themselves."""
-        if not seen.proposed or self._fault({}) is not None:
-            return
-        faults = {name: self._fault({name: version}) for name, version in seen.proposed.items()}
-        for name, fault in faults.items():
-            if fault is not None:
-                _log.error("%s: version %s is not tried: it cannot be taken up: %s", name, seen.proposed[name], fault)
-        self._withdraw({name: seen.proposed[name] for name, fault in faults.items() if fault is not None})
+        if proposed and not self._fault({}):
+            faults = {name: self._fault({name: version}) for name, version in proposed.items()}
+            self._withdraw(proposed, {name: fault for name, fault in faults.items() if fault})
 
-    def _fault(self, proposed: Mapping[str, str]) -> Exception | None:
-        """Why these cannot be loaded together with the versions in use; None where they can."""
+    def _fault(self, proposed: Mapping[str, str]) -> str:
+        """Why these cannot be loaded together with the versions in use; empty where they can."""
         try:
             self._runtime(proposed)
         except _FAULTS as error:
-            return error
-        return None
+            return f"it cannot be taken up: {error}"
+        return ""
 
-    def _withdraw(self, proposed: Mapping[str, str]) -> None:
-        """Withdraws these, and counts each for the rule that retrains its classifier."""
-        retrained = {rule.classifier: rule.name for rule in reversed(self._loaded.settings.rules) if rule.retrain}
-        for name in withdraw(self._loaded, proposed):
-            if name in retrained:
-                self._metrics.retrainings.labels(retrained[name], "withdrawn").inc()
-
-    def _to_try(self, runtime: Runtime, new: Snapshot) -> Mapping[str, str]:
-        """The proposed versions with the same labels as those in use; withdraws the others."""
-        triable = dict(new.proposed)
-        for name, version in new.proposed.items():
-            tried = runtime.classifiers[key_of_version(name, version)].model.policy
-            if _labels(tried) != _labels(new.policies[name]):
-                del triable[name]
-                _log.error(
-                    "%s: version %s is not tried: it has other labels than %s, which is in use, or in another order; "
-                    "train without --propose to put one in use",
-                    name,
-                    version,
-                    new.versions[name],
-                )
-        self._withdraw({name: version for name, version in new.proposed.items() if name not in triable})
-        return triable
+    def _withdraw(self, proposed: Mapping[str, str], faults: Mapping[str, str]) -> None:
+        """Withdraws the proposed versions at fault, by classifier, and counts each for the rule that retrains it.
+        Versions that were proposed meanwhile stay, and so do those in a folder that cannot be written."""
+        for name, fault in faults.items():
+            _log.error("%s: version %s is not tried: %s", name, proposed[name], fault)
+            if self._registry.proposed(name) != proposed[name]:
+                continue
+            with suppress(OSError):
+                self._registry.withdraw(name)
+                retrain = [
+                    rule.name for rule in self._loaded.settings.rules if rule.retrain and rule.classifier == name
+                ]
+                for rule in retrain[:1]:
+                    self._metrics.retrainings.labels(rule, "withdrawn").inc()
 
     def _swap(self, runtime: Runtime, new: Snapshot) -> None:
         """Swaps runtime and rules. Nothing is awaited here, so that no request sees only one of them."""
@@ -156,12 +152,10 @@ class Reloader:
         self._in_use.edition = new
         self._metrics.show_classifiers(runtime, new.versions, before=old.versions)
         versions_at_zero(self._metrics, new.rules)
-        for name, version in new.versions.items():
-            if old.versions.get(name) != version:
-                _log.warning("%s: version %s is in use instead of %s", name, version, old.versions.get(name))
-        for name, version in new.proposed.items():
-            if old.proposed.get(name) != version:
-                _log.warning("%s: version %s is tried beside the one in use", name, version)
+        for name, version in new.versions.items() - old.versions.items():
+            _log.warning("%s: version %s is in use instead of %s", name, version, old.versions.get(name))
+        for name, version in new.proposed.items() - old.proposed.items():
+            _log.warning("%s: version %s is tried beside the one in use", name, version)
 
 
 def _labels(policy: Policy) -> tuple[object, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.contracts.owner import Owner
-from gateway.ledger.call_log import CallLog
+from gateway.ledger.call_store import CallStore
 from gateway.ledger.store import LedgerError
 
 _log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ class Retention:
     """keep_s: how long texts are kept; None: not at all."""
 
     def __init__(
-        self, owner: Owner, calls: CallLog, keep_s: float | None, *, clock: Callable[[], float] = time.time
+        self, owner: Owner, calls: CallStore, keep_s: float | None, *, clock: Callable[[], float] = time.time
     ) -> None:
         self._owner = owner
         self._calls = calls

@@ -124,17 +124,16 @@ class Retrainer:
 
     async def _try_to_train(self, rule: RuleSettings, edition: Snapshot) -> None:
         try:
-            outcome, why = await self._train(rule, edition)
+            self._ended(rule, *await self._train(rule, edition))
             self._rests.pop(rule.name, None)
         except Exception as error:  # noqa: BLE001 - nobody waits for it; it is logged, counted, and tried again
             _, rest = self._rests.get(rule.name, (0.0, _REST_S / 2))
             rest = min(2 * rest, _LONGEST_REST_S)
             self._rests[rule.name] = self._clock() + rest, rest
-            outcome, why = "failed", f"{error}; it is tried again in {rest / 3600:g} h"
+            self._ended(rule, "failed", f"{error}; it is tried again in {rest / 3600:g} h")
             if not isinstance(error, (_Failed, LedgerError, ConfigError, OSError)):
                 # an unexpected error needs its traceback
                 _log.exception("a training")
-        self._ended(rule, outcome, why)
 
     async def _train(self, rule: RuleSettings, edition: Snapshot) -> tuple[str, str]:
         """The outcome, proposed or refused, and why. A training that is cancelled leaves no trace."""

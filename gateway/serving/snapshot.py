@@ -1,7 +1,7 @@
 """The snapshot that decides a request: rules, policies, versions and runtime; loaded, checked, replaced together."""
 
 import shlex
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -78,18 +78,13 @@ def _alias_mismatches(rule: RuleSettings, policy: Policy, labels: Sequence[str])
 def _redact_mismatches(rule: RuleSettings, policy: Policy) -> _Mismatches:
     """Labels to redact whose places in a text are not known: they have neither patterns nor slots."""
     redacts = [label for label, then in rule.then.items() if then.redact]
-    for label in redacts:
-        named = policy.labels.keys() - rule.then.keys() if label == "*" else {label} & policy.labels.keys()
-        bare = [
-            each
-            for each, settings in policy.labels.items()
-            if each in named and not (settings.patterns or policy.slots_of(each))
-        ]
-        if bare:
+    hidden = {label: rule.then.get(label, rule.then.get("*")) for label in policy.labels}
+    chosen = [label for label, then in hidden.items() if then is not None and then.redact]
+    for label in chosen:
+        if not (policy.labels[label].patterns or policy.slots_of(label)):
             why = "is not told by patterns: and has no slots:, so nothing says what to redact"
-            yield ("then", label), f"{bare[0]} {why}; block it, or flag it"
-    chosen = [rule.then.get(label, rule.then.get("*")) for label in policy.labels]
-    if redacts and not any(then is not None and then.redact for then in chosen):
+            yield ("then", label if label in rule.then else "*"), f"{label} {why}; block it, or flag it"
+    if redacts and not chosen:
         message = "there is no label of which it redacts anything; redact a label, block it, or flag it"
         yield ("then", redacts[0]), message
 
@@ -133,10 +128,6 @@ def edition(loaded: Loaded, runtime: Runtime | None, proposed: Mapping[str, str]
     )
 
 
-Stamp = tuple[str, int, int]
-"""A file's path, size in bytes, and time of change in ns."""
-
-
 def load_runtime(
     loaded: Loaded,
     *,
@@ -168,40 +159,6 @@ def load_runtime(
     return runtime
 
 
-def versions_in_use(loaded: Loaded) -> Mapping[str, str]:
-    """The versions in use of the classifiers that rules bind, by the models folder. Raises ArtifactError."""
-    registry = Registry(loaded.models_dir)
-    names = dict.fromkeys(rule.classifier for rule in loaded.settings.rules)
-    return {name: version for name in names if (version := registry.current(name)) is not None}
-
-
-def versions_proposed(loaded: Loaded) -> Mapping[str, str]:
-    """The proposed versions of the classifiers of rules under a contract. Raises ArtifactError."""
-    registry = Registry(loaded.models_dir)
-    names = dict.fromkeys(rule.classifier for rule in loaded.settings.rules if rule.contract)
-    return {name: version for name in names if (version := registry.proposed(name)) is not None}
-
-
-def stamps(loaded: Loaded, *versions: Mapping[str, str]) -> frozenset[Stamp]:
-    """The files of these versions, by classifier, and of the shared encoders. Raises OSError where one disappears."""
-    chosen = {loaded.models_dir / name / version for group in versions for name, version in group.items()}
-    files = (path for folder in (*chosen, loaded.models_dir / "encoders") for path in folder.rglob("*"))
-    return frozenset((str(path), (stat := path.lstat()).st_size, stat.st_mtime_ns) for path in files)
-
-
-def withdraw(loaded: Loaded, proposed: Mapping[str, str]) -> Collection[str]:
-    """Withdraws these proposed versions, by classifier, and returns the classifiers' names. Versions that were proposed
-    meanwhile stay, and so do those in a folder that cannot be written."""
-    registry = Registry(loaded.models_dir)
-    done: list[str] = []
-    for name, version in proposed.items():
-        if registry.proposed(name) == version:
-            with suppress(OSError):
-                registry.withdraw(name)
-                done.append(name)
-    return done
-
-
 def train_command(policy: Path, loaded: Loaded) -> str:
     """The command that trains a policy into a gateway's models folder, which it finds by itself where the gateway's
     file has the usual name."""
@@ -216,25 +173,17 @@ def _since_trained(problem: Problem, loaded: Loaded) -> Problem:
     match problem.path:
         case ("rules", int(index), "then" | "aliases", str(label)):
             policy = policy_file(loaded, loaded.settings.rules[index].classifier)
-            if label in _labels_of(policy):
-                message = f"{problem.message}; the policy has it by now: run: {train_command(policy, loaded)}"
-                return replace(problem, message=message)
+            with suppress(ConfigError):
+                data = source.read(policy, {}).data
+                if isinstance(data, dict) and label in (data.get("labels") or ()):
+                    message = f"{problem.message}; the policy has it by now: run: {train_command(policy, loaded)}"
+                    return replace(problem, message=message)
     return problem
-
-
-def _labels_of(policy: Path) -> Collection[str]:
-    """The labels in a policy's file; none where it cannot be read."""
-    try:
-        data = source.read(policy, {}).data
-    except ConfigError:
-        return ()
-    labels = data.get("labels") if isinstance(data, dict) else None
-    return labels if isinstance(labels, dict) else ()
 
 
 def _untrained(name: str, loaded: Loaded) -> str:
     policy = policy_file(loaded, name)
-    mend = (
-        f"run: {train_command(policy, loaded)}" if policy.is_file() else f"offramp train takes the policy named {name}"
-    )
+    mend = f"run: {train_command(policy, loaded)}"
+    if not policy.is_file():
+        mend = f"offramp train takes the policy named {name}"
     return f"no trained classifier {name} in {loaded.models_dir}; {mend}"

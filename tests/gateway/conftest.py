@@ -58,7 +58,6 @@ from gateway.upstreams.echo import EchoUpstream
 
 PRICES = PriceTable(
     as_of="2026-11-25",
-    source="the tests",
     prices={
         "dear": Price(input_usd=10e-6, output_usd=40e-6, cached_input_usd=5e-6),
         "cheap": Price(input_usd=1e-6, output_usd=4e-6, cached_input_usd=1e-6),
@@ -170,10 +169,6 @@ class MemoryStore:
         if self.fail is not None:
             raise self.fail
         self.records += records
-
-    def summary(self, since: float, until: float) -> Sequence[dict[str, Any]]:
-        """No sums here."""
-        return []
 
     def close(self) -> None:
         """Notes it."""

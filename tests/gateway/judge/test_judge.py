@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from classifiers.policy import Policy
 from gateway.context import Headers
 from gateway.errors import UpstreamFailed
 from gateway.upstreams.base import Answer, UpstreamCall
+from tests.gateway.conftest import FakeUpstream
 
 Wire = Callable[..., Any]
 JSON: Headers = [(b"content-type", b"application/json")]
@@ -41,26 +42,16 @@ def verdict(*labels: str, tokens: tuple[int, int] = (100, 10)) -> Answer:
 
 
 @dataclass(slots=True)
-class Asked:
-    """A judge's server. answers: one after the other, the last again and again."""
+class Asked(FakeUpstream):
+    """A judge's server, which takes its time."""
 
-    answers: list[Answer | Exception]
-    delay_s: float = 0.0
     name: str = "two"
-    notional: bool = False
-    ask_usage: bool = True
-    calls: list[UpstreamCall] = field(default_factory=list)
+    delay_s: float = 0.0
 
     async def send(self, call: UpstreamCall) -> Answer:
-        self.calls.append(call)
+        answer = await FakeUpstream.send(self, call)
         await asyncio.sleep(self.delay_s)
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Exception):
-            raise answer
         return answer
-
-    async def close(self) -> None:
-        """Nothing is open."""
 
     def texts(self) -> list[list[str]]:
         bodies = [json.loads(call.body) for call in self.calls]
@@ -80,7 +71,7 @@ def wired(wire: Wire, make_answer: Callable[..., Answer], fake_upstream: Any) ->
     return make
 
 
-def body(*texts: str, **more: Any) -> bytes:
+def body(*texts: Any, **more: Any) -> bytes:
     messages = [{"role": "user", "content": text} for text in texts]
     return json.dumps({"model": "dear", "messages": messages, **more}).encode()
 
@@ -116,23 +107,11 @@ async def test_what_is_sure_is_not_asked(wired: Any, ask: Any) -> None:
     assert judge.calls == []
 
 
-IMAGE = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
-
-
-def with_image(*texts: str) -> bytes:
-    last: dict[str, Any] = {"role": "user", "content": [IMAGE]}
-    return json.dumps(
-        {"model": "dear", "messages": [*({"role": "user", "content": text} for text in texts), last]}
-    ).encode()
-
-
-@pytest.mark.parametrize(("labels", "decision"), [((), "forward"), (("violence",), "block")])
-async def test_an_image_beside_a_text_in_doubt_spares_no_judge(
-    wired: Any, ask: Any, labels: tuple[str, ...], decision: str
-) -> None:
-    judge = Asked([verdict(*labels)])
-    answer = await ask(wired(judge, RULES + "    when_unread: forward\n").app, with_image("fine", "unsure"))
-    assert answer.headers["x-offramp-decision"] == decision
+async def test_an_image_beside_a_text_in_doubt_spares_no_judge(wired: Any, ask: Any) -> None:
+    judge = Asked([verdict("violence")])
+    image = [{"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}]
+    answer = await ask(wired(judge, RULES + "    when_unread: forward\n").app, body("fine", "unsure", image))
+    assert answer.headers["x-offramp-decision"] == "block"
     assert answer.headers["x-offramp-abstained"] == "safety:unread"
     assert judge.texts() == [["unsure"]]
 
@@ -145,61 +124,47 @@ async def test_only_what_is_settled_is_left_out_of_the_question(wired: Any, ask:
 
 
 @pytest.mark.parametrize(
-    ("judge", "outcome"),
+    ("answer", "outcome"),
     [
-        (Asked([verdict()], delay_s=5.0), "timeout"),
-        (Asked([UpstreamFailed("it is down")]), "failed"),
-        (Asked([RuntimeError("a library's own fault")]), "failed"),
-        (Asked([Answer(status=500, headers=JSON, body=b"{}")]), "failed"),
-        (Asked([Answer(status=400, headers=JSON, body=b'{"error": {"code": "content_filter"}}')]), "unreadable"),
-        (Asked([Answer(status=200, headers=JSON, body=b'{"choices": []}')]), "unreadable"),
-        (Asked([verdict()], notional=True), "failed"),
+        (None, "timeout"),
+        (UpstreamFailed("it is down"), "failed"),
+        (RuntimeError("a library's own fault"), "failed"),
+        (Answer(status=500, headers=JSON, body=b"{}"), "failed"),
+        (Answer(status=400, headers=JSON, body=b'{"error": {"code": "content_filter"}}'), "unreadable"),
+        (Answer(status=200, headers=JSON, body=b'{"choices": []}'), "unreadable"),
+        ("echo", "failed"),
     ],
 )
-@pytest.mark.parametrize(("broken", "decision"), [("block", "block"), ("forward", "forward")])
+@pytest.mark.parametrize("broken", ["block", "forward"])
 async def test_without_a_verdict_when_broken_decides(
-    wired: Any, ask: Any, judge: Asked, outcome: str, broken: str, decision: str, monkeypatch: pytest.MonkeyPatch
+    wired: Any, ask: Any, answer: Any, outcome: str, broken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("gateway.judge.judge.WITHIN_S", 0.05)
     rules = RULES + f"    when_broken: {broken}\n"
-    if outcome == "timeout":
-        monkeypatch.setattr("gateway.judge.judge.WITHIN_S", 0.02)
-    gateway = wired(Asked(list(judge.answers), judge.delay_s, notional=judge.notional), rules)
-    answer = await ask(gateway.app, body("unsure"))
-    assert answer.headers["x-offramp-decision"] == decision
-    assert answer.headers["x-offramp-judged"] == f"safety:{outcome}"
-    assert answer.headers["x-offramp-abstained"] == "safety:broken"
+    answers = [answer] if isinstance(answer, (Answer, Exception)) else [verdict()]
+    gateway = wired(Asked(answers, delay_s=5.0 if answer is None else 0.0, notional=answer == "echo"), rules)
+    headers = (await ask(gateway.app, body("unsure"))).headers
+    assert headers["x-offramp-decision"] == broken
+    assert headers["x-offramp-judged"] == f"safety:{outcome}"
+    assert headers["x-offramp-abstained"] == "safety:broken"
     assert gateway.metrics.judge_verdicts.labels("safety", outcome)._value.get() == 1
     asked = next(record for record in gateway.records() if record.decision == "judge")
     assert (asked.error, asked.status == 499) == (outcome, outcome == "timeout")
-    # what was begun and left may have cost something, and nobody tells what
+    # what was begun and left may have cost something
     assert (asked.spent_usd is None) == (outcome == "timeout" or asked.usage_source == "missing")
 
 
 async def test_the_call_has_a_row_and_its_cost_is_taken_off(wired: Any, ask: Any) -> None:
     gateway = wired(Asked([verdict("violence")]))
-    answer = await ask(gateway.app, body("unsure"))
-    assert answer.headers["x-offramp-decision"] == "block"
+    await ask(gateway.app, body("unsure"))
     judged, asked = sorted(gateway.records(), key=lambda record: record.endpoint, reverse=True)
-    assert (asked.endpoint, asked.decision, asked.label, asked.judged) == (
-        "chat.completions",
-        "block",
-        "violence",
-        "safety:violence",
-    )
+    assert (asked.decision, asked.label, asked.judged) == ("block", "violence", "safety:violence")
     assert (judged.endpoint, judged.decision, judged.rule, judged.label) == ("judge", "judge", "safety", "violence")
-    assert judged.request_id == asked.request_id
-    assert (judged.requested_model, judged.upstream, judged.input_tokens, judged.output_tokens) == (
-        "cheap",
-        "two",
-        100,
-        10,
-    )
+    assert (judged.request_id, judged.requested_model, judged.upstream) == (asked.request_id, "cheap", "two")
     assert judged.spent_usd == pytest.approx(100 * 1e-6 + 10 * 4e-6)
     assert (judged.saved_reason, judged.saved_usd) == ("judge", -judged.spent_usd)
     # no request of a client's
     assert "judge" not in str([sample.labels for sample in gateway.metrics.requests.collect()[0].samples])
-    spent = gateway.metrics.overspent.labels("safety", "cheap", "false")._value.get()
-    assert spent == pytest.approx(judged.spent_usd)
 
 
 async def test_a_verdict_is_remembered_and_a_failure_is_not(wired: Any, ask: Any) -> None:
@@ -271,21 +236,6 @@ rules:
     systems = ["The code is 4, ask [EMAIL_1]", "Be kind"] if reads else [None]
     assert [one.get("system") for one in shown] == systems
     assert all("unsure" in one["texts"] for one in shown)
-
-
-async def test_an_answer_that_a_rule_blocks_is_shown_redacted(
-    wire: Wire, ask: Any, make_answer: Any, fake_upstream: Any
-) -> None:
-    rules = RULES.replace("    then:", "    reads: {output: true}\n    then:")
-    rules += "  - {name: privacy, classifier: data, reads: {output: true}, then: {contact: redact, gossip: block}}\n"
-    content = json.dumps(
-        {"model": "m", "choices": [{"message": {"content": "unsure gossip, ann@example.org"}}]}
-    ).encode()
-    judge = Asked([verdict()])
-    gateway = wire(rules, base=BASE, upstreams={"one": fake_upstream([make_answer(content)]), "two": judge})
-    answer = await ask(gateway.app, body("hello"))
-    assert answer.headers["x-offramp-decision"] == "block"
-    assert judge.texts() == [["unsure gossip, [EMAIL_1]"]]
 
 
 async def test_a_client_that_leaves_ends_the_question(wired: Any, ask: Any) -> None:

@@ -4,6 +4,7 @@ is certified, audits go on, and a judge that fails spoils no sure verdict."""
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -64,11 +65,10 @@ class Gateway:
     """A wired gateway with its judge; each text is sent once only, lest the verdict be remembered, unless it
     is to be sent again."""
 
-    def __init__(self, wire: Wire, ask: Any, paid: Any, base: str = BASE, rules: str = RULES, **others: Says) -> None:
-        self.judge = Says()
+    def __init__(self, wired: Callable[..., Any], ask: Any, judge: Says) -> None:
+        self.judge = judge
         self.coin = 0.0
-        upstreams = {"one": paid, "two": self.judge, **others}
-        self.wired = wire(rules, base=base, upstreams=upstreams, draw=lambda: self.coin)
+        self.wired = wired(draw=lambda: self.coin)
         self._ask = ask
         self._sent = 0
         self.again = False
@@ -78,22 +78,39 @@ class Gateway:
         messages = [{"role": "user", "content": f"{text} {self._sent}"}]
         return await self._ask(self.wired.app, json.dumps({"model": "dear", "messages": messages}).encode())
 
-    async def certify(self) -> None:
-        """Calls until both sides are live."""
-        for _ in range(1000):
+    async def send_both(self, times: int) -> None:
+        for _ in range(times):
             await self.send("hello")
             await self.send("violence")
-            if self.wired.safety.standing("safety", Phase.LIVE) == 2:
-                return
-        raise AssertionError(f"not live: {self.wired.safety.contracts}")
+
+    @property
+    def live(self) -> int:
+        """How many of the two sides are certified."""
+        return int(self.wired.safety.standing("safety", Phase.LIVE))
+
+    async def certify(self) -> None:
+        """Calls until both sides are live."""
+        while self.live < 2:
+            await self.send_both(1)
 
 
-async def gateway(wire: Wire, ask: Any, fake_upstream: Any, make_answer: Any) -> Gateway:
-    return Gateway(wire, ask, fake_upstream([make_answer()], name="one"))
+@pytest.fixture
+def gateway(wire: Wire, ask: Any, fake_upstream: Any, make_answer: Any) -> Callable[..., Gateway]:
+    """gateway(base, rules, …): whose model is paid for, and whose other upstreams judge."""
+
+    def make(base: str = BASE, rules: str = RULES, **others: Says) -> Gateway:
+        judge = Says()
+        upstreams = {"one": fake_upstream([make_answer()], name="one"), "two": judge, **others}
+        return Gateway(partial(wire, rules, base=base, upstreams=upstreams), ask, judge)
+
+    return make
 
 
-async def test_shadow_live_and_withdrawn(wire: Wire, ask: Any, fake_upstream: Any, make_answer: Any) -> None:
-    one = await gateway(wire, ask, fake_upstream, make_answer)
+MakeGateway = Callable[..., Gateway]
+
+
+async def test_shadow_live_and_withdrawn(gateway: MakeGateway) -> None:
+    one = gateway()
     first = await one.send("violence")
     assert (first.headers["x-offramp-decision"], first.headers["x-offramp-judged"]) == ("block", "safety:violence")
     assert (await one.send("hello")).headers["x-offramp-judged"] == "safety:safe"
@@ -107,38 +124,29 @@ async def test_shadow_live_and_withdrawn(wire: Wire, ask: Any, fake_upstream: An
     one.coin, one.judge.turned = 0.0, True
     audited = await one.send("violence")
     assert (audited.headers["x-offramp-decision"], audited.headers["x-offramp-judged"]) == ("forward", "safety:safe")
-    for _ in range(50):
-        await one.send("violence")
-        await one.send("hello")
-    assert one.wired.safety.standing("safety", Phase.LIVE) == 0
+    await one.send_both(50)
+    assert one.live == 0
     assert one.wired.metrics.contract_pairs.labels("safety", "differs", "true")._value.get() >= 2
-    one.wired.writer.close()
 
 
 @pytest.mark.parametrize("judge", ["{upstream: two, model: large, internal: true}", "{upstream: one, internal: true}"])
-async def test_another_judge_under_the_same_name_begins_anew(
-    wire: Wire, ask: Any, fake_upstream: Any, make_answer: Any, judge: str
-) -> None:
-    one = await gateway(wire, ask, fake_upstream, make_answer)
+async def test_another_judge_under_the_same_name_begins_anew(gateway: MakeGateway, judge: str) -> None:
+    one = gateway()
     await one.certify()
     # no coin chooses a call now
     one.coin = 0.999
     assert "x-offramp-judged" not in (await one.send("hello")).headers
-    base = BASE.replace("{upstream: two, internal: true}", judge)
-    other = Gateway(wire, ask, fake_upstream([make_answer()], name="one"), base)
+    other = gateway(BASE.replace("{upstream: two, internal: true}", judge))
     other.coin = 0.999
     assert "x-offramp-judged" in (await other.send("hello")).headers
     # the one before stands no more, and is not forgotten
-    assert other.wired.safety.standing("safety", Phase.LIVE) == 0
+    assert other.live == 0
     assert [contract.missing.attempts for contract in other.wired.safety.contracts.values()] == [1]
-    back = await gateway(wire, ask, fake_upstream, make_answer)
-    assert back.wired.safety.standing("safety", Phase.LIVE) == 2
+    assert gateway().live == 2
 
 
-async def test_a_judge_that_is_down_spoils_no_sure_verdict(
-    wire: Wire, ask: Any, fake_upstream: Any, make_answer: Any
-) -> None:
-    one = await gateway(wire, ask, fake_upstream, make_answer)
+async def test_a_judge_that_is_down_spoils_no_sure_verdict(gateway: MakeGateway) -> None:
+    one = gateway()
     one.judge.fails = True
     # nothing is certified: the judge is all there is
     answer = await one.send("hello")
@@ -151,23 +159,19 @@ async def test_a_judge_that_is_down_spoils_no_sure_verdict(
         assert (answer.headers["x-offramp-decision"], answer.headers["x-offramp-judged"]) == (decision, "safety:failed")
         assert "x-offramp-abstained" not in answer.headers
     # a judge that cannot be reached says nothing of the text, however often
-    for _ in range(100):
-        await one.send("hello")
-    assert one.wired.safety.standing("safety", Phase.LIVE) == 2
+    await one.send_both(50)
+    assert one.live == 2
     # what it answers and is no verdict counts against the side that acted
     one.judge.fails, one.judge.nonsense = False, True
-    for _ in range(60):
-        await one.send("hello")
-    assert one.wired.safety.standing("safety", Phase.LIVE) < 2
-    one.wired.writer.close()
+    await one.send_both(60)
+    assert one.live < 2
 
 
 @pytest.mark.parametrize(("text", "rule"), [("hello", "privacy"), ("violence", "safety")])
 async def test_a_text_that_a_judge_may_not_see_spoils_no_sure_verdict(
-    wire: Wire, ask: Any, fake_upstream: Any, make_answer: Any, text: str, rule: str
+    gateway: MakeGateway, ask: Any, text: str, rule: str
 ) -> None:
-    rules = RULES + "  - {name: privacy, classifier: data, then: {key: redact}}\n"
-    one = Gateway(wire, ask, fake_upstream([make_answer()], name="one"), rules=rules)
+    one = gateway(rules=RULES + "  - {name: privacy, classifier: data, then: {key: redact}}\n")
     await one.certify()
     # in a call's arguments, a key without an end cannot be redacted
     called = {"function": {"name": "f", "arguments": json.dumps({"key": "-----BEGIN RSA PRIVATE KEY-----\nMII"})}}
@@ -177,44 +181,28 @@ async def test_a_text_that_a_judge_may_not_see_spoils_no_sure_verdict(
     assert (answer.headers["x-offramp-decision"], answer.headers["x-offramp-rule"]) == ("block", rule)
     assert "safety" not in answer.headers.get("x-offramp-abstained", "")
     assert one.judge.calls == before
-    one.wired.writer.close()
 
 
-async def test_what_a_judges_fallback_says_certifies_nothing(
-    wire: Wire, ask: Any, fake_upstream: Any, make_answer: Any
-) -> None:
+async def test_what_a_judges_fallback_says_certifies_nothing(gateway: MakeGateway) -> None:
     base = BASE.replace("{upstream: two, internal: true}", "{upstream: three, fallbacks: [two/cheap], internal: true}")
     base = base.replace("models:", '  three: {kind: openai, base_url: "http://127.0.0.1:9/v1"}\nmodels:')
     three = Says(name="three", fails=True)
-    one = Gateway(wire, ask, fake_upstream([make_answer()], name="one"), base, three=three)
-    for _ in range(100):
-        assert (await one.send("violence")).headers["x-offramp-judged"] == "safety:violence"
-        assert (await one.send("hello")).headers["x-offramp-judged"] == "safety:safe"
-    assert one.judge.calls == 200
+    one = gateway(base, three=three)
+    await one.send_both(100)
+    assert (one.judge.calls, one.live) == (200, 0)
     # nor is it remembered in the judge's place
     one.again = True
-    for _ in range(2):
+    for fails, calls in ((True, 201), (True, 202), (False, 202), (False, 202)):
+        three.fails = fails
         assert (await one.send("hello")).headers["x-offramp-judged"] == "safety:safe"
-    assert one.judge.calls == 202
-    three.fails = False
-    before = three.calls
-    for _ in range(2):
-        assert (await one.send("hello")).headers["x-offramp-judged"] == "safety:safe"
-    assert (one.judge.calls, three.calls) == (202, before + 1)
+        assert one.judge.calls == calls
+    # the same from the judge itself certifies both sides
     one.again = False
-    assert one.wired.safety.standing("safety", Phase.LIVE) == 0
-    # the same from the judge itself would have certified both sides by now
-    for _ in range(100):
-        await one.send("violence")
-        await one.send("hello")
-    assert one.wired.safety.standing("safety", Phase.LIVE) == 2
-    one.wired.writer.close()
+    await one.certify()
 
 
-async def test_what_was_not_read_is_under_no_contract(
-    wire: Wire, ask: Any, fake_upstream: Any, make_answer: Any
-) -> None:
-    one = await gateway(wire, ask, fake_upstream, make_answer)
+async def test_what_was_not_read_is_under_no_contract(gateway: MakeGateway) -> None:
+    one = gateway()
     assert (await one.send("unread")).headers["x-offramp-abstained"] == "safety:unread"
     assert one.judge.calls == 0
     # a text in a language that the policy does not name is judged, and passes for nothing that is certain
@@ -222,4 +210,3 @@ async def test_what_was_not_read_is_under_no_contract(
     assert one.judge.calls == 1
     [contract] = one.wired.safety.contracts.values()
     assert contract.flagging.ordering == ((None, 1.0),)
-    one.wired.writer.close()

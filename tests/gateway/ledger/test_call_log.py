@@ -17,15 +17,9 @@ from gateway.ledger.call_store import CallStore, KeptCall
 KEEPS = "content: {keep: 30d, calls: true}\n"
 RULES = """
 rules:
-  - name: safety
-    classifier: safe
-    then: {violence: block}
-  - name: details
-    classifier: data
-    then: {contact: redact}
-  - name: cheap
-    classifier: bank
-    then: {rate: {forward: cheap}}
+  - {name: safety, classifier: safe, then: {violence: block}}
+  - {name: details, classifier: data, then: {contact: redact}}
+  - {name: cheap, classifier: bank, then: {rate: {forward: cheap}}}
 """
 
 
@@ -33,47 +27,38 @@ def body(text: str, **fields: Any) -> bytes:
     return json.dumps({"model": "dear", "messages": [{"role": "user", "content": text}], **fields}).encode()
 
 
-def kept(tmp_path: Path) -> list[KeptCall]:
-    with closing(CallStore(tmp_path / "contracts.db")) as store:
-        return store.calls()
+@pytest.fixture
+def kept(wire: Callable[..., Any], ask: Any, tmp_path: Path) -> Callable[..., Any]:
+    """kept(bodies, …): the gateway, its latest answer and the calls that it kept."""
+
+    async def send(*bodies: bytes, rules: str = "", models: str = KEEPS) -> tuple[Any, Any, list[KeptCall]]:
+        gateway = wire(rules, models=models)
+        for each in bodies:
+            answer = await ask(gateway.app, each)
+        gateway.keeping.close()
+        with closing(CallStore(tmp_path / "contracts.db")) as store:
+            return gateway, answer, store.calls()
+
+    return send
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_forwarded_call_is_kept_whole(
-    wire: Callable[..., Any], ask: Any, tmp_path: Path, *, stream: bool
-) -> None:
-    gateway = wire(models=KEEPS)
-    answer = await ask(gateway.app, body("hello", stream=stream, temperature=0))
-    gateway.keeping.close()
-    [call] = kept(tmp_path)
-    assert call.model == "dear"
+async def test_a_forwarded_call_is_kept_whole(kept: Callable[..., Any], *, stream: bool) -> None:
+    gateway, answer, [call] = await kept(body("hello", stream=stream, temperature=0))
     assert json.loads(call.request) == json.loads(body("hello", stream=stream, temperature=0))
     assert (call.answer == answer.body) or stream
     assert call.answer.startswith(b"data:") is stream
     record = gateway.record()
-    assert (call.request_id, call.input_tokens, call.output_tokens, call.spent_usd) == (
-        record.request_id,
-        record.input_tokens,
-        record.output_tokens,
-        record.spent_usd,
-    )
-    assert call.output_tokens
+    fields = ("request_id", "input_tokens", "output_tokens", "spent_usd")
+    assert [getattr(call, name) for name in fields] == [getattr(record, name) for name in fields]
+    assert (call.model, bool(call.output_tokens)) == ("dear", True)
 
 
-async def test_nothing_is_kept_unless_asked_for(wire: Callable[..., Any], ask: Any, tmp_path: Path) -> None:
-    gateway = wire()
-    await ask(gateway.app, body("hello"))
-    gateway.keeping.close()
-    assert kept(tmp_path) == []
-
-
-async def test_what_a_rule_touched_is_not_kept(wire: Callable[..., Any], ask: Any, tmp_path: Path) -> None:
-    gateway = wire(RULES, models=KEEPS)
-    for text in ("violence", "mail a@b.org", "the rate", "plain", "x" * 70_000):
-        await ask(gateway.app, body(text))
-    gateway.keeping.close()
-    texts = [json.loads(call.request)["messages"][0]["content"] for call in kept(tmp_path)]
-    assert texts == ["plain"]
+async def test_nothing_is_kept_unless_asked_for_and_nothing_that_a_rule_touched(kept: Callable[..., Any]) -> None:
+    assert (await kept(body("hello"), models=""))[2] == []
+    texts = ("violence", "mail a@b.org", "the rate", "plain", "x" * 70_000)
+    _, _, calls = await kept(*map(body, texts), rules=RULES)
+    assert [json.loads(call.request)["messages"][0]["content"] for call in calls] == ["plain"]
 
 
 def test_a_thousand_calls_wait_at_most(tmp_path: Path) -> None:

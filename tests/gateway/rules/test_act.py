@@ -9,12 +9,12 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from gateway.answers.build import LocalAnswer
 from gateway.answers.format import FunctionCall
 from gateway.context import Reply
-from gateway.protocols.chat import Usage
+from gateway.ledger.record import Record
 from gateway.requests.parse import Request, parse_chat
 from gateway.rules import act
 from gateway.rules.rule import Act, Action
 
-USAGE = Usage(5, 2, 7)
+RECORD = Record(request_id="req_abc", at=1.0, endpoint="chat", saved_input_tokens=5, saved_output_tokens=2)
 SAYS = Action(act=Act.ANSWER, text="Hello 👋")
 STOPS = Action(act=Act.BLOCK, text="Not here.")
 
@@ -37,13 +37,13 @@ async def chunks(reply: Reply) -> list[ChatCompletionChunk]:
 
 def test_a_block_is_a_refusal_where_the_client_parses_a_schema() -> None:
     asked = request(response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": {}}})
-    (choice,) = ChatCompletion.model_validate_json(act.block(asked, STOPS, "req_a", USAGE).body).choices
+    (choice,) = ChatCompletion.model_validate_json(act.carry_out(RECORD, asked, STOPS).body).choices
     assert (choice.message.content, choice.message.refusal, choice.finish_reason) == (None, "Not here.", "stop")
 
 
 @pytest.mark.parametrize("choices", [1, 2])
 async def test_a_stream_of_an_answer(choices: int) -> None:
-    reply = act.answer(request(stream=True, n=choices), SAYS, "req_abc", USAGE)
+    reply = act.carry_out(RECORD, request(stream=True, n=choices), SAYS)
     assert dict(reply.headers)[b"content-type"].startswith(b"text/event-stream")
     first, middle, last = await chunks(reply)
     assert {(part.id, part.model, part.object) for part in (first, middle, last)} == {
@@ -57,16 +57,11 @@ async def test_a_stream_of_an_answer(choices: int) -> None:
 
 
 async def test_a_stream_has_usage_only_where_it_was_asked_for() -> None:
-    plain = await events(act.answer(request(stream=True), SAYS, "req_a", USAGE))
-    assert b"usage" not in b"".join(plain)
-    assert b'"choices":[]' not in b"".join(plain)
-    *parts, last = await chunks(
-        act.answer(request(stream=True, stream_options={"include_usage": True}), SAYS, "req_a", USAGE)
-    )
+    assert b"usage" not in b"".join(await events(act.carry_out(RECORD, request(stream=True), SAYS)))
+    asked = request(stream=True, stream_options={"include_usage": True})
+    *parts, last = await chunks(act.carry_out(RECORD, asked, SAYS))
     assert all(part.usage is None for part in parts)
-    assert last.choices == []
-    assert last.usage is not None
-    assert last.usage.completion_tokens == 2
+    assert (last.choices, last.usage and last.usage.completion_tokens) == ([], 2)
 
 
 CALLED = FunctionCall("route", {}, legacy=False, named=False)
@@ -74,7 +69,7 @@ CALLS = LocalAnswer(content='{"intent":"card"}', label="card", call=CALLED)
 
 
 async def test_a_streamed_call_of_several_choices() -> None:
-    parts = await chunks(act.label(request(stream=True, n=2), CALLS, "req_abc", USAGE))
+    parts = await chunks(act.label(RECORD, request(stream=True, n=2), CALLS))
     for number in range(2):
         deltas = [choice.delta for part in parts for choice in part.choices if choice.index == number]
         calls = [call for delta in deltas for call in delta.tool_calls or []]

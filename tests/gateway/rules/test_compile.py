@@ -1,3 +1,5 @@
+"""What rules' settings mean, and which requests rules meet."""
+
 from collections.abc import Callable
 from pathlib import Path
 
@@ -5,8 +7,9 @@ import pytest
 
 from classifiers.policy import Policy
 from gateway.config.load import Loaded
+from gateway.requests.parse import parse_chat
 from gateway.rules.compile import compile_rules
-from gateway.rules.rule import Act, Action, Rule
+from gateway.rules.rule import Act, Action, Rule, matching
 from gateway.serving.snapshot import rule_problems
 
 BASE = """\
@@ -18,6 +21,10 @@ models:
   cheap: one
 rules:
 """
+REQUEST = parse_chat(
+    b'{"model":"m","messages":[{"role":"system","content":"Classify the support ticket.\\nBe brief."},'
+    b'{"role":"user","content":"hi"}]}'
+)
 
 
 @pytest.fixture
@@ -26,6 +33,7 @@ def compiled(load: Callable[..., Loaded], policies: dict[str, Policy]) -> Callab
 
     def make(text: str) -> Rule:
         loaded = load(BASE + text)
+        assert rule_problems(loaded, policies) == []
         (rule,) = compile_rules(loaded.settings.rules, policies, loaded.replies)
         return rule
 
@@ -41,17 +49,18 @@ def test_what_is_written_is_what_is_done(compiled: Callable[[str], Rule], tmp_pa
     when: {model: m, system_glob: "a*"}
     reads: {roles: [user, system], turns: all}
     then:
+      "*": flag
       greeting: {answer_file: hi.md}
       rate: {forward: cheap}
-      card: {block: {message: no, shape: error}}
-      other: flag
+      other: {block: {message: no, shape: error}}
 """
     )
+    # a star is every label but `other`, and yields to the label itself
     assert rule.then == {
         "greeting": Action(act=Act.ANSWER, text="Hi from a file."),
         "rate": Action(act=Act.FORWARD, model="cheap"),
-        "card": Action(act=Act.BLOCK, text="no", shape="error"),
-        "other": Action(act=Act.FLAG),
+        "card": Action(act=Act.FLAG),
+        "other": Action(act=Act.BLOCK, text="no", shape="error"),
     }
     assert (rule.models, rule.system_glob, rule.roles) == (frozenset({"m"}), "a*", frozenset({"user", "system"}))
     assert not rule.last_turn
@@ -59,8 +68,7 @@ def test_what_is_written_is_what_is_done(compiled: Callable[[str], Rule], tmp_pa
 
 def test_a_safety_rule_left_short_fails_closed(compiled: Callable[[str], Rule]) -> None:
     rule = compiled("  - {name: s, classifier: safe, then: {violence: block}}\n")
-    assert rule.roles == {"user", "tool"}
-    assert not rule.last_turn
+    assert (rule.roles, rule.last_turn) == ({"user", "tool"}, False)
     assert {kind: action.act for kind, action in rule.otherwise.items()} == {
         "unsure": Act.FORWARD,
         "language": Act.FORWARD,
@@ -69,34 +77,36 @@ def test_a_safety_rule_left_short_fails_closed(compiled: Callable[[str], Rule]) 
     }
 
 
-def test_a_star_is_every_label_but_other_and_yields_to_the_label_itself(compiled: Callable[[str], Rule]) -> None:
-    rule = compiled('  - {name: s, classifier: bank, then: {card: flag, "*": block}}\n')
-    assert {label: action.act for label, action in rule.then.items()} == {
-        "greeting": Act.BLOCK,
-        "rate": Act.BLOCK,
-        "card": Act.FLAG,
-    }
-
-
 def test_a_rule_that_redacts_slots_reads_all_turns_of_all_roles(
-    load: Callable[..., Loaded], policies: dict[str, Policy]
+    compiled: Callable[[str], Rule], policies: dict[str, Policy]
 ) -> None:
-    details = Policy.model_validate(
-        {
-            "version": 1,
-            "name": "details",
-            "kind": "slots",
-            "about": "who somebody is",
-            "slots": {"person": {"means": "a name"}, "address": {"means": "where they live"}},
-        }
+    slots = {"person": {"means": "a name"}, "address": {"means": "where they live"}}
+    policies["details"] = Policy.model_validate(
+        {"version": 1, "name": "details", "kind": "slots", "about": "who somebody is", "slots": slots}
     )
-    known = {**policies, "details": details}
-    loaded = load(BASE + '  - {name: d, classifier: details, then: {"*": redact}}\n')
-    assert rule_problems(loaded, known) == []
-    (rule,) = compile_rules(loaded.settings.rules, known, loaded.replies)
+    rule = compiled('  - {name: d, classifier: details, then: {"*": redact}}\n')
     assert rule.redacts == ("person", "address")
     # what it did not read cannot be redacted
     assert (rule.otherwise["unread"].act, rule.otherwise["broken"].act) == (Act.BLOCK, Act.BLOCK)
     assert rule.roles == {"system", "developer", "user", "assistant", "tool"}
     assert not rule.last_turn
     assert rule.reading(("hi",), incomplete=False).every_slot
+
+
+@pytest.mark.parametrize(
+    ("settings", "met"),
+    [
+        ({}, True),
+        ({"models": ("m", "n")}, True),
+        ({"models": ("M",)}, False),
+        ({"system_glob": "Classify the support ticket*"}, True),
+        ({"system_glob": "classify*"}, False),
+        ({"system_glob": "Classify"}, False),
+        ({"system_glob": "*brief."}, True),
+        ({"models": ("m",), "system_glob": "*hi*"}, False),
+        ({"models": ("n",), "system_glob": "*"}, False),
+    ],
+)
+def test_all_that_is_given_must_hold(make_rule: Callable[..., Rule], settings: dict[str, object], met: bool) -> None:
+    rule = make_rule(**settings)
+    assert matching([rule], REQUEST) == ([rule] if met else [])

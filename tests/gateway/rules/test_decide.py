@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from classifiers.verdict import Abstention, SlotValue, Verdict
 from gateway.redaction.apply import marks_of
-from gateway.rules.decide import apply, broken, decide, decisive
+from gateway.rules.decide import apply, decide, decisive
 from gateway.rules.rule import Act, Action, Rule
 from gateway.spelling import Names
 
@@ -53,17 +53,6 @@ def test_what_fills_a_slot_is_redacted_whatever_the_label(
     ]
 
 
-@pytest.mark.parametrize("abstention", list(Abstention))
-@pytest.mark.parametrize("act", [Act.BLOCK, Act.FORWARD])
-def test_an_abstention_does_what_the_rule_says(
-    make_rule: MakeRule, make_verdict: MakeVerdict, abstention: Abstention, act: Act
-) -> None:
-    rule = make_rule({"a": Act.ANSWER}, **{abstention.value: act})
-    decision = decide([(rule, make_verdict(abstention=abstention))])
-    assert decision.act is act
-    assert (decision.step is None) is (act is Act.FORWARD)
-
-
 @pytest.mark.parametrize(
     ("unsure", "unread", "act", "why"),
     [
@@ -84,34 +73,26 @@ def test_what_was_read_is_in_doubt_though_a_part_was_not(
 
 
 @pytest.mark.parametrize("abstention", list(Abstention))
-def test_a_certain_block_counts_though_a_part_was_not_read(
-    make_rule: MakeRule, make_verdict: MakeVerdict, abstention: Abstention
-) -> None:
-    rule = make_rule({"a": Act.BLOCK}, **{abstention.value: Act.FORWARD})
-    decision = decide([(rule, make_verdict("a", abstention=abstention))])
-    assert decision.act is Act.BLOCK
-    assert decision.step is not None
-    assert decision.step.label == "a"
-
-
-@pytest.mark.parametrize("abstention", list(Abstention))
-@pytest.mark.parametrize("act", [Act.ANSWER, Act.FORWARD])
-def test_nothing_milder_than_a_block_rests_on_a_part_that_was_read(
-    make_rule: MakeRule, make_verdict: MakeVerdict, abstention: Abstention, act: Act
-) -> None:
-    rule = make_rule({"a": act}, **{abstention.value: Act.FORWARD})
-    decision = decide([(rule, make_verdict("a", abstention=abstention))])
-    assert (decision.act, decision.step, decision.flags) == (Act.FORWARD, None, ())
-
-
-@pytest.mark.parametrize("abstention", list(Abstention))
+@pytest.mark.parametrize(
+    ("then", "does", "flags"),
+    [
+        (Act.BLOCK, Act.BLOCK, []),
+        # nothing milder than a block rests on a part that was read
+        (Act.ANSWER, Act.FORWARD, []),
+        (Act.FORWARD, Act.FORWARD, []),
+        (Act.FLAG, Act.FORWARD, ["a"]),
+    ],
+)
 def test_a_certain_flag_stands_beside_what_is_in_doubt(
-    make_rule: MakeRule, make_verdict: MakeVerdict, abstention: Abstention
+    make_rule: MakeRule, make_verdict: MakeVerdict, abstention: Abstention, then: Act, does: Act, flags: list[str]
 ) -> None:
-    rule = make_rule({"a": Act.FLAG}, **{abstention.value: Act.FORWARD})
+    """So does a block."""
+    rule = make_rule({"a": then}, **{abstention.value: Act.FORWARD})
     decision = decide([(rule, make_verdict("a", abstention=abstention))])
-    assert (decision.act, decision.step) == (Act.FORWARD, None)
-    assert [step.label for step in decision.flags] == ["a"]
+    assert (decision.act, decision.step is None) == (does, does is Act.FORWARD)
+    assert [step.label for step in decision.flags] == flags
+    rule = make_rule({"a": then}, **{abstention.value: Act.BLOCK})
+    assert decide([(rule, make_verdict("a", abstention=abstention))]).act is Act.BLOCK
 
 
 LABELS = st.sampled_from(["a", "b", "c", "d"])
@@ -177,28 +158,16 @@ def test_a_rule_added_below_changes_nothing_that_was_decided_above(
 
 
 @given(rules(), VERDICTS)
-def test_a_certain_harm_is_always_blocked(rule: Rule, verdict: Verdict) -> None:
-    if any(rule.then[label].act is Act.BLOCK for label in verdict.labels if label in rule.then):
-        assert decide([(rule, verdict)]).act is Act.BLOCK
-
-
-@given(rules(), VERDICTS)
-def test_what_fails_closed_never_passes(rule: Rule, verdict: Verdict) -> None:
-    if verdict.abstention is not None and rule.otherwise[verdict.abstention.value].act is Act.BLOCK:
-        assert decide([(rule, verdict)]).act is Act.BLOCK
-
-
-@given(rules(), VERDICTS)
-def test_what_is_in_doubt_is_judged_before_anything_but_a_block_is_decided(rule: Rule, verdict: Verdict) -> None:
-    if verdict.abstention is not None and rule.otherwise[verdict.abstention.value].act is Act.ASK:
-        decision = decide([(rule, verdict)])
-        assert decision.act in (Act.ASK, Act.BLOCK)
-        assert not decision.redactions
-
-
-@given(rules(), VERDICTS)
-def test_nothing_is_answered_without_a_label_that_says_so(rule: Rule, verdict: Verdict) -> None:
+def test_what_is_certain_or_fails_closed_is_blocked_and_what_is_in_doubt_is_judged(
+    rule: Rule, verdict: Verdict
+) -> None:
     decision = decide([(rule, verdict)])
+    fallback = rule.otherwise[verdict.abstention.value].act if verdict.abstention else None
+    certain = any(rule.then[label].act is Act.BLOCK for label in verdict.labels if label in rule.then)
+    if certain or fallback is Act.BLOCK:
+        assert decision.act is Act.BLOCK
+    elif fallback is Act.ASK:
+        assert (decision.act, decision.redactions) == (Act.ASK, ())
     if decision.act is Act.ANSWER:
         assert verdict.abstention is None
         assert decision.step is not None
@@ -215,8 +184,3 @@ def test_what_cannot_be_given_is_never_answered(rule: Rule, verdict: Verdict, ow
     decision = decide([(replace(rule, then=own), verdict)], withheld={rule.name})
     assert decision.act == decide([(replace(rule, then=without), verdict)]).act
     assert decision.act is not Act.ANSWER
-
-
-def test_a_classifier_that_gave_no_verdict() -> None:
-    verdict = broken("safe", "deadline")
-    assert (verdict.abstention, verdict.reason, verdict.labels) == (Abstention.BROKEN, "deadline", ())

@@ -57,11 +57,6 @@ BOUND = GATEWAY.replace('then: {greeting: {answer: "Hi."}}', "contract: true\n  
 SHOP = BOUND[BOUND.index("  - name") :].replace("intents", "goods").replace("bank", "shop")
 
 
-def turned(policy: Policy) -> Policy:
-    """The policy with its labels in another order: they are another contract's."""
-    return policy.model_copy(update={"labels": dict(reversed(policy.labels.items()))})
-
-
 async def looks(watched: Watched, times: int = 4) -> None:
     for _ in range(times):
         await watched.look()
@@ -93,24 +88,39 @@ async def test_a_version_that_is_copied_file_by_file_is_taken_up_when_it_is_whol
     assert watched.version == second
 
 
-async def test_what_is_to_be_tried_with_other_labels_than_the_version_in_use_is_withdrawn(
+@pytest.mark.parametrize("fault", ["cannot be taken up", "has other labels than"])
+async def test_what_is_at_fault_is_not_tried_but_withdrawn_logged_and_counted(
     load: Callable[..., Loaded],
     publish: Callable[..., str],
     policies: dict[str, Policy],
     caplog: pytest.LogCaptureFixture,
+    fault: str,
 ) -> None:
-    """In another order they are another contract's, which would begin in shadow once the version takes over."""
-    other, alike, first = publish(FIRST, turned(policies["bank"])), publish(SECOND), publish(THIRD)
-    loaded = load(BOUND)
+    """Labels in another order are another contract's, which would begin in shadow once the version takes over."""
+    bank = policies["bank"]
+    turned = bank.model_copy(update={"labels": dict(reversed(bank.labels.items()))})
+    second, alike, first = publish(SECOND, turned if "labels" in fault else bank), publish(THIRD), publish(FIRST)
+    loaded = load(
+        BOUND.replace("upstreams", "content: {keep: 1d}\nupstreams").replace(
+            "contract", "retrain: 500 pairs\n    contract"
+        )
+    )
+    file = loaded.file.parent / "policies" / "bank.yaml"
+    file.parent.mkdir()
+    file.write_text(bank.model_dump_json(), "utf-8")
     watched, registry = Watched(loaded), Registry(loaded.models_dir)
-    for version in (other, alike):
-        registry.propose("bank", version)
-        await looks(watched, 3)
-        assert (watched.version, watched.failures) == (first, 0)
-        tried = {"bank": version} if version == alike else {}
-        assert (watched.in_use.edition.proposed, registry.proposed("bank")) == (tried, tried.get("bank"))
+    if "labels" not in fault:
+        (watched.home / second / artifact.HEAD).write_bytes(b"none")
+    registry.propose("bank", second)
+    await looks(watched)
+    assert (watched.version, registry.proposed("bank"), watched.in_use.edition.proposed) == (first, None, {})
+    assert caplog.text.count(f"bank: version {second} is not tried: it {fault}") == 1
+    labels = {"rule": "intents", "outcome": "withdrawn"}
+    assert watched.metrics.registry.get_sample_value("offramp_retrainings_total", labels) == 1
+    registry.propose("bank", alike)
+    await looks(watched)
     watched.worker.close()
-    assert caplog.text.count(f"bank: version {other} is not tried: it has other labels than {first}") == 1
+    assert (watched.version, watched.in_use.edition.proposed) == (first, {"bank": alike})
 
 
 async def test_of_several_to_be_tried_only_what_is_at_fault_is_withdrawn(
@@ -121,8 +131,7 @@ async def test_of_several_to_be_tried_only_what_is_at_fault_is_withdrawn(
     proposed, _ = publish(SECOND, shop), publish(FIRST, shop)
     loaded = load(BOUND + SHOP)
     watched, registry = Watched(loaded), Registry(loaded.models_dir)
-    weights = watched.home / second / artifact.HEAD
-    weights.write_bytes(b"none")
+    (watched.home / second / artifact.HEAD).write_bytes(b"none")
     registry.propose("bank", second)
     registry.propose("shop", proposed)
     await looks(watched)
@@ -134,35 +143,6 @@ async def test_of_several_to_be_tried_only_what_is_at_fault_is_withdrawn(
     await looks(watched)
     assert (watched.version, registry.proposed("shop"), watched.in_use.edition.proposed) == (third, None, {})
     watched.worker.close()
-
-
-@pytest.mark.parametrize("fault", ["is damaged", "has other labels"])
-async def test_what_is_withdrawn_untried_is_logged_and_counted(
-    load: Callable[..., Loaded],
-    publish: Callable[..., str],
-    policies: dict[str, Policy],
-    caplog: pytest.LogCaptureFixture,
-    fault: str,
-) -> None:
-    bank = policies["bank"]
-    second, first = publish(SECOND, turned(bank) if fault == "has other labels" else bank), publish(FIRST)
-    learning = BOUND.replace("upstreams", "content: {keep: 1d}\nupstreams").replace(
-        "contract:", "retrain: 500 pairs\n    contract:"
-    )
-    loaded = load(learning)
-    file = loaded.file.parent / "policies" / "bank.yaml"
-    file.parent.mkdir()
-    file.write_text(bank.model_dump_json(), "utf-8")
-    watched, registry = Watched(loaded), Registry(loaded.models_dir)
-    if fault == "is damaged":
-        (watched.home / second / artifact.HEAD).write_bytes(b"none")
-    registry.propose("bank", second)
-    await looks(watched)
-    watched.worker.close()
-    assert (watched.version, registry.proposed("bank"), watched.in_use.edition.proposed) == (first, None, {})
-    assert caplog.text.count(f"bank: version {second} is not tried: it ") == 1
-    labels = {"rule": "intents", "outcome": "withdrawn"}
-    assert watched.metrics.registry.get_sample_value("offramp_retrainings_total", labels) == 1
 
 
 async def test_what_cannot_be_taken_up_is_logged_once_and_tried_again_when_its_files_change(

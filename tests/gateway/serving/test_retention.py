@@ -12,7 +12,6 @@ import pytest
 
 from gateway.contracts.owner import Owner
 from gateway.contracts.store import ContractStore
-from gateway.ledger.call_log import CallLog
 from gateway.ledger.call_store import CallStore, KeptCall
 from gateway.ledger.store import LedgerError
 from gateway.serving.retention import Retention
@@ -37,11 +36,9 @@ def left_of(file: Path, name: str) -> set[str]:
 @contextmanager
 def retaining(
     kept: tuple[ContractStore, CallStore], keep_s: float | None, clock: Callable[[], float] = lambda: 10 * DAY_S
-) -> Iterator[tuple[Retention, Owner]]:
-    owner = Owner(kept[0], clock=clock)
-    calls = CallLog(kept[1], keeps=False, on_failure=print, on_lost=print)
-    yield Retention(owner, calls, keep_s, clock=clock), owner
-    owner.close()
+) -> Iterator[Retention]:
+    with closing(Owner(kept[0], clock=clock)) as owner:
+        yield Retention(owner, kept[1], keep_s, clock=clock)
 
 
 @pytest.fixture
@@ -69,34 +66,33 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Cont
 
 @pytest.mark.parametrize(("keep_s", "left"), [(DAY_S, {"text", "call"}), (None, set())])
 async def test_of_forgotten_texts_no_byte_is_left(
-    kept: tuple[ContractStore, CallStore], tmp_path: Path, keep_s: float | None, left: set[str]
+    kept: tuple[ContractStore, CallStore],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    keep_s: float | None,
+    left: set[str],
 ) -> None:
-    file = tmp_path / "offramp.db"
+    """A gateway that keeps nothing says what it deleted, once."""
+    file, now = tmp_path / "offramp.db", [10 * DAY_S]
     assert left_of(file, "old007.") == left_of(file, "old999.") == {"text", "call"}
-    with retaining(kept, keep_s) as (retention, _):
-        await retention.look()
-        assert left_of(file, "old") == set()
-        assert left_of(file, "new.") == left
-
-
-@pytest.mark.parametrize(("keep_s", "logged"), [(DAY_S, False), (None, True)])
-async def test_a_gateway_that_keeps_nothing_says_what_it_deleted(
-    kept: tuple[ContractStore, CallStore], caplog: pytest.LogCaptureFixture, keep_s: float | None, *, logged: bool
-) -> None:
-    now = [10 * DAY_S]
-    with retaining(kept, keep_s, lambda: now[0]) as (retention, _):
+    with retaining(kept, keep_s, lambda: now[0]) as retention:
         for _ in range(2):
             await retention.look()
             now[0] += 61
-    assert caplog.text.count("content.keep is none: 42 texts and 42 calls") == logged
-    assert caplog.text.count("content.keep is none") == logged
+        assert left_of(file, "old") == set()
+        assert left_of(file, "new.") == left
+    assert caplog.text.count("content.keep is none: 42 texts and 42 calls") == (keep_s is None)
 
 
 async def test_while_another_program_reads_the_log_it_is_tried_again(
-    kept: tuple[ContractStore, CallStore], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    kept: tuple[ContractStore, CallStore],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("gateway.ledger.call_store._READERS_MS", 50)
     file, now = tmp_path / "offramp.db", [10 * DAY_S]
-    with retaining(kept, None, lambda: now[0]) as (retention, _):
+    with retaining(kept, None, lambda: now[0]) as retention:
         with closing(sqlite3.connect(file, isolation_level=None)) as reader:
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM calls").fetchall()
@@ -117,7 +113,7 @@ async def test_what_a_killed_gateway_had_deleted_leaves_the_log(
     kept[0].forget(10 * DAY_S)
     kept[1].forget(10 * DAY_S)
     assert left_of(tmp_path / "offramp.db", "old999.") == {"text", "call"}
-    with retaining(kept, None) as (retention, _):
+    with retaining(kept, None) as retention:
         await retention.look()
         assert left_of(tmp_path / "offramp.db", "old") == set()
 
