@@ -92,34 +92,23 @@ def scope(rule: Rule, verdict: Verdict, sent_to: str) -> Scope:
     )
 
 
-def under_contract(rule: Rule, verdict: Verdict, placement: BandPlacement | None) -> Verdict:
-    """The verdict as the contract takes it, whatever the classifier's own thresholds are.
+def under_contract(rule: Rule, verdict: Verdict, placement: BandPlacement | None, *, alone: bool = False) -> Verdict:
+    """The verdict as the contract takes it, whatever the classifier's own thresholds are. Labels from patterns stand.
 
-    It is unsure where the judge is to be asked. Labels from patterns stand.
+    It is unsure where the judge is to be asked; alone: by the contract's bounds alone, though a judge was to be asked.
     """
-    if placement is None:
+    if placement is None or rule.asks is None:
         return verdict
-    if placement.judged:
+    labels = tuple(dict.fromkeys(passage.label for passage in verdict.spans))
+    if placement.judged and not alone:
         reason = "put to the judge by its contract"
-        return replace(verdict, labels=_pattern_labels(verdict), abstention=Abstention.UNSURE, reason=reason)
-    return _without_judge(rule, verdict, placement)
-
-
-def _without_judge(rule: Rule, verdict: Verdict, placement: BandPlacement) -> Verdict:
-    """The verdict by the contract's bounds alone."""
-    labels = _pattern_labels(verdict)
+        return replace(verdict, labels=labels, abstention=Abstention.UNSURE, reason=reason)
     if placement.chosen.zone is Zone.FLAG:
-        assert rule.asks is not None
         scores = {label: verdict.scores.get(label, 0.0) for label in rule.asks.categories}
-        bound = placement.chosen.flags or 0.0
-        flagged = sorted((label for label in scores if scores[label] >= bound), key=lambda label: -scores[label])
-        labels = (*labels, *flagged)
+        flagged = [label for label, score in scores.items() if score >= (placement.chosen.flags or 0.0)]
+        labels = (*labels, *sorted(flagged, key=scores.__getitem__, reverse=True))
     confidence = verdict.scores.get(labels[0], 1.0) if labels else 1 - (placement.chosen.score or 0.0)
     return replace(verdict, labels=labels, confidence=confidence, abstention=None)
-
-
-def _pattern_labels(verdict: Verdict) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(passage.label for passage in verdict.spans))
 
 
 def _score(rule: Rule, verdict: Verdict) -> float | None:
@@ -194,7 +183,7 @@ class Resolver:
             if placement:
                 await self.audits.learn(context, step.rule, placement, answer)
         if own and placement and placement.chosen.zone is not Zone.ASK and not (answer and answer.given):
-            return _without_judge(step.rule, own, placement)
+            return under_contract(step.rule, own, placement, alone=True)
         return _joined(step.verdict, answer)
 
     async def _doubtful(self, context: RequestContext, reading: Reading, shown: Shown) -> Shown:
