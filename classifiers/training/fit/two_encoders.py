@@ -132,31 +132,22 @@ class _HeldOutPair:
 
     def exit(self) -> tuple[float, Bools, Floats, ChosenThresholds]:
         """From where on the first stage settles texts, (n,) which, (n, classes) of both, the last one's thresholds."""
-        act = self.point.act if self.point else NEVER.act
+        act, used = self.point.act if self.point else NEVER.act, self.used
+        bands = [self.bands[index] for index in np.flatnonzero(used).tolist()]
         while True:
             settled: Bools = self.known & (self.small.max(axis=1) >= act)
             mixed = np.where(settled[:, None], self.small, self.blended.probabilities)
-            chosen = self.thresholds(settled, mixed)
+            # what the first one settles is not novel to it
+            novel = (((self.far[1] > self.limits[1]) & ~settled) | self.foreign)[used]
+            chosen = thresholds.for_one(
+                self.policy, self.classes, mixed[used], self.truth[used], on=self.on, novel=novel, bands=bands
+            )
             banded = [limit for own in chosen.bands.values() for limit in own.values()]
             needed = max(limit.act for limit in (*chosen.thresholds.values(), *banded))
             # what the first stage settles is answered, so it must be as certain as the rest of what is
             if needed <= act:
                 return act, settled, mixed, chosen
             act = needed
-
-    def thresholds(self, settled: Bools, mixed: Floats) -> ChosenThresholds:
-        """Of the last stage. settled: (n,) which rows the first one settles, none of them novel to it."""
-        novel = ((self.far[1] > self.limits[1]) & ~settled) | self.foreign
-        bands = [self.bands[index] for index in np.flatnonzero(self.used).tolist()]
-        return thresholds.for_one(
-            self.policy,
-            self.classes,
-            mixed[self.used],
-            self.truth[self.used],
-            on=self.on,
-            novel=novel[self.used],
-            bands=bands,
-        )
 
     def verdicts(
         self,
