@@ -10,8 +10,8 @@ import pytest
 
 from classifiers.encoder.tokens import Words
 from classifiers.model.model import Model, Tagger
-from classifiers.slots.fill import Marked, Tagged, parse, replaced, with_slots, words
-from classifiers.slots.tags import SlotMark, count
+from classifiers.slots.fill import Tagged, parse, replaced, with_slots, words
+from classifiers.slots.tags import count
 from classifiers.verdict import Abstention, Verdict
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
@@ -80,17 +80,11 @@ def test_a_slot_may_be_required_of_some_labels(model: Model) -> None:
     assert [one.missing for one in found] == [("people",), ("time",)]
 
 
-def test_what_is_none_of_the_labels_fills_nothing_in(model: Model) -> None:
+def test_slots_of_other_of_no_label_and_of_several_texts(model: Model) -> None:
     assert with_slots(verdict("other"), model, [tagged(1, 0, 3, 4)], NOW).slots == ()
-
-
-def test_where_no_label_is_named_all_slots_are_shown_and_none_is_missing(model: Model) -> None:
     unsure = verdict(abstention=Abstention.UNSURE, reason="first at 0.4")
     found = with_slots(unsure, model, [tagged(0, 0, 3, 4)], NOW)
     assert ([one.slot for one in found.slots], found.missing, found.reason) == (["time"], (), "first at 0.4")
-
-
-def test_slots_of_several_texts_say_which_text_they_are_in(model: Model) -> None:
     found = with_slots(verdict("first"), model, [tagged(1, 0, 0, 0), tagged(0, 0, 3, 4)], NOW)
     assert [(one.slot, one.text) for one in found.slots] == [("people", 0), ("time", 1)]
     assert found.abstention is None
@@ -100,6 +94,9 @@ def test_marks_are_taken_out_of_the_text() -> None:
     marked = parse("a table for [four](people) at [7 pm](TIME)!", ("people", "time"))
     assert marked.text == "a table for four at 7 pm!"
     assert [(mark.name, marked.value(mark)) for mark in marked.marks] == [("people", "four"), ("time", "7 pm")]
+    other = replaced(marked, ["two", "half past eight"])
+    assert other.text == "a table for two at half past eight!"
+    assert [other.value(mark) for mark in other.marks] == ["two", "half past eight"]
 
 
 @pytest.mark.parametrize(
@@ -116,15 +113,6 @@ def test_marks_are_taken_out_of_the_text() -> None:
 def test_a_mark_without_slot_or_value_or_with_a_slip_is_named(sentence: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         parse(sentence, ("time",))
-
-
-def test_values_are_exchanged_and_marks_move() -> None:
-    marked = Marked(
-        text="at 7 for 4", marks=(SlotMark(name="time", start=3, end=4), SlotMark(name="people", start=9, end=10))
-    )
-    other = replaced(marked, ["half past eight", "two"])
-    assert other.text == "at half past eight for two"
-    assert [other.value(mark) for mark in other.marks] == ["half past eight", "two"]
 
 
 def test_a_mark_is_within_one_word() -> None:

@@ -120,14 +120,7 @@ def marking(encoder: Encoder, make_model: Callable[..., Model]) -> Runtime:
 
 
 @pytest.mark.parametrize(
-    "before",
-    [
-        "Hello.",
-        "Hello." + " " * 3_100,
-        "Hello." + "\n" * 9_000,
-        ("| x" + " " * 300 + "|\n") * 10,
-        " ".join("this agreement is made between the parties named below and comes into force") * 3,
-    ],
+    "before", ["Hello." + "\n" * 9_000, ("| x" + " " * 300 + "|\n") * 10, " ".join("this agreement is made") * 9]
 )
 def test_all_that_counts_as_read_was_searched(marking: Runtime, before: str) -> None:
     text = f"{before} Signed: John Smith"
