@@ -146,7 +146,7 @@ def _train(name: str, models: Path, *, without_torch: bool) -> Policy:
     written = yaml.safe_load(path.read_text(encoding="utf-8"))
     policy = Policy.model_validate(frozen(written) if without_torch else written)
     with suppress(ArtifactError):
-        if artifact.load(Registry(models).resolve(name)).manifest["policy_sha256"] == artifact.policy_sha256(policy):
+        if artifact.load(Registry(models).resolve(name)).manifest.policy_sha256 == artifact.policy_sha256(policy):
             return policy
     outcome = train(policy, base_dir=path.parent, models_dir=models, progress=Lines(name))
     if not outcome.accepted:

@@ -20,8 +20,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal, TypeVar
 
+import msgspec
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -33,11 +34,27 @@ from classifiers.model import stages
 from classifiers.model.model import OWN, EncoderId, Model
 from classifiers.policy import Policy
 
-SCHEMA = 2
 MANIFEST, HEAD, POLICY, REPORT = "manifest.json", "head.safetensors", "policy.filled.yaml", "report.json"
 JUDGE = "judge.txt"
 ENCODERS = "encoders"
+_T = TypeVar("_T")
 VERSION = re.compile(r"\d{8}-\d{6}-([0-9a-f]{8})")
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What manifest.json holds. writers: the share of the training text by writer; made_with: versions of the tools;
+    files: the sha256 of every other file."""
+
+    schema: Literal[2]
+    name: str
+    kind: str
+    policy_sha256: str
+    stages: tuple[stages.StageEntry, ...]
+    tagger: stages.TaggerEntry | None = None
+    seed: int
+    writers: dict[str, float]
+    made_with: dict[str, str]
+    files: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +67,11 @@ class Artifact:
     model: Model
     folder: Path
     judge: str = ""
-    manifest: Mapping[str, Any] = field(repr=False)
+    manifest: Manifest = field(repr=False)
 
     def report(self) -> Mapping[str, Any]:
         """What training measured. Raises ArtifactError where report.json cannot be read."""
-        return _object(self.folder / REPORT)
+        return _decode(self.folder / REPORT, dict[str, Any])
 
     def encoder_folder(self, encoder: EncoderId) -> Path | None:
         """Where an encoder of the artifact's own lies; None for a shared one."""
@@ -108,7 +125,7 @@ def save(
     for stage in model.stages:
         tensors |= stages.stage_tensors(stage)
     if model.tagger is not None:
-        tensors |= stages.slots_tensors(model.tagger)
+        tensors |= stages.tagger_tensors(model.tagger)
     texts = {**(files or {}), POLICY: policy_text(model.policy), REPORT: report_text(report)}
     if model.policy.kind == "safety":
         texts[JUDGE] = instructions(model.policy)
@@ -121,19 +138,22 @@ def save(
     for name, source in (encoders or {}).items():
         copied = Description.read(source).copy(source, folder / ENCODERS / name, OWN + name)
         digests |= {f"{ENCODERS}/{name}/{file}": digest for file, digest in copied.items()}
-    manifest = {
-        "schema": SCHEMA,
-        "name": model.policy.name,
-        "kind": model.policy.kind,
-        "policy_sha256": policy_sha256(model.policy),
-        "stages": [stages.stage_entry(stage) for stage in model.stages],
-        **({"tagger": stages.slots_entry(model.tagger)} if model.tagger else {}),
-        "seed": seed,
-        "writers": dict(report.get("text", {}).get("writers", {})),
-        "made_with": dict(made_with or {}),
-        "files": dict(sorted(digests.items())),
-    }
-    (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    tagger = model.tagger
+    manifest = Manifest(
+        schema=2,
+        name=model.policy.name,
+        kind=model.policy.kind,
+        policy_sha256=policy_sha256(model.policy),
+        stages=tuple(map(stages.stage_entry, model.stages)),
+        tagger=tagger and stages.TaggerEntry(slots=tagger.slots, scale=tagger.scale),
+        seed=seed,
+        writers=dict(report.get("text", {}).get("writers", {})),
+        made_with=dict(made_with or {}),
+        files=dict(sorted(digests.items())),
+    )
+    # numbers of numpy become Python's
+    encoded = msgspec.json.format(msgspec.json.encode(manifest, enc_hook=float), indent=1)
+    (folder / MANIFEST).write_bytes(encoded + b"\n")
 
 
 def manifest_digest(folder: Path) -> str:
@@ -143,24 +163,18 @@ def manifest_digest(folder: Path) -> str:
 
 def load(folder: Path) -> Artifact:
     """Read an artifact, every file checked. Raises ArtifactError naming the file that is missing or changed."""
-    manifest = _object(folder / MANIFEST)
+    manifest = _decode(folder / MANIFEST, Manifest)
     named = VERSION.fullmatch(folder.name)
     if named and manifest_digest(folder) != named[1]:
         raise ArtifactError(f"{folder / MANIFEST} has been changed since it was published; train it again")
-    if manifest.get("schema") != SCHEMA:
-        raise ArtifactError(
-            f"{folder / MANIFEST} has schema {manifest.get('schema')!r}, not {SCHEMA}: another version of Offramp "
-            "made it; train it again"
-        )
+    for name in {HEAD, POLICY, REPORT, *manifest.files}:
+        _check(folder, name, manifest.files.get(name))
     try:
-        digests = dict(manifest["files"])
-        for name in {HEAD, POLICY, REPORT, *digests}:
-            _check(folder, name, digests.get(name))
-        model = _model(folder, manifest, digests)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{folder / MANIFEST} is not complete: {type(error).__name__}: {error}") from error
+        model = _model(folder, manifest)
+        judge = (folder / JUDGE).read_text(encoding="utf-8") if JUDGE in manifest.files else ""
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{folder} is not complete: {type(error).__name__}: {error}") from error
     version = folder.name if named else ""
-    judge = _text(folder / JUDGE) if JUDGE in digests else ""
     return Artifact(name=model.policy.name, version=version, model=model, folder=folder, judge=judge, manifest=manifest)
 
 
@@ -178,48 +192,37 @@ def _check(folder: Path, name: str, wanted: str | None) -> None:
 
 def _check_own(model: Model, encoders: Mapping[str, Path]) -> None:
     wanted = {stage.encoder.own: stage.encoder for stage in model.stages if stage.encoder.own}
-    if set(wanted) - set(encoders):
-        raise ValueError(f"no folder is given for the encoder own:{min(set(wanted) - set(encoders))}")
+    if missing := set(wanted) - set(encoders):
+        raise ValueError(f"no folder is given for the encoder own:{min(missing)}")
     for name, folder in encoders.items():
-        if not stages.NAME.fullmatch(name):
-            raise ValueError(f"{name!r} cannot be an encoder's name")
         given = Description.read(folder).id
         if not wanted.get(name, given).fits(given):
             raise ValueError(f"{folder} is not the encoder own:{name} that the model was trained on")
 
 
-def _model(folder: Path, manifest: Mapping[str, Any], digests: Mapping[str, str]) -> Model:
-    policy = _policy(folder / POLICY)
+def _model(folder: Path, manifest: Manifest) -> Model:
+    policy, tensors = _policy(folder / POLICY), _tensors(folder / HEAD)
     # the hash of the file, since this version may fill in more settings than the file has
-    if digests[POLICY] != manifest["policy_sha256"]:
+    if manifest.files[POLICY] != manifest.policy_sha256:
         raise ArtifactError(f"{folder / POLICY} is not the policy that the manifest names")
-    tensors = _tensors(folder / HEAD)
     model = Model(
         policy=policy,
-        stages=tuple(stages.read_stages(values, tensors, policy, str(folder)) for values in manifest["stages"]),
-        tagger=stages.read_slots(manifest.get("tagger"), tensors, policy, str(folder)),
+        stages=tuple(stages.read_stage(entry, tensors, policy, str(folder)) for entry in manifest.stages),
+        tagger=stages.read_tagger(manifest.tagger, tensors, policy, str(folder)),
     )
-    for stage in model.stages:
-        own = stage.encoder.own
-        if own and f"{ENCODERS}/{own}/{DESCRIPTION}" not in digests:
+    for own in filter(None, (stage.encoder.own for stage in model.stages)):
+        if f"{ENCODERS}/{own}/{DESCRIPTION}" not in manifest.files:
             raise ArtifactError(f"{folder / MANIFEST} names no files of the encoder own:{own}; train it again")
     return model
 
 
 def _policy(path: Path) -> Policy:
     try:
-        return Policy.model_validate_json(json.dumps(_object(path)))
+        return Policy.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
         reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         raise ArtifactError(f"{path} is no policy for this version: {reason}; train it again, or roll back") from error
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{path} cannot be read: {error}") from error
 
 
 def _tensors(path: Path) -> stages.Tensors:
@@ -233,13 +236,10 @@ def _tensors(path: Path) -> stages.Tensors:
         raise ArtifactError(f"{path} is not in the safetensors format: {error}") from error
 
 
-def _object(path: Path) -> Mapping[str, Any]:
+def _decode(path: Path, kind: type[_T]) -> _T:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        return msgspec.json.decode(path.read_bytes(), type=kind)
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read ({error.strerror}); is the classifier trained?") from error
     except ValueError as error:
-        raise ArtifactError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise ArtifactError(f"{path} must hold a JSON object")
-    return value
+        raise ArtifactError(f"{path} is not of this version of Offramp: {error}; train it again") from error

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from classifiers.policy import Policy
@@ -54,8 +56,8 @@ class Threshold:
     `NEVER`'s.
     """
 
-    act: float
-    unsure: float
+    act: Annotated[float, Meta(ge=0, le=2)]
+    unsure: Annotated[float, Meta(ge=0, le=2)]
 
 
 NEVER = Threshold(act=2.0, unsure=2.0)
@@ -83,7 +85,7 @@ class Usual:
     """
 
     level: float
-    width: float
+    width: Annotated[float, Meta(gt=0)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +119,8 @@ class Nearest:
 class Windowing:
     """How long text is cut: `tokens` a window (special tokens included), `overlap` shared by neighbours."""
 
-    tokens: int = 128
-    overlap: int = 16
+    tokens: Annotated[int, Meta(ge=8)] = 128
+    overlap: Annotated[int, Meta(ge=0)] = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -152,13 +152,10 @@ class Registry:
         return before[-1]
 
     def _used(self, name: str) -> list[str]:
-        """The versions up to the one in use, without rolled back, merely proposed or deleted ones.
-
-        Where they are not recorded, all that are not newer.
-        """
-        current, there = self.named(name) or "", self.versions(name)
-        used = (self._read(name, USED) or "").split() or [version for version in there if version <= current]
+        """The versions up to the one in use, without rolled back, merely proposed or deleted ones."""
+        current, used = self.named(name) or "", (self._read(name, USED) or "").split()
         before = used[: used.index(current)] if current in used else used
+        there = self.versions(name)
         return [version for version in (*before, current) if version in there]
 
     def _read(self, name: str, file_name: str) -> str | None:

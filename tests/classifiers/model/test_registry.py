@@ -63,23 +63,6 @@ def test_rollback_passes_by_versions_that_were_only_tried(publish: Publish, tmp_
     assert tried in registry.versions("bank")
 
 
-def test_where_it_is_not_recorded_what_was_in_use_rollback_goes_by_age(publish: Publish, tmp_path: Path) -> None:
-    """As in a folder that an Offramp without the record made."""
-    registry = Registry(tmp_path)
-    versions = [publish(n) for n in (0, 1, 2)]
-    (tmp_path / "bank" / "used").unlink()
-    assert registry.rollback("bank") == versions[1]
-    (tmp_path / "bank" / "used").unlink()
-    newest = publish(3)
-    assert [registry.rollback("bank"), registry.rollback("bank")] == [versions[1], versions[0]]
-    assert newest in registry.versions("bank")
-
-
-def test_the_same_artifact_twice_is_one_version(publish: Publish, tmp_path: Path) -> None:
-    assert publish(0) == publish(0)
-    assert len(Registry(tmp_path).versions("bank")) == 1
-
-
 def test_what_is_not_there(publish: Publish, tmp_path: Path) -> None:
     registry = Registry(tmp_path / "empty")
     assert (registry.names(), registry.versions("bank"), registry.current("bank")) == ([], [], None)
@@ -121,19 +104,6 @@ def test_the_version_in_use_was_removed(publish: Publish, tmp_path: Path) -> Non
     shutil.rmtree(tmp_path / "bank" / versions[0])
     with pytest.raises(ArtifactError, match=f"no version that was in use before {versions[0]}"):
         registry.rollback("bank")
-
-
-def test_a_staged_folder_that_is_not_published_leaves_nothing(tmp_path: Path) -> None:
-    registry = Registry(tmp_path)
-
-    def fail(folder: Path) -> None:
-        (folder / "file").write_text("x")
-        raise KeyError
-
-    with registry.staging("bank") as folder, pytest.raises(KeyError):
-        fail(folder)
-    assert list((tmp_path / "bank").iterdir()) == []
-    assert registry.names() == []
 
 
 @pytest.mark.parametrize("name", ["..", "../x", "a/b", "", "encoders", "A", ".hidden"])

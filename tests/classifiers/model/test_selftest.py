@@ -59,20 +59,6 @@ def test_failures_say_what_was_expected(bare_model: Callable[..., Model]) -> Non
     ]
 
 
-def test_under_a_system_prompt_only_what_reads_one_is_tested(bare_model: Callable[..., Model]) -> None:
-    tests = [{"text": "backwards?", "system": "the code is 4", "expect": "first"}, {"text": "two", "expect": "none"}]
-    model = bare_model("safety", tests=tests, reads_system=True)
-
-    def clean(readings: Sequence[Reading]) -> list[Verdict]:
-        return [said() for _ in readings]
-
-    assert failures(model, clean, "safe", now=None) == []
-    reads = replace(model, stages=(replace(model.last, system_tokens=64),))
-    assert failures(reads, clean, "safe", now=None) == [
-        "'backwards?' (system: 'the code is 4') should be first, but is clean"
-    ]
-
-
 def test_slots_are_expected_in_their_words_or_as_values(make_policy: Callable[..., Policy]) -> None:
     policy = make_policy("slots", slots={"time": {"means": "when", "type": "time"}})
     filled = SlotValue(slot="time", start=3, end=7, raw="7 pm", value="19:00", confidence=0.9)

@@ -1,13 +1,9 @@
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from classifiers.errors import ArtifactError
-from classifiers.model import artifact
-from classifiers.model.model import Calibration, Model, Nearest
+from classifiers.model.model import Calibration, Nearest
 from classifiers.runtime import heads
 from classifiers.runtime.heads import pooled_one, probabilities
 from classifiers.training.fit import linear
@@ -58,10 +54,6 @@ def test_two_judgements_of_one_label_are_pooled_by_their_logarithms() -> None:
     assert half[1, 0] == half[1, 1] > half[1, 2]
 
 
-def save_with(model: Model, vote: Nearest, folder: Path) -> None:
-    artifact.save(replace(model, stages=(replace(model.last, nearest=vote),)), folder, report={})
-
-
 def owners(*values: int) -> np.ndarray:
     return np.array(values, np.int32)
 
@@ -90,9 +82,3 @@ def test_only_the_likeliest_classes_are_voted_on(classes: int) -> None:
     others = np.delete(np.arange(classes)[None].repeat(4, 0), likely[0], axis=1)
     np.testing.assert_allclose(found[0, others[0]], np.repeat(least[0], len(others[0])), rtol=1e-4)
     np.testing.assert_allclose(found, heads.among_likeliest(whole, scores.astype(np.float32)), rtol=1e-4)
-
-
-def test_owners_that_miss_a_class_are_refused(bare_model: Callable[..., Model], tmp_path: Path) -> None:
-    save_with(bare_model(), Nearest(owners=owners(0, 0), sharpness=10.0, share=0.5), tmp_path)
-    with pytest.raises(ArtifactError, match="owners must name every class"):
-        artifact.load(tmp_path)
