@@ -7,10 +7,9 @@ their form; a form that other numbers have as well counts only close to a word f
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from itertools import pairwise
+from typing import NamedTuple
 
 from classifiers import data
 
@@ -29,20 +28,21 @@ def compact(text: str) -> str:
     return text.translate(_NOT_DIGITS)
 
 
-def _is_near(text: str, start: int, end: int, words: re.Pattern[str], *, before: int = 60, after: int = 30) -> bool:
+def _is_near(text: str, start: int, end: int, words: re.Pattern[str]) -> bool:
     """Whether one of some words stands close to start..end."""
-    around = text[max(0, start - before) : start] + "\n" + text[end : end + after]
-    return words.search(around) is not None
+    return words.search(text[max(0, start - 60) : start] + "\n" + text[end : end + 30]) is not None
 
 
-_RUN = re.compile(r"\d++(?:(?:[ \t\r\n.\-_]{1,2}| ?[-/] ?)\d++)*+")
-"""Groups of digits, and what may be between two of one number."""
-_GROUP = re.compile(r"\d+")
-_WIDE = re.compile(r"...|.*/")
+_GAP = r"[ \t\r\n.\-_]{1,2}| ?[-/] ?"
+_FIRST = re.compile("[2-6]" + BEFORE.format("[2-6]"))
+_CARD = re.compile(
+    r"\d{14,19}(?!\d)"
+    rf"|(?P<fours>\d{{4}}(?:(?:{_GAP})?\d{{4}}){{3}})(?:(?:{_GAP})?\d{{3}}(?![A-Za-z0-9]))?"
+    rf"|\d{{4}}(?:{_GAP})\d{{6}}(?:{_GAP})\d{{4,5}}"
+)
+"""In one piece, or in groups as they are printed, 4-4-4-4, with three more behind (19 digits), 4-6-4 and 4-6-5."""
 _BREAK = re.compile(r"[\t\r\n]")
-_START = re.compile("[2-6]" + BEFORE.format("[2-6]"))
-_GLUED = re.compile(r"(?i)(?:card|karte|carte|tarjeta|cart[aã]o|visa|master|maestro|kaart|amex|discover|diners|cc)$")
-_GLUED_CHARS = 8
+_CELL_BEFORE, _CELL_BEHIND = re.compile(r"\d[\t\r\n]{1,2}$"), re.compile(r"[\t\r\n]{1,2}\d")
 _ISSUERS = tuple(
     (re.compile(prefix), frozenset(lengths))
     for prefix, lengths in (
@@ -55,39 +55,23 @@ _ISSUERS = tuple(
         (r"50|5[6-8]|6[37]", (16, 18, 19)),
     )
 )
-_WORDS = re.compile(r"(?i)card|karte|carte|tarjeta|cart[aã]o|visa|maestro|kaart|kart[ay]|\bpan\b|卡|カード")
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
-_LEAST, _MOST = 12, 19
-_SHORT = 2
-"""Digits; groups of so few are as often the cells of a table."""
-_NEAR = 60
-"""Characters, of a word to the numbers behind it and of these to the number."""
 
 
 def find_cards(text: str) -> Iterator[tuple[int, int]]:
     """(start, end) of each card number."""
     done = 0
-    for start, end in candidates(text):
-        number = compact(text[start:end])
-        if start >= done and luhn(number) and _issued(number, text, start, end):
-            yield start, end
-            done = end
-
-
-def candidates(text: str) -> Iterator[tuple[int, int]]:
-    """(start, end) of each run of digits that is written as a card number may be, the longest first of those that
-    begin at one place. Few of them, however many numbers there are: a table's rows and columns make next to none, but
-    right behind a word for a card."""
-    for run in _RUN.finditer(text):
-        if run.end() - run.start() < _LEAST:
+    for first in _FIRST.finditer(text):
+        match = _CARD.match(text, first.start())
+        if match is None or match.start() < done or _is_table(match):
             continue
-        groups = [match.span() for match in _GROUP.finditer(text, *run.span())]
-        word = _WORDS.search(text, max(0, run.start() - _NEAR), run.start())
-        for place, (start, _) in enumerate(groups):
-            named = word is not None and start - run.start() < _NEAR
-            if text[start] in "23456" and (named or _opens(text, groups, place)) and _begins(text, start):
-                ends = [end for end in _ends(text, groups, place, named=named) if _AFTER.match(text, end)]
-                yield from ((start, end) for end in reversed(ends))
+        # three digits behind sixteen may be something else
+        for end in (match.end(), match.end("fours")):
+            number = compact(text[match.start() : max(end, match.start())])
+            if _AFTER.match(text, end) and _issued(number) and luhn(number):
+                done = end
+                yield match.start(), end
+                break
 
 
 def luhn(number: str) -> bool:
@@ -95,63 +79,17 @@ def luhn(number: str) -> bool:
     return not (sum(map(int, number[-1::-2])) + sum(_DOUBLED[int(digit)] for digit in number[-2::-2])) % 10
 
 
-def _begins(text: str, start: int) -> bool:
-    """Whether no word or decimal ends where a number begins, but for one that says what it is (VISA4111…)."""
-    return bool(_START.match(text, start) or _GLUED.search(text, max(0, start - _GLUED_CHARS), start))
+def _issued(number: str) -> bool:
+    lengths = [lengths for prefix, lengths in _ISSUERS if prefix.match(number)]
+    return any(len(number) in known for known in lengths) and len(set(number)) > 1
 
 
-def _opens(text: str, groups: Sequence[tuple[int, int]], place: int) -> bool:
-    """Whether a group may be a number's first: of short groups of one width, only the first of its line, or the first
-    of several with the same between them, and something else before."""
-    start, end = groups[place]
-    if not place or end - start > _SHORT or _broken(text, groups, place):
-        return True
-    before, until = groups[place - 1]
-    if until - before != end - start:
-        return True
-    gaps = [text[end:begin] for (_, end), (begin, _) in pairwise(groups[place : place + 3])]
-    return len(gaps) > 1 and gaps[0] == gaps[1] != text[until:start] and not _BREAK.search(gaps[0])
-
-
-def _broken(text: str, groups: Sequence[tuple[int, int]], place: int) -> bool:
-    """Whether a tab or a line end stands between a group and the one before it."""
-    return 0 < place < len(groups) and bool(_BREAK.search(text, groups[place - 1][1], groups[place][0]))
-
-
-def _ends(text: str, groups: Sequence[tuple[int, int]], place: int, *, named: bool) -> Iterator[int]:
-    """Where a number may end which begins with a group, of 12 to 19 digits, by length.
-
-    Its groups are single digits, or all of several. Slashes, dashes between spaces and line ends
-    part groups of three or more, the former in one way. A number in several lines or cells stands alone (no other
-    touches it there), behind a word for a card, or has one line end among other gaps.
-    """
-    own = groups[place : place + _MOST]
-    (start, end), digits, breaks = own[0], own[0][1] - own[0][0], 0
-    if _LEAST <= digits <= _MOST:
-        yield end
-    if len(own) == 1:
-        return
-    shortest, single, first = digits, own[1][1] - own[1][0] == 1, text[end : own[1][0]]
-    if single != (digits == 1):
-        return
-    for index, ((_, until), (start, end)) in enumerate(pairwise(own), place + 1):
-        gap = text[until:start]
-        digits, shortest = digits + end - start, min(shortest, end - start)
-        wide = _WIDE.match(gap) or _WIDE.match(first)
-        if digits > _MOST or (end - start == 1) != single or (wide and (gap != first or shortest <= _SHORT)):
-            return
-        breaks += _broken(text, groups, index)
-        wrapped = breaks == 1 and index > place + 1 and shortest > _SHORT
-        alone = not (_broken(text, groups, place) or _broken(text, groups, index + 1))
-        if digits >= _LEAST and (not breaks or named or wrapped or alone):
-            yield end
-
-
-def _issued(number: str, text: str, start: int, end: int) -> bool:
-    if any(prefix.match(number) and len(number) in lengths for prefix, lengths in _ISSUERS):
-        return len(set(number)) > 1
-    # shorter and older lengths are also those of articles and of accounts
-    return number[0] in "456" and _is_near(text, start, end, _WORDS)
+def _is_table(match: re.Match[str]) -> bool:
+    """Whether tabs or line ends part the groups, and more of them stand next to these."""
+    text, (start, end) = match.string, match.span()
+    if not _BREAK.search(match[0]):
+        return False
+    return bool(_CELL_BEFORE.search(text, max(0, start - 3), start) or _CELL_BEHIND.match(text, end))
 
 
 _IBAN_DIGITS = re.compile(r"\d(?:(?<=[A-Za-z]{2}\d)|(?<=[A-Za-z]{2}[ .\-_/]\d))[ .\-_/]?\d")
@@ -197,8 +135,7 @@ _SIGNED = frozenset({"se.personnummer", "fi.hetu"})
 """Whose sign between the groups says the century. Of others, the library may not know all separators in use."""
 
 
-@dataclass(frozen=True, slots=True)
-class _NationalForm:
+class NationalForm(NamedTuple):
     """module: of python-stdnum, empty where none knows the check digits. words: None where none need stand close."""
 
     module: str
@@ -210,19 +147,16 @@ class _NationalForm:
         match = self.form.match(text, start)
         if match is None or (self.words and not _is_near(text, *match.span(), self.words)):
             return None
-        return match if not self.module or self._is_valid(match[0]) else None
-
-    def _is_valid(self, number: str) -> bool:
-        written = number if self.module in _SIGNED else compact(number)
-        return bool(import_module(f"stdnum.{self.module}").is_valid(written))
+        number = match[0] if self.module in _SIGNED else compact(match[0])
+        return match if not self.module or import_module(f"stdnum.{self.module}").is_valid(number) else None
 
 
 @cache
-def national_forms() -> Sequence[_NationalForm]:
+def national_forms() -> Sequence[NationalForm]:
     """From national_ids.txt."""
     rows = (line.split("\t") for line in data.lines("national_ids.txt") if not line.startswith("#"))
     return [
-        _NationalForm(module.strip("-"), re.compile(f"(?:{form}){AFTER}"), None if words == "-" else re.compile(words))
+        NationalForm(module.strip("-"), re.compile(f"(?:{form}){AFTER}"), None if words == "-" else re.compile(words))
         for module, form, words in rows
     ]
 

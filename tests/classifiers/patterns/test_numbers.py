@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from classifiers.patterns.find import find
 from classifiers.patterns.numbers import (
-    candidates,
     checks,
     find_cards,
     find_ibans,
@@ -30,10 +29,9 @@ def test_one_check_digit_in_ten_is_right(number: str) -> None:
     assert sum(luhn(number + digit) for digit in "0123456789") == 1
 
 
-def test_a_card_has_an_issuers_prefix_and_length_or_its_word() -> None:
+def test_a_card_has_an_issuers_prefix_and_length() -> None:
     assert luhn("1111111111111117")
     assert not list(find_cards("1111111111111117 and 4222222222222"))
-    assert list(find_cards("card 4222222222222")) == [(5, 18)]
 
 
 def test_a_comma_parts_fields_but_not_a_decimal() -> None:
@@ -50,24 +48,11 @@ def table(least: int, most: int, form: str, between: str, size: int) -> str:
     return "\n".join(rows)
 
 
-@pytest.mark.parametrize(
-    ("text", "most"),
-    [
-        *(("4 " * 5000, 10), ("4-" * 5000, 10), ("41-42 " * 2000, 10), ("4" * 10_000, 0), ("4111/" * 2000, 4000)),
-        *((table(1000, 9999, "{}", "\t", 10_000), 0), (table(0, 9, "{}", " ", 10_000), 1000)),
-        (table(1, 49, "{:02}", " ", 10_000), 500),
-    ],
-)
-def test_rows_and_columns_of_numbers_have_few_candidates(text: str, most: int) -> None:
-    assert len(list(candidates(text))) <= most
-
-
 def test_neighbouring_cells_and_dates_are_no_card() -> None:
     assert not list(find_cards(table(1000, 9999, "{}", "\t", 100_000)))
     assert list(find_cards("4111\t1111\t1111\t1111")) == [(0, 19)]
     assert not list(find_cards("4111\t1111\t1111\t1111\t17"))
     assert not list(find_cards("17\n4111\n1111\n1111\n1111"))
-    assert not list(candidates("24/12/2026 25/12/2026 24/12/2026 - 31/12/2026"))
 
 
 def test_groups_are_parted_in_many_ways() -> None:
