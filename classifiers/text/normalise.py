@@ -8,54 +8,24 @@ digits for letters and deletion characters. Genuine text of any script stays wha
 
 import re
 import unicodedata
-from itertools import pairwise
 
 from classifiers.text import confusables, spacing
 from classifiers.text.confusables import DRAWN
 
 _KEYS = frozenset("\b\x7f")
-_TOKEN = re.compile(r"\S+")
-_DELETED_WORD = re.compile("([A-Za-z]+)(?:'(?:s|t|d|m|ll|re|ve))?(?![A-Za-z])")
 
 
 def undo_deletions(text: str) -> str:
-    """What is left of the text."""
-    return text if _KEYS.isdisjoint(text) else "".join(text[place] for place in _left(text))
-
-
-def _stored_deletions(text: str) -> str:
-    """The text with what was deleted and without the characters that did; in words that are known only without single
-    letters which were deleted, these stay deleted: they were strewn in.
-    """
-    return text if _KEYS.isdisjoint(text) else _TOKEN.sub(_stored, text)
-
-
-def _left(text: str) -> list[int]:
-    """The places of the characters that are not deleted."""
-    left: list[int] = []
-    for place, char in enumerate(text):
+    """What is left of the text where characters delete those before them."""
+    if _KEYS.isdisjoint(text):
+        return text
+    left: list[str] = []
+    for char in text:
         if char not in _KEYS:
-            left.append(place)
+            left.append(char)
         elif left:
             left.pop()
-    return left
-
-
-def _stored(match: re.Match[str]) -> str:
-    token = match[0]
-    if _KEYS.isdisjoint(token):
-        return token
-    typed, left = [place for place, char in enumerate(token) if char not in _KEYS], _left(token)
-    stored, read = ("".join(token[place] for place in places) for places in (typed, left))
-    kept = frozenset(left)
-    several = any(kept.isdisjoint(pair) for pair in pairwise(typed))
-    return stored if several or _known(stored) or not _known(read) else read
-
-
-def _known(text: str) -> bool:
-    from classifiers.text.lexicon import RANKS
-
-    return all(word.lower() in RANKS for word in _DELETED_WORD.findall(text))
+    return "".join(left)
 
 
 _LETTERS = "ɐqɔpǝɟƃɥᴉɾʞlɯuodbɹsʇnʌʍxʎz"
@@ -139,10 +109,13 @@ def normalise(text: str) -> str:
     return text
 
 
+_UNSTORED = dict.fromkeys(map(ord, (*_KEYS, "\u202e")))
+
+
 def as_stored(text: str) -> str:
     """The text without the characters that make `normalise` leave out some of what is stored: those that delete what
     is before them or turn what is behind them."""
-    return _stored_deletions(text.replace("\u202e", ""))
+    return text.translate(_UNSTORED)
 
 
 def _pass(text: str) -> str:

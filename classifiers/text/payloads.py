@@ -1,6 +1,6 @@
 """What a message says that is written in a code which a language model reads as well. Pure.
 
-Codes that carry text (base64, base32, hexadecimal, binary and decimal numbers, Morse, escapes) are decoded; what
+Codes that carry text (base64, hexadecimal and binary numbers, Morse, escapes) are decoded; what
 decodes to no text, such as hashes, keys and pictures, stays. Letters that are shifted (rot13 and the other 24) or
 written backwards are restored where that makes words.
 """
@@ -9,7 +9,7 @@ import base64
 import binascii
 import html
 import re
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from urllib.parse import unquote
 
@@ -72,14 +72,6 @@ def _base64(stretch: str) -> str:
         return ""
 
 
-def _base32(stretch: str) -> str:
-    code = stretch.rstrip("=")
-    try:
-        return _utf8(base64.b32decode(code + "=" * (-len(code) % 8)))
-    except binascii.Error:
-        return ""
-
-
 def _numbers(base: int, digits: str) -> Callable[[str], str]:
     """Decodes numbers of a base, one a character; digits: what a number looks like."""
     number = re.compile(digits)
@@ -104,9 +96,7 @@ def _code_point(match: re.Match[str]) -> str:
 _BACKSLASH = re.compile(r"\\(?:u\{?([0-9A-Fa-f]{2,6})\}?|x([0-9A-Fa-f]{2}))")
 
 _STRETCHES: Sequence[tuple[re.Pattern[str], Callable[[str], str]]] = (
-    (re.compile(r"(?<![\w+/=-])[\w+/-]{60,}(?:\r?\n[\w+/-]{60,})*\r?\n[\w+/-]+={0,2}(?![\w+/=-])", re.ASCII), _base64),
     (re.compile(r"(?<![\w+/=-])[\w+/-]{12,}={0,2}(?![\w+/=-])", re.ASCII), _base64),
-    (re.compile(r"(?<![A-Z2-7])[A-Z2-7]{16,}={0,6}(?![A-Z2-7=])"), _base32),
     (
         re.compile(
             r"(?<![0-9A-Fa-f])(?:0x)?[0-9A-Fa-f]{2}(?:[\s:,-]{0,2}(?:0x)?[0-9A-Fa-f]{2}){7,}"
@@ -115,7 +105,6 @@ _STRETCHES: Sequence[tuple[re.Pattern[str], Callable[[str], str]]] = (
         _numbers(16, r"(?!0x)[0-9A-Fa-f]{2}"),
     ),
     (re.compile(r"(?<![01])[01]{8}(?:[\s,-]{0,2}[01]{8}){3,}(?![01])"), _numbers(2, "[01]{8}")),
-    (re.compile(r"(?<!\d)\d{2,3}(?:[\s,;-]{1,2}\d{2,3}){7,}(?!\d)"), _numbers(10, r"\d+")),
     (
         re.compile(
             r"(?<!\S)[.·\-–−]{1,5}(?:[ /|]{1,3}[.·\-–−]{1,5}){7,}"
@@ -170,7 +159,12 @@ def restore(text: str) -> tuple[str, ...]:
     for readings, turn in _readings([word for _, word in strange]):
         places = [place for (place, _), word in zip(strange, readings, strict=True) if word in RANKS]
         if _together(places) or (few and len(places) == len(strange)):
-            start, end = _stretch(places, {place for place, _ in strange})
+            # from the first to behind the last of them, with the strange ones next to these
+            start, end, near = places[0], places[-1] + 1, {place for place, _ in strange}
+            while start - 1 in near:
+                start -= 1
+            while end in near:
+                end += 1
             first, last = words[start - 1].end() if start else 0, words[end].start() if end < len(words) else len(text)
             within = text[first:last]
             turned = turn(within)
@@ -184,26 +178,12 @@ def restore(text: str) -> tuple[str, ...]:
     return (text,)
 
 
-def _translate(table: dict[int, int], text: str) -> str:
-    return text.translate(table)
-
-
 def _readings(strange: Sequence[str]) -> Iterator[tuple[list[str], Callable[[str], str]]]:
     """The words under each shift and backwards, and what turns a text so."""
     letters = " ".join(strange)
     for table in _SHIFTS:
-        yield letters.translate(table).split(), partial(_translate, table)
+        yield letters.translate(table).split(), lambda part, table=table: part.translate(table)
     yield [word[::-1] for word in strange], lambda part: part[::-1]
-
-
-def _stretch(places: Sequence[int], strange: Container[int]) -> tuple[int, int]:
-    """From the first of some words to behind the last, with the strange ones next to them."""
-    start, end = places[0], places[-1] + 1
-    while start - 1 in strange:
-        start -= 1
-    while end in strange:
-        end += 1
-    return start, end
 
 
 def _together(places: Sequence[int]) -> bool:

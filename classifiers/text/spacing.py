@@ -17,9 +17,6 @@ _NO_SPACE = re.compile(r"\S{3,}")
 _DRAWN_OUT = re.compile(r"([A-Za-z])\1{2,}")
 _WORD = re.compile(r"[A-Za-z]+")
 _INSIDE = re.compile(r"(?<![\w.*~^|])[A-Za-z]+(?:[.*_~^|]+[A-Za-z]+)+(?![\w.*~^|])")
-_LONG = re.compile(r"[A-Za-z]{24,}")
-_SENTENCE, _MEAN_LETTERS = 5, 2.5
-"""So many known words of so many letters are a sentence, and not one word made of others."""
 
 _SIGNS = "@$!|"
 _SIGN_IN_WORD = re.compile(r"(?<=[A-Za-z013457@$!|])[013457@$!|]|[013457@$!|](?=[A-Za-z013457@$!|])")
@@ -38,8 +35,6 @@ def join(text: str) -> str:
         text = _WORD.sub(_shorten, text)
     if _INSIDE.search(text):
         text = _INSIDE.sub(_heal, text)
-    if _LONG.search(text):
-        text = _LONG.sub(_part_long, text)
     return text
 
 
@@ -56,35 +51,22 @@ def _close_gaps(match: re.Match[str]) -> str:
     narrow, wide = min(map(len, gaps)), max(map(len, gaps))
     if narrow == wide:
         joined = "".join(letters)
-        return _RUN_TOGETHER.sub(_part, joined if real == len(letters) else _SIGN_IN_WORD.sub(_letter, joined))
+        if real < len(letters):
+            joined = _SIGN_IN_WORD.sub(lambda sign: sign[0].translate(_LETTERS), joined)
+        return _RUN_TOGETHER.sub(_part, joined)
     return letters[0] + "".join(
         letter if len(gap) == narrow else " " + letter for gap, letter in zip(gaps, letters[1:], strict=True)
     )
 
 
-def _letter(match: re.Match[str]) -> str:
-    return match[0].translate(_LETTERS)
-
-
 def _part(match: re.Match[str]) -> str:
-    word = match[0]
-    words, known = _words(word)
-    return " ".join(words) if known or len(word) >= _SURELY_SEVERAL else word
-
-
-def _part_long(match: re.Match[str]) -> str:
-    """`howtoboilaneggforbreakfast` → seven words; a long word, or two or three that are written as one, stay."""
-    word = match[0]
-    words, known = _words(word)
-    return " ".join(words) if known and _SENTENCE <= len(words) <= len(word) / _MEAN_LETTERS else word
-
-
-def _words(letters: str) -> tuple[list[str], bool]:
-    """The words that letters without gaps are likeliest to be, and whether all are known."""
+    """The words that letters without gaps are likeliest to be."""
     from classifiers.text.lexicon import RANKS, part
 
-    words = [letters] if letters.lower() in RANKS else part(letters)
-    return words, all(word.lower() in RANKS for word in words)
+    word = match[0]
+    words = [word] if word.lower() in RANKS else part(word)
+    known = all(each.lower() in RANKS for each in words)
+    return " ".join(words) if known or len(word) >= _SURELY_SEVERAL else word
 
 
 def _take_marks(text: str) -> str:

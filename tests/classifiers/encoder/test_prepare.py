@@ -8,11 +8,10 @@ import onnx
 import pytest
 from msgspec import structs
 
-from classifiers import errors
 from classifiers.encoder.prepare import find, prepare, write_packaged
 from classifiers.encoder.session import DESCRIPTION, MODEL, TOKENIZER, Description, Encoder, embed
 from classifiers.encoder.source import RECIPE, EncoderSource, from_package, resolve
-from classifiers.errors import EncoderError, NotInstalledError
+from classifiers.errors import EncoderError
 from classifiers.model.model import EncoderId
 
 
@@ -45,12 +44,6 @@ def test_the_wheels_encoder_is_made_once_for_a_recipe_and_found_first(
     assert not (tmp_path / "models").exists()
 
 
-def test_preparing_without_the_extra_names_it(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(errors, "find_spec", lambda name: None)
-    with pytest.raises(NotInstalledError, match=r"onnx is not installed; run: pip install 'offramp\[train\]'"):
-        prepare(resolve(f"folder:{small}"), tmp_path)
-
-
 def test_an_encoder_of_another_family_takes_its_place(small: Path, tmp_path: Path) -> None:
     steps: list[str] = []
     folder = prepare(resolve(f"folder:{small}"), tmp_path / "models", steps.append)
@@ -66,14 +59,6 @@ def test_the_same_source_gives_the_same_bytes(small: Path, tmp_path: Path) -> No
     assert one.name == other.name
     for name in (MODEL, TOKENIZER, DESCRIPTION):
         assert (one / name).read_bytes() == (other / name).read_bytes()
-
-
-def test_a_folder_that_is_not_whole_is_named(small: Path, tmp_path: Path) -> None:
-    folder = prepare(resolve(f"folder:{small}"), tmp_path)
-    (folder / DESCRIPTION).unlink()
-    with pytest.raises(EncoderError, match=rf"{folder} holds no encoder\.json, so it is not whole; delete it"):
-        prepare(resolve(f"folder:{small}"), tmp_path)
-    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
 @pytest.mark.parametrize("location", ["model.onnx_data", "weights/table.bin"])

@@ -21,11 +21,6 @@ def folder(prepared_dir: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(prepare(resolve(None), prepared_dir), tmp_path / "copy"))
 
 
-def test_similar_sentences_are_close(encoder: Encoder) -> None:
-    card, where, rain = embed(encoder, ["where is my card", "my card has not arrived", "will it rain tomorrow"])
-    assert card @ where > 0.7 > 0.3 > card @ rain
-
-
 def test_a_vector_depends_on_nothing_but_its_window(encoder: Encoder, prepared_dir: Path) -> None:
     windows = [encoder.tokenize(text) for text in TEXTS]
     together = encoder.encode(windows)

@@ -103,24 +103,6 @@ def test_a_folder_laid_out_as_on_the_hub(tmp_path: Path, data: str) -> None:
     assert found.data == (folder / "onnx" / data,)
 
 
-@pytest.mark.parametrize(
-    ("missing", "message"),
-    [("model.onnx", "holds no model.onnx"), ("tokenizer.json", "holds no tokenizer.json")],
-)
-def test_an_incomplete_folder(tmp_path: Path, missing: str, message: str) -> None:
-    fake_folder(tmp_path)
-    (tmp_path / missing).unlink()
-    with pytest.raises(EncoderError, match=message):
-        resolve(f"folder:{tmp_path}")
-
-
-@pytest.mark.parametrize("config", ["{", "[]"])
-def test_a_folder_with_a_broken_configuration(tmp_path: Path, config: str) -> None:
-    (fake_folder(tmp_path) / "config.json").write_text(config)
-    with pytest.raises(EncoderError, match=r"config\.json"):
-        resolve(f"folder:{tmp_path}")
-
-
 @pytest.mark.parametrize("text", ["hub:org/name", "org/name"])
 def test_the_hub_is_asked_for_the_files_needed(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, object] = {}

@@ -15,11 +15,6 @@ def test_special_tokens_are_found(prepared_dir: Path) -> None:
     assert tokens.surround([7592]) == [101, 7592, 102]
 
 
-def test_all_of_a_long_text_is_tokenised(prepared_dir: Path) -> None:
-    tokens = Tokens.open(prepare(resolve(None), prepared_dir) / "tokenizer.json")
-    assert len(tokens.encode("hello " * 5000)) == 5000
-
-
 def test_a_tokenizer_without_special_tokens(tmp_path: Path) -> None:
     Tokenizer(models.WordLevel({"a": 0, "b": 1}, unk_token="a")).save(str(tmp_path / "tokenizer.json"))
     tokens = Tokens.open(tmp_path / "tokenizer.json")
@@ -39,8 +34,3 @@ def test_a_text_is_ended_where_a_decoder_needs_it(tmp_path: Path) -> None:
     Tokenizer(models.WordLevel({"a": 0, "b": 1, "<eos>": 2}, unk_token="a")).save(str(path))
     with pytest.raises(EncoderError, match="sets no token behind a text and has none of <eos>"):
         Tokens.open(path, ended=True)
-
-
-def test_what_is_no_tokenizer(tmp_path: Path) -> None:
-    with pytest.raises(EncoderError, match=r"tokenizer\.json"):
-        Tokens.open(tmp_path / "tokenizer.json")

@@ -2,6 +2,7 @@
 
 import random
 import re
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -48,18 +49,16 @@ def table(least: int, most: int, form: str, between: str, size: int) -> str:
     return "\n".join(rows)
 
 
+@pytest.mark.parametrize(("finder", "name"), [(find_cards, "separated_cards"), (find_ibans, "separated_ibans")])
+def test_groups_are_parted_in_many_ways(finder: Callable[[str], Iterator[tuple[int, int]]], name: str) -> None:
+    assert {text: list(finder(text)) for text in TABLES[name]} == {text: [(0, len(text))] for text in TABLES[name]}
+
+
 def test_neighbouring_cells_and_dates_are_no_card() -> None:
     assert not list(find_cards(table(1000, 9999, "{}", "\t", 100_000)))
     assert list(find_cards("4111\t1111\t1111\t1111")) == [(0, 19)]
     assert not list(find_cards("4111\t1111\t1111\t1111\t17"))
     assert not list(find_cards("17\n4111\n1111\n1111\n1111"))
-
-
-def test_groups_are_parted_in_many_ways() -> None:
-    for finder, numbers in ((find_cards, "separated_cards"), (find_ibans, "separated_ibans")):
-        assert {text: list(finder(text)) for text in TABLES[numbers]} == {
-            text: [(0, len(text))] for text in TABLES[numbers]
-        }
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,6 @@ def by_words(text: str) -> list[int]:
     return [len(word) for word in text.split()]
 
 
-def test_a_short_text_is_one_window() -> None:
-    span = read("where is my card", by_words, room=10, overlap=2, max_windows=4)
-    assert [list(window) for window in span.windows] == [[5, 2, 2, 4]]
-    assert (span.unread, span.chars) == (0, 16)
-
-
 def test_what_the_budget_leaves_out_is_counted() -> None:
     text = "word " * 100
     whole = read(text, by_words, room=10, overlap=2, max_windows=100)
@@ -39,12 +33,6 @@ def test_a_long_text_is_not_tokenised_to_its_end() -> None:
     assert span.unread == pytest.approx(200_000 / 90, rel=0.05)
 
 
-def test_blank_text_has_no_window_and_nothing_unread() -> None:
-    for text in ("", " \n", " " * 1_000_000):
-        span = read(text, by_words, room=10, overlap=2, max_windows=4)
-        assert (span.windows, span.unread) == ((), 0)
-
-
 def test_text_behind_a_wall_of_blanks_is_read() -> None:
     span = read(" " * 1_000_000 + "payload", by_words, room=10, overlap=2, max_windows=4)
     assert [list(window) for window in span.windows] == [[7]]
@@ -53,14 +41,6 @@ def test_text_behind_a_wall_of_blanks_is_read() -> None:
 def test_text_behind_a_wall_of_nothing_is_unread_not_forgotten() -> None:
     span = read("\u200b" * 1_000_000 + "payload", by_words, room=10, overlap=2, max_windows=4)
     assert span.unread > 0
-
-
-def test_first_windows_of_a_span() -> None:
-    span = read("word " * 30, by_words, room=10, overlap=2, max_windows=9)
-    assert span.first(99) is span
-    assert len(span.first(1).windows) == 1
-    assert span.first(1).unread == len(span.windows) - 1
-    assert span.first(-5).windows == ()
 
 
 def test_between_can_end_the_reading() -> None:

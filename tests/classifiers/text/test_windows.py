@@ -26,19 +26,9 @@ def test_a_growing_text_keeps_its_full_windows(ids: bytes, more: bytes) -> None:
     assert cut(list(ids + more), 20, 4)[: len(before)] == before
 
 
-def test_no_window_is_all_overlap() -> None:
-    assert [len(window) for window in cut(range(20), 20, 4)] == [20]
-    assert [len(window) for window in cut(range(21), 20, 4)] == [20, 5]
-    assert cut([], 20, 4) == []
-
-
 @given(st.text(st.sampled_from("ab \n"), max_size=300), st.integers(1, 50))
 def test_pieces_join_to_the_text(text: str, size: int) -> None:
     found = list(pieces(text, size))
     assert "".join(piece for _, piece in found) == text
     assert all(len(piece) <= size for _, piece in found)
     assert [end for end, _ in found] == [sum(len(p) for _, p in found[: n + 1]) for n in range(len(found))]
-
-
-def test_pieces_part_between_words() -> None:
-    assert [piece for _, piece in pieces("where is my card", 8)] == ["where ", "is my ", "card"]
