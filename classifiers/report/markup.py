@@ -93,25 +93,13 @@ def reliability(title: str, bins: Sequence[tuple[float, float, int]], *, up: str
     return _chart(title, parts)
 
 
-def drawn_labels(cells: Sequence[Cell]) -> list[int]:
-    """The labels that `confusion` draws: all that have a cell, or of too many those with the most errors."""
-    named = sorted({index for cell in cells for index in cell[:2]})
-    if len(named) <= _BIGGEST_MATRIX:
-        return named
-    errors: Counter[int] = Counter()
-    for truth, prediction, count in cells:
-        if truth != prediction:
-            errors.update({truth: count, prediction: count})
-    return sorted(index for index, _ in errors.most_common(_BIGGEST_MATRIX))
-
-
 def confusion(title: str, labels: Sequence[str], cells: Sequence[Cell]) -> Markup:
-    """A matrix of the labels that `drawn_labels` names, right cells green and wrong ones red; empty without any.
+    """A matrix of the labels that have a cell, right cells green and wrong ones red; empty without any or of too many.
 
     Each cell links to the element `cell-TRUTH-PREDICTION` of the page.
     """
-    shown = drawn_labels(cells)
-    if not shown:
+    shown = sorted({index for cell in cells for index in cell[:2]})
+    if not 0 < len(shown) <= _BIGGEST_MATRIX:
         return Markup()
     step = max(7, min(26, 620 // len(shown)))
     size = min(10, step - 1)
@@ -132,12 +120,11 @@ def confusion(title: str, labels: Sequence[str], cells: Sequence[Cell]) -> Marku
         "<title>{}</title></rect></a>"
     )
     for truth, prediction, count in cells:
-        if truth in places and prediction in places:
-            share = count / max(totals[truth], 1)
-            colour = "good" if truth == prediction else "bad"
-            label = f"{labels[truth]} → {labels[prediction]}: {count} ({share:.0%})"
-            where = truth, prediction, colour, places[prediction], places[truth]
-            parts.append(square.format(*where, 0.15 + 0.85 * share, label, side=step - 1))
+        share = count / max(totals[truth], 1)
+        colour = "good" if truth == prediction else "bad"
+        label = f"{labels[truth]} → {labels[prediction]}: {count} ({share:.0%})"
+        where = truth, prediction, colour, places[prediction], places[truth]
+        parts.append(square.format(*where, 0.15 + 0.85 * share, label, side=step - 1))
     end = left + len(shown) * step
     hint = Markup("<p>rows: what it is · columns: what was said · hover for counts, click for texts</p>")
     return _figure(title, (end + left // 2, end), parts, hint)

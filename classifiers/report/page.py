@@ -54,15 +54,13 @@ def _confusion(matrix: Mapping[str, Any]) -> Mapping[str, Any]:
     """The matrix as a picture, the confused pairs, and the texts behind both."""
     names = matrix["labels"]
     cells: list[markup.Cell] = [(cell[0], cell[1], cell[2]) for cell in matrix["cells"]]
-    drawn = set(markup.drawn_labels(cells))
+    picture = markup.confusion("Confusion", names, cells)
     wrong = sorted((cell for cell in cells if cell[0] != cell[1]), key=lambda cell: (-cell[2], cell))
     texts = zip(cells, matrix["texts"], strict=True)
     return {
         "names": names,
-        "picture": markup.confusion("Confusion", names, cells),
-        "labels": len({index for cell in cells for index in cell[:2]}),
-        "drawn": len(drawn),
-        "texts": [(cell, rows) for cell, rows in texts if cell in wrong or cell[0] in drawn],
-        "pairs": [cell for place, cell in enumerate(wrong) if place < _PAIRS or not drawn.issuperset(cell[:2])],
-        "most": _PAIRS,
+        "picture": picture,
+        "too_many": bool(cells) and not picture,
+        "texts": [(cell, rows) for cell, rows in texts if picture or cell in wrong],
+        "pairs": wrong[:_PAIRS] if picture else wrong,
     }

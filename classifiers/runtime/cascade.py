@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from classifiers.model.model import Floats, Stage, Threshold
 from classifiers.policy import OTHER
 from classifiers.runtime import heads, thresholds
-from classifiers.runtime.thresholds import EVEN, LabelChoice, name_any, name_one
+from classifiers.runtime.thresholds import EVEN, LabelChoice, name_any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ def whole(vectors: Floats, lengths: Floats) -> Floats:
 
 def score(stage: Stage, vectors: Floats) -> tuple[Floats, Floats]:
     """Logits (n, classes) before calibration, and novelty (n,). vectors: (n, dimensions) of length 1."""
-    scores = heads.linear_logits(stage.head, vectors)
+    scores: Floats = vectors @ stage.head.weights.T + stage.head.bias
     if stage.nearest is not None:
         scores = scores + heads.nearest_logits(stage.nearest, stage.novelty.prototypes, vectors, scores)
     own = scores[:, :-1] if stage.head.classes[-1] == OTHER else scores
@@ -86,17 +86,6 @@ def settled(result: StageResult) -> NDArray[np.bool_]:
     flagged = (result.probabilities >= act).any(axis=1)
     clean = (result.probabilities < unsure).all(axis=1) & (result.away <= result.stage.novelty.limit)
     return np.asarray(flagged | clean)
-
-
-def decide_one(result: StageResult, *, has_other: bool) -> LabelChoice:
-    """Single-label: the choice of the stage that settled a text, or of the last. result: one row."""
-    return name_one(
-        result.stage.head.classes,
-        result.probabilities[0],
-        result.stage.thresholds,
-        novel=bool(result.away[0] > result.stage.novelty.limit),
-        has_other=has_other,
-    )
 
 
 def decide_any(parts: Sequence[StageResult], last: Stage) -> tuple[LabelChoice, Floats]:

@@ -12,7 +12,7 @@ from classifiers.patterns.find import Kind
 from classifiers.policy import OTHER, Policy
 from classifiers.runtime import cascade, thresholds
 from classifiers.runtime.cascade import StageResult
-from classifiers.runtime.thresholds import LabelChoice
+from classifiers.runtime.thresholds import LabelChoice, name_one
 from classifiers.text.language import detectable
 from classifiers.text.scripts import written_in
 from classifiers.verdict import Abstention, Passage, Verdict
@@ -72,8 +72,10 @@ class Classifier:
             if several:
                 choice, probabilities = cascade.decide_any(parts, self.model.last)
             else:
-                choice = cascade.decide_one(parts[-1], has_other=policy.other is not None)
                 probabilities = parts[-1].probabilities[0]
+                novel = bool(parts[-1].away[0] > last.novelty.limit)
+                has_other = policy.other is not None
+                choice = name_one(last.head.classes, probabilities, last.thresholds, novel=novel, has_other=has_other)
             each = zip(last.head.classes, probabilities.tolist(), strict=True)
             scores = {label: score for label, score in each if label != OTHER}
         choice = self._abstain(choice, unread, foreign if parts else "")

@@ -7,19 +7,13 @@ only the likeliest by the linear head are voted on; no other could win.
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.model.model import Calibration, Floats, LinearHead, Nearest
+from classifiers.model.model import Calibration, Floats, Nearest
 
 MOST_CHANCES = 8
 """Windows of a text that count as chances. Counting more would help whoever hides harm in a long page."""
 
 _NEARLY_NEVER = 1e-6
 _NEVER = 1e-30
-
-
-def linear_logits(head: LinearHead, vectors: Floats) -> Floats:
-    """Logits, (n, classes) float32. vectors: (n, dimensions)."""
-    product: Floats = vectors @ head.weights.T + head.bias
-    return product
 
 
 def probabilities(

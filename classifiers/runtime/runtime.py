@@ -191,12 +191,12 @@ def _revealed(classifier: Classifier, reading: Reading, deadline: float | None) 
     if not (classifier.model.policy.multi_label and classifier.model.stages):
         return [(text, text) for text in reading.texts]
     texts: list[tuple[str, str]] = []
+    # windows do not reach beyond, and the verdict abstains; the last text is read first
+    reach = reading.max_windows * _CHARS_A_WINDOW
     for text in reading.texts:
         check_time(deadline)
-        # windows do not reach beyond, and the verdict abstains; the last text is read first
-        near, far = text[: reading.max_windows * _CHARS_A_WINDOW], text[reading.max_windows * _CHARS_A_WINDOW :]
-        revealed = reveal(near)
-        texts += [(part, text) for part in ((far, *revealed) if far else revealed)]
+        far = (text[reach:],) if len(text) > reach else ()
+        texts += [(part, text) for part in (*far, *reveal(text[:reach]))]
     return texts
 
 

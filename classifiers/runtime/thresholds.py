@@ -65,20 +65,14 @@ _FLAT = 60.0
 
 
 def score(novelty: Novelty, vectors: Floats, logits: Floats) -> Floats:
-    """Novelty, (n,) 0..1.
+    """Novelty, (n,) 0..1: by the largest logit, or 1 - the highest cosine to a prototype; zeros where there is neither.
 
     vectors: (n, dimensions) of length 1; logits: (n, labels) without `other`, before calibration.
     """
-    if novelty.usual is None:
-        return nearest(novelty, vectors)
-    widths = (logits.max(axis=1) - novelty.usual.level) / novelty.usual.width
-    novel: Floats = (1 / (1 + np.exp(widths.clip(-_FLAT, _FLAT)))).astype(np.float32)
-    return novel
-
-
-def nearest(novelty: Novelty, vectors: Floats) -> Floats:
-    """vectors: (n, dimensions) of length 1 → (n,) 1 - the highest cosine to a prototype, 0..1; zeros where there is
-    none."""
+    if novelty.usual is not None:
+        widths = (logits.max(axis=1) - novelty.usual.level) / novelty.usual.width
+        novel: Floats = (1 / (1 + np.exp(widths.clip(-_FLAT, _FLAT)))).astype(np.float32)
+        return novel
     if not len(novelty.prototypes):
         return np.zeros(len(vectors), np.float32)
     away: Floats = (1 - (vectors @ novelty.prototypes.T).max(axis=1)).clip(0.0, 1.0)

@@ -29,14 +29,10 @@ def test_columns_of_figures_are_known() -> None:
     assert markup.numeric_columns([], 1) == [False]
 
 
-def test_of_hundreds_of_labels_those_with_most_errors_are_drawn() -> None:
+def test_hundreds_of_labels_make_no_matrix() -> None:
     labels = [f"label {index}" for index in range(200)]
     right = [(index, index, 1) for index in range(200)]
     assert markup.confusion("c", labels, right) == markup.confusion("c", [], []) == ""
-    some = markup.confusion("c", labels, [*right, (7, 9, 2)])
-    assert (some.count("<rect"), some.count("label 7"), some.count("label 8")) == (3, 5, 0)
-    errors = [(index, (index + 1) % 200, 1 + (index in range(40, 160))) for index in range(200)]
-    assert markup.drawn_labels([*right, *errors]) == list(range(40, 160))
     assert 'href="#cell-0-1"' in markup.confusion("c", labels, [(0, 0, 3), (0, 1, 1)])
 
 
