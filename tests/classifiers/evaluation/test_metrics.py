@@ -43,13 +43,6 @@ def test_recall_at_false_alarms_is_the_best_threshold_that_keeps_to_them(pairs: 
     assert metrics.recall_at_false_alarms(scores, holds, share) == pytest.approx(best)
 
 
-def test_wilson() -> None:
-    low, high = metrics.wilson(8, 10)
-    assert (round(low, 3), round(high, 3)) == (0.490, 0.943)
-    assert metrics.wilson(0, 0) == (0.0, 1.0)
-    assert metrics.wilson(5, 5)[1] == 1.0
-
-
 def test_calibration_error() -> None:
     confidences = np.array([0.95, 0.95, 0.55, 0.55, 1.0], np.float32)
     bins = metrics.reliability(confidences, np.array([1, 1, 1, 0, 1], bool))

@@ -51,20 +51,6 @@ def test_kept_is_caught_over_caught_clean() -> None:
     assert found["in_doubt"] == 0.33333
 
 
-def test_what_is_newly_caught_hides_no_loss() -> None:
-    verdicts = [said("a"), said(), said("a"), said("a"), said()]
-    found = measure(rows(True, True, False, False, False), [case(True, base) for base in range(5)], verdicts)
-    assert (found["kept"], found["still_caught"]) == (1.5, 0.5)
-    low, high = found["still_caught_interval"]
-    assert 0 <= low < 0.5 < high <= 1
-
-
-def test_nothing_caught_clean_keeps_nothing_and_divides_by_nothing() -> None:
-    found = measure(rows(False), [case(True, 0)], [said("a")])
-    names = ("kept", "kept_interval", "alarms", "still_caught", "still_caught_interval")
-    assert [found[name] for name in names] == [None] * 5
-
-
 def test_alarms_on_one_row_in_all_its_disguises_are_one_rows() -> None:
     cases = [case(False, row) for row in range(20) for _ in range(6)]
     found = measure(rows(harmless=(False,) * 20), cases, [said("a")] * 6 + [said()] * 114)

@@ -106,14 +106,6 @@ def test_the_version_in_use_was_removed(publish: Publish, tmp_path: Path) -> Non
         registry.rollback("bank")
 
 
-@pytest.mark.parametrize("name", ["..", "../x", "a/b", "", "encoders", "A", ".hidden"])
-def test_names_that_no_classifier_can_have(name: str, tmp_path: Path) -> None:
-    registry = Registry(tmp_path)
-    assert registry.versions(name) == []
-    with pytest.raises(ArtifactError, match="cannot be a classifier's name"):
-        registry.current(name)
-
-
 def test_the_time_that_a_version_is_named_for_can_be_told(publish: Publish) -> None:
     assert made_at(publish(70)) == NOON + timedelta(seconds=70)
     assert [made_at(version) for version in ("", "v1", "20269999-120000-0123abcd")] == [None] * 3

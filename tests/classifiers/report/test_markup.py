@@ -1,6 +1,5 @@
 """Settings, figures and pictures as people read them."""
 
-import re
 from typing import Any
 
 import pytest
@@ -23,23 +22,11 @@ def test_a_setting_reads_without_python_s_signs(value: Any, text: str) -> None:
     assert plain(value) == text
 
 
-def test_columns_of_figures_are_known() -> None:
-    rows = [["1k, head", 1, "–"], ["clean", 20, "3.0 %"], ["3", 3, ""]]
-    assert markup.numeric_columns(rows, 3) == [False, True, True]
-    assert markup.numeric_columns([], 1) == [False]
-
-
 def test_hundreds_of_labels_make_no_matrix() -> None:
     labels = [f"label {index}" for index in range(200)]
     right = [(index, index, 1) for index in range(200)]
     assert markup.confusion("c", labels, right) == markup.confusion("c", [], []) == ""
     assert 'href="#cell-0-1"' in markup.confusion("c", labels, [(0, 0, 3), (0, 1, 1)])
-
-
-def test_curves_stay_inside_their_frame() -> None:
-    points = re.search(r'points="([^"]*)"', markup.curves("r", "x", "y", [("e", [(0, 0), (1, 0.5)])], top=0.1))
-    assert points
-    assert all(0 < float(value) < 360 for value in re.split("[ ,]", points[1]))
 
 
 def test_names_in_pictures_cannot_become_markup() -> None:

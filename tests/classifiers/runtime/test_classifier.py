@@ -30,14 +30,6 @@ def safety(bare_model: Callable[..., Model]) -> Classifier:
     return Classifier(name="safe", version="v1", model=bare_model("safety"))
 
 
-def test_a_sure_verdict(intent: Classifier) -> None:
-    verdict = judge(intent, *rows(FIRST))
-    assert (verdict.classifier, verdict.version, verdict.labels, verdict.abstention) == ("bank", "v1", ("first",), None)
-    assert list(verdict.scores) == ["first", "second"]
-    assert sum(verdict.scores.values()) == pytest.approx(1)
-    assert (verdict.windows_read, verdict.windows_unread, verdict.novelty) == (1, 0, 0)
-
-
 def test_single_label_reads_the_mean_weighted_by_length(intent: Classifier) -> None:
     vectors, _ = rows(FIRST, SECOND)
     even = judge(intent, vectors, np.array([50, 50], np.float32))

@@ -1,8 +1,9 @@
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from classifiers.encoder.session import Encoder
 from classifiers.model.model import Model
@@ -11,7 +12,8 @@ from classifiers.runtime import run
 from classifiers.runtime.classifier import from_model
 from classifiers.runtime.run import Passages
 from classifiers.runtime.runtime import Runtime
-from classifiers.verdict import Abstention, Passage, Reading
+from classifiers.runtime.windows import Recent
+from classifiers.verdict import Passage, Reading
 
 MAIL, CARD = "write to joe@example.com", "4111 1111 1111 1111"
 LABELS = {
@@ -49,18 +51,6 @@ def test_labels_by_pattern_need_no_encoder_and_point_at_what_they_found(runtime:
     assert (verdict.classifier, verdict.version, verdict.stage, verdict.windows_read) == ("data", "v1", "", 0)
 
 
-@pytest.mark.parametrize("texts", [("hello",), ("",), (), ("DE89370400440532013000",)])
-def test_text_without_any_is_clean(runtime: Runtime, texts: tuple[str, ...]) -> None:
-    verdict = ask(runtime, *texts)
-    assert (verdict.labels, verdict.confidence, verdict.abstention, verdict.spans) == ((), 1.0, None, ())
-    assert verdict.scores == {"contact": 0.0, "payment": 0.0}
-
-
-def test_time_that_has_run_out_is_a_broken_verdict(runtime: Runtime) -> None:
-    (verdict,) = runtime.classify([Reading(classifier="data", texts=(MAIL,))], deadline=time.monotonic() - 1)
-    assert (verdict.abstention, verdict.reason, verdict.spans) == (Abstention.BROKEN, "deadline", ())
-
-
 def test_a_text_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
     searched: list[str] = []
     find = run.find
@@ -89,3 +79,12 @@ def test_a_mixed_policy_learns_the_rest(encoder: Encoder, make_model: Callable[.
     assert (alone.labels, alone.scores["payment"], alone.stage) == (("violence",), 0.0, "main")
     assert alone.confidence < 1
     assert ask(runtime, "").reason == "nothing to read"
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 7))))
+def test_weight_never_exceeds_the_capacity(puts: list[tuple[int, int]]) -> None:
+    recent: Recent[int, int] = Recent(10, lambda key, value: value)
+    for key, value in puts:
+        recent.put(key, value)
+        assert recent.weight == sum(recent._entries.values()) <= 10
+        assert recent.get(key) == value

@@ -78,13 +78,6 @@ def publish(models_dir: Path, *models: Model) -> None:
             registry.publish(model.policy.name, folder)
 
 
-def test_one_text_is_encoded_once_for_all_classifiers(runtime: Runtime, counted: Counted) -> None:
-    intent, harm = runtime.classify([bank(CARD), safe(CARD)])
-    assert intent.labels == ("card_arrival",)
-    assert (harm.labels, harm.abstention) == ((), None)
-    assert counted.encoded == runtime.counts.encoded == 1
-
-
 def test_a_chat_that_goes_on_costs_its_new_turn_only(runtime: Runtime, counted: Counted) -> None:
     turns = tuple(
         " ".join(f"on day {day} of month {month} we spoke about the fees." for day in range(30)) for month in range(5)
@@ -98,14 +91,6 @@ def test_a_chat_that_goes_on_costs_its_new_turn_only(runtime: Runtime, counted: 
     assert second[0].windows_read == first[0].windows_read + 1
     assert runtime.counts.cached == first[0].windows_read
     assert second[1].labels == ("card_arrival",)
-
-
-def test_harm_is_found_wherever_it_stands(runtime: Runtime) -> None:
-    padding = "The meeting about the new office went well and everybody liked the coffee. " * 60
-    for text in (HARM + ". " + padding, padding + HARM + ". " + padding, padding + HARM):
-        clean, found = runtime.classify([safe(padding), safe(text)])
-        assert found.scores["violence"] > 3 * clean.scores["violence"]
-        assert found.windows_unread == 0
 
 
 def test_beyond_the_budget_is_unread_and_the_latest_text_is_read_first(runtime: Runtime) -> None:
@@ -154,12 +139,6 @@ def test_a_language_that_the_policy_does_not_name_abstains(
         speaks = make_runtime(languages=languages)
         assert speaks.classify([bank(german)])[0].abstention is not Abstention.LANGUAGE
     assert make_runtime(languages=["de"]).classify([bank(CARD)])[0].abstention is Abstention.LANGUAGE
-
-
-def test_an_unknown_classifier_gives_a_broken_verdict(runtime: Runtime) -> None:
-    unknown, known = runtime.classify([Reading(classifier="nobody", texts=(CARD,)), bank(CARD)])
-    assert (unknown.abstention, unknown.classifier) == (Abstention.BROKEN, "nobody")
-    assert known.labels == ("card_arrival",)
 
 
 def test_past_the_deadline_what_is_at_hand_is_judged(runtime: Runtime, counted: Counted) -> None:
