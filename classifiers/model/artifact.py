@@ -41,7 +41,7 @@ _T = TypeVar("_T")
 VERSION = re.compile(r"\d{8}-\d{6}-([0-9a-f]{8})")
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What manifest.json holds. writers: the share of the training text by writer; made_with: versions of the tools;
     files: the sha256 of every other file."""
 

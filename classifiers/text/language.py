@@ -129,18 +129,12 @@ def foreign(
     policy's are written in, and what the detector calls them, of `written_in` and `detectable`. passage: whether a
     passage is enough, however long the text around it.
     """
-    others = Counter({name: count for name, count in letters.items() if name not in scripts})
     tongues: Counter[str] = Counter()
     for stretch in stretches:
         tongues[strange(stretch, languages)] += stretch.chars
     del tongues[""]
-    return _much(others, chars, passage=passage) or _much(tongues, chars, passage=passage)
-
-
-def _much(counts: Counter[str], chars: int, *, passage: bool) -> str:
-    """The most common of what is strange, where that makes up enough of the text. counts: in characters."""
-    if not counts:
-        return ""
-    amount = counts.total()
-    enough = (passage and amount >= _PASSAGE_CHARS) or amount >= _SHARE * chars
-    return counts.most_common(1)[0][0] if enough else ""
+    for counts in (Counter({name: count for name, count in letters.items() if name not in scripts}), tongues):
+        amount = counts.total()
+        if amount and ((passage and amount >= _PASSAGE_CHARS) or amount >= _SHARE * chars):
+            return counts.most_common(1)[0][0]
+    return ""

@@ -48,6 +48,8 @@ def key(text: str, system: str = "") -> str:
     """A key that is equal for texts that count as the same: normalised, without case and closing marks, under the same
     system prompt."""
     same = normalise(text).casefold()
+    # small letters may look like others, or be written in several ways
+    same = same if same.isascii() else normalise(same).casefold()
     same = same.strip(_MARKS) or same
     return f"{same}\n{key(system)}" if same and system else same
 

@@ -2,7 +2,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from classifiers.errors import TrainingError
@@ -142,6 +142,7 @@ def test_a_label_without_text_is_an_error_that_names_it(make_policy: Callable[..
 
 
 @given(st.text(st.characters(max_codepoint=0x17F), max_size=40))
+@example("Ɩ\u0345")
 def test_key_ignores_case_and_marks_at_the_ends(text: str) -> None:
     assert key(key(text)) == key(text)
     assert key(f"  {text}  ") == key(text)
