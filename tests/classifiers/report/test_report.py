@@ -12,7 +12,7 @@ import pytest
 from classifiers.evaluation.evaluate import evaluate
 from classifiers.evaluation.metrics import counts, ranks
 from classifiers.policy import Policy
-from classifiers.report import card, figures
+from classifiers.report import card
 from classifiers.report.page import training_page
 from classifiers.slots.tags import SlotMark
 from classifiers.training.slots.tagger import measures
@@ -141,21 +141,3 @@ def test_all_confused_texts_behind_a_matrix_of_many_labels_can_be_reached(check_
     ids, links = (set(re.findall(rf'{what}(cell-[0-9]+-[0-9]+)"', page)) for what in ('id="', 'href="#'))
     assert ids == links
     assert len(ids) >= wrong
-
-
-def test_remarks_say_what_a_teacher_did_not_write() -> None:
-    labels = {
-        "threat": {"batches": 2, "unusable": 2, "sentences": 0},
-        "fraud": {"batches": 2, "unusable": 1, "sentences": 1},
-    }
-    teacher = {"batches": {"wanted": 4, "unusable": 3}, "labels": labels, "refused": 2, "cut_off": 1}
-    assert list(figures.remarks({**teacher, "stopped_by_budget": True})) == [
-        "3 of 4 batches brought no sentence (threat 2, fraud 1), 2 of them refused",
-        "it wrote nothing for threat",
-        "1 answer was cut off for length",
-        "stopped by its budget",
-    ]
-    many = {f"label {number}": labels["threat"] for number in range(12)}
-    *_, nothing = figures.remarks({"labels": many})
-    assert nothing.endswith("label 9, and 2 more")
-    assert list(figures.remarks({"file": ["a.jsonl"], "sentences": 1})) == []

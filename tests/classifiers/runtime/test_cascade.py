@@ -132,17 +132,6 @@ def safe(make_model: Callable[..., Model], second_stage: Callable[..., Stage]) -
     )
 
 
-def test_an_artifact_carries_its_own_encoder(models_dir: Path, safe: Model, little: Path, encoder: Encoder) -> None:
-    folder = publish(models_dir, safe, little)
-    loaded = artifact.load(folder)
-    assert [stage.name for stage in loaded.model.stages] == ["small", "large"]
-    assert loaded.encoder_folder(loaded.model.last.encoder) == folder / "encoders" / "large"
-    assert loaded.encoder_folder(loaded.model.stages[0].encoder) is None
-    runtime = Runtime.load(models_dir, ["safe"])
-    assert set(runtime.encoders) == {encoder.id.sha256, safe.last.encoder.sha256}
-    assert runtime.encoders[safe.last.encoder.sha256].id.source == "own:large"
-
-
 def test_a_changed_encoder_is_refused(models_dir: Path, safe: Model, little: Path) -> None:
     folder = publish(models_dir, safe, little)
     for name in (MODEL, DESCRIPTION):

@@ -5,7 +5,7 @@ import pytest
 
 from classifiers.model.model import Calibration, Nearest
 from classifiers.runtime import heads
-from classifiers.runtime.heads import pooled_one, probabilities
+from classifiers.runtime.heads import probabilities
 from classifiers.training.fit import linear
 
 
@@ -43,27 +43,8 @@ def test_a_window_among_several_is_less_likely_by_as_many_chances_as_its_text_ha
         )
 
 
-def test_two_judgements_of_one_label_are_pooled_by_their_logarithms() -> None:
-    one = np.array([[0.9, 0.1, 0.0], [0.5, 0.25, 0.25]], np.float32)
-    other = np.array([[0.1, 0.9, 0.0], [0.25, 0.5, 0.25]], np.float32)
-    assert pooled_one(one, other, 0.0) == pytest.approx(one)
-    assert pooled_one(one, other, 1.0) == pytest.approx(other)
-    half = pooled_one(one, other, 0.5)
-    assert half.sum(axis=1) == pytest.approx([1, 1])
-    assert half[0] == pytest.approx([0.5, 0.5, 0.0], abs=1e-6)
-    assert half[1, 0] == half[1, 1] > half[1, 2]
-
-
 def owners(*values: int) -> np.ndarray:
     return np.array(values, np.int32)
-
-
-def test_a_class_is_helped_by_its_nearest_exemplar_and_not_by_how_many_it_has() -> None:
-    vote = Nearest(owners=owners(0, 1, 1, 1), sharpness=20.0, share=1.0)
-    votes = heads.votes(vote, np.array([[0.9, 0.9, 0.9, 0.9], [0.2, 0.9, 0.1, 0.1]], np.float32))
-    assert votes[0, 0] == pytest.approx(votes[0, 1])
-    assert votes[1, 1] - votes[1, 0] == pytest.approx(20 * 0.7 - np.log(3), abs=1e-3)
-    assert (votes <= 0).all()
 
 
 @pytest.mark.parametrize("classes", [heads.LIKELIEST, 3 * heads.LIKELIEST])

@@ -16,7 +16,6 @@ from classifiers.evaluation.attacks import ENCODINGS
 from classifiers.model import artifact
 from classifiers.model.model import Floats, Model, Tagger
 from classifiers.model.registry import Registry
-from classifiers.policy import Label
 from classifiers.runtime.classifier import from_model
 from classifiers.runtime.runtime import Runtime
 from classifiers.text.language import LanguageDetector
@@ -112,19 +111,6 @@ def test_texts_beyond_the_budget_are_not_tokenised(runtime: Runtime, monkeypatch
     assert verdict.windows_unread == 4997
 
 
-def test_a_script_that_the_policy_does_not_know_abstains(runtime: Runtime) -> None:
-    russian, mixed = (
-        "Где моя новая карта?",
-        "please translate: " + "hello there " * 99 + "я убью тебя и всех твоих друзей завтра ночью",
-    )
-    for text in (russian, mixed):
-        verdict = runtime.classify([safe(text)])[0]
-        assert verdict.abstention is Abstention.LANGUAGE
-        assert "Cyrillic" in verdict.reason
-    assert runtime.classify([bank(russian)])[0].abstention is Abstention.LANGUAGE
-    assert runtime.classify([bank(CARD + " 😀 дом")])[0].labels == ("card_arrival",)
-
-
 def test_a_language_that_the_policy_does_not_name_abstains(
     runtime: Runtime, make_runtime: Callable[..., Runtime]
 ) -> None:
@@ -133,6 +119,8 @@ def test_a_language_that_the_policy_does_not_name_abstains(
         verdict = runtime.classify([reading])[0]
         assert (verdict.labels, verdict.abstention) == ((), Abstention.LANGUAGE)
         assert verdict.reason == "written in de; languages: names en"
+    for reading in (bank("Где моя новая карта?"), safe("hello there " * 99 + "я убью тебя и всех твоих друзей завтра")):
+        assert runtime.classify([reading])[0].reason == "written in Cyrillic; languages: names en"
     long = "where is my new card, I ordered it last week. " * 12 + german
     assert runtime.classify([bank(long)])[0].abstention is not Abstention.LANGUAGE
     for languages in (["en", "de"], ["any"], ["tlh"]):
@@ -221,16 +209,6 @@ def test_safety_reads_what_is_encoded(runtime: Runtime, name: str) -> None:
         [Reading(classifier="safe", texts=(one,)) for one in (text, "Read this: " + ENCODINGS[name](text))]
     )
     assert plain.labels == hidden.labels == ("violence",)
-
-
-def test_patterns_are_placed_in_the_text_as_it_was_sent(counted: Counted, make_model: Callable[..., Model]) -> None:
-    model = make_model("safety", limit=2.0)
-    labels = {**model.policy.labels, "data": Label(means="a mail address", patterns=("email",))}
-    whole = replace(model, policy=model.policy.model_copy(update={"labels": labels}))
-    runtime = Runtime([counted], {"safe": from_model(whole)})
-    text = f"{ENCODINGS['base64']('a quick brown fox jumps')} jane@example.com"
-    (span,) = runtime.classify([Reading(classifier="safe", texts=(text,))])[0].spans
-    assert text[span.start : span.end] == "jane@example.com"
 
 
 def test_dates_in_tests_are_relative_to_training(models_dir: Path, make_model: Callable[..., Model]) -> None:

@@ -32,13 +32,6 @@ def of(*values: float) -> np.ndarray:
     return np.array(values, np.float32)
 
 
-def test_one_label_from_its_threshold_on() -> None:
-    assert name_one("ab", of(0.85, 0.15), LIMITS).labels == ("a",)
-    unsure = name_one("ab", of(0.75, 0.25), LIMITS)
-    assert (unsure.labels, unsure.abstention, unsure.reason) == ((), Abstention.UNSURE, "a at 0.750, 0.800 is needed")
-    assert unsure.confidence == pytest.approx(0.75)
-
-
 def test_what_is_novel_is_other_or_unsure() -> None:
     other = name_one("ab", of(0.9, 0.1), LIMITS, novel=True)
     assert (other.labels, other.abstention) == ((OTHER,), None)

@@ -69,11 +69,6 @@ def test_overridden_direction_is_read_as_it_makes_words() -> None:
     assert normalise("\u202e" + PAYLOAD + "\u202c") == PAYLOAD
 
 
-def test_overridden_direction_is_read_both_ways_where_neither_is_clear() -> None:
-    mixed = "kill them all and hide it " + PAYLOAD[::-1]
-    assert normalise("\u202e" + mixed) == f"{mixed} {mixed[::-1]}"
-
-
 def test_hidden_characters_delete_and_turn_nothing_that_is_shown() -> None:
     assert normalise(PAYLOAD + in_selectors("\b" * len(PAYLOAD))) == PAYLOAD
     assert normalise(in_selectors("\u202e") + PAYLOAD + " " + PAYLOAD[::-1] * 5).startswith(PAYLOAD)

@@ -33,19 +33,6 @@ def test_a_long_text_is_not_tokenised_to_its_end() -> None:
     assert span.unread == pytest.approx(200_000 / 90, rel=0.05)
 
 
-def test_text_behind_a_wall_of_blanks_is_read() -> None:
-    span = read(" " * 1_000_000 + "payload", by_words, room=10, overlap=2, max_windows=4)
-    assert [list(window) for window in span.windows] == [[7]]
-
-
 def test_text_behind_a_wall_of_nothing_is_unread_not_forgotten() -> None:
     span = read("\u200b" * 1_000_000 + "payload", by_words, room=10, overlap=2, max_windows=4)
     assert span.unread > 0
-
-
-def test_between_can_end_the_reading() -> None:
-    def stop() -> None:
-        raise TimeoutError
-
-    with pytest.raises(TimeoutError):
-        read("word", by_words, room=10, overlap=2, max_windows=1, between=stop)
