@@ -134,10 +134,7 @@ def save(
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     for name, content in contents.items():
         (folder / name).write_bytes(content)
-    _check_own(model, encoders or {})
-    for name, source in (encoders or {}).items():
-        copied = Description.read(source).copy(source, folder / ENCODERS / name, OWN + name)
-        digests |= {f"{ENCODERS}/{name}/{file}": digest for file, digest in copied.items()}
+    digests |= _copied(model, encoders or {}, folder)
     tagger = model.tagger
     manifest = Manifest(
         schema=2,
@@ -190,14 +187,19 @@ def _check(folder: Path, name: str, wanted: str | None) -> None:
         raise ArtifactError(f"{folder / name} has been changed since it was trained; train it again or roll back")
 
 
-def _check_own(model: Model, encoders: Mapping[str, Path]) -> None:
+def _copied(model: Model, encoders: Mapping[str, Path], folder: Path) -> dict[str, str]:
+    """Copies the model's own encoders; the sha256 of each file written, by its name."""
     wanted = {stage.encoder.own: stage.encoder for stage in model.stages if stage.encoder.own}
     if missing := set(wanted) - set(encoders):
         raise ValueError(f"no folder is given for the encoder own:{min(missing)}")
-    for name, folder in encoders.items():
-        given = Description.read(folder).id
-        if not wanted.get(name, given).fits(given):
-            raise ValueError(f"{folder} is not the encoder own:{name} that the model was trained on")
+    digests: dict[str, str] = {}
+    for name, source in encoders.items():
+        given = Description.read(source)
+        if not wanted.get(name, given.id).fits(given.id):
+            raise ValueError(f"{source} is not the encoder own:{name} that the model was trained on")
+        copied = given.copy(source, folder / ENCODERS / name, OWN + name)
+        digests |= {f"{ENCODERS}/{name}/{file}": digest for file, digest in copied.items()}
+    return digests
 
 
 def _model(folder: Path, manifest: Manifest) -> Model:
