@@ -180,7 +180,8 @@ def _load(path: Path, folder: Path) -> Any:
     import onnx
 
     model = onnx.load(path, load_external_data=False)
-    locations = set(_weight_files(model.graph))
+    entries = (entry for tensor in model.graph.initializer for entry in tensor.external_data)
+    locations = {entry.value for entry in entries if entry.key == "location"}
     if locations:
         with tempfile.TemporaryDirectory(prefix=".weights-", dir=folder.resolve()) as copies:
             for location in locations:
@@ -191,17 +192,6 @@ def _load(path: Path, folder: Path) -> Any:
                     shutil.copyfile(path.parent / location, copy)
             onnx.load_external_data_for_model(model, copies)
     return model
-
-
-def _weight_files(graph: Any) -> Iterator[str]:
-    """Where a graph's tensors say that their data lies, relative to the model's folder."""
-    attributes = [attribute for node in graph.node for attribute in node.attribute]
-    tensors = [*graph.initializer, *(tensor for a in attributes for tensor in (a.t, *a.tensors))]
-    for tensor in tensors:
-        yield from (entry.value for entry in tensor.external_data if entry.key == "location")
-    for attribute in attributes:
-        for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-            yield from _weight_files(inner)
 
 
 @contextmanager
