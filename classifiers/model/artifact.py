@@ -142,7 +142,7 @@ def save(
         kind=model.policy.kind,
         policy_sha256=policy_sha256(model.policy),
         stages=tuple(map(stages.stage_entry, model.stages)),
-        tagger=tagger and stages.TaggerEntry(slots=tagger.slots, scale=tagger.scale),
+        tagger=stages.TaggerEntry(slots=tagger.slots, scale=tagger.scale) if tagger else None,
         seed=seed,
         writers=dict(report.get("text", {}).get("writers", {})),
         made_with=dict(made_with or {}),

@@ -124,7 +124,7 @@ def stage_entry(stage: Stage) -> StageEntry:
             chances=calibration.chances,
         ),
         novelty=_NoveltyEntry(limit=novelty.limit, prototypes=len(novelty.prototypes), usual=novelty.usual),
-        nearest=nearest and _NearestEntry(sharpness=nearest.sharpness, share=nearest.share),
+        nearest=_NearestEntry(sharpness=nearest.sharpness, share=nearest.share) if nearest else None,
         windowing=stage.windowing,
         earlier=stage.earlier,
         system_tokens=stage.system_tokens,
@@ -163,7 +163,10 @@ def read_stage(entry: StageEntry, held: Tensors, policy: Policy, where: str) -> 
         count,
     }:
         raise ArtifactError(f"{where}: arrays of the shapes {(*shapes, scale.shape)} do not fit {count} classes")
-    nearest = entry.nearest
+    nearest = None
+    if entry.nearest is not None:
+        owners = _tensor(held, f"{name}.owners", where, np.int32)
+        nearest = Nearest(owners=owners, sharpness=entry.nearest.sharpness, share=entry.nearest.share)
     return Stage(
         name=name,
         encoder=entry.encoder,
@@ -173,12 +176,7 @@ def read_stage(entry: StageEntry, held: Tensors, policy: Policy, where: str) -> 
         ),
         thresholds=entry.thresholds,
         novelty=Novelty(prototypes=prototypes, limit=entry.novelty.limit, usual=entry.novelty.usual),
-        nearest=nearest
-        and Nearest(
-            owners=_tensor(held, f"{name}.owners", where, np.int32),
-            sharpness=nearest.sharpness,
-            share=nearest.share,
-        ),
+        nearest=nearest,
         windowing=entry.windowing,
         earlier=entry.earlier,
         system_tokens=entry.system_tokens,

@@ -171,8 +171,6 @@ def test_files_of_another_kind(model: Model, tmp_path: Path, name: str, content:
         load(tmp_path)
 
 
-
-
 @pytest.mark.parametrize("where", ["goal", "labels.goal", "cascade.goal"])
 @pytest.mark.parametrize("stated", [{"catch": 0.95}, {"false_alarms": 0.01}, {"catch": 0.95, "false_alarms": 0.01}])
 def test_which_side_of_a_safety_goal_is_demanded_is_kept(
