@@ -5,7 +5,7 @@ from datetime import datetime
 
 from classifiers.model.model import Model
 from classifiers.policy import NONE, OTHER, Policy, PolicyTest
-from classifiers.verdict import Abstention, Reading, SlotValue, Verdict
+from classifiers.verdict import Abstention, Reading, Verdict
 
 
 def passes(policy: Policy, test: PolicyTest, verdict: Verdict) -> bool:
@@ -48,14 +48,11 @@ def failures(
     policy, tests = model.policy, asked(model)
     verdicts = classify([Reading(classifier=name, texts=(test.text,), system=test.system, now=now) for test in tests])
     return [
-        f"{test.text!r}{_under(test)} should be {_wanted(policy, test)}, but is {_described(verdict)}"
+        f"{test.text!r}{f' (system: {test.system!r})' if test.system else ''} should be {_wanted(policy, test)}, "
+        f"but is {_described(verdict)}"
         for test, verdict in zip(tests, verdicts, strict=True)
         if not passes(policy, test, verdict)
     ]
-
-
-def _under(test: PolicyTest) -> str:
-    return f" (system: {test.system!r})" if test.system else ""
 
 
 def _described(verdict: Verdict) -> str:
@@ -72,13 +69,11 @@ def _wanted(policy: Policy, test: PolicyTest) -> str:
 
 
 def _filled(test: PolicyTest, verdict: Verdict) -> bool:
-    return all(
-        any(slot == filled.slot and words.casefold() in _ways(filled) for filled in verdict.slots)
-        for slot, words in test.slots.items()
-    )
-
-
-def _ways(slot: SlotValue) -> set[str]:
-    """The ways in which a test may write a slot's value."""
-    value = "" if slot.value is None else str(slot.value)
-    return {way.casefold() for way in (slot.raw, value, f"{value} {slot.currency}") if way}
+    """Whether each expected slot is filled, in the text's words or as a value."""
+    ways = {
+        (slot.slot, str(way).casefold())
+        for slot in verdict.slots
+        for way in (slot.raw, slot.value, f"{slot.value} {slot.currency}")
+        if way is not None
+    }
+    return all((slot, words.casefold()) in ways for slot, words in test.slots.items())
