@@ -158,10 +158,8 @@ def read_stage(entry: StageEntry, held: Tensors, policy: Policy, where: str) -> 
     weights, bias, prototypes = (_tensor(held, f"{name}.{part}", where) for part in ("weights", "bias", "prototypes"))
     count, dimensions = len(classes), weights.shape[-1]
     shapes = weights.shape, bias.shape, prototypes.shape, offset.shape
-    if shapes != ((count, dimensions), (count,), (len(prototypes), dimensions), (count,)) or len(scale) not in {
-        1,
-        count,
-    }:
+    fitting = (count, dimensions), (count,), (len(prototypes), dimensions), (count,)
+    if shapes != fitting or len(scale) not in {1, count}:
         raise ArtifactError(f"{where}: arrays of the shapes {(*shapes, scale.shape)} do not fit {count} classes")
     nearest = None
     if entry.nearest is not None:
