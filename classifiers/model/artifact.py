@@ -32,6 +32,7 @@ from classifiers.errors import ArtifactError
 from classifiers.judge_prompt import instructions
 from classifiers.model import stages
 from classifiers.model.model import OWN, EncoderId, Model
+from classifiers.model.stages import StageEntry, TaggerEntry
 from classifiers.policy import Policy
 
 MANIFEST, HEAD, POLICY, REPORT = "manifest.json", "head.safetensors", "policy.filled.yaml", "report.json"
@@ -49,8 +50,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     kind: str
     policy_sha256: str
-    stages: tuple[stages.StageEntry, ...]
-    tagger: stages.TaggerEntry | None = None
+    stages: tuple[StageEntry, ...]
+    tagger: TaggerEntry | None = None
     seed: int
     writers: dict[str, float]
     made_with: dict[str, str]
@@ -142,7 +143,7 @@ def save(
         kind=model.policy.kind,
         policy_sha256=policy_sha256(model.policy),
         stages=tuple(map(stages.stage_entry, model.stages)),
-        tagger=stages.TaggerEntry(slots=tagger.slots, scale=tagger.scale) if tagger else None,
+        tagger=TaggerEntry(slots=tagger.slots, scale=tagger.scale) if tagger else None,
         seed=seed,
         writers=dict(report.get("text", {}).get("writers", {})),
         made_with=dict(made_with or {}),

@@ -11,6 +11,7 @@ import html
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from operator import methodcaller
 from urllib.parse import unquote
 
 from classifiers.text.normalise import as_stored
@@ -182,7 +183,7 @@ def _readings(strange: Sequence[str]) -> Iterator[tuple[list[str], Callable[[str
     """The words under each shift and backwards, and what turns a text so."""
     letters = " ".join(strange)
     for table in _SHIFTS:
-        yield letters.translate(table).split(), lambda part, table=table: part.translate(table)
+        yield letters.translate(table).split(), methodcaller("translate", table)
     yield [word[::-1] for word in strange], lambda part: part[::-1]
 
 
