@@ -42,7 +42,7 @@ newest: ## run the suite on the newest versions that pyproject.toml allows (make
 	.venv-newest/bin/$(PIP_INSTALL) --upgrade --upgrade-strategy eager --editable '.[dev,finetune]'
 	.venv-newest/bin/python -m pytest $(ARGS)
 
-demo: setup ## train the starter policies, serve them, send traffic (ARGS=--once ends by itself, ARGS=--real forwards)
+demo: setup ## train the starter policies, serve them, send traffic (ARGS=--once ends by itself)
 	$(BIN)/offramp demo $(ARGS)
 
 test: setup ## run the whole test suite in two processes, simulations with a tenth of their streams (ARGS= are pytest's)

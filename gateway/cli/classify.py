@@ -1,6 +1,6 @@
 """`offramp classify`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from gateway.cli.inputs import argument, given
-from gateway.cli.output import Exit, Json, bars, fail, print_json, quoted, stdout
+from gateway.cli.output import Exit, Json, fail, print_json, progress_bar, quoted, result
 
 if TYPE_CHECKING:
-    from classifiers import Reading, Runtime, Verdict
-    from classifiers.verdict import SlotValue
+    from classifiers import Runtime
 
 _AT_ONCE: Final = 256
 """Texts; what is computed of more is not held, and verdicts are printed as they come."""
@@ -33,37 +32,50 @@ def classify(
     json: Json = False,
 ) -> None:
     """Ask one classifier for its verdicts."""
-    from msgspec import to_builtins
-
-    from classifiers import Reading, Runtime
-    from gateway.http.classify import result_of
+    from classifiers import Runtime
 
     runtime = Runtime.load(models, [name])
     chosen = texts or given()
-    near = _nearest(runtime, name, [(text, system) for text in chosen], models, nearest) if nearest else None
-    verdicts = _verdicts(runtime, [Reading(classifier=name, texts=(text,), system=system) for text in chosen])
+    near = _nearest(runtime, name, [(text, system) for text in chosen], models, nearest) if nearest else []
+    rows = _verdicts(runtime, name, chosen, system, near)
     if json:
-        nearest_of = [{"nearest": rows} for rows in near] if near else [{}] * len(chosen)
-        pairs = zip(chosen, verdicts, nearest_of, strict=True)
-        print_json([{"text": text, **to_builtins(result_of(verdict)), **rows} for text, verdict, rows in pairs])
-        return
-    for text, verdict, rows in zip(chosen, verdicts, near or [[]] * len(chosen), strict=True):
-        what = ", ".join(verdict.labels) or "-"
-        if verdict.abstention:
-            what += f" ({verdict.abstention.value}: {verdict.reason})"
-        what += "".join(f" [{span.kind} {span.start}-{span.end}]" for span in verdict.spans)
-        stdout().print(f"{verdict.confidence:6.1%}  {what:32}  {quoted(text)}", soft_wrap=True)
-        for slot in verdict.slots:
-            place = f"{slot.slot} {slot.start}-{slot.end}"
-            stdout().print(f"        {place}: {slot.raw!r} {slot_value(slot)}", soft_wrap=True)
-        for row in rows:
-            names = ", ".join(row["labels"]) or "none"
-            stdout().print(f"        near {row['cosine']:.2f}  {names}: {quoted(row['text'])}", soft_wrap=True)
+        print_json(list(rows))
+    else:
+        result(None, (line for row in rows for line in _lines(row)), as_json=False)
 
 
-def _verdicts(runtime: "Runtime", readings: "Sequence[Reading]") -> "Iterator[Verdict]":
-    for start in range(0, len(readings), _AT_ONCE):
-        yield from runtime.classify(readings[start : start + _AT_ONCE])
+def _verdicts(
+    runtime: "Runtime", name: str, texts: Sequence[str], system: str, near: Sequence[list[dict[str, Any]]]
+) -> Iterator[dict[str, Any]]:
+    """near: the nearest rows of each text, or none at all."""
+    from msgspec import to_builtins
+
+    from classifiers import Reading
+    from gateway.http.classify import result_of
+
+    for start in range(0, len(texts), _AT_ONCE):
+        part = texts[start : start + _AT_ONCE]
+        readings = [Reading(classifier=name, texts=(text,), system=system) for text in part]
+        for index, verdict in enumerate(runtime.classify(readings), start):
+            nearest = {"nearest": near[index]} if near else {}
+            yield {"text": texts[index], **to_builtins(result_of(verdict)), **nearest}
+
+
+def _lines(row: Mapping[str, Any]) -> Iterator[str]:
+    what = ", ".join(row["labels"]) or "-"
+    what += f" ({row['abstained']}: {row['reason']})" if row["abstained"] else ""
+    what += "".join(f" [{span['kind']} {span['start']}-{span['end']}]" for span in row["spans"])
+    yield f"{row['confidence']:6.1%}  {what:32}  {quoted(row['text'])}"
+    for slot in row["slots"]:
+        yield f"        {slot['slot']} {slot['start']}-{slot['end']}: {slot['raw']!r} = {slot_value(slot)}"
+    for other in row.get("nearest", ()):
+        names = ", ".join(other["labels"]) or "none"
+        yield f"        near {other['cosine']:.2f}  {names}: {quoted(other['text'])}"
+
+
+def slot_value(slot: Mapping[str, Any]) -> str:
+    """The value of a slot's words."""
+    return "no value" if slot["value"] is None else quoted(f"{slot['value']} {slot['currency'] or ''}".strip())
 
 
 def _nearest(
@@ -79,12 +91,5 @@ def _nearest(
     if rows is None:
         path = data.file_of(models, name, classifier.version)
         raise fail(f"{path} is not there, so what {name} was trained on is not known; train it here", Exit.USAGE)
-    with bars() as advance:
+    with progress_bar() as advance:
         return nearest_of(runtime, name, asked, rows, count=count, advance=partial(advance, "training rows"))
-
-
-def slot_value(slot: "SlotValue") -> str:
-    """The value of a slot's words."""
-    if slot.value is None:
-        return "(no value)"
-    return f"= {quoted(str(slot.value))}" + (f" {slot.currency}" if slot.currency else "")

@@ -2,30 +2,29 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.table import Column, Table
 
-from gateway.cli.output import Exit, Json, fail, fields, print_json, quoted, result, stdout, table
+from gateway.cli.output import Exit, Json, fail, fields, quoted, result, table
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from gateway.contracts.bound import Side
-    from gateway.contracts.drift import Drift, Period, Share
+    from gateway.contracts.drift import Drift, Period
     from gateway.contracts.safety_store import SafetyStore, StoredSafety
     from gateway.contracts.store import ContractStore, StoredContract
-    from gateway.contracts.tables import Tables
 
-_BARS: Final = "▁▂▃▄▅▆▇█"
-_SHARES: "Final[Mapping[str, tuple[str, Callable[[Period], Share]]]]" = {
-    "below": ("below the threshold", lambda period: period.below),
-    "novel": ("unlike the certified", lambda period: period.novel),
-    "disagree": ("audits that disagree", lambda period: period.differ),
-    "missing": ("for want of an answer", lambda period: period.missing),
+_SHARES: Final = {
+    "below": "below the threshold",
+    "novel": "unlike the certified",
+    "disagree": "audits that disagree",
+    "missing": "for want of an answer",
 }
 _SIDES: Final = (
     ("missing", "of what it calls unsafe, missed", "scores under"),
@@ -43,7 +42,6 @@ Config = Annotated[Path, typer.Argument(help="The gateway's file.")]
 def show(config: Config = _DEFAULT, json: Json = False) -> None:
     """Where each contract stands: phase, threshold, pairs, audits, and the bound that holds now."""
     from gateway.config.load import load_gateway
-    from gateway.contracts.drift import drift
     from gateway.contracts.safety_store import SafetyStore
     from gateway.contracts.store import ContractStore
     from gateway.ledger.store import NoLedger
@@ -57,85 +55,160 @@ def show(config: Config = _DEFAULT, json: Json = False) -> None:
         closing(ContractStore(ledger, read_only=True)) as store,
         closing(SafetyStore(ledger, read_only=True)) as safety,
     ):
-        paused = store.paused()
-        contracts = store.contracts()
-        drifts = [drift(store.pairs(stored.scope.key), store.moves(stored.scope.key)) for stored in contracts]
-        rows = [_row(store, stored, paused, moved, first) for stored, moved in zip(contracts, drifts, strict=True)]
-        judged = [_judge_row(safety, stored, paused, first) for stored in safety.contracts()]
-    if json:
-        print_json([*rows, *judged])
-        return
+        rows = [{**_scope(stored, "model", first, store), **_agreement(store, stored)} for stored in store.contracts()]
+        judged = [
+            {**_scope(stored, "judge", first, safety), **_judged(safety, stored)} for stored in safety.contracts()
+        ]
+    result([*rows, *judged], _shown(rows, judged), as_json=json)
+
+
+def _scope(
+    stored: "StoredContract | StoredSafety",
+    model: str,
+    first: Callable[[str], str],
+    store: "ContractStore | SafetyStore",
+) -> dict[str, Any]:
+    """What a contract of either kind binds, and how it came to its phase. model: the key of the model's name. first:
+    where a model is sent first now."""
+    scope = stored.scope
+    moves = store.moves(scope.key)
+    return {
+        **fields(scope, "key", "rule"),
+        model: scope.model,
+        "sent_to": scope.sent_to,
+        "reached": scope.reached(first),
+        "classifier": f"{scope.classifier}@{scope.version}",
+        "terms": scope.terms,
+        "paused": scope.rule in store.paused(),
+        "changed": _time(stored.at),
+        "moves": [{"time": _time(at), "phase": phase, "reason": reason} for at, phase, reason in moves],
+    }
+
+
+def _agreement(store: "ContractStore", stored: "StoredContract") -> dict[str, Any]:
+    from gateway.contracts.bounds import upper_at_any_time
+    from gateway.contracts.consistency import MOST, RepeatedAnswers
+    from gateway.contracts.drift import drift
+
+    key, contract = stored.scope.key, stored.contract
+    attempt, detector = contract.attempt, contract.detector
+    audits, wrong = (detector.audits, detector.wrong) if detector else (0, 0)
+    repeats = RepeatedAnswers.of(store.repeats(key, newest=MOST))
+    low, high = repeats.limits
+    moved = drift(store.pairs(key), store.moves(key))
+    rungs = [fields(rung, "threshold", "pairs", "wrong", "proven") for rung in attempt.rungs] if attempt else None
+    return {
+        "phase": contract.phase.value,
+        **fields(contract, "threshold", "pairs", "attempts", "reason"),
+        "running": rungs,
+        "audits": audits,
+        "disagreement": wrong / audits if audits else None,
+        "at_most": upper_at_any_time(audits, wrong, 1 - contract.terms.confidence) if audits else None,
+        "repeats": {**fields(repeats, "asked", "differ", "least"), "low": low, "high": high},
+        "drift": _drift(moved) if moved else None,
+        "results": {
+            f"{'chosen' if chosen else 'not chosen'}: {result}": count
+            for (chosen, result), count in store.counts(key).items()
+        },
+    }
+
+
+def _judged(store: "SafetyStore", stored: "StoredSafety") -> dict[str, Any]:
+    counts = store.counts(stored.scope.key)
+    return {
+        "missing": _side(stored.contract.missing, from_end=True),
+        "flagging": _side(stored.contract.flagging),
+        "calls": {f"{zone}: {verdict}": count for (zone, verdict), count in counts.items()},
+    }
+
+
+def _side(side: "Side", *, from_end: bool = False) -> dict[str, Any]:
+    """from_end: whether the threshold counts from a score of 1 downwards."""
+    alarm, threshold = side.alarm, side.threshold
+    return {
+        "phase": side.phase.value,
+        "score": 1 - threshold if from_end and threshold is not None else threshold,
+        **fields(side, "target", "calls", "attempts", "reason"),
+        "audited": alarm.calls if alarm else 0,
+        "wrong": alarm.wrong / alarm.weight if alarm and alarm.weight else None,
+    }
+
+
+def _drift(drift: "Drift") -> dict[str, Any]:
+    """`moved` says what differs beyond doubt between the certified period and the latest pairs."""
+    return {
+        "threshold": drift.threshold,
+        "certified": _period(drift.certified),
+        "latest": [_period(period) for period in drift.latest],
+        "windows": [_period(window) for window in drift.windows],
+        "moved": drift.moved(),
+    }
+
+
+def _period(period: "Period") -> dict[str, Any]:
+    shares = zip(_SHARES, (period.below, period.novel, period.differ, period.missing), strict=True)
+    counts = {name: {"count": share.count, "total": share.total, "share": share.value} for name, share in shares}
+    return {"since": _time(period.since), "until": _time(period.until), **counts}
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+
+
+def _shown(rows: Sequence[Mapping[str, Any]], judged: Sequence[Mapping[str, Any]]) -> "Iterator[str | Table]":
     if not rows and not judged:
-        stdout().print("no call has met a rule with a contract yet")
+        yield "no call has met a rule with a contract yet"
     if rows:
-        _print(rows, drifts)
-    if judged:
-        _print_judged(judged)
-
-
-def _print(rows: list[dict[str, Any]], drifts: list["Drift | None"]) -> None:
-    # with some routes a model's name is whatever a client wrote
-    rows = [{**row, **{name: quoted(row[name]) for name in ("model", "sent_to")}} for row in rows]
-    names = ("rule", "model", "phase", "answers from", "pairs", "audits", "disagree", "at most")
-    cells = (
-        (
-            row["rule"],
-            row["model"],
-            _standing(row["phase"], row),
-            _figure(row["threshold"], ".4f"),
-            f"{row['pairs']:,}",
-            f"{row['audits']:,}",
-            _figure(row["disagreement"], ".2%"),
-            _figure(row["at_most"], ".2%"),
-        )
-        for row in rows
-    )
-    console = stdout()
-    console.print(table("Contracts", [Column(name, overflow="fold") for name in names], cells))
-    for row, drift in zip(rows, drifts, strict=True):
-        last = row["changed"][:16].replace("T", " ")
-        details = ", ".join(filter(None, [row["sent_to"], row["key"][:_KEY], f"last pair {last}"]))
-        reason = f"{row['reason']}{_past(row, row['model'])}"
-        console.print(f"{row['rule']} for {row['model']} ({details}): {reason}", soft_wrap=True)
-        if (repeats := row["repeats"])["asked"]:
-            console.print(
-                f"  the model against itself: {repeats['differ']:,} of {repeats['asked']:,} calls that it was asked "
-                f"twice got another answer (95 %: {repeats['low']:.1%} to {repeats['high']:.1%})",
-                soft_wrap=True,
-            )
-        if drift is not None:
-            moved = ", ".join(drift.moved()) or "nothing beyond doubt"
-            console.print(_drift_table(drift, f"{row['rule']}: moved since it was certified: {moved}"))
-
-
-def _print_judged(rows: Sequence[Mapping[str, Any]]) -> None:
-    """A table with a line for each side of each contract, and the reasons below it."""
-    names = ("rule", "judge", "bound", "at most", "phase", "decides", "calls", "audited", "wrong")
-    cells = (
-        (
-            row["rule"],
-            row["judge"],
-            what,
-            f"{side['target']:.3g}",
-            _standing(side["phase"], row),
-            "" if side["score"] is None else f"{decides} {side['score']:.4f}",
-            f"{side['calls']:,}",
-            f"{side['audited']:,}",
-            _figure(side["wrong"], ".2%"),
-        )
-        for row in rows
-        for name, what, decides in _SIDES
-        for side in [row[name]]
-    )
-    console = stdout()
-    console.print(table("Contracts with a judge", names, cells))
+        heads = ("rule", "model", "phase", "answers from", "pairs", "audits", "disagree", "at most")
+        yield table("Contracts", heads, map(_cells, rows))
     for row in rows:
+        yield from _details(row)
+    if judged:
+        names = ("rule", "judge", "bound", "at most", "phase", "decides", "calls", "audited", "wrong")
+        yield table("Contracts with a judge", names, [_side_cells(row, *side) for row in judged for side in _SIDES])
+    for row in judged:
         for name, _, _ in _SIDES:
-            reason = f"{row[name]['reason']}{_past(row, row['judge'])}"
-            console.print(f"{row['rule']} by {row['judge']}, {name}: {reason}", soft_wrap=True)
+            yield f"{row['rule']} by {row['judge']}, {name}: {row[name]['reason']}{_past(row, row['judge'])}"
 
 
-def _standing(phase: str, row: Mapping[str, Any]) -> str:
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    # with some routes a model's name is whatever a client wrote
+    names = (row["rule"], quoted(row["model"]), _phase(row["phase"], row), _figure(row["threshold"], ".4f"))
+    shares = (_figure(row["disagreement"], ".2%"), _figure(row["at_most"], ".2%"))
+    return (*names, f"{row['pairs']:,}", f"{row['audits']:,}", *shares)
+
+
+def _side_cells(row: Mapping[str, Any], name: str, bound: str, decides: str) -> tuple[str, ...]:
+    side = row[name]
+    score = "" if side["score"] is None else f"{decides} {side['score']:.4f}"
+    counts = (f"{side['calls']:,}", f"{side['audited']:,}", _figure(side["wrong"], ".2%"))
+    return row["rule"], row["judge"], bound, f"{side['target']:.3g}", _phase(side["phase"], row), score, *counts
+
+
+def _details(row: Mapping[str, Any]) -> "Iterator[str | Table]":
+    model, repeats, drift = quoted(row["model"]), row["repeats"], row["drift"]
+    last = row["changed"][:16].replace("T", " ")
+    details = ", ".join(filter(None, [quoted(row["sent_to"]), row["key"][:_KEY], f"last pair {last}"]))
+    yield f"{row['rule']} for {model} ({details}): {row['reason']}{_past(row, model)}"
+    if repeats["asked"]:
+        yield (
+            f"  the model against itself: {repeats['differ']:,} of {repeats['asked']:,} calls that it was asked "
+            f"twice got another answer (95 %: {repeats['low']:.1%} to {repeats['high']:.1%})"
+        )
+    if drift:
+        moved = ", ".join(drift["moved"]) or "nothing beyond doubt"
+        names = ("until (UTC)", "calls chosen", *_SHARES.values())
+        periods = ({**drift["certified"], "until": "certified"}, *drift["windows"])
+        yield table(f"{row['rule']}: moved since it was certified: {moved}", names, map(_period_cells, periods))
+
+
+def _period_cells(period: Mapping[str, Any]) -> tuple[str, ...]:
+    shares = (period[name] for name in _SHARES)
+    counts = ("" if share["share"] is None else f"{share['share']:6.1%} ({share['count']:,})" for share in shares)
+    return period["until"], f"{period['below']['total']:,}", *counts
+
+
+def _phase(phase: str, row: Mapping[str, Any]) -> str:
     """A contract's phase, and what keeps it from doing anything: its rule is paused, or it is past."""
     return phase + (" (paused)" if row["paused"] else "") + ("" if row["reached"] else " (past)")
 
@@ -149,52 +222,23 @@ def _figure(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
-def _drift_table(drift: "Drift", title: str) -> Table:
-    """One row for the certified period and for each window since, the latest last; bars are to the column's highest."""
-    periods = (drift.certified, *drift.windows)
-    highest = {name: max(share(period).value or 0.0 for period in periods) for name, (_, share) in _SHARES.items()}
-    columns = ("until (UTC)", "calls chosen", *(column for column, _ in _SHARES.values()))
-    cells = (
-        (
-            "certified" if period is drift.certified else _time(period.until),
-            f"{period.below.total:,}",
-            *(_bar(share(period), highest[name]) for name, (_, share) in _SHARES.items()),
-        )
-        for period in periods
-    )
-    return table(title, columns, cells)
-
-
-def _bar(share: "Share", highest: float) -> str:
-    if share.value is None:
-        return ""
-    bar = _BARS[round(share.value / highest * (len(_BARS) - 1))] if highest else _BARS[0]
-    return f"{bar} {share.value:6.1%} ({share.count:,})"
-
-
 @app.command("pause")
 def pause(rule: str, config: Config = _DEFAULT, json: Json = False) -> None:
     """Let a rule's contracts answer nothing until they are resumed. A running gateway notices within seconds."""
-    with _tables_of(rule, config) as tables:
-        tables.pause(rule, time.time())
-    result(
-        {"rule": rule, "paused": True},
-        f"{rule} answers nothing from now on; its calls are forwarded, or put to its judge, and pairs go on",
-        as_json=json,
-    )
+    done = f"{rule} answers nothing from now on; its calls are forwarded, or put to its judge, and pairs go on"
+    _set_paused(rule, config, paused=True)
+    result({"rule": rule, "paused": True}, [done], as_json=json)
 
 
 @app.command("resume")
 def resume(rule: str, config: Config = _DEFAULT, json: Json = False) -> None:
     """Let a paused rule's contracts answer again, as far as they are certified."""
-    with _tables_of(rule, config) as tables:
-        tables.resume(rule)
-    result({"rule": rule, "paused": False}, f"{rule} answers again where it is certified", as_json=json)
+    _set_paused(rule, config, paused=False)
+    result({"rule": rule, "paused": False}, [f"{rule} answers again where it is certified"], as_json=json)
 
 
-@contextmanager
-def _tables_of(rule: str, config: Path) -> Iterator["Tables"]:
-    """The tables of all contracts, of a gateway's file that has a contract on that rule."""
+def _set_paused(rule: str, config: Path, *, paused: bool) -> None:
+    """Pauses or resumes a rule of a gateway's file that has a contract. Raises typer.Exit where none has."""
     from gateway.config.load import load_gateway
     from gateway.config.problems import did_you_mean
     from gateway.contracts.tables import Tables
@@ -204,109 +248,7 @@ def _tables_of(rule: str, config: Path) -> Iterator["Tables"]:
     if rule not in rules:
         raise fail(f"no rule {rule!r} has a contract{did_you_mean(rule, rules)}", Exit.USAGE)
     with closing(Tables(loaded.ledger)) as tables:
-        yield tables
-
-
-def _scope(stored: "StoredContract | StoredSafety", model: str, first: Callable[[str], str]) -> dict[str, Any]:
-    """What a contract binds. model: the key of the model's name. first: where a model is sent first now."""
-    scope = stored.scope
-    return {
-        "key": scope.key,
-        "rule": scope.rule,
-        model: scope.model,
-        "sent_to": scope.sent_to,
-        "reached": scope.reached(first),
-        "classifier": f"{scope.classifier}@{scope.version}",
-        "terms": scope.terms,
-    }
-
-
-def _moves(moves: Iterable[tuple[float, str, str]]) -> list[dict[str, str]]:
-    return [{"time": _time(at), "phase": phase, "reason": reason} for at, phase, reason in moves]
-
-
-def _row(
-    store: "ContractStore",
-    stored: "StoredContract",
-    paused: frozenset[str],
-    drift: "Drift | None",
-    first: Callable[[str], str],
-) -> dict[str, Any]:
-    from gateway.contracts.bounds import upper_at_any_time
-    from gateway.contracts.consistency import MOST, RepeatedAnswers
-
-    key, contract = stored.scope.key, stored.contract
-    attempt, detector = contract.attempt, contract.detector
-    audits, wrong = (detector.audits, detector.wrong) if detector else (0, 0)
-    repeats = RepeatedAnswers.of(store.repeats(key, newest=MOST))
-    low, high = repeats.limits
-    return {
-        **_scope(stored, "model", first),
-        "phase": contract.phase.value,
-        "paused": stored.scope.rule in paused,
-        **fields(contract, "threshold", "pairs", "attempts"),
-        "running": [fields(rung, "threshold", "pairs", "wrong", "proven") for rung in attempt.rungs]
-        if attempt
-        else None,
-        "audits": audits,
-        "disagreement": wrong / audits if audits else None,
-        "at_most": upper_at_any_time(audits, wrong, 1 - contract.terms.confidence) if audits else None,
-        "reason": contract.reason,
-        "repeats": {**fields(repeats, "asked", "differ"), "low": low, "high": high, "least": repeats.least},
-        "drift": _drift_data(drift) if drift else None,
-        "changed": _time(stored.at),
-        "results": {
-            f"{'chosen' if chosen else 'not chosen'}: {result}": count
-            for (chosen, result), count in store.counts(key).items()
-        },
-        "moves": _moves(store.moves(key)),
-    }
-
-
-def _judge_row(
-    store: "SafetyStore", stored: "StoredSafety", paused: frozenset[str], first: Callable[[str], str]
-) -> dict[str, Any]:
-    key, contract = stored.scope.key, stored.contract
-    return {
-        **_scope(stored, "judge", first),
-        "paused": stored.scope.rule in paused,
-        "missing": _side(contract.missing, from_end=True),
-        "flagging": _side(contract.flagging),
-        "changed": _time(stored.at),
-        "calls": {f"{zone}: {verdict}": count for (zone, verdict), count in store.counts(key).items()},
-        "moves": _moves(store.moves(key)),
-    }
-
-
-def _side(side: "Side", *, from_end: bool = False) -> dict[str, Any]:
-    """from_end: whether the threshold counts from a score of 1 downwards."""
-    alarm, threshold = side.alarm, side.threshold
-    return {
-        "phase": side.phase.value,
-        "score": 1 - threshold if from_end and threshold is not None else threshold,
-        **fields(side, "target", "calls", "attempts"),
-        "audited": alarm.calls if alarm else 0,
-        "wrong": alarm.wrong / alarm.weight if alarm and alarm.weight else None,
-        "reason": side.reason,
-    }
-
-
-def _drift_data(drift: "Drift") -> dict[str, Any]:
-    """`moved` says what differs beyond doubt between the certified period and the latest pairs."""
-    return {
-        "threshold": drift.threshold,
-        "certified": _period(drift.certified),
-        "latest": [_period(period) for period in drift.latest],
-        "windows": [_period(window) for window in drift.windows],
-        "moved": drift.moved(),
-    }
-
-
-def _period(period: "Period") -> dict[str, Any]:
-    shares = {name: share(period) for name, (_, share) in _SHARES.items()}
-    counts = {name: {"count": each.count, "total": each.total, "share": each.value} for name, each in shares.items()}
-    return {"since": _time(period.since), "until": _time(period.until), **counts}
-
-
-def _time(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+        if paused:
+            tables.pause(rule, time.time())
+        else:
+            tables.resume(rule)

@@ -4,24 +4,23 @@ import asyncio
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO
+from typing import Annotated, Any, Final
 
 import typer
+from rich.table import Table
 
-from gateway.cli.output import Exit, Json, fail, print_json, sigterm_as_ctrl_c, stderr, stdout, table
-from gateway.cli.report import print_summary
-
-if TYPE_CHECKING:
-    from gateway.config.settings import Settings
+from gateway.cli.output import Exit, Json, fail, result, sigterm_as_ctrl_c, stderr, table
+from gateway.cli.report import summary_shown
 
 MESSAGES: Final = (
     "Hello there!",
@@ -46,29 +45,24 @@ _SHOWN: Final = 60
 
 
 def demo(
-    real: Annotated[
-        bool, typer.Option("--real", help="Forward to OpenAI (OPENAI_API_KEY) instead of the echo.")
-    ] = False,
     once: Annotated[bool, typer.Option("--once", help="End by itself instead of waiting for Ctrl-C.")] = False,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 8080,
     json: Json = False,
 ) -> None:
     """Train the starter policies, serve them, send a small mixed traffic and show what happened."""
     config = Path("config/gateway.yaml")
-    if real and not config.exists() and not os.environ.get("OPENAI_API_KEY"):
-        raise fail("--real needs OPENAI_API_KEY", Exit.USAGE)
     if find_spec("openai") is None:
         raise fail("the demo sends its traffic with the openai client; pip install 'offramp[demo]'", Exit.USAGE)
     if not config.exists():
         _run("init")
-    model = _asked_for(config, real=real)
+    model = _model_of(config)
     with sigterm_as_ctrl_c():
-        _train(config, real=real)
+        _train(config)
         started = time.time()
-        with _gateway(config, port, real=real) as base_url:
+        with _gateway(config, port) as base_url:
             sent = asyncio.run(_send(base_url, model))
             time.sleep(0.5)  # the ledger is written in batches, a few each second
-            _show(config, sent, started, base_url, as_json=json)
+            _result(config, sent, started, base_url, as_json=json)
             if not once:
                 stderr().print("\nThe gateway goes on until Ctrl-C.")
                 with contextlib.suppress(KeyboardInterrupt):
@@ -90,54 +84,46 @@ def _run(*arguments: str) -> None:
         raise typer.Exit(code)
 
 
-def _environment(*, real: bool) -> dict[str, str]:
-    return {**os.environ, **({} if real else {"OPENAI_API_KEY": ""})}
+def _environment() -> dict[str, str]:
+    """With the starter's upstream, the key is what tells OpenAI from an echo."""
+    return {**os.environ, "OPENAI_API_KEY": ""}
 
 
-def _asked_for(config: Path, *, real: bool) -> str:
+def _model_of(config: Path) -> str:
     """The model to ask: the starter's, or else the first that the file opens to clients.
 
-    Raises typer.Exit where a call or a rule would cost money without --real, or where --real would only reach an echo.
+    Raises typer.Exit where a call or a rule would cost money.
     """
     from gateway.config.load import load_gateway
+    from gateway.config.rules import AskJudge
     from gateway.context import RequestedModel
     from gateway.errors import ModelNotFound
     from gateway.upstreams.base import Routes
     from gateway.upstreams.build import echoes
 
-    settings = load_gateway(config, _environment(real=real)).settings
-    routes, model = Routes(settings.models), _MODEL
-    try:
-        targets = routes.for_client(RequestedModel(model))
-    except ModelNotFound as error:
-        if not routes.public:
-            raise fail(f"{config} opens no model to clients; name one under models:", Exit.USAGE) from error
-        model = routes.public[0]
-        targets = routes.for_client(RequestedModel(model))
-    free = {name for name, upstream in settings.upstreams.items() if echoes(upstream)}
-    reached = {model: targets, **{name: routes.for_rule(name) for name in _asked_by_rules(settings)}}
-    for name, asked in () if real else reached.items():
-        paid = [target.upstream for target in asked if target.upstream not in free]
-        if paid:
-            raise fail(f"{config} sends {name} to {paid[0]}, which may cost money; --real does so", Exit.USAGE)
-    if real and free.issuperset(target.upstream for target in targets):
-        raise fail(f"--real needs OPENAI_API_KEY, without which {targets[0].upstream} echoes", Exit.USAGE)
+    settings = load_gateway(config, _environment()).settings
+    routes = Routes(settings.models)
+    for model in (_MODEL, *routes.public):
+        with contextlib.suppress(ModelNotFound):
+            reached = {model: routes.for_client(RequestedModel(model))}
+            break
+    else:
+        raise fail(f"{config} opens no model to clients; name one under models:", Exit.USAGE)
+    for rule in settings.rules:
+        names = [then.forward for then in rule.then.values() if then.forward in settings.models]
+        names += [rule.when_unsure.ask] if isinstance(rule.when_unsure, AskJudge) else []
+        reached |= {name: routes.for_rule(name) for name in names}
+    for name, targets in reached.items():
+        if paid := [target.upstream for target in targets if not echoes(settings.upstreams[target.upstream])]:
+            raise fail(
+                f"{config} sends {name} to {paid[0]}, which may cost money; the demo asks only echoes", Exit.USAGE
+            )
     return model
 
 
-def _asked_by_rules(settings: "Settings") -> Iterator[str]:
-    """The models that rules send calls to, and their judges."""
-    from gateway.config.rules import AskJudge
-
-    for rule in settings.rules:
-        yield from (then.forward for then in rule.then.values() if then.forward in settings.models)
-        if isinstance(rule.when_unsure, AskJudge):
-            yield rule.when_unsure.ask
-
-
-def _train(config: Path, *, real: bool) -> None:
-    """Trains the policies of the gateway's rules that are new or changed. Only with --real does a model write
-    sentences."""
+def _train(config: Path) -> None:
+    """Trains the policies of the gateway's rules that are new or changed. Raises typer.Exit where a model that may cost
+    money would write sentences."""
     from classifiers.errors import ArtifactError
     from classifiers.model.artifact import load, policy_sha256
     from classifiers.model.registry import Registry
@@ -150,56 +136,46 @@ def _train(config: Path, *, real: bool) -> None:
     for name in dict.fromkeys(rule.classifier for rule in loaded.settings.rules):
         file = config.parent / "policies" / f"{name}.yaml"
         policy = load_policy(file, os.environ)
-        try:
-            version = registry.current(policy.name)
-            trained = version and policy_sha256(load(registry.resolve(policy.name)).model.policy)
-        except ArtifactError:  # gone, damaged, or made by another version of Offramp
-            trained = None
-        if trained != policy_sha256(policy):
-            stale.append(str(file))
-            paid = [teacher.model for teacher in policy.teachers if teacher.model]
-            if paid and not real:
-                mend = f"run: {train_command(file, loaded)}"
-                raise fail(f"{file} has {paid[0]} write sentences, which may cost money; {mend}", Exit.USAGE)
+        # gone, damaged, or made by another version of Offramp
+        with contextlib.suppress(ArtifactError):
+            if policy_sha256(load(registry.resolve(policy.name)).model.policy) == policy_sha256(policy):
+                continue
+        if paid := [teacher.model for teacher in policy.teachers if teacher.model]:
+            mend = f"run: {train_command(file, loaded)}"
+            raise fail(f"{file} has {paid[0]} write sentences, which may cost money; {mend}", Exit.USAGE)
+        stale.append(str(file))
     if stale:
         _run("train", "--models", str(loaded.models_dir), *stale)
     else:
-        stderr().print("The starter policies are trained already.")
+        stderr().print("The policies are trained already.")
 
 
 @contextlib.contextmanager
-def _gateway(config: Path, port: int, *, real: bool) -> Iterator[str]:
+def _gateway(config: Path, port: int) -> Iterator[str]:
     """A gateway process on loopback; yields its address as the process prints it. Another gateway may hold the port,
     and calls to that one may cost money."""
     from gateway.serving.retrain import this_program
 
     command = [*this_program(), "serve", str(config), "--host", _HOST, "--port", str(port)]
     with subprocess.Popen(  # noqa: S603
-        command, env=_environment(real=real), stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
+        command, env=_environment(), stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
     ) as process:
-        serves: Future[str | None] = Future()
-        passing_on = threading.Thread(target=_pass_on, args=(process.stderr, serves))
-        passing_on.start()
+        assert process.stderr is not None
+        rest = threading.Thread(target=shutil.copyfileobj, args=(process.stderr, sys.stderr))
         try:
-            address = serves.result()
-            if address is None:
+            for line in process.stderr:
+                sys.stderr.write(line)
+                if match := _SERVES.match(line):
+                    break
+            else:
                 raise typer.Exit(process.wait(timeout=60))
-            yield address
+            rest.start()
+            yield match[1]
         finally:
             process.terminate()
             process.wait(timeout=60)
-            passing_on.join()
-
-
-def _pass_on(lines: TextIO, serves: "Future[str | None]") -> None:
-    """Prints a gateway's log. serves: receives its address, or None where it ends without one."""
-    for line in lines:
-        sys.stderr.write(line)
-        match = _SERVES.match(line)
-        if match and not serves.done():
-            serves.set_result(match[1])
-    if not serves.done():
-        serves.set_result(None)
+            if rest.ident:
+                rest.join()
 
 
 async def _send(address: str, model: str) -> list[dict[str, str]]:
@@ -242,25 +218,24 @@ async def _send_one(client: Any, model: str, text: str, *, stream: bool) -> dict
     return {"text": text, **{key: header(f"x-offramp-{key}", value) for key, value in empty.items()}, "answer": answer}
 
 
-def _show(config: Path, sent: Sequence[Mapping[str, str]], started: float, address: str, *, as_json: bool) -> None:
+def _result(config: Path, sent: Sequence[Mapping[str, str]], started: float, address: str, *, as_json: bool) -> None:
     from gateway.config.load import load_gateway
     from gateway.ledger.savings import summarise
     from gateway.ledger.store import SQLiteLedger
 
     with contextlib.closing(SQLiteLedger(load_gateway(config, os.environ).ledger, read_only=True)) as store:
         summary = summarise(store.summary(started, time.time() + 1))
-    if as_json:
-        messages = [{key: text for key, text in message.items() if key != "confidence"} for message in sent]
-        print_json({"messages": messages, "savings": summary.as_dict(), "metrics": f"{address}/metrics"})
-        return
-    stdout().print(table("What happened", ("message", "decision", "rule: label", "sure", "answer"), map(_cells, sent)))
-    print_summary(summary, "Calls, tokens and dollars")
-    stdout().print(f"\nmetrics: {address}/metrics\nbase_url: {address}/v1")
+    messages = [{key: text for key, text in message.items() if key != "confidence"} for message in sent]
+    value = {"messages": messages, "savings": summary.as_dict(), "metrics": f"{address}/metrics"}
+    shown: list[str | Table] = [
+        table("What happened", ("message", "decision", "rule: label", "sure", "answer"), map(_cells, sent)),
+        *summary_shown(summary, "Calls, tokens and dollars"),
+        f"\nmetrics: {address}/metrics\nbase_url: {address}/v1",
+    ]
+    result(value, shown, as_json=as_json)
 
 
 def _cells(message: Mapping[str, str]) -> tuple[str, ...]:
     why = f"{message['rule']}: {message['label']}" if message["rule"] else ""
     sure = f"{float(message['confidence']):.0%}" if message["confidence"] else ""
-    answer = message["answer"]
-    shown = answer if len(answer) <= _SHOWN else answer[: _SHOWN - 1] + "…"
-    return message["text"], message["decision"], why, sure, shown
+    return message["text"], message["decision"], why, sure, textwrap.shorten(message["answer"], _SHOWN, placeholder="…")

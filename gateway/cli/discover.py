@@ -2,106 +2,24 @@
 
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.table import Column
+from rich.table import Column, Table
 
 from classifiers.fields import MAX_SEED, parse_duration, parse_share
 from gateway.cli.inputs import parsed
-from gateway.cli.output import Exit, Json, bars, fail, fields, print_json, print_lines, quoted, stderr, stdout, table
+from gateway.cli.output import Exit, Json, fail, fields, print_json, progress_bar, quoted, result, stderr, table
 
 if TYPE_CHECKING:
     from gateway.discover.calls import Log
     from gateway.discover.finding import Finding
     from gateway.ledger.prices import PriceTable
 
-
-def show(groups: Sequence["Finding"], bound: float, top: int) -> None:
-    """Prints a table of the first groups, at least one, and lines for what it has no room for. bound: a share."""
-    console = stdout()
-    findings = groups[:top]
-    month = findings[0].month
-    when = "a month" if month else "in the log"
-    names = (f"calls\n{when}", f"$\n{when}", "answers", "agreement\n(95 %)", "calls\nsaved", "$\nsaved")
-    figures = [Column(name, justify="right", no_wrap=True) for name in names]
-    columns = [Column("#", justify="right"), Column("name", overflow="fold"), *figures]
-    cells = ((str(number), item.name, *_cells(item, month or 1.0)) for number, item in enumerate(findings, 1))
-    console.print(table(f"Calls by template; saved at up to {bound * 100:.3g} % disagreement", columns, cells))
-    for number, finding in enumerate(findings, 1):
-        print_lines(f"{number}. {quoted(line)}" for line in _lines(finding, bound))
-    if len(groups) > top:
-        console.print(f"and {len(groups) - top} more groups (--top)")
-
-
-def _cells(finding: "Finding", times: float) -> Iterator[str]:
-    agreement = finding.agreement
-    yield f"{finding.calls * times:,.0f}"
-    yield f"{finding.spend.usd * times:,.2f}"
-    yield f"{finding.labels.distinct:,}"
-    if agreement is None:
-        yield from ("–", "–", "–")
-        return
-    yield f"{agreement.share:.1%}\n({agreement.low:.1%}–{agreement.high:.1%})"
-    yield f"{finding.calls * times * finding.saved_share:,.0f}\n({finding.saved_share:.0%})"
-    yield f"{finding.spend.usd * times * finding.saved_share:,.2f}"
-
-
-def _lines(finding: "Finding", bound: float) -> Iterator[str]:
-    yield f"{finding.calls:,} calls of {finding.asked}; reads {finding.group.reads}"
-    if finding.obstacle is not None:
-        yield f"not replaceable: {finding.obstacle}"
-    elif finding.agreement is not None and not finding.agreement.answered:
-        yield f"no threshold keeps to {bound * 100:.3g} % yet, on {finding.agreement.inputs:,} different inputs"
-    if finding.group.frame.gaps:
-        spans = len(finding.group.frame.gaps) + 1
-        between = ", ".join(repr(gap) for gap in finding.group.frame.gaps)
-        yield f"{spans} spans vary (parted by {between}); they are read together, with the words between them"
-    if finding.consistency.agree is not None and finding.consistency.agree < 1:
-        differ, pairs = 1 - finding.consistency.agree, finding.consistency.pairs
-        yield f"the model contradicts itself: {differ:.1%} of {pairs:,} pairs of calls with the same input differ"
-    if finding.spend.unpriced:
-        yield f"{finding.spend.unpriced:,} calls have no known price"
-    if finding.spend.estimated:
-        yield f"tokens of {finding.spend.estimated:,} calls are estimated from their length"
-
-
-def as_dict(number: int, finding: "Finding") -> dict[str, Any]:
-    """For JSON. number: as the table counts."""
-    group, month, usd = finding.group, finding.month, finding.spend.usd
-    return {
-        "group": number,
-        "name": finding.name,
-        "models": list(finding.models),
-        "calls": finding.calls,
-        "inputs": len(set(group.inputs)),
-        "system": group.system,
-        "reads": {"roles": list(group.reads.roles), **fields(group.reads, "after", "before")},
-        "varying_spans": len(group.frame.gaps) + 1,
-        "constant": group.constant,
-        "conversation": group.conversation,
-        "answers": finding.labels.distinct,
-        "labels": list(finding.labels.names),
-        "label_field": finding.labels.field,
-        "entropy_bits": round(finding.bits, 4),
-        "answer_chars": finding.chars,
-        "repeated": fields(finding.consistency, "inputs", "pairs", "agree"),
-        "usd": usd,
-        "usd_a_month": usd * month if month else None,
-        "calls_a_month": finding.calls * month if month else None,
-        "estimated_calls": finding.spend.estimated,
-        "unpriced_calls": finding.spend.unpriced,
-        "obstacle": finding.obstacle,
-        "agreement": finding.agreement
-        and fields(finding.agreement, "inputs", "share", "low", "high", "bound", "threshold"),
-        "saved_share": finding.saved_share,
-        "saved_usd_a_month": usd * month * finding.saved_share if month else None,
-    }
-
-
-_SHOWN_PROBLEMS = 20
+_SHOWN_PROBLEMS: Final = 20
 
 
 def discover(
@@ -133,28 +51,94 @@ def discover(
     log = _read(source)
     prices = load_prices(shipped_dir() / "prices.yaml")
     findings = _findings(log, prices, models, bound=limit, period=length, seed=seed)
+    groups = [_as_dict(number, finding) for number, finding in enumerate(findings, 1)]
     if not json:
         # before anything is written, for it says why nothing can be
-        show(findings, limit, top)
+        result(groups, _shown(groups, limit, top), as_json=False)
     written = _write(write, findings, group, log) if write else None
     if json:
-        print_json(
-            {
-                "calls": len(log.calls),
-                "skipped": dict(log.skipped),
-                "problems": list(log.problems),
-                "prices_as_of": prices.as_of,
-                "groups": [as_dict(number, finding) for number, finding in enumerate(findings, 1)],
-                "written": written,
-            }
-        )
+        counts = {"calls": len(log.calls), "skipped": dict(log.skipped), "problems": list(log.problems)}
+        print_json({**counts, "prices_as_of": prices.as_of, "groups": groups, "written": written})
     elif written:
-        _print_written(written)
+        lines = (f"wrote {file}" for file in written["files"])
+        result(written, [*lines, *written["notes"], "\nNext:", *(f"  {one}" for one in written["next"])], as_json=False)
 
 
-def _print_written(written: dict[str, Any]) -> None:
-    print_lines(map(quoted, (*(f"wrote {file}" for file in written["files"]), *written["notes"])))
-    print_lines(["\nNext:", *(f"  {command}" for command in written["next"])])
+def _as_dict(number: int, finding: "Finding") -> dict[str, Any]:
+    """number: as the table counts."""
+    group, month, usd = finding.group, finding.month, finding.spend.usd
+    return {
+        "group": number,
+        "name": finding.name,
+        "models": list(finding.models),
+        "calls": finding.calls,
+        "inputs": len(set(group.inputs)),
+        "system": group.system,
+        "reads": {"roles": list(group.reads.roles), **fields(group.reads, "after", "before")},
+        "varying_spans": len(group.frame.gaps) + 1,
+        "constant": group.constant,
+        "conversation": group.conversation,
+        "answers": finding.labels.distinct,
+        "labels": list(finding.labels.names),
+        "label_field": finding.labels.field,
+        "entropy_bits": round(finding.bits, 4),
+        "answer_chars": finding.chars,
+        "repeated": fields(finding.consistency, "inputs", "pairs", "agree"),
+        "usd": usd,
+        "usd_a_month": usd * month if month else None,
+        "calls_a_month": finding.calls * month if month else None,
+        "estimated_calls": finding.spend.estimated,
+        "unpriced_calls": finding.spend.unpriced,
+        "obstacle": finding.obstacle,
+        "agreement": finding.agreement
+        and fields(finding.agreement, "inputs", "share", "low", "high", "bound", "threshold"),
+        "saved_share": finding.saved_share,
+        "saved_usd_a_month": usd * month * finding.saved_share if month else None,
+    }
+
+
+def _shown(groups: Sequence[Mapping[str, Any]], bound: float, top: int) -> Iterator[str | Table]:
+    """A table of the first groups, at least one, and lines for what it has no room for. bound: a share."""
+    when = "in the log" if groups[0]["calls_a_month"] is None else "a month"
+    names = (f"calls\n{when}", f"$\n{when}", "answers", "agreement\n(95 %)", "calls\nsaved", "$\nsaved")
+    columns: list[str | Column] = ["#", "name", *(Column(name, justify="right", no_wrap=True) for name in names)]
+    title = f"Calls by template; saved at up to {bound * 100:.3g} % disagreement"
+    yield table(title, columns, map(_cells, groups[:top]))
+    for group in groups[:top]:
+        yield from (f"{group['group']}. {quoted(line)}" for line in _lines(group, bound))
+    if len(groups) > top:
+        yield f"and {len(groups) - top} more groups (--top)"
+
+
+def _cells(group: Mapping[str, Any]) -> tuple[str, ...]:
+    monthly = group["calls_a_month"] is not None
+    calls, usd = (group[f"{name}_a_month"] if monthly else group[name] for name in ("calls", "usd"))
+    agreement, saved = group["agreement"], group["saved_share"]
+    figures = ("–", "–", "–")
+    if agreement:
+        share = f"{agreement['share']:.1%}\n({agreement['low']:.1%}–{agreement['high']:.1%})"
+        figures = (share, f"{calls * saved:,.0f}\n({saved:.0%})", f"{usd * saved:,.2f}")
+    return str(group["group"]), group["name"], f"{calls:,.0f}", f"{usd:,.2f}", f"{group['answers']:,}", *figures
+
+
+def _lines(group: Mapping[str, Any], bound: float) -> Iterator[str]:
+    reads = ["the system prompt"] if group["reads"]["roles"] else []
+    reads += [f"{side} {group['reads'][side]!r}" for side in ("after", "before") if group["reads"][side]]
+    what = ", ".join(reads) or "the user's last turn"
+    yield f"{group['calls']:,} calls of {', '.join(group['models']) or 'the model'}; reads {what}"
+    if group["obstacle"] is not None:
+        yield f"not replaceable: {group['obstacle']}"
+    elif group["agreement"] and group["agreement"]["threshold"] is None:
+        yield f"no threshold keeps to {bound * 100:.3g} % yet, on {group['agreement']['inputs']:,} different inputs"
+    if group["varying_spans"] > 1:
+        yield f"{group['varying_spans']} spans vary; they are read together, with the words between them"
+    if (agree := group["repeated"]["agree"]) is not None and agree < 1:
+        pairs = group["repeated"]["pairs"]
+        yield f"the model contradicts itself: {1 - agree:.1%} of {pairs:,} pairs of calls with the same input differ"
+    if group["unpriced_calls"]:
+        yield f"{group['unpriced_calls']:,} calls have no known price"
+    if group["estimated_calls"]:
+        yield f"tokens of {group['estimated_calls']:,} calls are estimated from their length"
 
 
 def _findings(
@@ -165,7 +149,7 @@ def _findings(
     from classifiers.encoder.source import resolve
     from gateway.discover.finding import look, measure, ranked
 
-    with bars() as advance:
+    with progress_bar() as advance:
         advance("templates", 0, None)
         findings = look(log.calls, prices, period=period)
         if all(finding.obstacle for finding in findings):
@@ -207,17 +191,6 @@ def _write(folder: Path, findings: Sequence["Finding"], numbers: Sequence[int] |
     }
 
 
-def _models_dir(gateway: Path) -> str:
-    """The models folder of a gateway file that may exist, or else the default."""
-    from gateway.config.load import load_gateway
-    from gateway.config.problems import ConfigError
-
-    try:
-        return load_gateway(gateway, os.environ, secrets=False).settings.models_dir
-    except ConfigError:
-        return "../models"
-
-
 def _chosen(findings: Sequence["Finding"], numbers: Sequence[int] | None) -> list["Finding"]:
     """The groups named, or those that save something, or else the first that a classifier may answer."""
     if numbers:
@@ -233,6 +206,17 @@ def _chosen(findings: Sequence["Finding"], numbers: Sequence[int] | None) -> lis
     return [finding for finding in fitting if finding.saved_share] or fitting[:1]
 
 
+def _models_dir(gateway: Path) -> str:
+    """The models folder of a gateway file that may exist, or else the default."""
+    from gateway.config.load import load_gateway
+    from gateway.config.problems import ConfigError
+
+    try:
+        return load_gateway(gateway, os.environ, secrets=False).settings.models_dir
+    except ConfigError:
+        return "../models"
+
+
 def _read(source: Sequence[Path]) -> "Log":
     """All sources as one log: exported files, and ledgers, by their own file or the gateway's. Prints what was skipped;
     ends the command where no call is left."""
@@ -240,48 +224,48 @@ def _read(source: Sequence[Path]) -> "Log":
     from gateway.discover.logs import read_files
     from gateway.ledger.store import LedgerError
 
-    files: list[Path] = []
-    ledgers: list[Path] = []
-    for path in source:
-        if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix in (".jsonl", ".json") and file.is_file())
-            if not inside:
-                raise fail(f"{path}: holds no .jsonl or .json file", Exit.USAGE)
-            files += inside
-        elif not path.is_file():
-            raise fail(f"{path}: there is no such file", Exit.USAGE)
-        elif path.suffix in (".yaml", ".yml"):
-            ledgers.append(_ledger_of(path))
-        else:
-            (ledgers if is_ledger(path) else files).append(path)
     log = Log()
-    with bars() as advance:
+    files: dict[Path, Path] = {}
+    for file in chain.from_iterable(map(_files, source)):
+        # each once, by the first of its names
+        files.setdefault(file.resolve(), file)
+    ledgers = [file for file in files.values() if is_ledger(file)]
+    with progress_bar() as advance:
 
         def read(done: int) -> None:
             advance("records", done, None)
 
         try:
-            for ledger in _once(ledgers):
+            for ledger in ledgers:
                 read_ledger(ledger, log, read)
-            read_files(_once(files), log, read)
         except LedgerError as error:
             raise fail(str(error), Exit.USAGE) from error
-    _print_skipped(log)
+        read_files([file for file in files.values() if file not in ledgers], log, read)
+    for problem in log.problems[:_SHOWN_PROBLEMS]:
+        stderr().print(quoted(problem), style="red", soft_wrap=True)
+    if len(log.problems) > _SHOWN_PROBLEMS:
+        stderr().print(f"… and {len(log.problems) - _SHOWN_PROBLEMS} more that cannot be read", style="red")
+    for reason, count in log.skipped.most_common():
+        stderr().print(f"{count:,} skipped: {reason}", soft_wrap=True)
     if not log.calls:
         raise fail("no chat call with its answer could be read", Exit.USAGE)
     return log
 
 
-def _once(paths: Iterable[Path]) -> list[Path]:
-    """Each file once, by the first of its names."""
-    names: dict[Path, Path] = {}
-    for path in paths:
-        names.setdefault(path.resolve(), path)
-    return list(names.values())
+def _files(path: Path) -> list[Path]:
+    """The files of one source. Raises typer.Exit where there is none, and ConfigError."""
+    if path.is_dir():
+        inside = sorted(file for file in path.rglob("*") if file.suffix in (".jsonl", ".json") and file.is_file())
+        if not inside:
+            raise fail(f"{path}: holds no .jsonl or .json file", Exit.USAGE)
+        return inside
+    if not path.is_file():
+        raise fail(f"{path}: there is no such file", Exit.USAGE)
+    return [_ledger_of(path)] if path.suffix in (".yaml", ".yml") else [path]
 
 
 def _ledger_of(gateway: Path) -> Path:
-    """Of a gateway's file. Raises ConfigError."""
+    """The ledger of a gateway's file. Raises ConfigError."""
     from gateway.config.load import load_gateway
 
     loaded = load_gateway(gateway, os.environ, secrets=False)
@@ -292,16 +276,6 @@ def _ledger_of(gateway: Path) -> Path:
     if not loaded.ledger.is_file():
         raise fail(f"{gateway}: there is no ledger at {loaded.ledger} yet", Exit.USAGE)
     return loaded.ledger
-
-
-def _print_skipped(log: "Log") -> None:
-    console = stderr()
-    for problem in log.problems[:_SHOWN_PROBLEMS]:
-        console.print(quoted(problem), style="red", soft_wrap=True)
-    if len(log.problems) > _SHOWN_PROBLEMS:
-        console.print(f"… and {len(log.problems) - _SHOWN_PROBLEMS} more that cannot be read", style="red")
-    for reason, count in log.skipped.most_common():
-        console.print(f"{count:,} skipped: {reason}", soft_wrap=True)
 
 
 def _share(text: str) -> float:

@@ -6,13 +6,14 @@ import sqlite3
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import metadata, util
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.output import Exit, Json, print_json, stdout
+from gateway.cli.output import Exit, Json, result
 
 if TYPE_CHECKING:
     from gateway.config.load import Loaded
@@ -26,15 +27,10 @@ def doctor(
     json: Json = False,
 ) -> None:
     """Look at the machine and the set-up: what works, what does not, and how to mend it."""
-    results = [{"check": name, "ok": ok, "detail": detail} for name, ok, detail in _checks(config, models)]
-    if json:
-        print_json(results)
-    else:
-        for result in results:
-            mark, style = ("ok ", "green") if result["ok"] else ("BAD", "red")
-            stdout().print(mark, style=style, end=" ")
-            stdout().print(f"{result['check']}: {result['detail']}", soft_wrap=True)
-    if not all(result["ok"] for result in results):
+    checks = [{"check": name, "ok": ok, "detail": detail} for name, ok, detail in _checks(config, models)]
+    lines = (f"{'ok ' if check['ok'] else 'BAD'} {check['check']}: {check['detail']}" for check in checks)
+    result(checks, lines, as_json=json)
+    if not all(check["ok"] for check in checks):
         raise typer.Exit(Exit.ENVIRONMENT)
 
 
@@ -42,11 +38,13 @@ def _checks(config: Path, models: Path) -> Iterator[tuple[str, bool, str]]:
     yield "python", sys.version_info >= (3, 11), platform.python_version()
     yield "sqlite", sqlite3.sqlite_version_info >= (3, 37), sqlite3.sqlite_version
     for name in ("onnxruntime", "tokenizers", "fastapi", "uvicorn", "aiohttp"):
-        yield _try(name, lambda name=name: metadata.version(name))  # type: ignore[misc]
+        yield _try(name, partial(metadata.version, name))
     for extra, module in (("train", "sklearn"), ("finetune", "torch"), ("providers", "litellm")):
         installed = util.find_spec(module) is not None
         yield f"extra {extra}", True, "installed" if installed else f"not installed (pip install 'offramp[{extra}]')"
-    if config != _DEFAULT or config.exists():
+    if config == _DEFAULT and not config.exists():
+        yield "gateway file", True, f"no {config}; offramp init writes one"
+    else:
         from gateway.config.load import load_gateway
 
         try:
@@ -56,13 +54,11 @@ def _checks(config: Path, models: Path) -> Iterator[tuple[str, bool, str]]:
         else:
             yield "gateway file", True, str(config)
             models = loaded.models_dir
-            yield _try("prices", lambda: _prices(loaded.prices))
-            yield _try("ledger", lambda: _writable(loaded.ledger.parent))
-            yield _try("port", lambda: _port(loaded.settings.listen))
-            yield _try("classifiers", lambda: _classifiers(loaded))
-    else:
-        yield "gateway file", True, f"no {config}; offramp init writes one"
-    yield _try("encoder", lambda: _encoder(models))
+            yield _try("prices", partial(_prices, loaded.prices))
+            yield _try("ledger", partial(_writable, loaded.ledger.parent))
+            yield _try("port", partial(_port, loaded.settings.listen))
+            yield _try("classifiers", partial(_classifiers, loaded))
+    yield _try("encoder", partial(_encoder, models))
 
 
 def _try(name: str, look: Callable[[], str]) -> tuple[str, bool, str]:

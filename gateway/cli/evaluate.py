@@ -3,32 +3,19 @@
 import json as to_json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
-from math import isfinite
+from math import isfinite, nan
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
-from gateway.cli.output import (
-    Exit,
-    Json,
-    bars,
-    between,
-    check_targets,
-    percent,
-    print_json,
-    print_lines,
-    quoted,
-    stderr,
-    surely,
-    within,
-)
+from gateway.cli.output import Exit, Json, percent, progress_bar, quoted, result, stderr, table
 
 _NO_SHARES = frozenset({"mean_ms", "p50_ms", "p95_ms", "kept"})
 """The last parts of the figures that may be above 1. All others are shares."""
-
 _DIGITS = 12
+_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,47 +27,39 @@ class Bound:
     over: bool = False
 
 
-def parse(under: Iterable[str], over: Iterable[str]) -> list[Bound]:
-    """The bounds of the flags, NAME=x each; x alone bounds the accuracy.
+def parse_bounds(texts: Iterable[str], known: Iterable[str], *, over: bool) -> list[Bound]:
+    """The bounds of a flag's values, NAME=x each; x alone bounds the accuracy. known: the names of all figures.
 
     Raises typer.BadParameter, also where a figure can never be x, so that the bound would always hold.
     """
-    return [
-        *(_bound(text, "--fail-under", over=False) for text in under),
-        *(_bound(text, "--fail-over", over=True) for text in over),
-    ]
+    from gateway.config.problems import did_you_mean
+
+    names, flag = list(known), "--fail-over" if over else "--fail-under"
+    bounds = [_bound(text, flag, over=over) for text in texts]
+    for bound in bounds:
+        if bound.name not in names:
+            near = did_you_mean(bound.name, names)
+            raise typer.BadParameter(f"no figure is called {bound.name!r}{near}", param_hint=flag)
+    return bounds
 
 
 def _bound(text: str, flag: str, *, over: bool) -> Bound:
     name, sign, number = text.rpartition("=")
+    share = number.endswith("%")
     try:
         # 5.6 / 100 is a little less than 0.056, which figures are rounded to
-        limit = round(float(number.removesuffix("%")) / (100 if number.endswith("%") else 1), _DIGITS)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is not NAME=x, such as accuracy=0.9 or ece=2%", param_hint=flag) from error
-    if sign and not name:
-        raise typer.BadParameter(f"{text!r} names no figure before its =", param_hint=flag)
+        limit = round(float(number.removesuffix("%")) / (100 if share else 1), _DIGITS)
+    except ValueError:
+        limit = nan
+    if not isfinite(limit) or (sign and not name):
+        raise typer.BadParameter(f"{text!r} is not NAME=x, such as accuracy=0.9 or ece=2%", param_hint=flag)
     bound = Bound(name=name or "accuracy", limit=limit, over=over)
-    if not isfinite(limit):
-        raise typer.BadParameter(f"{text!r} bounds nothing: {number} is no number", param_hint=flag)
     # no figure is over 1, so that whoever writes ece=1 means 1 %
-    always = over and limit == 1 and not number.endswith("%")
+    always = over and limit == 1 and not share
     if bound.name.rpartition(".")[2] not in _NO_SHARES and (always or not 0 <= limit <= 1):
-        hint = f"; write {number}%" if 1 <= limit <= 100 and not number.endswith("%") else ""
-        raise typer.BadParameter(
-            f"{text!r}: {bound.name} is a share of 0 to 1, or of 0% to 100%{hint}", param_hint=flag
-        )
+        what = f"{text!r}: {bound.name} is a share of 0 to 1, or of 0% to 100%"
+        raise typer.BadParameter(what, param_hint=flag)
     return bound
-
-
-def check(bounds: Iterable[Bound], known: Iterable[str]) -> None:
-    """Raises typer.BadParameter where a bound's name is none of the figures'."""
-    names = list(known)
-    for bound in bounds:
-        if bound.name not in names:
-            near = get_close_matches(bound.name, names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names[:12])} …"
-            raise typer.BadParameter(f"no figure is called {bound.name!r}; {hint}")
 
 
 def failures(bounds: Iterable[Bound], figures: Mapping[str, float | None]) -> Iterator[str]:
@@ -119,34 +98,43 @@ def evaluate(
     from classifiers.training.data import load, read_rows
     from classifiers.training.examine import examine, named, names
 
-    limits = parse(fail_under or (), fail_over or ())
-    targets = _targets(html, output)
-    check_targets(targets, data)
+    as_json = output or (html.with_suffix(".json") if html and html.name else None)
+    check_targets([path for path in (html, as_json) if path], data)
     runtime = Runtime.load(models, [name])
     classifier = runtime.classifiers[name]
-    check(limits, names(classifier.model.policy, suite=suite))
+    known = names(classifier.model.policy, suite=suite)
+    limits = [*parse_bounds(fail_under or (), known, over=False), *parse_bounds(fail_over or (), known, over=True)]
     rows = read_rows(classifier.model.policy, data, unread=True)
-    known, near = load(models, name, classifier.version), bool(targets or json)
-    drawn = suite_rows if suite else 0
-    with bars() as advance:
-        measures = examine(runtime, name, rows, trained_on=known, nearest_rows=near, suite_rows=drawn, advance=advance)
-    for path in targets.values():
-        text = to_json.dumps(measures, ensure_ascii=False, indent=1) + "\n"
-        path.write_text(_page(measures, data) if path is html else text, encoding="utf-8")
-    if json:
-        print_json(measures)
-    else:
-        print_lines(_lines(measures))
+    with progress_bar() as advance:
+        measures = examine(
+            runtime,
+            name,
+            rows,
+            trained_on=load(models, name, classifier.version),
+            nearest_rows=bool(html or output or json),
+            suite_rows=suite_rows if suite else 0,
+            advance=advance,
+        )
+    if html:
+        html.write_text(_page(measures, data), encoding="utf-8")
+    if as_json:
+        as_json.write_text(to_json.dumps(measures, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    result(measures, _shown(measures), as_json=json)
     if missed := list(failures(limits, named(measures))):
         stderr().print("\n".join(missed), style="red", soft_wrap=True)
         raise typer.Exit(Exit.GOAL_MISSED)
 
 
-def _targets(html: Path | None, output: Path | None) -> dict[str, Path]:
-    """The files to write, by their flags; a page has its JSON next to it unless --output names another file."""
-    json_path = html.with_suffix(".json") if html and html.name else None
-    paths = {"--html": html, "--output" if output else "the JSON beside it": output or json_path}
-    return {flag: path for flag, path in paths.items() if path}
+def check_targets(writes: Iterable[Path], reads: Iterable[Path]) -> None:
+    """Refuses files to write that are folders, lie in none, are read, or are named twice. Raises typer.BadParameter."""
+    taken = {path.resolve() for path in reads}
+    for path in writes:
+        if path.is_dir() or not path.parent.is_dir():
+            what = "is a folder" if path.is_dir() else "is in a folder that does not exist"
+            raise typer.BadParameter(f"{path} {what}")
+        if path.resolve() in taken:
+            raise typer.BadParameter(f"{path} is read, or written twice; name another file")
+        taken.add(path.resolve())
 
 
 def _page(measures: dict[str, Any], data: Iterable[Path]) -> str:
@@ -156,64 +144,47 @@ def _page(measures: dict[str, Any], data: Iterable[Path]) -> str:
     return evaluation_page(measures, [encodable(str(path)) for path in data])
 
 
-def _lines(measures: Mapping[str, Any]) -> Iterator[str]:
-    from classifiers.report.figures import suite_lines
-    from classifiers.report.markup import counted, wrong
+def _shown(measured: Mapping[str, Any]) -> Iterator[str | Table]:
+    from classifiers.report import figures
+    from classifiers.report.markup import counted
+    from gateway.cli.outcomes import measures
 
-    yield f"{counted(measures['rows'], 'row')}: accuracy {within(measures['accuracy'], measures['interval'], '95 %: ')}"
-    yield from _cautions(measures)
-    if "answered" in measures:
-        yield f"answered {surely(measures, 'answered')}, of which {surely(measures, 'error')} {wrong(measures)}"
-    else:
-        flagged, ranking, doubted = measures["flagged"], measures["any"], measures["doubted"]
-        yield f"flagged: {surely(flagged, 'harmful')} of the harmful, {surely(flagged, 'harmless')} of the harmless"
-        yield f"in doubt: {surely(doubted, 'harmful')} of the harmful, {surely(doubted, 'harmless')} of the harmless"
-        yield f"recall at 1 % false alarms {surely(ranking, 'recall_at_1pct_false_alarms')}"
-    if measures["ece"] is not None:
-        yield f"calibration error (ECE) {measures['ece']:.3f}"
-    if measures["latency"]:
-        yield f"latency: median {measures['latency']['p50_ms']:.1f} ms, mean {measures['latency']['mean_ms']:.1f} ms"
-    for label, values in measures["labels"].items():
-        yield f"  {label}: {_shares(values)}"
-    if "slots" in measures:
-        yield from _slots(measures["slots"])
-    for error in measures["errors"][:10]:
+    slots = measured.get("slots")
+    yield f"{counted(measured['rows'], 'row')}:"
+    yield from _cautions(measured)
+    yield from measures(measured, slots)
+    if measured["latency"]:
+        yield f"latency: median {measured['latency']['p50_ms']:.1f} ms, mean {measured['latency']['mean_ms']:.1f} ms"
+    yield _by_name("label", measured["labels"])
+    if slots and not slots["rows"]:
+        yield "no row that counts is of a file that marks slots, so slots are not measured"
+    elif slots:
+        yield _by_name("slot", slots["slots"])
+    for error in measured["errors"][:_SHOWN]:
         sure = f"{error['confidence']:.2f}{' (unsure)' if error.get('doubt') else ''}"
         yield f"  wrong: {error['truth']}, predicted {error['predicted']} at {sure}: {quoted(error['text'])}"
-    if "suite" in measures:
-        yield from suite_lines(measures["suite"])
+    for error in slots["errors"][:_SHOWN] if slots and slots["rows"] else ():
+        missed, extra = (", ".join(f"{one['slot']} {one['raw']!r}" for one in error[at]) for at in ("missed", "extra"))
+        yield f"  slots wrong: missed {missed or 'nothing'}, found {extra or 'nothing'}: {quoted(error['text'])}"
+    if "suite" in measured:
+        yield from figures.suite_lines(measured["suite"])
 
 
-def _shares(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {percent(values[key])}" for key in ("precision", "recall", "f1"))
+def _by_name(what: str, rows: Mapping[str, Mapping[str, Any]]) -> Table:
+    names = ("precision", "recall", "f1")
+    return table(
+        "", (what, *names), ((row, *(percent(shares[name]) for name in names)) for row, shares in rows.items())
+    )
 
 
-def _slots(measures: Mapping[str, Any]) -> Iterator[str]:
-    from classifiers.report.markup import counted
-
-    if not measures["rows"]:
-        yield "no row that counts is of a file that marks slots, so slots are not measured"
-        return
-    yield f"slots on {counted(measures['rows'], 'text')}: {_shares(measures)}"
-    asked = "label and all slots" if measures["with_label"] else "all slots"
-    yield f"{asked} right in {percent(measures['whole'])} of texts (95 %: {between(measures['whole_interval'])})"
-    yield from (f"  slot {name}: {_shares(values)}" for name, values in measures["slots"].items())
-    for error in measures["errors"][:10]:
-        missed, extra = (
-            ", ".join(f"{slot['slot']} '{quoted(slot['raw'])}'" for slot in error[side]) or "nothing"
-            for side in ("missed", "extra")
-        )
-        yield f"  slots wrong: missed {missed}, found {extra}: {quoted(error['text'])}"
-
-
-def _cautions(measures: Mapping[str, Any]) -> Iterator[str]:
+def _cautions(measured: Mapping[str, Any]) -> Iterator[str]:
     from classifiers.report import figures
 
-    seen = measures["trained_on"]
+    seen = measured["trained_on"]
     if seen is None:
         yield "the rows it was trained on are not kept here, so leaks were not looked for"
     elif seen["rows"]:
         yield f"{figures.seen(seen['rows'])} ({percent(seen['accuracy'])} right):"
-        yield from (f"  trained on: {quoted(text)}" for text in seen["texts"][:10])
-    if measures["repeated"]:
-        yield figures.repeats(measures["repeated"])
+        yield from (f"  trained on: {quoted(text)}" for text in seen["texts"][:_SHOWN])
+    if measured["repeated"]:
+        yield figures.repeats(measured["repeated"])

@@ -1,14 +1,16 @@
 """`offramp explain`: what the gateway would do with a request."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.table import Table
 
+from gateway.cli.classify import slot_value
 from gateway.cli.inputs import argument
-from gateway.cli.output import Exit, Json, fail, fields, print_json, quoted, stdout
+from gateway.cli.output import Exit, Json, fail, fields, quoted, result, table
 
 if TYPE_CHECKING:
     from classifiers.model.model import Model
@@ -51,15 +53,13 @@ def explain(
         call, contracts = dry_run(loaded.ledger, routes, edition(loaded, runtime), classify, text.encode())
     except ApiError as error:
         raise fail(error.message, Exit.USAGE) from error
-    result = _decision(call) | {"contracts": dict(contracts)}
-    result["rules"] = [
+    rules = [
         _rule(rule.name, verdict, reading, runtime.classifiers[rule.classifier].model)
         for (rule, verdict), reading in zip(call.pairs, call.readings, strict=True)
     ]
-    if json:
-        print_json(result)
-    else:
-        _print(result)
+    decision = _decision(call) | {"contracts": dict(contracts)}
+    shown = [*(line for rule in rules for line in _rule_lines(rule)), *_decision_lines(decision)]
+    result({**decision, "rules": rules}, shown, as_json=json)
 
 
 def _rule(name: str, verdict: "Verdict", reading: "Reading", model: "Model") -> dict[str, Any]:
@@ -122,63 +122,41 @@ def _thresholds(model: "Model", verdict: "Verdict") -> dict[str, list[float]]:
     }
 
 
-def _found(rule: dict[str, Any]) -> list[str]:
-    """A line for each place that a pattern found, and for each slot that is filled in."""
-    lines = [
-        f"found: {span['kind']} at characters {span['start']} to {span['end']} of text {span['text'] + 1}, "
-        f"which is {span['label']}"
-        for span in rule["spans"]
-    ]
+def _rule_lines(rule: Mapping[str, Any]) -> Iterator[str | Table]:
+    read = " ⏎ ".join(map(quoted, rule["reads"])) or "(nothing)"
+    yield f"\nrule {rule['rule']} ({rule['classifier']}) reads: {read[:400]}"
+    top = sorted(rule["scores"].items(), key=lambda item: -item[1])[:8]
+    yield table(
+        "",
+        ("label", "score", "acts from", "unsure from"),
+        ((label, f"{score:.3f}", *map(str, rule["thresholds"].get(label, ("", "")))) for label, score in top),
+    )
+    if rule["stage"] and len(rule["stages"]) > 1:
+        yield f"settled by its stage {rule['stage']} of {', '.join(rule['stages'])}"
+    for span in rule["spans"]:
+        place = f"characters {span['start']} to {span['end']} of text {span['text'] + 1}"
+        yield f"found: {span['kind']} at {place}, which is {span['label']}"
     for slot in rule["slots"]:
-        value = "no value" if slot["value"] is None else quoted(f"{slot['value']} {slot['currency'] or ''}".strip())
-        lines.append(f"fills in {slot['slot']}: {slot['raw']!r} ({value})")
-    return lines
+        yield f"fills in {slot['slot']}: {slot['raw']!r} ({slot_value(slot)})"
+    if rule["abstained"]:
+        yield f"abstains: {rule['abstained']} ({rule['reason']})"
+    else:
+        yield f"says: {', '.join(rule['labels']) or 'none of its labels'} ({rule['confidence']:.1%})"
 
 
-def _print(result: dict[str, Any]) -> None:
-    from rich.table import Table
-
-    console = stdout()
-    for rule in result["rules"]:
-        read = " ⏎ ".join(map(quoted, rule["reads"])) or "(nothing)"
-        console.print(f"\nrule {rule['rule']} ({rule['classifier']}) reads: {read[:400]}", soft_wrap=True)
-        table = Table("label", "score", "", "acts from", "unsure from")
-        top = sorted(rule["scores"].items(), key=lambda item: -item[1])[:8]
-        for label, score in top:
-            act, unsure = rule["thresholds"].get(label, ("", ""))
-            named = "●" if label in rule["labels"] else ""
-            table.add_row(f"{label} {named}", f"{score:.3f}", "█" * round(score * 20), str(act), str(unsure))
-        console.print(table)
-        if rule["stage"] and len(rule["stages"]) > 1:
-            console.print(f"settled by its stage {rule['stage']} of {', '.join(rule['stages'])}")
-        for line in _found(rule):
-            console.print(line)
-        if rule["abstained"]:
-            console.print(f"abstains: {rule['abstained']} ({rule['reason']})")
-        else:
-            console.print(f"says: {', '.join(rule['labels']) or 'none of its labels'} ({rule['confidence']:.1%})")
-    _print_decision(result)
-
-
-def _print_decision(result: dict[str, Any]) -> None:
-    console = stdout()
-    for name in result["rules_not_met"]:
-        console.print(f"rule {name}: its `when` does not hold, or no text fits what it reads")
-    by = f" by rule {result['by_rule']}" if result["by_rule"] else ""
-    label = f" for {result['label']}" if result["label"] else ""
-    to = f" to {result['to']}" if result["to"] else ""
-    console.print(f"\ndecision: {result['decision']}{to}{by}{label}")
-    if result["asks"]:
-        console.print(f"asks {result['asks']}, whose verdict decides; here it is not asked")
-    if result["answer"]:
-        console.print(f"answer: {result['answer']}")
-    for name, says in result["contracts"].items():
-        console.print(f"contract of rule {name}: {says}", soft_wrap=True)
-    for name, why in result["unsupported"].items():
-        console.print(f"rule {name} cannot answer in the caller's shape: {why.rstrip(': ')}", soft_wrap=True)
-    if result["unsupported"]:
-        console.print("what these reasons mean: docs/api.md, What cannot be given")
-    if result["forwards"]:
-        console.print(f"forwards: {' ⏎ '.join(map(quoted, result['forwards']))}", soft_wrap=True)
-    for flag in result["flags"]:
-        console.print(f"flagged: {flag}")
+def _decision_lines(decision: Mapping[str, Any]) -> Iterator[str]:
+    for name in decision["rules_not_met"]:
+        yield f"rule {name}: its `when` does not hold, or no text fits what it reads"
+    parts = {"to": decision["to"], "by rule": decision["by_rule"], "for": decision["label"]}
+    yield f"\ndecision: {decision['decision']}" + "".join(f" {word} {what}" for word, what in parts.items() if what)
+    if decision["asks"]:
+        yield f"asks {decision['asks']}, whose verdict decides; here it is not asked"
+    if decision["answer"]:
+        yield f"answer: {decision['answer']}"
+    for name, state in decision["contracts"].items():
+        yield f"contract of rule {name}: {state}"
+    for name, why in decision["unsupported"].items():
+        yield f"rule {name} cannot answer in the caller's format: {why.rstrip(': ')}; see docs/api.md"
+    if decision["forwards"]:
+        yield f"forwards: {' ⏎ '.join(map(quoted, decision['forwards']))}"
+    yield from (f"flagged: {flag}" for flag in decision["flags"])

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.output import Exit, Json, fail, print_json, stdout
+from gateway.cli.output import Exit, Json, fail, result
 
 
 class StarterTemplate(StrEnum):
@@ -18,6 +18,13 @@ class StarterTemplate(StrEnum):
     SUPPORT = "support"
     GUARD = "guard"
     PROXY = "proxy"
+
+
+_PARTS = {
+    StarterTemplate.SUPPORT: ("policies", "replies", "schema"),
+    StarterTemplate.GUARD: ("policies", "schema"),
+    StarterTemplate.PROXY: ("schema",),
+}
 
 
 def init(
@@ -33,34 +40,20 @@ def init(
     from gateway.config.settings import shipped_dir
 
     source, target = shipped_dir(), folder / "config"
-    written: list[Path] = []
-    if (target / "gateway.yaml").exists():
-        raise fail(f"{target / 'gateway.yaml'} is there already; nothing was written", Exit.USAGE)
-    gateway_file = source / ("gateway.yaml" if template is StarterTemplate.SUPPORT else f"templates/{template}.yaml")
-    copies: dict[Path, Path] = {}
-    parts = {
-        StarterTemplate.SUPPORT: ("policies", "replies"),
-        StarterTemplate.GUARD: ("policies",),
-        StarterTemplate.PROXY: (),
-    }[template]
-    for part in (*parts, "schema"):
-        for file in sorted((source / part).rglob("*")):
-            if file.is_file():
-                copies[file] = target / file.relative_to(source)
+    gateway = target / "gateway.yaml"
+    if gateway.exists():
+        raise fail(f"{gateway} is there already; nothing was written", Exit.USAGE)
+    parts = [file for part in _PARTS[template] for file in sorted((source / part).rglob("*")) if file.is_file()]
+    copies = {target / file.relative_to(source): file for file in parts}
     # last: what could not be written is then written by the next try, which ends where this file is there
-    copies[gateway_file] = target / "gateway.yaml"
-    for file, to in copies.items():
-        if not to.exists():
-            to.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, to)
-            written.append(to)
-    rules = load_gateway(target / "gateway.yaml", os.environ).settings.rules
+    copies[gateway] = source / ("gateway.yaml" if template is StarterTemplate.SUPPORT else f"templates/{template}.yaml")
+    written = [to for to in copies if not to.exists()]
+    for to in written:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(copies[to], to)
+    rules = load_gateway(gateway, os.environ).settings.rules
     policies = [str(target / "policies" / f"{name}.yaml") for name in dict.fromkeys(rule.classifier for rule in rules)]
     following = [shlex.join(["offramp", "train", *policies])] if policies else []
-    following.append(shlex.join(["offramp", "serve", str(target / "gateway.yaml")]))
-    if json:
-        print_json({"written": [str(path) for path in written], "next": following})
-        return
-    for path in written:
-        stdout().print(f"wrote {path}")
-    stdout().print("\nNext:\n  " + "\n  ".join(following), soft_wrap=True)
+    following.append(shlex.join(["offramp", "serve", str(gateway)]))
+    shown = (*(f"wrote {path}" for path in written), "\nNext:", *(f"  {command}" for command in following))
+    result({"written": [str(path) for path in written], "next": following}, shown, as_json=json)

@@ -4,13 +4,22 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TypeVar
 
+import msgspec
 import typer
 
 from gateway.cli.output import Exit, fail
 
 _MEND = 'write {"text": "...", "label": "..."}, one call a line'
+
+T = TypeVar("T", str, str | None, list[str] | None)
+P = TypeVar("P")
+
+
+class _LabelledText(msgspec.Struct):
+    text: str
+    label: str
 
 
 def read(lines: Iterable[str]) -> list[tuple[str, str]]:
@@ -20,56 +29,24 @@ def read(lines: Iterable[str]) -> list[tuple[str, str]]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        call = _call(line)
-        if isinstance(call, str):
-            raise fail(f"stdin:{number}: {call}; {_MEND}", Exit.USAGE)
-        calls.append(call)
+        try:
+            # msgspec's own decoder refuses half a surrogate pair
+            call = msgspec.convert(json.loads(line), _LabelledText)
+        except (ValueError, RecursionError, msgspec.ValidationError) as error:
+            raise fail(f"stdin:{number}: {error}; {_MEND}", Exit.USAGE) from error
+        calls.append((call.text, call.label))
     return calls
-
-
-def _call(line: str) -> tuple[str, str] | str:
-    """(text, label), or what is wrong."""
-    try:
-        call = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return f"not valid JSON: {_why(error)}"
-    if not isinstance(call, dict):
-        return f"the line is {_kind(call)}, not an object"
-    for key in ("text", "label"):
-        if key not in call:
-            return f"{key} is missing"
-        if not isinstance(call[key], str):
-            return f"{key} is {_kind(call[key])}, not a string"
-    return call["text"], call["label"]
-
-
-def _why(error: ValueError | RecursionError) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg} (column {error.colno})"
-    return "nested too deeply" if isinstance(error, RecursionError) else "a number of too many digits"
-
-
-def _kind(value: Any) -> str:
-    kinds: dict[type, str] = {
-        type(None): "null",
-        bool: "true or false",
-        dict: "an object",
-        list: "a list",
-        str: "a string",
-    }
-    return kinds.get(type(value), "a number")
-
-
-T = TypeVar("T", str, str | None, list[str] | None)
-P = TypeVar("P")
 
 
 def argument(value: T) -> T:
     """The callback of an argument or option that is text: what its bytes say in UTF-8, as whatever else the locale has
     read them. Raises typer.BadParameter where they are not UTF-8."""
-    if value is None:
-        return None
-    return _of_bytes(value) if isinstance(value, str) else [_of_bytes(text) for text in value]
+    try:
+        if isinstance(value, str):
+            return os.fsencode(value).decode()
+        return value and [os.fsencode(text).decode() for text in value]
+    except UnicodeError as error:
+        raise typer.BadParameter("not UTF-8") from error
 
 
 def parsed(parse: Callable[[str], P], text: str, flag: str) -> P:
@@ -98,10 +75,3 @@ def lines(stdin: Iterable[bytes]) -> list[str]:
             raise fail(f"stdin:{number}: not UTF-8", Exit.USAGE) from error
         texts.append(text.removesuffix("\n").removesuffix("\r"))
     return texts
-
-
-def _of_bytes(text: str) -> str:
-    try:
-        return os.fsencode(text).decode()
-    except UnicodeError as error:
-        raise typer.BadParameter("not UTF-8") from error

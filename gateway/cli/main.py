@@ -28,7 +28,7 @@ from gateway.cli.output import Exit, Json, problems_as_exit_codes, result
 def version(json: Json = False) -> None:
     """Print the version."""
     versions = {"offramp": gateway.__version__, "python": platform.python_version()}
-    result(versions, f"offramp {gateway.__version__}", as_json=json)
+    result(versions, [f"offramp {gateway.__version__}"], as_json=json)
 
 
 app = typer.Typer(

@@ -1,12 +1,11 @@
 """`offramp models list|rollback`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.table import Column, Table
 
-from gateway.cli.output import Json, print_json, quoted, result, stdout
+from gateway.cli.output import Json, quoted, result, table
 
 app = typer.Typer(no_args_is_help=True, help="Trained classifiers and their versions.")
 ModelsDir = Annotated[Path, typer.Option("--models", file_okay=False, help="The models folder.")]
@@ -18,25 +17,21 @@ def list_models(models: ModelsDir = Path("models"), json: Json = False) -> None:
     from classifiers.model.registry import Registry
 
     registry = Registry(models)
-    rows: list[dict[str, str | bool]] = []
+    rows: list[dict[str, Any]] = []
     for name in registry.names():
         current, there = registry.named(name), registry.versions(name)
-        gone = [current] if current is not None and current not in there else []
+        versions = there if current is None or current in there else [*there, current]
         rows += [
             {"name": name, "version": version, "current": version == current, "there": version in there}
-            for version in (*there, *gone)
+            for version in versions
         ]
-    if json:
-        print_json(rows)
-        return
-    if not rows:
-        stdout().print(f"no classifier is trained in {models} yet")
-        return
-    table = Table(*(Column(name, overflow="fold") for name in ("classifier", "version", "in use")))
-    for row in rows:
-        state = "yes" if row["there"] else "yes, but gone: roll back, or train"
-        table.add_row(str(row["name"]), quoted(str(row["version"])), state if row["current"] else "")
-    stdout().print(table)
+    cells = ((row["name"], quoted(row["version"]), _state(row)) for row in rows)
+    shown = table("", ("classifier", "version", "in use"), cells)
+    result(rows, [shown if rows else f"no classifier is trained in {models} yet"], as_json=json)
+
+
+def _state(row: dict[str, Any]) -> str:
+    return "" if not row["current"] else "yes" if row["there"] else "yes, but gone: roll back, or train"
 
 
 @app.command("rollback")
@@ -45,4 +40,4 @@ def rollback(name: str, models: ModelsDir = Path("models"), json: Json = False) 
     from classifiers.model.registry import Registry
 
     version = Registry(models).rollback(name)
-    result({"name": name, "version": version}, f"{name} is at {version} now", as_json=json)
+    result({"name": name, "version": version}, [f"{name} is at {version} now"], as_json=json)

@@ -1,16 +1,14 @@
-"""What commands share: results on stdout (for people or --json), progress and problems on stderr, exit codes,
-SIGTERM as Ctrl-C, and the check of files that a command will write."""
+"""What commands share: results on stdout (for people or --json), progress and problems on stderr, exit codes, and
+SIGTERM as Ctrl-C."""
 
 import json
 import logging
 import signal
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from enum import IntEnum
-from itertools import combinations
-from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, Final, Never
 
@@ -18,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column, Table
+from rich.text import Text
 
 _NOT_SHOWN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
@@ -57,23 +56,19 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()
 
 
-def result(value: Any, line: str, *, as_json: bool) -> None:
-    """A result as JSON, or as one line for people."""
+def result(value: Any, shown: Iterable[str | Text | Table], *, as_json: bool) -> None:
+    """Prints a result: as JSON, or as lines and tables for people. shown: made from the same value, lazily."""
     if as_json:
         print_json(value)
-    else:
-        stdout().print(line, soft_wrap=True)
-
-
-def print_lines(lines: Iterable[str], *, style: str = "", indent: str = "") -> None:
-    """Lines for people on stdout, not wrapped."""
-    for line in lines:
-        stdout().print(f"{indent}{line}", style=style or None, soft_wrap=True)
+        return
+    for item in shown:
+        stdout().print(item, soft_wrap=not isinstance(item, Table))
 
 
 def table(title: str, columns: Iterable[str | Column], rows: Iterable[Iterable[str]]) -> Table:
-    """A table for people, its title on the left."""
-    made = Table(*columns, title=title, title_justify="left")
+    """A table for people, its title on the left. Columns without settings fold long text."""
+    heads = (Column(column, overflow="fold") if isinstance(column, str) else column for column in columns)
+    made = Table(*heads, title=title or None, title_justify="left")
     for row in rows:
         made.add_row(*row)
     return made
@@ -94,21 +89,6 @@ def quoted(text: str) -> str:
 def percent(share: float | None) -> str:
     """`0.123` → `12.3%`; a dash where there was nothing to measure."""
     return "–" if share is None else f"{share:.1%}"
-
-
-def between(bounds: Sequence[float]) -> str:
-    """`(0.123, 0.2)` → `12.3% to 20.0%`."""
-    return f"{bounds[0]:.1%} to {bounds[1]:.1%}"
-
-
-def surely(measures: Mapping[str, Any], name: str) -> str:
-    """A share of the measures with its 95 % interval, where there was something to measure."""
-    return within(measures[name], measures[f"{name}_interval"])
-
-
-def within(share: float | None, bounds: Sequence[float], called: str = "") -> str:
-    """`12.3% (10.0% to 15.0%)`, where there was something to measure. called: words before the bounds."""
-    return percent(share) if share is None else f"{percent(share)} ({called}{between(bounds)})"
 
 
 def fail(message: str, code: Exit) -> typer.Exit:
@@ -154,18 +134,47 @@ def log_to_stderr(level: int = logging.INFO) -> None:
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
 
 
+class Bar:
+    """Progress as a bar on a terminal. Elsewhere each step of a named work is a line, and nothing else is shown."""
+
+    def __init__(self, name: str) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        self._name = name
+        self._console = stderr()
+        self.shown = Progress(*columns, console=self._console, transient=True)
+        self._task = self.shown.add_task(name, total=None)
+
+    def __call__(self, step: str, done: int, total: int | None) -> None:
+        """So much of a step is done. total: None where it is not known."""
+        self.shown.update(self._task, description=step, completed=done, total=total)
+
+    def step(self, name: str) -> None:
+        """The next step begins."""
+        if self._console.is_terminal:
+            self.shown.reset(self._task, description=f"{self._name}: {name}", total=None)
+        else:
+            self._console.print(f"{self._name}: {name}")
+
+    def advance(self, done: int, total: int) -> None:
+        """So much of the step is done."""
+        self.shown.update(self._task, completed=done, total=total)
+
+    @contextmanager
+    def paused(self) -> Iterator[Console]:
+        """The console for questions, with the bar stopped."""
+        if self._console.is_terminal:
+            self.shown.stop()
+        yield self._console
+        if self._console.is_terminal:
+            self.shown.start()
+
+
 @contextmanager
-def bars() -> Iterator[Callable[[str, int, int | None], None]]:
-    """A callable for progress: the step, how much of it is done, and the whole where it is known. It shows a bar on a
-    terminal, and nothing elsewhere."""
-    console = stderr()
-    if not console.is_terminal:
-        yield lambda _step, _done, _total: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=None)
-        yield lambda step, done, total: progress.update(task, description=step, completed=done, total=total)
+def progress_bar(name: str = "") -> Iterator[Bar]:
+    """A bar for the time of a command's work."""
+    bar = Bar(name)
+    with bar.shown if stderr().is_terminal else nullcontext():
+        yield bar
 
 
 _AGAIN_S: Final = 0.2
@@ -205,20 +214,3 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
         for number, handler in before.items():
             if signal.getsignal(number) is stop:
                 signal.signal(number, handler)
-
-
-def check_targets(writes: Mapping[str, Path], reads: Iterable[Path]) -> None:
-    """Refuses files that cannot be written: without a folder, among the files that are read, or named twice.
-
-    writes: the file of each flag. Raises typer.BadParameter.
-    """
-    taken = {path.resolve() for path in reads}
-    for name, path in writes.items():
-        if path.is_dir() or not path.parent.is_dir():
-            what = "is a folder" if path.is_dir() else "is in a folder that does not exist"
-            raise typer.BadParameter(f"{path} {what}", param_hint=name)
-        if path.resolve() in taken:
-            raise typer.BadParameter(f"{path} is one of the files that are read; name another", param_hint=name)
-    for (flag, path), (other, same) in combinations(writes.items(), 2):
-        if path.resolve() == same.resolve():
-            raise typer.BadParameter(f"{flag} and {other} would both be {path}; name another", param_hint=flag)

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,10 +11,10 @@ import typer
 from rich.table import Column, Table
 
 from gateway.cli.inputs import parsed
-from gateway.cli.output import Json, print_json, stdout, table
+from gateway.cli.output import Json, result, table
 
 if TYPE_CHECKING:
-    from gateway.ledger.savings import Line, Summary
+    from gateway.ledger.savings import Summary
 
 
 def report(
@@ -33,32 +34,22 @@ def report(
     path = ledger or load_gateway(config, os.environ, secrets=False).ledger
     with closing(SQLiteLedger(path, read_only=True)) as store:
         summary = summarise(store.summary(now - back_s, now + 1))
-    if json:
-        print_json({"ledger": str(path), "since": now - back_s, "until": now, **summary.as_dict()})
-        return
-    print_summary(summary, f"Savings over the last {since}")
+    value = {"ledger": str(path), "since": now - back_s, "until": now, **summary.as_dict()}
+    result(value, summary_shown(summary, f"Savings over the last {since}"), as_json=json)
 
 
-def print_summary(summary: "Summary", title: str) -> None:
-    """Prints a table and notes."""
-    stdout().print(_summary_table(summary, title))
-    for note in summary.notes():
-        stdout().print(f"· {note}", soft_wrap=True)
-
-
-def _summary_table(summary: "Summary", title: str) -> Table:
-    """One line for each way that requests went, and the sum. What is not in the sum stands in brackets."""
+def summary_shown(summary: "Summary", title: str) -> Iterator[str | Table]:
+    """A table, one line for each way that requests went, and notes. What is not in the sum stands in brackets."""
     from gateway.ledger.record import ASIDE
 
     cells = [
         (
-            line.what,
-            line.rule,
-            f"({line.calls:,})" if line.reason in ASIDE else f"{line.calls:,}",
+            *(line.what, line.rule),
+            _figure(f"{line.calls:,}", aside=line.reason in ASIDE),
             f"{line.saved_calls:,}",
-            _aside(line, f"{line.saved_input_tokens + line.saved_output_tokens:,}"),
+            _figure(f"{line.saved_input_tokens + line.saved_output_tokens:,}", aside=line.reason == "block"),
             f"${line.spent_usd:.6f}",
-            _aside(line, f"${line.saved_usd:.6f}"),
+            _figure(f"${line.saved_usd:.6f}", aside=line.reason == "block"),
         )
         for line in summary.lines
     ]
@@ -66,17 +57,11 @@ def _summary_table(summary: "Summary", title: str) -> Table:
     figures = [Column(name, justify="right", no_wrap=True) for name in names]
     made = table(title, ["what happened", "rule", *figures], cells)
     made.add_section()
-    made.add_row(
-        "all",
-        "",
-        f"{summary.calls:,}",
-        f"{summary.saved_calls:,}",
-        f"{summary.saved_tokens:,}",
-        f"${summary.spent_usd:.6f}",
-        f"${summary.saved_usd:.6f}",
-    )
-    return made
+    counts = (f"{count:,}" for count in (summary.calls, summary.saved_calls, summary.saved_tokens))
+    made.add_row("all", "", *counts, f"${summary.spent_usd:.6f}", f"${summary.saved_usd:.6f}")
+    yield made
+    yield from (f"· {note}" for note in summary.notes())
 
 
-def _aside(line: "Line", figure: str) -> str:
-    return f"({figure})" if line.reason == "block" else figure
+def _figure(text: str, *, aside: bool) -> str:
+    return f"({text})" if aside else text

@@ -3,19 +3,18 @@
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from classifiers.fields import MAX_SEED
 from gateway.cli.inputs import given
 from gateway.cli.inputs import read as read_calls
-from gateway.cli.output import Exit, Json, print_json, sigterm_as_ctrl_c, stderr
+from gateway.cli.output import Bar, Exit, Json, print_json, progress_bar, result, sigterm_as_ctrl_c, stderr
 
 if TYPE_CHECKING:
     from classifiers.policy import Policy
@@ -58,15 +57,15 @@ def train(
                 outcome = _train_policy(file, policy, options)
             except _Declined as declined:
                 code = max(code, Exit.UPSTREAM)
-                results.append(outcomes.failed(name, str(declined)))
+                results.append(outcomes.as_dict(name, None, str(declined)))
                 stderr().print(f"{name}: NOT trained: {declined}", soft_wrap=True)
                 continue
             code = max(code, Exit.DONE if outcome.accepted else Exit.GOAL_MISSED)
-            results.append(outcomes.as_dict(policy, outcome))
+            results.append(outcomes.as_dict(name, outcome))
             if not json:
-                outcomes.show(policy, outcome)
+                result(None, outcomes.shown(name, outcome), as_json=False)
     except Exception as error:
-        results.append(outcomes.failed(name, str(error) or type(error).__name__))
+        results.append(outcomes.as_dict(name, None, str(error) or type(error).__name__))
         raise
     finally:
         if json:  # also where a later policy fails
@@ -96,14 +95,14 @@ def _train_policy(file: Path, policy: "Policy", options: _Options) -> "TrainingO
     models_dir = options.models or _models_dir(file)
     with (
         sigterm_as_ctrl_c(),
-        _progress(policy.name) as progress,
-        _teachers(policy, progress, options) as (hire, approve),
+        progress_bar(policy.name) as bar,
+        _teachers(policy, bar, options) as (hire, approve),
     ):
         return run(
             policy,
             base_dir=file.parent,
             models_dir=models_dir,
-            progress=progress,
+            progress=bar,
             seed=options.seed,
             hire=hire,
             approve=approve,
@@ -154,25 +153,18 @@ def _print_notes(file: Path, policy: "Policy", more: Sequence[str]) -> None:
 
 
 def _models_dir(policy: Path) -> Path:
-    """The models folder of the gateway file above the policy's folder, if there is one that can be read."""
+    """The models folder of the gateway file above the policy's folder, or else ./models. Raises ConfigError."""
     from gateway.config.load import load_gateway
-    from gateway.config.problems import ConfigError
 
     # not where a link to a policy leads: its data is sought beside the link as well
     gateway_file = policy.parent / ".." / "gateway.yaml"
     if not gateway_file.is_file():
         return Path("models")
-    try:
-        return load_gateway(gateway_file, os.environ, secrets=False).models_dir
-    except ConfigError as error:
-        stderr().print(f"{gateway_file} cannot be read, so --models names the folder: {error}")
-        raise
+    return load_gateway(gateway_file, os.environ, secrets=False).models_dir
 
 
 @contextmanager
-def _teachers(
-    policy: "Policy", progress: "_TrainingProgress", options: _Options
-) -> Iterator[tuple["Hire | None", "Approve | None"]]:
+def _teachers(policy: "Policy", bar: Bar, options: _Options) -> Iterator[tuple["Hire | None", "Approve | None"]]:
     """The two callables that training gets for teachers' models: one opens a client, one asks before money is spent."""
     if not any(teacher.model for teacher in policy.teachers):
         yield None, None
@@ -185,8 +177,8 @@ def _teachers(
     prices = load_prices(shipped_dir() / "prices.yaml")
 
     def approve(teacher: "Teacher", expected: "Estimate", price: "TeacherPrice") -> bool:
-        with progress.paused() as console:
-            console.print(_expense(policy, teacher, expected, price), soft_wrap=True)
+        with bar.paused() as console:
+            console.print(f"{policy.name}: {_expense(teacher, expected, price)}", soft_wrap=True)
             asks = options.ask and expected.calls and console.is_terminal
             if asks and not _agreed(console, can_answer=options.can_answer):
                 raise _Declined(f"its teacher {teacher.model} was not to be asked")
@@ -204,7 +196,6 @@ def _teachers(
 
 def _agreed(console: Console, *, can_answer: bool) -> bool:
     """Whether the user at the terminal says yes; at the end of standard input, nobody does."""
-    why = "is at its end" if can_answer else "holds calls"
     # None where the shell closed it
     if can_answer and sys.stdin is not None:
         try:
@@ -213,59 +204,18 @@ def _agreed(console: Console, *, can_answer: bool) -> bool:
             # Ctrl-C is for the whole command
             if not isinstance(stop.__context__, EOFError):
                 raise
+    why = "is at its end" if can_answer else "holds calls"
     console.print(f"standard input {why}, so nobody can say yes; --yes does", soft_wrap=True)
     return False
 
 
-def _expense(policy: "Policy", teacher: "Teacher", expected: "Estimate", price: "TeacherPrice") -> str:
+def _expense(teacher: "Teacher", expected: "Estimate", price: "TeacherPrice") -> str:
     """The expected cost of asking a teacher, and its bound."""
-    if price.known:
-        dollars, bound = f"about ${expected.usd:.4f}", f"budget ${teacher.budget:.2f}"
-        bound += f" and {teacher.tokens} tokens" if teacher.tokens else ""
-    else:
-        dollars = "at a price that is not known here"
-        unbounded = "so budget: cannot hold; state tokens: to bound it"
-        bound = f"at most {teacher.tokens} tokens" if teacher.tokens else unbounded
+    cost = f"about ${expected.usd:.4f}" if price.known else "at a price that is not known here"
+    bounds = [f"${teacher.budget:.2f}"] if price.known else []
+    bounds += [f"{teacher.tokens} tokens"] if teacher.tokens else []
     return (
-        f"{policy.name}: {teacher.model} is to be asked {expected.calls} times for sentences of every label "
-        f"({expected.cached_calls} more answers are cached), about "
-        f"{expected.input_tokens + expected.output_tokens} tokens, {dollars}; {bound}"
+        f"{teacher.model} is to be asked {expected.calls} times ({expected.cached_calls} more answers are "
+        f"cached), about {expected.input_tokens + expected.output_tokens} tokens, {cost}; "
+        f"at most {' and '.join(bounds) or 'what tokens: would bound'}"
     )
-
-
-class _TrainingProgress:
-    """Progress as bars on a terminal, and as plain lines elsewhere."""
-
-    def __init__(self, bars: Progress, name: str) -> None:
-        self._bars = bars
-        self._name = name
-        self._task = bars.add_task(name, total=None)
-
-    @contextmanager
-    def paused(self) -> Iterator[Console]:
-        """The console for questions, with the bars stopped."""
-        shown = self._bars.live.is_started
-        if shown:
-            self._bars.stop()
-        yield self._bars.console
-        if shown:
-            self._bars.start()
-
-    def step(self, name: str) -> None:
-        """The next step begins."""
-        if self._bars.live.is_started:
-            self._bars.reset(self._task, description=f"{self._name}: {name}", total=None)
-        else:
-            self._bars.console.print(f"{self._name}: {name}")
-
-    def advance(self, done: int, total: int) -> None:
-        """So much of a step is done. Without bars, a line for each text would be noise."""
-        self._bars.update(self._task, completed=done, total=total)
-
-
-@contextmanager
-def _progress(name: str) -> Iterator[_TrainingProgress]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    bars = Progress(*columns, console=stderr(), transient=True)
-    with bars if bars.console.is_terminal else nullcontext():
-        yield _TrainingProgress(bars, name)

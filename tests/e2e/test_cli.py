@@ -96,7 +96,7 @@ def test_train_classify_eval_rollback(run_offramp, folder: Path) -> None:
     assert 'href="#cell-0-0"' in (folder / "page.html").read_text("utf-8")
     unknown = run_offramp("eval", "tiny", "rows.jsonl", "--fail-over", "ecee=0.5", cwd=folder)
     assert unknown.returncode == 2
-    assert "did you mean ece?" in unknown.stderr
+    assert 'did you mean "ece"?' in unknown.stderr
     (folder / "one.jsonl").write_text('{"text": "my refund please", "label": "refund"}\n')
     done = run_offramp("eval", "tiny", "one.jsonl", "--html", "one.html", "--fail-under", "greeting.f1=0.5", cwd=folder)
     assert done.returncode == 3
@@ -128,10 +128,8 @@ def test_a_policy_that_misses_its_own_test_is_not_published(run_offramp, folder:
     done = run_offramp("train", "tiny.yaml", "--data", "both.jsonl", cwd=folder)
     assert done.returncode == 3
     assert "NOT published" in done.stdout
-    assert "1 text was given several labels, 2 rows dropped for that; the report says which" in done.stdout
-    span = r"\S+% to \S+%\)"
-    accuracy = rf"accuracy \S+% \(95 %: {span} on written text \(\d+ rows held out\); "
-    assert re.search(rf"{accuracy}\S+% \({span} answered, of which \S+% \({span} wrong", done.stdout)
+    assert "dropped 2 rows for several labels of one text; the report lists them" in done.stdout
+    assert re.search(r"held out: written text, \d+ rows\n  accuracy: \S+ % \(95 %: \S+ – \S+ %\)\n", done.stdout)
     assert json.loads(run_offramp("models", "list", "--json", cwd=folder).stdout) == []
 
 

@@ -256,26 +256,26 @@ def load(tmp_path: Path) -> Load:
     return make
 
 
+def published(models_dir: Path, encoder: Encoder, policy: Policy, when: datetime | None = None) -> str:
+    """A version of a policy by class centroids."""
+    vectors = embed(encoder, list(policy.learned))
+    stage = Stage(
+        encoder=encoder.id,
+        head=LinearHead(classes=tuple(policy.learned), weights=vectors, bias=np.zeros(len(vectors), np.float32)),
+        calibration=Calibration(scale=np.full(1, 12, np.float32), offset=np.zeros(len(vectors), np.float32)),
+        thresholds={},
+        novelty=Novelty(prototypes=vectors, limit=0.6),
+    )
+    registry = Registry(models_dir)
+    with registry.staging(policy.name) as folder:
+        artifact.save(Model(policy=policy, stages=(stage,)), folder, report={})
+        return registry.publish(policy.name, folder, when)
+
+
 @pytest.fixture
 def publish(models_dir: Path, encoder: Encoder, policies: dict[str, Policy]) -> Publish:
     """publish(when, policy=…): a version by class centroids, of `bank` unless it is told otherwise."""
-
-    def make(when: datetime, policy: Policy | None = None) -> str:
-        policy = policy or policies["bank"]
-        vectors = embed(encoder, list(policy.learned))
-        stage = Stage(
-            encoder=encoder.id,
-            head=LinearHead(classes=tuple(policy.learned), weights=vectors, bias=np.zeros(len(vectors), np.float32)),
-            calibration=Calibration(scale=np.full(1, 12, np.float32), offset=np.zeros(len(vectors), np.float32)),
-            thresholds={},
-            novelty=Novelty(prototypes=vectors, limit=0.6),
-        )
-        registry = Registry(models_dir)
-        with registry.staging(policy.name) as folder:
-            artifact.save(Model(policy=policy, stages=(stage,)), folder, report={})
-            return registry.publish(policy.name, folder, when)
-
-    return make
+    return lambda when, policy=None: published(models_dir, encoder, policy or policies["bank"], when)
 
 
 @pytest.fixture

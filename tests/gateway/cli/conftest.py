@@ -1,18 +1,20 @@
 """One published model for all commands, and output that no terminal setting of the machine changes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
-from classifiers.encoder.session import Encoder, embed
-from classifiers.model import artifact
-from classifiers.model.model import Calibration, LinearHead, Model, Novelty, Stage
-from classifiers.model.registry import Registry
+from classifiers.encoder.session import Encoder
 from classifiers.policy import Policy
+from gateway.cli.main import app
+from tests.gateway.conftest import published
 
 _TERMINAL = ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TTY_COMPATIBLE", "TERMINAL_WIDTH")
+
+Offramp = Callable[..., Result]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,6 +39,16 @@ def plain_terminal(plain_help: None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture
+def offramp() -> Offramp:
+    """offramp(*arguments, stdin=…, env=…): a command in this process."""
+
+    def run(*arguments: object, stdin: bytes | str = b"", env: dict[str, str | None] | None = None) -> Result:
+        return CliRunner().invoke(app, [*map(str, arguments)], input=stdin, env=env)
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def bank_dir(prepared_dir: Path, encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A models folder with one version of `bank`, by class centroids. Shared: do not write into it."""
@@ -47,16 +59,5 @@ def bank_dir(prepared_dir: Path, encoder: Encoder, tmp_path_factory: pytest.Temp
     policy = Policy.model_validate(
         {"version": 1, "name": "bank", "kind": "intent", "about": "tests", "labels": labels, "other": "anything else"}
     )
-    vectors = embed(encoder, list(policy.learned))
-    stage = Stage(
-        encoder=encoder.id,
-        head=LinearHead(classes=tuple(policy.learned), weights=vectors, bias=np.zeros(len(vectors), np.float32)),
-        calibration=Calibration(scale=np.full(1, 12, np.float32), offset=np.zeros(len(vectors), np.float32)),
-        thresholds={},
-        novelty=Novelty(prototypes=vectors, limit=0.6),
-    )
-    registry = Registry(folder)
-    with registry.staging("bank") as staged:
-        artifact.save(Model(policy=policy, stages=(stage,)), staged, report={})
-        registry.publish("bank", staged)
+    published(folder, encoder, policy)
     return folder

@@ -11,40 +11,30 @@ from typing import Any
 
 import pytest
 import typer
-from typer.testing import CliRunner
 
 from classifiers import Runtime
 from classifiers.model.registry import Registry
 from classifiers.training import data
 from classifiers.training.rows import Row
-from classifiers.verdict import SlotValue
 from gateway.cli.classify import slot_value
 from gateway.cli.inputs import lines
-from gateway.cli.main import app
 from gateway.cli.output import Exit
 
 Classify = Callable[..., Any]
 
 
 @pytest.fixture
-def classify(bank_dir: Path) -> Classify:
+def classify(offramp: Callable[..., Any], bank_dir: Path) -> Classify:
     """classify(*arguments, stdin=…): what the command came to."""
-
-    def run(*arguments: str, stdin: bytes = b"") -> Any:
-        command = ["classify", "bank", "--models", str(bank_dir), "--json", *arguments]
-        return CliRunner(charset="ascii").invoke(app, command, input=stdin)
-
-    return run
+    return lambda *arguments, stdin=b"": offramp("classify", "bank", "--models", bank_dir, *arguments, stdin=stdin)
 
 
 STDIN: list[tuple[bytes, list[str] | int]] = [
-    (b"hi\nthere", ["hi", "there"]),
     (b"hi\r\n\r\nthere\r\n", ["hi", "", "there"]),
     (b"\n \n", ["", " "]),
     (b"a\rb\x0cc\xe2\x80\xa8d\n", ["a\rb\x0cc\u2028d"]),
     ("\ufeffgrößer 😀\n\ufeffhi\n".encode(), ["größer 😀", "\ufeffhi"]),
     (b"", []),
-    (b"caf\xe9\nhi\n", 1),
     (b"hi\n\ncaf\xe9", 3),
     (b"\xff\xfeh\0i\0\n\0", 1),
     (b"\xed\xa0\xbd\n", 1),
@@ -71,16 +61,13 @@ def test_many_texts_are_not_held_at_once(classify: Classify, monkeypatch: pytest
 
     monkeypatch.setattr(Runtime, "classify", counted)
     texts = [f"hi {number % 3}" for number in range(600)]
-    told = json.loads(classify(stdin="\n".join(texts).encode()).stdout)
-    assert [one["text"] for one in told] == texts
+    shown = json.loads(classify("--json", stdin="\n".join(texts).encode()).stdout)
+    assert [one["text"] for one in shown] == texts
     assert max(held) == 256
 
 
-def test_what_a_slot_says_is_shown_as_no_terminal_acts_on_it() -> None:
-    raw = "\x1b[2J \u202e"
-    assert (
-        slot_value(SlotValue(slot="name", start=0, end=6, raw=raw, value=raw, confidence=1.0)) == "= \\x1b[2J \\u202e"
-    )
+def test_a_slots_value_moves_no_cursor() -> None:
+    assert slot_value({"value": "\x1b[2J \u202e", "currency": None}) == r"\x1b[2J \u202e"
 
 
 @pytest.mark.parametrize("arguments", [["hi", "caf\udce9"], ["hi", "--system", "caf\udce9"]])
@@ -91,7 +78,7 @@ def test_an_argument_that_is_not_utf_8_is_wrong_usage(classify: Classify, argume
 
 
 def test_the_nearest_training_sentences_are_shown_on_request(
-    classify: Classify, bank_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    classify: Classify, bank_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = classify("--nearest", "1", "hi")
     version = Registry(bank_dir).resolve("bank").name
@@ -101,12 +88,10 @@ def test_the_nearest_training_sentences_are_shown_on_request(
     rows = [Row(text=text, labels=(label,), group=text, source="data") for text, label in texts.items()]
     monkeypatch.setattr(data, "load", lambda *_: rows)
     asked = ["My new card, where is it?", "exchange rates"]
-    told = json.loads(classify("--nearest", "1", *asked).stdout)
-    assert [[(row["text"], row["labels"]) for row in one["nearest"]] for one in told] == [
-        [(text, [label])] for text, label in texts.items()
-    ]
-    command = ["classify", "bank", "--models", str(bank_dir), "--nearest", "2", asked[0]]
-    near = [line.split() for line in CliRunner().invoke(app, command).stdout.splitlines() if "  near " in line]
+    shown = json.loads(classify("--json", "--nearest", "1", *asked).stdout)
+    nearest = [[(row["text"], row["labels"]) for row in one["nearest"]] for one in shown]
+    assert nearest == [[(text, [label])] for text, label in texts.items()]
+    near = [line.split() for line in classify("--nearest", "2", asked[0]).stdout.splitlines() if "  near " in line]
     assert [line[2] for line in near] == ["card_arrival:", "exchange_rate:"]
 
 

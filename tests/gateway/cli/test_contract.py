@@ -1,134 +1,330 @@
-"""`offramp contract show` over a stored contract."""
+"""Contracts at the command line: where they stand, what `check` expects of them, and ledgers of other versions."""
 
 import json
 import random
-from collections.abc import Callable
-from contextlib import closing
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from gateway.cli.main import app
-from gateway.contracts.contract import Terms
+from classifiers.policy import Policy
+from classifiers.verdict import Verdict
+from gateway.cli.dry_run import dry_run
+from gateway.cli.forecast import ForecastLine, outlooks
+from gateway.config.load import load_gateway
+from gateway.contracts.contract import Contract, Terms
 from gateway.contracts.owner import Owner
 from gateway.contracts.safety_contract import SafetyTerms
 from gateway.contracts.safety_owner import SafetyOwner
 from gateway.contracts.safety_store import SafetyStore
 from gateway.contracts.scope import Scope
-from gateway.contracts.store import ContractStore
+from gateway.contracts.store import ContractStore, PairRow, StoredContract
+from gateway.ledger.call_store import CallStore
 from gateway.ledger.store import NoLedger
+from gateway.rules.compile import compile_rules
+from gateway.serving.snapshot import Snapshot
+from gateway.upstreams.base import Routes
 
-GATEWAY = """\
+UPSTREAMS = """\
 version: 1
 ledger: offramp.db
 upstreams:
   demo: {kind: echo}
+  paid: {kind: openai, base_url: "http://127.0.0.1:9/v1"}
+models:
+  m: MODEL
+  judge: {upstream: paid, internal: true}
 rules:
+"""
+HOURS = """\
   - name: hours
-    classifier: shop
-    contract: {max_disagreement: 5%}
+    classifier: bank
+    contract: {max_disagreement: 10%}
     then: {"*": {answer: label}}
 """
-
-
+SAFETY = """\
+  - name: safety
+    classifier: safe
+    then: {"*": block}
+    when_unsure: {ask: judge}
+    contract: {max_missed: 20%, max_false_alarms: 20%}
+"""
+VERSION = "20260101-000000-00000000"
+TERMS = Terms(target=0.1, confidence=0.95)
+SAFETY_TERMS = SafetyTerms(missed=0.2, wrongly=0.2, confidence=0.95)
 SCOPE = Scope(
-    rule="hours", model="m", prompt="", labels=(), classifier="shop", version="v1", terms="t", sent_to="paid/large"
+    rule="hours",
+    model="m",
+    prompt="",
+    labels=(),
+    classifier="bank",
+    version=VERSION,
+    terms="0.1 at 0.95",
+    sent_to="demo/m",
 )
+JUDGED = replace(SCOPE, rule="safety", model="judge", classifier="safe", terms=SAFETY_TERMS.text, sent_to="paid/judge")
+
+Shown = Callable[..., list[dict[str, Any]]]
 
 
-async def calls(folder: Path, result_of: Callable[[int], str], count: int, *, of: Scope = SCOPE) -> None:
-    clock = iter(range(10**6))
-    store = ContractStore(folder / "offramp.db")
-    owner = Owner(store, draw=random.Random(0).random, clock=lambda: 1.7e9 + 60 * next(clock))
+def write(folder: Path, rules: str, model: str = "demo") -> Path:
+    file = folder / "gateway.yaml"
+    file.write_text(UPSTREAMS.replace("MODEL", model) + rules)
+    return file
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A gateway's file, and the versions in use of its classifiers."""
+    write(tmp_path, HOURS + SAFETY)
+    for name in ("safe", "bank"):
+        version = tmp_path / "models" / name / VERSION
+        version.mkdir(parents=True)
+        (version / "manifest.json").write_text("{}")
+        (version.parent / "current").write_text(VERSION)
+    return tmp_path
+
+
+@pytest.fixture
+def show(folder: Path, offramp: Callable[..., Any]) -> Callable[..., str]:
+    """show(*flags): what `contract show` prints."""
+
+    def run(*flags: str) -> str:
+        done = offramp("contract", "show", folder / "gateway.yaml", *flags)
+        assert done.exit_code == 0
+        return done.stdout
+
+    return run
+
+
+async def calls(folder: Path, count: int, *, hours: float = 1, scope: Scope = SCOPE, agree: int = 10**6) -> None:
+    """Calls of the last hours. agree: the number of the first that the model answers otherwise."""
+    now = [time.time() - hours * 3600]
+    owner = Owner(ContractStore(folder / "offramp.db"), draw=random.Random(0).random, clock=lambda: now[0])
     for number in range(count):
-        flipped = owner.flip(of, Terms(target=0.05, confidence=0.95), notice_s=7 * 86400)
+        flipped = owner.flip(scope, TERMS, notice_s=7 * 86400)
         if not flipped.answers(0.9):
-            result = result_of(number)
+            result = "agrees" if number < agree else "differs"
             await owner.learn(flipped, request_id="r", label="a", confidence=0.9, result=result, novelty=0.1)
+        now[0] += hours * 3600 / count
     owner.close()
 
 
-def shown(folder: Path, *flags: str) -> str:
-    done = CliRunner().invoke(app, ["contract", "show", str(folder / "gateway.yaml"), *flags], env={"COLUMNS": "160"})
-    assert done.exit_code == 0
-    return done.stdout
+async def judged(folder: Path, count: int, *, hours: float, scope: Scope = JUDGED) -> None:
+    """Calls of the last hours, every other one unsafe, of which the scores tell all."""
+    now = [time.time() - hours * 3600]
+    owner = SafetyOwner(SafetyStore(folder / "offramp.db"), draw=random.Random(0).random, clock=lambda: now[0])
+    for number in range(count):
+        placed = owner.place(scope, SAFETY_TERMS, (0.1, 0.9)[number % 2])
+        if placed.judged:
+            await owner.learn(placed, request_id="r", unsafe=bool(number % 2))
+        now[0] += hours * 3600 / count
+    owner.close()
 
 
-async def test_drift_is_shown_against_the_certified_period(tmp_path: Path) -> None:
-    (tmp_path / "gateway.yaml").write_text(GATEWAY)
-    await calls(tmp_path, lambda number: "agrees" if number < 900 else "differs", 1500)
-    [contract] = json.loads(shown(tmp_path, "--json"))
+def expected(folder: Path, rules: str) -> list[ForecastLine]:
+    return outlooks(load_gateway(write(folder, rules), {}))
+
+
+async def test_drift_is_shown_against_the_certified_period(folder: Path, show: Callable[..., str]) -> None:
+    await calls(folder, 700, agree=400)
+    [contract] = json.loads(show("--json"))
     drift = contract["drift"]
     assert contract["phase"] == "demoted"
     assert drift["certified"]["disagree"]["share"] == 0
     assert drift["latest"][0]["disagree"]["share"] > drift["latest"][1]["disagree"]["share"] > 0
     assert drift["moved"] == [one for one in drift["moved"] if one.startswith("disagree")] != []
-    text = shown(tmp_path)
+    text = show()
     assert "moved since the certificate: disagree" in text
-    assert f"hours for m (paid/large, {contract['key'][:6]}, last pair" in text
+    assert f"hours for m (demo/m, {contract['key'][:6]}, last pair" in text
     assert "hours: moved since it was certified: disagree 0.0% → " in text
     assert "│ certified " in text
-    assert "█" in text
 
 
-async def test_a_models_name_that_a_client_wrote_moves_no_cursor(tmp_path: Path) -> None:
-    (tmp_path / "gateway.yaml").write_text(GATEWAY)
-    await calls(tmp_path, lambda _: "agrees", 1, of=replace(SCOPE, model="m\n\x1b[2J", sent_to="demo/m\n\x1b[2J"))
-    said = shown(tmp_path)
-    assert "\x1b" not in said
-    assert r"hours for m\n\x1b[2J (demo/m\n\x1b[2J, " in said
-    [contract] = json.loads(shown(tmp_path, "--json"))
+async def test_a_models_name_that_a_client_wrote_moves_no_cursor(folder: Path, show: Callable[..., str]) -> None:
+    await calls(folder, 1, scope=replace(SCOPE, model="m\n\x1b[2J", sent_to="demo/m\n\x1b[2J"))
+    assert "\x1b" not in show()
+    assert r"hours for m\n\x1b[2J (demo/m\n\x1b[2J, " in show()
+    [contract] = json.loads(show("--json"))
     assert contract["model"] == "m\n\x1b[2J"
 
 
-JUDGED = """\
-  - name: safety
-    classifier: safe
-    then: {"*": block}
-    when_unsure: {ask: m}
-    contract: {max_missed: 5%, max_false_alarms: 5%}
-"""
+@pytest.mark.parametrize(("model", "reached"), [("{upstream: demo, fallbacks: [paid/m]}", True), ("paid", False)])
+async def test_a_contract_that_no_call_belongs_to_any_more_is_marked(
+    folder: Path, show: Callable[..., str], model: str, *, reached: bool
+) -> None:
+    write(folder, HOURS + SAFETY, model)
+    await calls(folder, 1)
+    await judged(folder, 1, hours=1, scope=replace(JUDGED, model="m", sent_to="demo/m"))
+    contract, safety = json.loads(show("--json"))
+    assert (contract["reached"], safety["reached"]) == (reached, reached)
+    assert ("shadow (past)" in show()) == (not reached)
+    assert show().count("; no call belongs to it any more, for m is sent elsewhere now\n") == (0 if reached else 3)
 
 
-@pytest.mark.parametrize(
-    ("models", "reached"),
-    [
-        ("{m: {upstream: paid, model: large}}", True),
-        ("{m: {upstream: paid, model: large, fallbacks: [demo/m]}}", True),
-        ("{m: {upstream: paid, model: small}}", False),
-        ("{m: {upstream: other, model: large}}", False),
-    ],
-)
-async def test_what_no_call_belongs_to_any_more_is_marked(tmp_path: Path, models: str, *, reached: bool) -> None:
-    paid = '  paid: {kind: openai, base_url: "http://127.0.0.1:9/v1"}\n'
-    upstreams = paid + paid.replace("paid", "other")
-    text = GATEWAY.replace("rules:", f"{upstreams}models: {models}\nrules:") + JUDGED
-    (tmp_path / "gateway.yaml").write_text(text)
-    await calls(tmp_path, lambda _: "agrees", 900)
-    terms = SafetyTerms(missed=0.05, wrongly=0.05, confidence=0.95)
-    with closing(SafetyOwner(SafetyStore(tmp_path / "offramp.db"))) as owner:
-        placed = owner.place(replace(SCOPE, rule="safety", classifier="safe"), terms, 0.5)
-        await owner.learn(placed, request_id="r", unsafe=False)
-    contract, judged = json.loads(shown(tmp_path, "--json"))
-    assert (contract["phase"], contract["reached"], judged["reached"]) == ("live", reached, reached)
-    said = shown(tmp_path)
-    assert ("live (past)" in said, "shadow (past)" in said) == (not reached, not reached)
-    assert said.count("; no call belongs to it any more, for m is sent elsewhere now\n") == (0 if reached else 3)
-
-
-def test_a_rule_is_paused_and_resumed_as_data(tmp_path: Path) -> None:
-    (tmp_path / "gateway.yaml").write_text(GATEWAY)
+def test_a_rule_is_paused_and_resumed_as_data(folder: Path, offramp: Callable[..., Any]) -> None:
     for command, paused in (("pause", True), ("resume", False)):
-        done = CliRunner().invoke(app, ["contract", command, "hours", str(tmp_path / "gateway.yaml"), "--json"])
+        done = offramp("contract", command, "hours", folder / "gateway.yaml", "--json")
         assert json.loads(done.stdout) == {"rule": "hours", "paused": paused}
-        with closing(ContractStore(tmp_path / "offramp.db")) as store:
+        with closing(ContractStore(folder / "offramp.db")) as store:
             assert store.paused() == ({"hours"} if paused else set())
 
 
-def test_where_there_is_no_ledger_none_is_made(tmp_path: Path) -> None:
-    (tmp_path / "gateway.yaml").write_text(GATEWAY)
-    done = CliRunner().invoke(app, ["contract", "show", str(tmp_path / "gateway.yaml")])
+def test_no_ledger_is_made_to_be_shown(folder: Path, offramp: Callable[..., Any]) -> None:
+    done = offramp("contract", "show", folder / "gateway.yaml")
     assert isinstance(done.exception, NoLedger)
-    assert not (tmp_path / "offramp.db").exists()
+    assert not (folder / "offramp.db").exists()
+
+
+def test_check_says_what_a_certificate_takes_before_the_first_call(folder: Path) -> None:
+    [contract] = expected(folder, HOURS)
+    assert "if 0 % disagree" in contract.line
+    assert [one["rate"] for one in contract.data["certificate"]] == [0, 0.025, 0.05]
+    assert contract.data["phase"] is None
+    assert not (folder / "offramp.db").exists()
+
+
+async def test_check_tells_days_from_calls_of_a_day_or_more(folder: Path) -> None:
+    await calls(folder, 60, hours=48)
+    [contract] = expected(folder, HOURS)
+    assert "No attempt at a certificate runs" in contract.line
+    await calls(folder, 180, hours=36)
+    [contract] = expected(folder, HOURS)
+    assert contract.data["calls_a_day"] == pytest.approx(120, rel=0.2)
+    assert "days" in contract.line
+    (folder / "offramp.db").unlink()
+    await calls(folder, 240, hours=3)
+    [contract] = expected(folder, HOURS)
+    assert "under a day of calls" in contract.line
+    assert "days" not in contract.line
+
+
+async def test_check_tells_of_a_live_contracts_audits(folder: Path) -> None:
+    await calls(folder, 300, hours=72)
+    [contract] = expected(folder, HOURS)
+    assert (contract.data["phase"], contract.data["certificate"]) == ("live", None)
+    assert "certificate" not in contract.line
+    assert contract.data["alarm"]["median"] / contract.data["audits_a_day"] > 1
+
+
+async def test_check_tells_of_both_bounds_of_a_safety_contract(folder: Path) -> None:
+    await judged(folder, 300, hours=72)
+    missed, flagged = expected(folder, SAFETY)
+    for one in (missed, flagged):
+        assert "live, about " in one.line
+        assert "certificate" not in one.line
+    assert (missed.data["phase"], missed.data["certificate"]) == ("live", [])
+    # audited calls count for those that were not audited
+    assert missed.data["calls_a_day"] == pytest.approx(50, rel=0.3)
+    assert flagged.data["alarm"]["median"] > 100
+
+
+@pytest.mark.parametrize("other", [{"version": "20250101-000000-00000000"}, {"sent_to": "paid/n"}, {"sent_to": ""}])
+async def test_calls_of_another_version_or_upstream_are_not_counted(folder: Path, other: dict[str, str]) -> None:
+    await calls(folder, 10, hours=48, scope=replace(SCOPE, **other))
+    await judged(folder, 10, hours=48, scope=replace(JUDGED, **other))
+    lines = expected(folder, HOURS + SAFETY)
+    assert [one.data["phase"] for one in lines] == [None] * 3
+    assert all("no call under its contract yet" in one.line for one in lines)
+
+
+def test_a_ledger_that_cannot_be_read_is_a_note(folder: Path, offramp: Callable[..., Any]) -> None:
+    write(folder, HOURS)
+    (folder / "offramp.db").write_bytes(b"no database, whatever it may be called" * 100)
+    done = json.loads(offramp("check", folder / "gateway.yaml", "--json").stdout)
+    assert (done["problems"], done["contracts"]) == ([], [])
+    assert any("cannot be told" in note for note in done["notes"])
+
+
+LACKS = {
+    "a column": ("ALTER TABLE contract_pairs DROP COLUMN novelty",),
+    "tables": (
+        "DROP VIEW contract_withdrawals",
+        *(f"DROP TABLE {name}" for name in ("contract_repeats", "contract_texts", "safety_pairs", "safety_contracts")),
+    ),
+    "all tables": ("DROP VIEW contract_withdrawals", "DROP TABLE contracts", "DROP TABLE contract_pairs"),
+}
+PAIR = PairRow(
+    number=0, at=1.0, request_id="r", chosen=True, rate=1, attempt=0, threshold=None, confidence=1, label="a", result=""
+)
+
+
+@pytest.fixture
+def older(folder: Path) -> Path:
+    """A ledger with one pair."""
+    file = folder / "offramp.db"
+    with closing(ContractStore(file)) as store:
+        store.put(StoredContract(scope=SCOPE, contract=Contract(terms=TERMS, pairs=1), at=1.0), PAIR)
+    for one in (SafetyStore(file), CallStore(file)):
+        one.close()
+    return file
+
+
+def tables_after(file: Path, *statements: str) -> list[tuple[str, ...]]:
+    with closing(sqlite3.connect(file)) as db, db:
+        for statement in statements:
+            db.execute(statement)
+        return db.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
+
+
+@contextmanager
+def unchanged(file: Path) -> Iterator[None]:
+    """Also while an older gateway serves: it holds the file open, and writes by position."""
+    before = tables_after(file)
+    with closing(sqlite3.connect(file)):
+        yield
+    assert tables_after(file) == before
+
+
+@pytest.mark.parametrize("lacks", LACKS)
+def test_commands_that_look_leave_an_older_ledger_as_it_is(
+    older: Path,
+    lacks: str,
+    policies: dict[str, Policy],
+    make_verdict: Callable[..., Verdict],
+    offramp: Callable[..., Any],
+) -> None:
+    tables_after(older, *LACKS[lacks])
+    file = older.with_name("gateway.yaml")
+    with unchanged(older):
+        checked = json.loads(offramp("check", file, "--json").stdout)
+        shown = json.loads(offramp("contract", "show", file, "--json").stdout)
+        assert set(explained(file, policies, make_verdict)) == {"safety", "hours"}
+    assert [one["rule"] for one in checked["contracts"]] == ["hours", "safety", "safety"]
+    assert not any("cannot be told" in note for note in checked["notes"])
+    assert [(one["rule"], one["pairs"]) for one in shown] == ([] if lacks == "all tables" else [("hours", 1)])
+
+
+def test_explain_makes_no_ledger(
+    folder: Path, policies: dict[str, Policy], make_verdict: Callable[..., Verdict]
+) -> None:
+    assert set(explained(folder / "gateway.yaml", policies, make_verdict)) == {"safety", "hours"}
+    assert not (folder / "offramp.db").exists()
+
+
+def explained(file: Path, policies: dict[str, Policy], make_verdict: Callable[..., Verdict]) -> Any:
+    loaded = load_gateway(file, {})
+    snapshot = Snapshot(rules=compile_rules(loaded.settings.rules, policies, loaded.replies))
+    written = [("system", "Answer with greeting, rate or card."), ("user", "rate")]
+    messages = [{"role": role, "content": text} for role, text in written]
+
+    async def classify(*_: object) -> list[Verdict]:
+        verdicts = [make_verdict("rate", classifier="bank"), make_verdict(classifier="safe")]
+        return [replace(verdict, windows_read=1) for verdict in verdicts]
+
+    body = json.dumps({"model": "m", "messages": messages}).encode()
+    return dry_run(loaded.ledger, Routes(loaded.settings.models), snapshot, classify, body)[1]
+
+
+def test_a_pause_brings_a_ledger_to_no_other_version(older: Path, offramp: Callable[..., Any]) -> None:
+    tables_after(older, *LACKS["a column"], *LACKS["tables"])
+    with unchanged(older):
+        for command, rule in (("pause", "hours"), ("pause", "safety"), ("resume", "hours")):
+            assert offramp("contract", command, rule, older.with_name("gateway.yaml")).exit_code == 0
+    with closing(ContractStore(older)) as store:
+        assert store.paused() == {"safety"}

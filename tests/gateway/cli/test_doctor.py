@@ -1,13 +1,15 @@
-"""`offramp doctor` where there is no gateway file."""
+"""`offramp doctor` on a gateway's file that is not there, and on its price list."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from gateway.cli.main import app
 from gateway.cli.output import Exit
+
+GATEWAY = "version: 1\nmodels_dir: {}\nprices: prices.yaml\nupstreams: {{one: {{kind: echo}}}}\n"
 
 
 @pytest.mark.parametrize(
@@ -15,18 +17,22 @@ from gateway.cli.output import Exit
     [
         ([], Exit.DONE, "no config/gateway.yaml; offramp init writes one"),
         (["typo.yaml"], Exit.ENVIRONMENT, "typo.yaml: cannot be read: No such file or directory"),
-        (["."], Exit.ENVIRONMENT, ".: cannot be read: Is a directory"),
     ],
 )
 def test_a_file_that_is_named_must_be_there(
-    arguments: list[str], code: Exit, detail: str, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str],
+    code: Exit,
+    detail: str,
+    models_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    offramp: Callable[..., Any],
 ) -> None:
     monkeypatch.chdir(models_dir.parent)
-    done = CliRunner().invoke(app, ["doctor", "--json", *arguments])
-    told = {one["check"]: one for one in json.loads(done.stdout)}
+    done = offramp("doctor", "--json", *arguments)
+    checks = {one["check"]: one for one in json.loads(done.stdout)}
     assert done.exit_code == code
-    assert told["gateway file"] == {"check": "gateway file", "ok": code == Exit.DONE, "detail": detail}
-    assert told["encoder"]["ok"]
+    assert checks["gateway file"] == {"check": "gateway file", "ok": code == Exit.DONE, "detail": detail}
+    assert checks["encoder"]["ok"]
 
 
 @pytest.mark.parametrize(
@@ -36,10 +42,11 @@ def test_a_file_that_is_named_must_be_there(
         ("version: 1\nsource: ours\nmodels: {}\n", False, "{}:1:1: needs as_of:"),
     ],
 )
-def test_a_price_list_is_read(prices: str, ok: bool, detail: str, models_dir: Path, tmp_path: Path) -> None:
-    gateway = f"version: 1\nmodels_dir: {models_dir}\nprices: prices.yaml\nupstreams: {{one: {{kind: echo}}}}\n"
-    (tmp_path / "gateway.yaml").write_text(gateway)
+def test_a_price_list_is_read(
+    prices: str, ok: bool, detail: str, models_dir: Path, tmp_path: Path, offramp: Callable[..., Any]
+) -> None:
+    (tmp_path / "gateway.yaml").write_text(GATEWAY.format(models_dir))
     (tmp_path / "prices.yaml").write_text(prices)
-    done = CliRunner().invoke(app, ["doctor", "--json", str(tmp_path / "gateway.yaml")])
-    told = {one["check"]: one for one in json.loads(done.stdout)}
-    assert told["prices"] == {"check": "prices", "ok": ok, "detail": detail.format(tmp_path / "prices.yaml")}
+    done = offramp("doctor", "--json", tmp_path / "gateway.yaml")
+    checks = {one["check"]: one for one in json.loads(done.stdout)}
+    assert checks["prices"] == {"check": "prices", "ok": ok, "detail": detail.format(tmp_path / "prices.yaml")}

@@ -8,50 +8,49 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from classifiers.model import artifact
 from classifiers.model.model import Band, Model, Threshold
 from classifiers.model.registry import Registry
 from classifiers.policy import Policy
-from gateway.cli.explain import _found
-from gateway.cli.main import app
-from gateway.cli.output import Exit, problems_as_exit_codes
+from gateway.cli.output import Exit
 
 JUDGE = "version: 1\nupstreams: {one: {kind: echo}}\nmodels: {judge: {upstream: one, internal: true}, "
 NAMED = JUDGE + "dear: one, other: deny}\n"
 ANY = JUDGE + "other: one}\n"
 
+Explain = Callable[..., Any]
 
-def explained(tmp_path: Path, text: str, *arguments: str) -> Any:
-    file = tmp_path / "gateway.yaml"
-    file.write_text(text)
-    with problems_as_exit_codes():
-        return CliRunner().invoke(app, ["explain", "--gateway", str(file), *arguments])
+
+@pytest.fixture
+def explain(tmp_path: Path, offramp: Callable[..., Any]) -> Explain:
+    """explain(gateway file's text, *arguments)."""
+
+    def run(text: str, *arguments: str) -> Any:
+        (tmp_path / "gateway.yaml").write_text(text)
+        return offramp("explain", "--gateway", tmp_path / "gateway.yaml", *arguments)
+
+    return run
 
 
 @pytest.mark.parametrize(("text", "arguments"), [(NAMED, []), (ANY, []), (ANY, ["--model", "nope"])])
-def test_others_and_the_default_are_explained(tmp_path: Path, text: str, arguments: list[str]) -> None:
-    assert "has no rules; every request is forwarded" in explained(tmp_path, text, *arguments, "hi").output
+def test_others_and_the_default_are_explained(explain: Explain, text: str, arguments: list[str]) -> None:
+    assert "has no rules; every request is forwarded" in explain(text, *arguments, "hi").output
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (['{"model": "dear"}'], "messages"),
-        (
-            ['{"model": "dear", "messages": [{"role": "user", "content": "hi \\ud83d"}]}'],
-            "unexpected end of hex escape",
-        ),
         (['{"model": "dear", "messages": ['], "truncated"),
         (["caf\udce9"], "not UTF-8"),
         (["hi", "--model", "caf\udce9"], "not UTF-8"),
     ],
 )
-def test_a_request_that_is_none_is_wrong_usage(tmp_path: Path, arguments: list[str], told: str) -> None:
-    done = explained(tmp_path, NAMED, *arguments)
+def test_a_request_that_is_none_is_wrong_usage(explain: Explain, arguments: list[str], message: str) -> None:
+    done = explain(NAMED, *arguments)
     assert done.exit_code == Exit.USAGE
-    assert told in done.output
+    assert message in done.output
 
 
 def publish_again(models_dir: Path, model: Model) -> None:
@@ -61,7 +60,7 @@ def publish_again(models_dir: Path, model: Model) -> None:
         registry.publish(model.policy.name, folder)
 
 
-def test_thresholds_are_those_for_such_a_text(tmp_path: Path, models_dir: Path, publish: Callable[..., str]) -> None:
+def test_thresholds_are_those_for_such_a_text(explain: Explain, models_dir: Path, publish: Callable[..., str]) -> None:
     publish(datetime.now(UTC))
     model = artifact.load(Registry(models_dir).resolve("bank")).model
     usual, short = ({label: Threshold(act=act, unsure=act) for label in model.policy.labels} for act in (0.25, 0.75))
@@ -69,19 +68,14 @@ def test_thresholds_are_those_for_such_a_text(tmp_path: Path, models_dir: Path, 
     publish_again(models_dir, replace(model, stages=(stage,)))
     rules = f"models_dir: {models_dir}\nrules: [{{name: r, classifier: bank, then: {{rate: forward}}}}]\n"
     for text, act in (("rate", 0.75), ("what is the rate " * 5, 0.25)):
-        (rule,) = json.loads(explained(tmp_path, NAMED + rules, text, "--json").stdout)["rules"]
+        (rule,) = json.loads(explain(NAMED + rules, text, "--json").stdout)["rules"]
         assert rule["thresholds"] == {label: [act, act] for label in usual}
 
 
-def test_what_would_be_forwarded_is_one_line_that_no_terminal_acts_on(tmp_path: Path, models_dir: Path) -> None:
+def test_forwarded_text_is_one_line_that_moves_no_cursor(explain: Explain, models_dir: Path) -> None:
     labels = {"contact": {"means": "gives an address", "patterns": "email"}}
     policy = {"version": 1, "name": "data", "kind": "safety", "about": "tests", "labels": labels}
     publish_again(models_dir, Model(policy=Policy.model_validate(policy), stages=()))
     rules = f"models_dir: {models_dir}\nrules: [{{name: r, classifier: data, then: {{contact: redact}}}}]\n"
-    done = explained(tmp_path, NAMED + rules, "\x1b[2J joe@example.com\nhi")
+    done = explain(NAMED + rules, "\x1b[2J joe@example.com\nhi")
     assert "forwards: \\x1b[2J [EMAIL_1]\\nhi\n" in done.output
-
-
-def test_what_a_slot_says_is_shown_as_no_terminal_acts_on_it() -> None:
-    slot = {"slot": "name", "raw": "\x1b[2J", "value": "\x1b[2J", "currency": None}
-    assert _found({"spans": [], "slots": [slot]}) == ["fills in name: '\\x1b[2J' (\\x1b[2J)"]

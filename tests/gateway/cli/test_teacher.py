@@ -59,44 +59,41 @@ def asking(serving: Callable[[Answers], AskTeacher]) -> Asking:
 
 
 class Strict:
-    """A server that does not know some settings, and says so one by one; or one that names one in any refusal."""
+    """A server that does not know some settings, and says so one by one."""
 
-    def __init__(self, *unknown: str) -> None:
+    def __init__(self, *unknown: str, refusal: str = "Unsupported parameter: '{}' is not supported") -> None:
         self.unknown = unknown
+        self.refusal = refusal
         self.seen: list[set[str]] = []
-        self.refuses = False
 
     def __call__(self, fields: dict[str, Any]) -> tuple[int, bytes]:
         self.seen.append(fields.keys() - {"model", "messages"})
-        if self.refuses:
-            return 422, b'{"detail": "no text about seed and temperature"}'
         for name in self.unknown:
             if name in fields:
-                error = {"message": f"Unsupported parameter: '{name}' is not supported with this model.", "param": name}
-                return 400, json.dumps({"error": error}).encode()
+                return 400, json.dumps({"error": {"message": self.refusal.format(name), "param": name}}).encode()
         return 200, json.dumps({"choices": [{"message": {"content": "hello"}, "finish_reason": "length"}]}).encode()
 
 
-def ask(teacher: AskTeacher) -> object:
+def ask(teacher: AskTeacher) -> TeacherReply:
     return teacher("Write 10 messages", max_tokens=10, temperature=0.9, seed=0)
 
 
 def test_a_refusal_is_shown_though_its_beginning_ends_within_a_character(asking: Asking) -> None:
-    refused = asking(400, b"x" * 299 + "é and more".encode())
     with pytest.raises(TeacherError, match=r"the teacher small answered 400: x{299}"):
-        ask(refused)
+        ask(asking(400, b"x" * 299 + "é and more".encode()))
 
 
-def test_a_character_cut_in_two_is_read_as_clients_read_it(asking: Asking) -> None:
-    said = b'{"choices": [{"message": {"content": "lost my car\xc3"}}]}'
-    completion = asking(200, said)("Write", max_tokens=10, temperature=0.9, seed=0)
-    assert completion.text == "lost my car\ufffd"
-
-
-def test_an_answer_without_usage_was_billed_for_an_unknown_number(asking: Asking) -> None:
-    told = {"choices": [{"message": {"role": "assistant", "content": "hello"}}]}
-    completion = asking(200, json.dumps(told).encode())("Write", max_tokens=10, temperature=0.9, seed=0)
-    assert (completion.text, completion.input_tokens, completion.output_tokens) == ("hello", 0, 0)
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        # read as clients read it
+        (b'{"choices": [{"message": {"content": "lost my car\xc3"}}]}', "lost my car\ufffd"),
+        (b'{"choices": [{"message": {"role": "assistant", "content": "hello"}}]}', "hello"),
+    ],
+)
+def test_an_answer_without_usage_is_read(asking: Asking, body: bytes, text: str) -> None:
+    reply = ask(asking(200, body))
+    assert (reply.text, reply.input_tokens, reply.output_tokens) == (text, 0, 0)
 
 
 def test_a_setting_that_a_model_does_not_take_is_left_out_from_then_on(
@@ -105,7 +102,7 @@ def test_a_setting_that_a_model_does_not_take_is_left_out_from_then_on(
     server = Strict("temperature", "max_tokens", "seed")
     teacher = serving(server)
     for _ in range(2):
-        assert teacher("Write", max_tokens=10, temperature=0.9, seed=0) == TeacherReply(text="hello", cut=True)
+        assert ask(teacher) == TeacherReply(text="hello", cut=True)
     assert server.seen == [
         {"seed", "temperature", "max_tokens"},
         {"seed", "max_tokens"},
@@ -115,32 +112,24 @@ def test_a_setting_that_a_model_does_not_take_is_left_out_from_then_on(
     ]
 
 
-def test_what_a_refusal_says_that_a_model_takes_is_kept(serving: Callable[[Answers], AskTeacher]) -> None:
-    seen: list[set[str]] = []
-
-    def answers(fields: dict[str, Any]) -> tuple[int, bytes]:
-        seen.append(fields.keys() - {"model", "messages"})
-        if "max_tokens" in fields:
-            return 400, b'{"error": "no max_tokens here; known are seed, temperature, max_completion_tokens"}'
-        return 200, b'{"choices": [{"message": {"content": "hello"}}]}'
-
-    ask(serving(answers))
-    assert seen == [{"seed", "temperature", "max_tokens"}, {"seed", "temperature", "max_completion_tokens"}]
+def test_settings_that_a_refusal_says_are_known_are_kept(serving: Callable[[Answers], AskTeacher]) -> None:
+    server = Strict("max_tokens", refusal="no {} here; known are seed, temperature, max_completion_tokens")
+    ask(serving(server))
+    assert server.seen == [{"seed", "temperature", "max_tokens"}, {"seed", "temperature", "max_completion_tokens"}]
 
 
 def test_a_refusal_of_the_prompt_that_names_a_setting_costs_none(serving: Callable[[Answers], AskTeacher]) -> None:
-    server = Strict()
-    server.refuses = True
-    teacher = serving(server)
+    server, refused = Strict(), [(422, b'{"detail": "no text about seed and temperature"}')] * 3
+    teacher = serving(lambda fields: refused.pop() if refused and server(fields) else server(fields))
     with pytest.raises(PromptRefused, match="answered 422: "):
         ask(teacher)
-    server.refuses = False
+    refused.clear()
     ask(teacher)
     assert server.seen[-1] == {"seed", "temperature", "max_tokens"}
 
 
-@pytest.mark.parametrize(("status", "prompts"), [(400, True), (413, True), (401, False), (403, False), (404, False)])
-def test_only_what_may_be_of_the_prompt_is_told_so(asking: Asking, status: int, prompts: bool) -> None:
+@pytest.mark.parametrize(("status", "prompts"), [(400, True), (413, True), (401, False), (404, False)])
+def test_only_some_refusals_may_be_of_the_prompt(asking: Asking, status: int, prompts: bool) -> None:
     with pytest.raises(TeacherError, match=f"answered {status}") as raised:
         ask(asking(status, b'{"error": {"code": "content_filter"}}'))
     assert isinstance(raised.value, PromptRefused) is prompts
