@@ -75,7 +75,6 @@ def _as_dict(number: int, finding: "Finding") -> dict[str, Any]:
         "inputs": len(set(group.inputs)),
         "system": group.system,
         "reads": {"roles": list(group.reads.roles), **fields(group.reads, "after", "before")},
-        "varying_spans": len(group.frame.gaps) + 1,
         "constant": group.constant,
         "conversation": group.conversation,
         "answers": finding.labels.distinct,
@@ -130,8 +129,6 @@ def _lines(group: Mapping[str, Any], bound: float) -> Iterator[str]:
         yield f"not replaceable: {group['obstacle']}"
     elif group["agreement"] and group["agreement"]["threshold"] is None:
         yield f"no threshold keeps to {bound * 100:.3g} % yet, on {group['agreement']['inputs']:,} different inputs"
-    if group["varying_spans"] > 1:
-        yield f"{group['varying_spans']} spans vary; they are read together, with the words between them"
     if (agree := group["repeated"]["agree"]) is not None and agree < 1:
         pairs = group["repeated"]["pairs"]
         yield f"the model contradicts itself: {1 - agree:.1%} of {pairs:,} pairs of calls with the same input differ"
@@ -160,7 +157,7 @@ def _findings(
 
 def _write(folder: Path, findings: Sequence["Finding"], numbers: Sequence[int] | None, log: "Log") -> dict[str, Any]:
     """What was written, and what to do next."""
-    from gateway.discover.draft import GATEWAY, Occupied, draft, gateway, write
+    from gateway.discover.draft import GATEWAY, draft, gateway, write
     from gateway.requests.messages import system_text
 
     chosen = _chosen(findings, numbers)
@@ -169,25 +166,19 @@ def _write(folder: Path, findings: Sequence["Finding"], numbers: Sequence[int] |
     rules = gateway(chosen, systems, models_dir=_models_dir(folder / GATEWAY))
     try:
         written = write(folder, drafts, rules)
-    except Occupied as error:
+    except FileExistsError as error:
         raise fail(str(error), Exit.USAGE) from error
-    policies = [str(file) for file in written.policies]
-    notes = [
-        f"{draft.name}: {draft.divided} inputs that got different answers equally often are left out"
-        for draft in drafts
-        if draft.divided
-    ]
+    rules_file, policies = str(written.gateway), [str(file) for file in written.policies]
+    commands = (("check", rules_file, *policies), ("train", *policies), ("serve", rules_file))
+    divided = "inputs that got different answers equally often are left out"
+    notes = [f"{draft.name}: {draft.divided} {divided}" for draft in drafts if draft.divided]
     notes += [f"{draft.name}: {', '.join(draft.reserved)} became `other`" for draft in drafts if draft.reserved]
-    if written.existing:
-        notes.append(f"{folder / 'gateway.yaml'} is there already: copy the rules of {written.gateway} into it")
+    if written.gateway.name != GATEWAY:
+        notes.append(f"{folder / GATEWAY} is there already: copy the rules of {written.gateway} into it")
     return {
         "files": [str(file) for file in written.files],
         "notes": notes,
-        "next": [
-            shlex.join(["offramp", "check", str(written.gateway), *policies]),
-            shlex.join(["offramp", "train", *policies]),
-            shlex.join(["offramp", "serve", str(written.gateway)]),
-        ],
+        "next": [shlex.join(["offramp", *command]) for command in commands],
     }
 
 

@@ -23,27 +23,35 @@ from gateway.requests.messages import Turn, turns_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoggedCall:
-    """One chat call from a log.
+class Reported:
+    """What a log says of a call beside its bodies.
 
-    place: `file:line`. at: seconds since 1970, None where the log has no time. model: the name that was asked for.
-    fields: the other fields of the request, as JSON. completion: the answer's first choice.
-    input_tokens, output_tokens: None where the log has none; cached tokens are a part of the input.
+    at: seconds since 1970, None where the log has no time. model: the name that was asked for.
+    input_tokens, output_tokens: None where the log has none.
     reported_usd: the cost by the log itself; spent_usd: the cost by a gateway's ledger.
-    message_bytes: the length of all messages, without images, audio and files.
     """
 
-    place: str
-    at: float | None
-    model: str
-    turns: tuple[Turn, ...]
-    fields: Mapping[str, msgspec.Raw]
-    completion: CompletionChoice
+    at: float | None = None
+    model: str = ""
     input_tokens: int | None = None
-    cached_input_tokens: int = 0
     output_tokens: int | None = None
     reported_usd: float | None = None
     spent_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedCall(Reported):
+    """One chat call from a log.
+
+    place: `file:line`. fields: the other fields of the request, as JSON. completion: the answer's first choice.
+    cached_input_tokens: a part of the input. message_bytes: of all messages, without images, audio and files.
+    """
+
+    place: str
+    turns: tuple[Turn, ...]
+    fields: Mapping[str, msgspec.Raw]
+    completion: CompletionChoice
+    cached_input_tokens: int = 0
     message_bytes: int = 0
 
 
@@ -58,10 +66,6 @@ _TIME_UNITS: Final = (1, 10**3, 10**6, 10**9)
 _LATEST_S: Final = 10**11
 _STREAM: Final = re.compile(r"^\ufeff?data:", re.MULTILINE)
 """A line of events, before which comments and other fields may stand; none of a text that is JSON begins so."""
-_ESCAPE: Final = re.compile(
-    r"\\(?:u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|(u[dD][89a-fA-F][\da-fA-F]{2})|.)"
-)
-"""An escape in JSON. Group 1: half of a surrogate pair without the other."""
 
 
 class SkippedRecord(Exception):
@@ -73,18 +77,11 @@ class UnreadableRecord(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
-    """The body of a chat request with that of its answer: an object, or the text of a stream. The other fields are as
-    in LoggedCall, where the log has them."""
+class Exchange(Reported):
+    """The body of a chat request with that of its answer: an object, or the text of a stream."""
 
     request: Mapping[str, Any]
     response: Any
-    at: float | None = None
-    model: str = ""
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    reported_usd: float | None = None
-    spent_usd: float | None = None
 
 
 def call_of(exchange: Exchange, place: str) -> LoggedCall:
@@ -123,8 +120,7 @@ def _completion(response: Any) -> tuple[CompletionChoice, chat.ReportedUsage]:
     """The first choice of an answer, and its usage."""
     stream = isinstance(response, str) and _STREAM.search(response) is not None
     if stream:
-        text = encodable(response.removeprefix("\ufeff"))
-        body = _ESCAPE.sub(lambda escape: "\\ufffd" if escape[1] else escape[0], text).encode()
+        body = encodable(response.removeprefix("\ufeff")).encode()
     elif isinstance(response, dict) and response:
         if response.get("error"):
             raise SkippedRecord(FAILED)

@@ -6,17 +6,18 @@ The drafts go into a folder, next to a gateway file if there is one. Existing fi
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from classifiers.policy import OTHER
 from gateway.config.load import OTHER_MODELS
 from gateway.discover.finding import Finding
 from gateway.discover.group import unread
 from gateway.discover.labels import names_of, reserved
+from gateway.discover.template import DraftedReads
 from gateway.requests.messages import system_text
 
 _PLAIN: Final = re.compile(r"[A-Za-z][\w-]*", re.ASCII)
@@ -40,7 +41,6 @@ upstreams:
     base_url: https://api.openai.com/v1
     api_key: "${{OPENAI_API_KEY:-}}"
     without_key: echo
-models:
 """
 
 
@@ -84,7 +84,7 @@ def draft(finding: Finding) -> Draft:
     rows = [{"text": text, "label": OTHER if label in own else label} for text, label in answers.items()]
     return Draft(
         name=finding.name,
-        policy="\n".join(_policy(finding, by_label, own)) + "\n",
+        policy=_policy(finding, by_label, own),
         data="".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows),
         divided=divided,
         reserved=own,
@@ -93,12 +93,26 @@ def draft(finding: Finding) -> Draft:
 
 def gateway(findings: Sequence[Finding], systems: Sequence[str], *, models_dir: str = "../models") -> str:
     """A gateway file with a rule for each finding. systems: all system prompts of the log, to tell theirs apart."""
-    models = [scalar(model) for model in dict.fromkeys(model for finding in findings for model in finding.models)]
+    models = dict.fromkeys((model for finding in findings for model in finding.models), "openai")
     if not all(finding.models for finding in findings):
-        models.append(OTHER_MODELS)
-    routes = "".join(f"  {model}: openai\n" for model in models)
-    rules = "\n".join(line for finding in findings for line in _rule(finding, systems))
-    return f"{_HEAD.format(models_dir=scalar(models_dir))}{routes}rules:\n{rules}\n"
+        models[OTHER_MODELS] = "openai"
+    rules = [_rule(finding, systems) for finding in findings]
+    return f"{_HEAD.format(models_dir=scalar(models_dir))}{_block({'models': models, 'rules': rules})}\n"
+
+
+def _block(value: Mapping[str, Any] | Sequence[Any], indent: str = "") -> str:
+    """Mappings and lists of texts as lines of YAML. Empty ones are left out."""
+    lines: list[str] = []
+    pairs = value.items() if isinstance(value, Mapping) else ((None, item) for item in value)
+    for key, part in pairs:
+        name = "-" if key is None else f"{scalar(key)}:"
+        if isinstance(part, str):
+            lines.append(f"{indent}{name} {scalar(part)}")
+        elif part and key is None:
+            lines.append(f"{indent}- {_block(part, indent + '  ').lstrip()}")
+        elif part:
+            lines.append(f"{indent}{name}\n{_block(part, indent + '  ')}")
+    return "\n".join(lines)
 
 
 def _answers(finding: Finding) -> tuple[Mapping[str, str], int]:
@@ -113,26 +127,27 @@ def _answers(finding: Finding) -> tuple[Mapping[str, str], int]:
     return answers, len(ranked) - len(answers)
 
 
-def _policy(finding: Finding, texts: Mapping[str, Sequence[str]], own: Sequence[str]) -> Iterator[str]:
+def _policy(finding: Finding, texts: Mapping[str, Sequence[str]], own: Sequence[str]) -> str:
     models = finding.asked
-    yield f"# Made by `offramp discover` from {finding.calls} calls; the labels are the answers of {scalar(models)}."
-    yield "# A description in your own words under means: helps, and so do more examples."
-    yield "version: 1"
-    yield f"name: {finding.name}"
-    yield "kind: intent"
-    yield f"about: {_prose(f'What {models} is asked to sort with one prompt, found in a log.')}"
-    yield "languages: any"
-    yield "labels:"
-    for name in finding.labels.names:
-        if name not in own:
-            yield f"  {scalar(name)}:"
-            yield f"    means: {_prose(f'what {models} calls {name}')}"
-            if examples := _typical(texts[name]):
-                yield "    examples:"
-                yield from (f"      - {scalar(text)}" for text in examples)
-    if own:
-        yield f"other: {_prose(f'what {models} calls ' + ' or '.join(own))}"
-    yield f"data: data/{finding.name}.jsonl"
+    head = (
+        f"# Made by `offramp discover` from {finding.calls} calls; the labels are the answers of {scalar(models)}.\n"
+        "# A description in your own words under means: helps, and so do more examples.\nversion: 1\n"
+    )
+    labels = {
+        name: {"means": _prose(f"what {models} calls {name}"), "examples": _typical(texts[name])}
+        for name in finding.labels.names
+        if name not in own
+    }
+    fields = {
+        "name": finding.name,
+        "kind": "intent",
+        "about": _prose(f"What {models} is asked to sort with one prompt, found in a log."),
+        "languages": "any",
+        "labels": labels,
+        **({"other": _prose(f"what {models} calls {' or '.join(own)}")} if own else {}),
+        "data": f"data/{finding.name}.jsonl",
+    }
+    return f"{head}{_block(fields)}\n"
 
 
 def _prose(text: str) -> str:
@@ -147,47 +162,31 @@ def _typical(texts: Sequence[str]) -> list[str]:
     return middle[start : start + _EXAMPLES]
 
 
-def _rule(finding: Finding, systems: Sequence[str]) -> Iterator[str]:
+def _rule(finding: Finding, systems: Sequence[str]) -> dict[str, Any]:
     group = finding.group
     own = group.frame.before if group.system is None else group.system
     mine = {system_text(call.turns) for call in group.calls}
     glob = _glob(own, [text for text in systems if text not in mine], exact=group.system is not None)
-    yield f"  - name: {finding.name}"
-    yield f"    classifier: {finding.name}"
-    if finding.models or glob:
-        yield "    when:"
-    if finding.models:
-        yield "      model:"
-        yield from (f"        - {scalar(model)}" for model in finding.models)
-    if glob:
-        yield f"      system_glob: {scalar(glob)}"
-    if lines := list(_reads(finding)):
-        yield "    reads:"
-        yield from lines
-    yield "    then:"
-    yield '      "*": {answer: label}'
     names = names_of(finding.labels.names)
+    then: dict[str, Any] = {"*": {"answer": "label"}}
     if OTHER in map(names.meant, finding.labels.names):
-        yield "      other: {answer: label}"
-    if names.aliases:
-        yield "    aliases:"
-        yield "      other:"
-        yield from (f"        - {scalar(word)}" for word in names.aliases[OTHER])
-    yield "    contract: true"
+        then[OTHER] = {"answer": "label"}
+    return {
+        "name": finding.name,
+        "classifier": finding.name,
+        "when": {"model": list(finding.models), **({"system_glob": glob} if glob else {})},
+        "reads": _reads(group.reads),
+        "then": then,
+        "aliases": {OTHER: list(names.aliases[OTHER])} if names.aliases else {},
+        "contract": "true",
+    }
 
 
-def _reads(finding: Finding) -> Iterator[str]:
-    reads = finding.group.reads
-    if reads.roles:
-        yield f"      roles: [{', '.join(reads.roles)}]"
+def _reads(reads: DraftedReads) -> dict[str, Any]:
+    roles = {"roles": list(reads.roles)}
     if unwritable(reads.after) or unwritable(reads.before):
-        pattern = f"{_literal(reads.after)}(?P<input>.*){_literal(reads.before)}"
-        yield f"      regex: {scalar(pattern)}"
-        return
-    if reads.after:
-        yield f"      after: {scalar(reads.after)}"
-    if reads.before:
-        yield f"      before: {scalar(reads.before)}"
+        return {**roles, "regex": f"{_literal(reads.after)}(?P<input>.*){_literal(reads.before)}"}
+    return {**roles, **{side: text for side in ("after", "before") if (text := getattr(reads, side))}}
 
 
 def _literal(text: str) -> str:
@@ -211,29 +210,23 @@ def _glob(system: str, others: Sequence[str], *, exact: bool) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenFiles:
-    """policies: the files to train. gateway: the file with the rules. files: all. existing: whether there was a
-    gateway file already, into which the rules are to be copied."""
+    """policies: the files to train. gateway: the file with the rules. files: all."""
 
     policies: tuple[Path, ...]
     gateway: Path
     files: tuple[Path, ...]
-    existing: bool
-
-
-class Occupied(Exception):
-    """A file that would be written is there already; the message names it."""
 
 
 def write(folder: Path, drafts: Sequence[Draft], gateway: str) -> WrittenFiles:
-    """Writes drafts and a gateway file. Raises Occupied, before anything is written, and OSError."""
-    existing = (folder / GATEWAY).exists()
-    file = folder / (_SECOND_GATEWAY if existing else GATEWAY)
+    """Writes drafts and a gateway file, under another name where there is one. Raises FileExistsError, before anything
+    is written, and OSError."""
+    file = folder / (_SECOND_GATEWAY if (folder / GATEWAY).exists() else GATEWAY)
     policies = {folder / "policies" / f"{draft.name}.yaml": draft.policy for draft in drafts}
     data = {folder / "policies" / "data" / f"{draft.name}.jsonl": draft.data for draft in drafts}
     texts = {file: gateway, **policies, **data}
-    if occupied := [str(path) for path in texts if path.exists()]:
-        raise Occupied(f"{', '.join(occupied)}: there already; nothing was written. Name another folder, or move it")
+    if taken := [str(path) for path in texts if path.exists()]:
+        raise FileExistsError(f"{', '.join(taken)}: there already, so nothing was written; name another folder")
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    return WrittenFiles(policies=tuple(policies), gateway=file, files=tuple(texts), existing=existing)
+    return WrittenFiles(policies=tuple(policies), gateway=file, files=tuple(texts))

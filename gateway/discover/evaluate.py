@@ -232,38 +232,33 @@ _TRIED = 300
 def obstacle(group: Group, labels: Labels) -> str | None:
     """The first reason in words why a group's calls cannot be answered locally, as far as that shows without a model;
     None where a classifier may answer."""
-    return next(
-        chain(_question_obstacles(group), _answer_obstacles(group, labels), _rule_obstacles(group, labels)), None
-    )
+    return next(chain(_obstacles(group, labels), _rule_obstacles(group, labels)), None)
 
 
-def _question_obstacles(group: Group) -> Iterator[str]:
+def _obstacles(group: Group, labels: Labels) -> Iterator[str]:
+    calls, inputs, names = len(group.calls), len(set(group.inputs)), labels.names
     # first, for the same words with other images are another question
-    if sum(unread(call, group.reads) for call in group.calls) > _MOST_UNREAD * len(group.calls):
+    if sum(unread(call, group.reads) for call in group.calls) > _MOST_UNREAD * calls:
         yield "images, audio or files, which no rule reads"
     if group.constant:
-        yield f"one and the same question {len(group.calls):,} times: a cache answers that"
-
-
-def _answer_obstacles(group: Group, labels: Labels) -> Iterator[str]:
-    inputs = len(set(group.inputs))
-    answered = sum(label is not None for label in labels.by_call)
+        yield f"one and the same question {calls:,} times: a cache answers that"
     if labels.several:
         yield "several labels a text"
+    answered = sum(label is not None for label in labels.by_call)
     if not answered:
         yield "no answer that can be read"
-    rare = 1 - sum(label in labels.names for label in labels.by_call) / len(labels.by_call)
     many = labels.distinct > _FREE_SHARE * answered
     if many and (answer_chars(group.calls) > _FREE_CHARS or answered >= LEAST_INPUTS):
         yield "free text"
     if inputs < LEAST_INPUTS:
         yield f"too few calls: {inputs} different inputs, at least {LEAST_INPUTS} are needed"
-    if len(labels.names) > _MOST_LABELS or rare > _MOST_RARE:
+    rare = 1 - sum(label in names for label in labels.by_call) / calls
+    if len(names) > _MOST_LABELS or rare > _MOST_RARE:
         yield f"too many different answers: {labels.distinct:,}, of {rare:.0%} of calls too rare to be learned"
-    if len(labels.names) < 2:
-        yield f"always the same answer ({labels.names[0] if labels.names else 'none'})"
-    if all(map(reserved, labels.names)):
-        yield f"no answer that a label may be called: {' and '.join(labels.names)} are words of a policy's own"
+    if len(names) < 2:
+        yield f"always the same answer ({names[0] if names else 'none'})"
+    if all(map(reserved, names)):
+        yield f"no answer that a label may be called: {' and '.join(names)} are words of a policy's own"
 
 
 def _rule_obstacles(group: Group, labels: Labels) -> Iterator[str]:
@@ -283,18 +278,9 @@ def givable(group: Group, labels: Labels) -> tuple[float, Unsupported | None]:
     names = names_of(labels.names)
     pairs = [(call, label) for call, label in zip(group.calls, labels.by_call, strict=True) if label in labels.names]
     pairs = pairs[:: max(1, len(pairs) // _TRIED)]
-    if not pairs:
-        return 0.0, None
-    reasons: Counter[Unsupported] = Counter()
-    given = 0
-    for call, label in pairs:
-        if unread(call, group.reads):
-            continue
-        if (reason := _unsupported(call, str(label), names)) is None:
-            given += 1
-        else:
-            reasons[reason] += 1
-    return given / len(pairs), reasons.most_common(1)[0][0] if reasons else None
+    tried = [_unsupported(call, str(label), names) for call, label in pairs if not unread(call, group.reads)]
+    reasons = Counter(reason for reason in tried if reason is not None)
+    return tried.count(None) / max(len(pairs), 1), reasons.most_common(1)[0][0] if reasons else None
 
 
 def _unsupported(call: LoggedCall, label: str, names: Names) -> Unsupported | None:

@@ -1,4 +1,4 @@
-"""The label in each answer of a group, its place in the answer, and what else varies there. Pure."""
+"""The label in each answer of a group, and its place in the answer. Pure."""
 
 import json
 from collections import Counter, defaultdict
@@ -26,7 +26,7 @@ class Labels:
     """The labels of a group's calls.
 
     by_call: the label of each call's answer in its most frequent spelling; None where none can be read.
-    field: the label's place in an answer of JSON, empty for a word. other_fields: other places that vary.
+    field: the label's place in an answer of JSON, empty for a word.
     names: labels that can be learned, the most frequent first. several: answers are lists of labels.
     """
 
@@ -34,7 +34,6 @@ class Labels:
     field: str
     names: tuple[str, ...]
     several: bool = False
-    other_fields: tuple[str, ...] = ()
 
     @property
     def distinct(self) -> int:
@@ -59,7 +58,7 @@ def names_of(labels: Sequence[str]) -> Names:
 def labels_of(answers: Sequence[CompletionChoice], inputs: Sequence[str]) -> Labels:
     """The labels in answers to inputs, one of each for every call."""
     values = [_values(answer) for answer in answers]
-    field, others = _field(values)
+    field = _field(values)
     raw = [value.get(field) for value in values]
     several = sum(isinstance(word, list) for word in raw) > len(raw) / 2
     words = [word if isinstance(word, str) and word.strip() else None for word in raw]
@@ -71,7 +70,7 @@ def labels_of(answers: Sequence[CompletionChoice], inputs: Sequence[str]) -> Lab
             texts[label].add(text)
     counts = Counter(label for label in by_call if label is not None)
     names = tuple(name for name, _ in counts.most_common() if len(texts[name]) >= LEAST_OF_A_LABEL)
-    return Labels(by_call=by_call, field=field, names=names, several=several, other_fields=others)
+    return Labels(by_call=by_call, field=field, names=names, several=several)
 
 
 def _values(answer: CompletionChoice) -> dict[str, str | list[str]]:
@@ -100,18 +99,14 @@ def _leaves(value: Mapping[str, Any], path: str, depth: int) -> Iterator[tuple[s
             yield place, part
 
 
-def _field(values: Sequence[Mapping[str, str | list[str]]]) -> tuple[str, tuple[str, ...]]:
-    """The place of the label and the other places that vary. Of the places that nearly all answers have, the label's
-    varies most among few words."""
+def _field(values: Sequence[Mapping[str, str | list[str]]]) -> str:
+    """The place of the label: of the places that nearly all answers have, the one that varies most among few words."""
     counts = Counter(place for value in values for place in value)
     answered = max(sum(bool(value) for value in values), 1)
     common = [place for place, count in counts.items() if count >= _MOSTLY * answered]
-    if not common:
-        return "", ()
     distinct = {place: len({_key(value[place]) for value in values if place in value}) for place in common}
     few = [place for place in common if distinct[place] <= max(2, counts[place] / 4)]
-    label = max(few, key=lambda place: distinct[place]) if few else min(common, key=lambda place: distinct[place])
-    return label, tuple(place for place in common if place != label and distinct[place] > 1)
+    return max(few, key=lambda place: distinct[place]) if few else min(common, key=distinct.__getitem__, default="")
 
 
 def _key(value: str | list[str]) -> str | tuple[str, ...]:

@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import dropwhile
 from typing import Final
 
 from gateway.requests.template import PromptTemplate
@@ -33,20 +34,14 @@ _FEW_TEXTS = 30
 _GIVEN_BACK_WORDS = 3
 _DEEPEST = 40
 _ENDING_TOKENS = 60
-_GAP_TOKENS = 12
-_GAP_TEXT_TOKENS = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """What is constant in texts. Each text begins with `before` and ends with `after`, without overlap.
-
-    gaps: constant words between varying spans, in order.
-    """
+    """What is constant in texts. Each text begins with `before` and ends with `after`, without overlap."""
 
     before: str = ""
     after: str = ""
-    gaps: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.before or self.after)
@@ -102,8 +97,7 @@ def frame_of(texts: Sequence[str]) -> Frame:
     after = rest[0][len(rest[0]) - tail :]
     few = len(distinct) < _FEW_TEXTS
     before, after = _trimmed(before, few=few), _trimmed_end(after, few=few)
-    frame = Frame(before="".join(before), after="".join(after))
-    return Frame(before=frame.before, after=frame.after, gaps=_gaps([frame.middle(text) for text in distinct]))
+    return Frame(before="".join(before), after="".join(after))
 
 
 def _parted(rows: Sequence[Tokens], members: Sequence[int]) -> list[list[int]]:
@@ -181,42 +175,18 @@ def _trimmed(tokens: Tokens, *, few: bool) -> Tokens:
             cut += 1
         if cut and _words(tokens[cut:]) <= _GIVEN_BACK_WORDS:
             tokens = tokens[:cut]
-    return tokens if any(map(_delimits, tokens)) or _words(tokens) >= _WORDS_BEFORE_DELIMITER else ()
+    return _if_frame(tokens)
 
 
 def _trimmed_end(tokens: Tokens, *, few: bool) -> Tokens:
     """An end without what the inputs themselves may end with, a full stop above all."""
-    start = next((i for i, token in enumerate(tokens) if token not in _SENTENCE_ENDS), len(tokens))
-    tokens = tokens[start:]
-    if few:
-        cut = next((i for i, token in enumerate(tokens) if _delimits(token)), 0)
-        if cut and _words(tokens[:cut]) <= _GIVEN_BACK_WORDS:
-            tokens = tokens[cut:]
+    tokens = tuple(dropwhile(_SENTENCE_ENDS.__contains__, tokens))
+    cut = next((i for i, token in enumerate(tokens) if _delimits(token)), 0) if few else 0
+    return _if_frame(tokens[cut:] if cut and _words(tokens[:cut]) <= _GIVEN_BACK_WORDS else tokens)
+
+
+def _if_frame(tokens: Tokens) -> Tokens:
     return tokens if any(map(_delimits, tokens)) or _words(tokens) >= _WORDS_BEFORE_DELIMITER else ()
-
-
-def _gaps(middles: Sequence[str]) -> tuple[str, ...]:
-    """Constant words between varying spans: each with a delimiter, in every text, and in the same order."""
-    gaps: list[str] = []
-    while len(middles) >= LEAST and (gap := next(_shared(middles), "")):
-        gaps.append(gap)
-        middles = [middle.partition(gap)[2] for middle in middles]
-    return tuple(gaps)
-
-
-def _shared(texts: Sequence[str]) -> Iterator[str]:
-    """Runs of tokens of the shortest text that all texts hold inside, the longest first at each place."""
-    shortest = min(texts, key=len)
-    insides = [text[1:-1] for text in texts]
-    tokens = _TOKEN.findall(shortest)[:_GAP_TEXT_TOKENS]
-    for start in range(1, len(tokens)):
-        for end in range(min(len(tokens), start + _GAP_TOKENS), start + 1, -1):
-            run = tuple(tokens[start:end])
-            if not _words(run) or not any(map(_delimits, run)):
-                continue
-            text = "".join(run)
-            if all(text in inside for inside in insides):
-                yield text
 
 
 _CUT = re.compile(r"(?<=\n)|(?<=[.:] )")
@@ -243,13 +213,6 @@ class DraftedReads:
     def template(self) -> PromptTemplate:
         """The template as the gateway reads it."""
         return PromptTemplate(after=self.after, before=self.before)
-
-    def __str__(self) -> str:
-        if not self:
-            return "the user's last turn"
-        sides = {"after": self.after, "before": self.before}
-        parts = [f"{side} {_shown(text)}" for side, text in sides.items() if text]
-        return ", ".join(["the system prompt", *parts] if self.roles else parts)
 
 
 def reads_of(frame: Frame, *, roles: tuple[str, ...] = (), others: Sequence[str] = ()) -> DraftedReads:
@@ -285,7 +248,3 @@ def _heads(after: str) -> Iterator[str]:
         if _WORD.search(head) and after.rfind(head) == 0:
             yield head
     yield after
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 40 else f"{text[:18]} … {text[-18:]}")

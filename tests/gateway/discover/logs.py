@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.discover.calls import Log
+from gateway.discover.calls import Exchange, Log, LoggedCall, call_of
 from gateway.discover.logs import read_files
 
 ROWS = Path(__file__).parents[3] / "config" / "policies" / "data"
@@ -107,3 +107,11 @@ def read(*files: Path) -> Log:
     log = Log()
     read_files(files, log, lambda _done: None)
     return log
+
+
+def calls_of(pairs: Iterable[Pair]) -> list[LoggedCall]:
+    """Pairs as calls of a log."""
+    return [
+        call_of(Exchange(request=one.request, response=one.response, at=float(one.at)), f"log:{number}")
+        for number, one in enumerate(pairs)
+    ]

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from classifiers.policy import Policy
@@ -17,8 +17,8 @@ from gateway.answers.build import LocalAnswer, build
 from gateway.answers.format import Prediction, RequestedFormat, requested_format
 from gateway.config import source
 from gateway.config.load import Loaded, load_gateway, load_policy
-from gateway.discover.calls import Exchange, LoggedCall, call_of
-from gateway.discover.draft import Occupied, draft, gateway, scalar, unwritable, write
+from gateway.discover.calls import LoggedCall
+from gateway.discover.draft import draft, gateway, scalar, unwritable, write
 from gateway.discover.finding import Finding, look
 from gateway.ledger.prices import load_prices
 from gateway.plan import read_by
@@ -27,18 +27,14 @@ from gateway.rules.compile import compile_rules
 from gateway.rules.rule import Rule, matching
 from gateway.serving.snapshot import rule_problems
 
-from .logs import Pair, harm_calls, pair, two_templates, user
+from .logs import Pair, calls_of, harm_calls, pair, two_templates, user
 
 PRICES = load_prices(Path(__file__).parents[3] / "config" / "prices.yaml")
 TEXTS = [text for text, _ in harm_calls(60)]
 
 
 def findings(pairs: list[Pair]) -> list[Finding]:
-    calls = [
-        call_of(Exchange(request=one.request, response=one.response, at=float(one.at)), f"log:{i}")
-        for i, one in enumerate(pairs)
-    ]
-    return look(calls, PRICES)
+    return look(calls_of(pairs), PRICES)
 
 
 def finding_of(requests: list[dict[str, Any]], *answers: str) -> Finding:
@@ -57,15 +53,10 @@ def written(folder: Path, found: list[Finding]) -> tuple[Loaded, dict[str, Polic
     return loaded, policies
 
 
-def request_of(call: LoggedCall) -> Any:
-    """What rules look at in a request."""
-    model = call.model or "gpt-4o"
-    return SimpleNamespace(model=model, turns=list(call.turns), system_text=system_text(call.turns))
-
-
 def met(rules: Sequence[Rule], call: LoggedCall) -> tuple[list[Rule], list[Reading]]:
     """The rules that read of a call, and what they read."""
-    request: Any = request_of(call)
+    model = call.model or "gpt-4o"
+    request: Any = SimpleNamespace(model=model, turns=list(call.turns), system_text=system_text(call.turns))
     return read_by(matching(rules, request), request)
 
 
@@ -203,9 +194,9 @@ def test_files_that_are_there_are_never_written_over(tmp_path: Path) -> None:
     found = findings(two_templates(60))[:1]
     (tmp_path / "gateway.yaml").write_text("mine\n")
     done = write(tmp_path, [draft(found[0])], gateway(found, []))
-    assert done.existing
+    assert done.gateway.name == "discovered.yaml"
     assert (tmp_path / "gateway.yaml").read_text() == "mine\n"
-    with pytest.raises(Occupied, match=found[0].name):
+    with pytest.raises(FileExistsError, match=found[0].name):
         write(tmp_path, [draft(found[0])], gateway(found, []))
 
 
@@ -221,6 +212,7 @@ def test_a_log_that_names_no_model_makes_files_that_load(named: int, system: str
     assert read_back(tmp_path, finding) == list(finding.group.inputs)
 
 
+@settings(max_examples=30)
 @given(st.text().filter(lambda text: not unwritable(text) and not any("\ud800" <= c <= "\udfff" for c in text)))
 def test_any_text_is_read_back_as_it_was(text: str) -> None:
     document = source.parse(f"key: {scalar(text)}\n{scalar(text)}: value\n", "made", {})

@@ -8,34 +8,27 @@ import pytest
 from msgspec import structs
 
 from classifiers.encoder.session import Encoder
-from gateway.discover.calls import Exchange, call_of
 from gateway.discover.evaluate import AnswerPair, agreement_of, pairs_of, period_s, spend
 from gateway.discover.finding import Finding, look
 from gateway.discover.labels import Labels
 from gateway.ledger.prices import load_prices
 
-from .logs import harm_calls, pair, user
+from .logs import calls_of, harm_calls, pair, user
 
 PRICES = load_prices(Path(__file__).parents[3] / "config" / "prices.yaml")
 BILLS = [f"my invoice number {number} is wrong, please send it again" for number in range(6)]
 PARCELS = [f"where is parcel {number}, it was to arrive on monday" for number in range(6)]
 
 
-def pairs(encoder: Encoder, answers: dict[str, str | None], names: tuple[str, ...]) -> dict[str, AnswerPair]:
-    labels = Labels(by_call=tuple(answers.values()), field="", names=names)
-    found = pairs_of(list(answers), labels, encoder, seed=0, advance=lambda *_: None)
-    assert len(found) == len(answers)
-    return {pair.text: pair for pair in found}
-
-
 def test_inputs_are_judged_by_a_fit_that_has_not_seen_them(encoder: Encoder) -> None:
     answers: dict[str, str | None] = {**dict.fromkeys(BILLS, "billing"), **dict.fromkeys(PARCELS, "parcel"), "hm": None}
-    found = pairs(encoder, answers, ("billing", "parcel"))
-    assert [text for text, pair in found.items() if not pair.agrees] == ["hm"]
+    labels = Labels(by_call=tuple(answers.values()), field="", names=("billing", "parcel"))
+    pairs = pairs_of(list(answers), labels, encoder, seed=0, advance=lambda *_: None)
+    assert sorted(pair.text for pair in pairs) == sorted(answers)
+    assert [pair.text for pair in pairs if not pair.agrees] == ["hm"]
 
 
-ONE = pair(user("hello"), "a" * 40)
-CALL = call_of(Exchange(request=ONE.request, response=ONE.response, at=0.0), "log:1")
+[CALL] = calls_of([pair(user("hello"), "a" * 40, 0)])
 
 
 def test_spend_is_by_the_ledger_then_the_price_list_then_the_log() -> None:
@@ -70,11 +63,8 @@ TWO = ["yes", "no"] * 30
 
 
 def findings(requests: list[dict[str, Any]], answers: list[str]) -> list[Finding]:
-    calls = []
-    for i, (request, answer) in enumerate(zip(requests, answers, strict=True)):
-        one = pair(request, answer, 1000 * i)
-        calls.append(call_of(Exchange(request=one.request, response=one.response, at=float(one.at)), f"log:{i}"))
-    return look(calls, PRICES)
+    pairs = (pair(request, answer, 1000 * i) for i, (request, answer) in enumerate(zip(requests, answers, strict=True)))
+    return look(calls_of(pairs), PRICES)
 
 
 def with_image(text: str, number: int) -> dict[str, Any]:

@@ -2,21 +2,17 @@
 
 from typing import Any
 
-from gateway.discover.calls import Exchange, LoggedCall, call_of
+from gateway.discover.calls import LoggedCall
 from gateway.discover.group import Group, groups
 from gateway.requests.messages import select
 
-from .logs import SCHEMA, harm_calls, pair, user
+from .logs import SCHEMA, calls_of, harm_calls, pair, user
 
 TEXTS = [text for text, _ in harm_calls(30)]
 
 
 def calls(requests: list[dict[str, Any]]) -> list[LoggedCall]:
-    made = []
-    for index, request in enumerate(requests):
-        one = pair(request, "a")
-        made.append(call_of(Exchange(request=one.request, response=one.response, at=float(one.at)), f"log:{index}"))
-    return made
+    return calls_of(pair(request, "a") for request in requests)
 
 
 def read(group: Group) -> list[str]:

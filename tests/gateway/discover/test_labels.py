@@ -41,7 +41,6 @@ def test_the_field_of_the_label_is_found_beside_others() -> None:
     labels = labels_of(answers, texts(12))
     assert labels.field == "is.topic"
     assert labels.names == ("x", "y")
-    assert labels.other_fields == ("why",)
 
 
 def test_arguments_of_a_function_and_fenced_json_are_read() -> None:

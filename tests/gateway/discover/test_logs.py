@@ -45,8 +45,6 @@ def test_it_makes_no_difference_where_lines_break(whole: str, tmp_path: Path) ->
         (json.dumps({"request": "[" * 100_000, "response": ONE.response}), "request: is text, but not JSON"),
         (json.dumps({"request": ONE.request, "response": ONE.response, "created_at": 10**400}), "is no time"),
         (json.dumps(portkey(ONE, created_at=float("nan"))), "created_at: 'nan' is no time"),
-        (json.dumps(portkey(ONE, created_at=-(10**30))), f"created_at: '{-(10**30)}' is no time"),
-        (json.dumps(portkey(ONE, created_at=float("-inf"))), "created_at: '-inf' is no time"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line_and_the_rest_is_read(line: str, message: str, tmp_path: Path) -> None:

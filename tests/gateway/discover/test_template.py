@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.discover.template import Frame, families, frame_of, reads_of
+from gateway.discover.template import Frame, families, reads_of
 
 INPUTS = ["I lost my card.", "I want a refund.", "where is it", "I can not log in", "hello there", "my app fails?"]
 TICKETS = [f"Classify this ticket.\nTicket: {text}\n---\nAnswer with one word, nothing else." for text in INPUTS]
@@ -34,12 +34,6 @@ def test_what_people_write_is_no_template() -> None:
     texts = ["can you help me", "can you tell me the time", "can you send it again", "I want my money", "where is it"]
     [family] = families([*texts, "hi", "can you cancel it", "thanks!", "I want to pay", "can I pay by card"])
     assert not family.frame
-
-
-def test_two_spans_are_told() -> None:
-    texts = [f"Name: {name}\nText: {text}\nLabel:" for name, text in zip("abcdef", INPUTS, strict=True)]
-    frame = frame_of(texts)
-    assert frame == Frame(before="Name: ", after="\nLabel:", gaps=("\nText: ",))
 
 
 def test_texts_that_each_go_on_from_the_last_end() -> None:
