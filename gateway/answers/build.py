@@ -31,7 +31,7 @@ from gateway.answers.format import (
     UnsupportedReason,
     requested_format,
 )
-from gateway.answers.json_schema import refused
+from gateway.answers.json_schema import allows
 from gateway.answers.logprobs import Spelled, logprobs
 from gateway.protocols import chat
 from gateway.requests.parse import Request
@@ -320,11 +320,9 @@ def _json_unsupported(text: str, schema: Mapping[str, Any]) -> Unsupported | Non
     """Why a text is no JSON object by a schema."""
     try:
         value = msgspec.json.decode(text)
-        path = refused(schema, value)
+        allowed = isinstance(value, dict) and allows(schema, value)
     except msgspec.DecodeError:
         return Unsupported(UnsupportedReason.NO_PLACE, "the text is not JSON")
     except (TypeError, ArithmeticError, RecursionError) as error:
         return Unsupported(UnsupportedReason.SCHEMA, str(error))
-    if path is not None or not isinstance(value, dict):
-        return Unsupported(UnsupportedReason.SCHEMA, "the text is not such a document")
-    return None
+    return None if allowed else Unsupported(UnsupportedReason.SCHEMA, "the text is not such a document")

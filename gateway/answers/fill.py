@@ -16,7 +16,7 @@ from typing import Any, Final
 from classifiers.policy import OTHER, Slot
 from classifiers.verdict import SlotValue
 from gateway.answers.format import NoPlace, Path, Prediction, SlotFilling, Unsupported, UnsupportedReason
-from gateway.answers.json_schema import ANNOTATIONS, SchemaReader, TooLarge, refused
+from gateway.answers.json_schema import ANNOTATIONS, SchemaReader, TooLarge, allows
 from gateway.spelling import folded, spelled
 
 _CLOCK: Final = re.compile(r"\d\d:\d\d")
@@ -163,9 +163,8 @@ class _Filling:
     def whole(self) -> Any:
         """The value for the whole schema, which allows it."""
         value = self._value(self._reader.root, ())
-        path = refused(self._reader.root, value, self._reader)
-        if path is not None:
-            raise NoPlace(UnsupportedReason.SCHEMA, path, "it may not allow the answer")
+        if not allows(self._reader.root, value, self._reader):
+            raise NoPlace(UnsupportedReason.SCHEMA, (), "it may not allow the answer")
         return value
 
     def _value(self, schema: object, path: Path, depth: int = 0) -> Any:

@@ -25,6 +25,15 @@ _KNOWN: Final = ANNOTATIONS | {
     "items", "minItems", "maxItems", "uniqueItems", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum",
     "exclusiveMaximum",
 }  # fmt: skip
+_TYPES: Final[Mapping[type, str]] = {
+    type(None): "null",
+    bool: "boolean",
+    str: "string",
+    list: "array",
+    dict: "object",
+    int: "integer",
+    float: "number",
+}
 
 
 class TooLarge(Exception):
@@ -96,28 +105,15 @@ def _size(part: object) -> int:
     return part.bit_length() // 64 if isinstance(part, int) else 0
 
 
-def refused(schema: Mapping[str, Any], value: Any, reader: SchemaReader | None = None) -> tuple[str, ...] | None:
-    """The path to a part of the value that the schema does not certainly allow; None where it allows all.
+def allows(schema: Mapping[str, Any], value: Any, reader: SchemaReader | None = None) -> bool:
+    """Whether a schema certainly allows a value.
 
     reader: one that has read a part of the schema. Raises TypeError where a keyword's own value is not of its type.
     """
-    check = _Check(reader or SchemaReader(schema))
     try:
-        return None if check.allows(schema, value, 0) else tuple(_innermost(check, schema, value))
+        return _Check(reader or SchemaReader(schema)).allows(schema, value, 0) is True
     except TooLarge:
-        return ()
-
-
-def _innermost(check: "_Check", schema: Mapping[str, Any], value: Any) -> Iterator[str]:
-    """Names of properties on the way to what is not allowed."""
-    properties = schema.get("properties")
-    if not isinstance(properties, Mapping) or not isinstance(value, dict):
-        return
-    for name, part in value.items():
-        if isinstance(properties.get(name), Mapping) and not check.allows(properties[name], part, 0):
-            yield name
-            yield from _innermost(check, properties[name], part)
-            return
+        return False
 
 
 class _Check:
@@ -200,43 +196,31 @@ class _Check:
         return isinstance(value, bool) == isinstance(other, bool) and bool(value == other)
 
 
-def _types(value: Any) -> frozenset[str]:
-    match value:
-        case None:
-            return frozenset({"null"})
-        case bool():
-            return frozenset({"boolean"})
-        case str():
-            return frozenset({"string"})
-        case list():
-            return frozenset({"array"})
-        case int() | float():
-            whole = isinstance(value, int) or value.is_integer()
-            return frozenset({"number", "integer"} if whole else {"number"})
-        case _:
-            return frozenset({"object"})
+def _types(value: Any) -> set[str]:
+    name = _TYPES[type(value)]
+    whole = isinstance(value, float) and value.is_integer()
+    return {name, "number"} if name == "integer" else {name, "integer"} if whole else {name}
 
 
 def _all(results: Iterable[bool | None]) -> bool | None:
-    known = True
+    verdict: bool | None = True
     for result in results:
         if result is False:
             return False
-        known = known and result is not None
-    return True if known else None
+        verdict = verdict and result
+    return verdict
 
 
 def _any(results: Iterable[bool | None]) -> bool | None:
-    known = True
+    verdict: bool | None = False
     for result in results:
         if result:
             return True
-        known = known and result is not None
-    return False if known else None
+        verdict = verdict if result is False else None
+    return verdict
 
 
 def _exactly_one(results: list[bool | None]) -> bool | None:
-    certain = results.count(True)
-    if certain > 1:
+    if results.count(True) > 1:
         return False
-    return None if None in results else certain == 1
+    return None if None in results else True in results

@@ -18,12 +18,12 @@ _NO_TEXT: Final = re.compile(r"type|(?:.*_)?id")
 """Fields of an annotation that are no text for a reader: its type, and ids that it refers to."""
 _EMPTY: Final = frozenset({b"null", b"[]", b"{}", b'""'})
 _NULL: Final = b"null"
-_LONGER_THAN_TOKENS: Final = 12
-"""Characters: two neighbours this long do not repeat each other by chance."""
 
 _Kind = tuple[str | int, ...]
 _Key = tuple[int, str, _Kind]
 """Identifies a text: its choice, `message` or `delta`, its kind."""
+_Repeats = dict[int, list[tuple[int, Path]]]
+"""By choice: the part and the path of a value."""
 _Item = tuple[str, _Kind, Path, str]
 """`message` or `delta`, the text's kind, its path in there, the text."""
 
@@ -104,21 +104,6 @@ class Completion:
                 choices.setdefault(_number(choice, place), CompletionChoice()).add(choice, stream=self.stream)
         return tuple(choices.values())
 
-    @property
-    def texts(self) -> tuple[ChoiceText, ...]:
-        """All texts of its choices, none of them empty. A message's piece may be in several texts."""
-        return self._reading.texts
-
-    @property
-    def incomplete(self) -> bool:
-        """Whether something in it could not be read."""
-        return self._reading.incomplete
-
-    @property
-    def repeats(self) -> Mapping[int, Sequence[tuple[int, Path]]]:
-        """By choice: part and path of each value that spells its text out again (logprobs, messages beside deltas)."""
-        return self._reading.repeats
-
     def with_pieces(self, new: Mapping[int, Sequence[str]]) -> "Completion":
         """The answer with other texts; all else keeps its bytes. new: the new pieces of a text, by the text's index.
 
@@ -134,7 +119,7 @@ class Completion:
         for (part, path), text in texts.items():
             changes.setdefault(part, {})[path] = chat.encode(text)
         for choice in {self.texts[index].choice for index in new}:
-            for part, path in self.repeats.get(choice, ()):
+            for part, path in self._reading[1].get(choice, ()):
                 changes.setdefault(part, {})[path] = _NULL
         body = b"".join(self._rewritten(part, changes.get(index)) for index, part in enumerate(self._parts))
         return Completion(body, stream=self.stream)
@@ -175,10 +160,22 @@ class Completion:
             if answer is not None:
                 yield answer
 
+    @property
+    def texts(self) -> tuple[ChoiceText, ...]:
+        """All texts of its choices, none of them empty. A message's piece may be in several texts."""
+        return self._reading[0]
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether something in it could not be read."""
+        return self._reading[2]
+
     @cached_property
-    def _reading(self) -> "_TextReading":
+    def _reading(self) -> "tuple[tuple[ChoiceText, ...], _Repeats, bool]":
+        """The texts; part and path of each value that spells a choice's text out again (logprobs, messages beside
+        deltas); whether something could not be read."""
         pieces: dict[_Key, list[TextPiece]] = {}
-        repeats: dict[int, list[tuple[int, Path]]] = {}
+        repeats: _Repeats = {}
         incomplete = False
         for index, (data, answer) in enumerate(zip(self._data, self._answers, strict=True)):
             if data is None or answer is None:
@@ -199,15 +196,7 @@ class Completion:
                     pieces.setdefault((number, holder, kind), []).append(piece)
                 if bytes((keys.choices or [])[place].logprobs) not in _EMPTY:
                     repeats.setdefault(number, []).append((index, ("choices", place, "logprobs")))
-        texts = tuple(_joined(pieces, repeats, "delta" if self.stream else "message"))
-        return _TextReading(texts=texts, incomplete=incomplete, repeats=repeats)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _TextReading:
-    texts: tuple[ChoiceText, ...]
-    incomplete: bool
-    repeats: Mapping[int, Sequence[tuple[int, Path]]]
+        return tuple(_joined(pieces, repeats, "delta" if self.stream else "message")), repeats, incomplete
 
 
 def unfenced(text: str) -> str:
@@ -259,9 +248,7 @@ def _number(choice: chat.UpstreamChoice, place: int) -> int:
     return choice.index if choice.index is not None else place
 
 
-def _joined(
-    pieces: Mapping[_Key, list[TextPiece]], repeats: dict[int, list[tuple[int, Path]]], first: str
-) -> Iterator[ChoiceText]:
+def _joined(pieces: Mapping[_Key, list[TextPiece]], repeats: _Repeats, first: str) -> Iterator[ChoiceText]:
     """The texts of the holder `first` (`message` or `delta`), then those of the other holder that say more.
 
     Pieces of the other holder beside a text of `first` are added to the repeats.
@@ -292,30 +279,12 @@ def _repeats(pieces: Sequence[TextPiece], text: str) -> bool:
 
 
 def _runs(pieces: list[TextPiece]) -> list[list[TextPiece]]:
-    """Groups pieces into texts: one for all, or one each where every piece begins with the one before it.
-
-    A last piece that repeats all others is a text of its own. Where only some pieces repeat their neighbour, clients
-    may read each by itself or all as one. Then these pieces, the runs between them, and all together are texts.
-    Tokens that happen to be alike do not count.
-    """
+    """Groups pieces into texts: one for all, or one each where every piece begins with the one before it. A last piece
+    that repeats all others is a text of its own."""
     if all(later.text.startswith(piece.text) for piece, later in pairwise(pieces)):
         return [[piece] for piece in pieces]
-    words = [piece.text.strip() for piece in pieces]
-    if len(pieces) > 2 and words[-1] == "".join(piece.text for piece in pieces[:-1]).strip():
-        return [pieces[:-1], pieces[-1:]]
-    alike = [bool(word and after) and (word.startswith(after) or after.startswith(word))
-             for word, after in pairwise(words)]  # fmt: skip
-    if not all(alike):
-        long = [len(word) >= _LONGER_THAN_TOKENS for word in words]
-        alike = [same and word and after for same, (word, after) in zip(alike, pairwise(long), strict=True)]
-    groups: list[list[TextPiece]] = [[]]
-    for place, piece in enumerate(pieces):
-        if any(alike[max(0, place - 1) : place + 1]):
-            groups += [[piece], []]
-        else:
-            groups[-1].append(piece)
-    runs = [run for run in groups if run]
-    return [*runs, pieces] if len(runs) > 1 else runs
+    whole = "".join(piece.text for piece in pieces[:-1]).strip()
+    return [pieces[:-1], pieces[-1:]] if len(pieces) > 2 and pieces[-1].text.strip() == whole else [pieces]
 
 
 def _items(choice: chat.UpstreamChoice) -> Iterator[_Item]:

@@ -114,7 +114,7 @@ def test_a_chunk_may_hold_a_message_and_a_delta(choice: str, texts: tuple[str, .
         (["joe@", "x.example", " ", "joe@x.example"], ["joe@x.example ", "joe@x.example"]),
     ],
 )
-@pytest.mark.parametrize("deltas", ['"delta":{"role":"assistant"},', '"delta":{"content":""},', "", None])
+@pytest.mark.parametrize("deltas", ['"delta":{"content":""},', None])
 def test_what_messages_say_once_more_is_a_text_of_its_own(
     messages: list[str], texts: list[str], deltas: str | None
 ) -> None:
@@ -127,23 +127,6 @@ def test_what_messages_say_once_more_is_a_text_of_its_own(
     completion = Completion(b"".join(sse.event(chunk.encode()) for chunk in chunks), stream=True)
     assert [str(text) for text in completion.texts] == texts
     assert [piece.part for text in completion.texts for piece in text.pieces] == list(range(len(messages)))
-
-
-@pytest.mark.parametrize(
-    ("messages", "alone"),
-    [
-        (["card", "card 4111", "card 4111 ", "card 4111"], ["card", "card 4111", "card 4111 ", "card 4111"]),
-        (
-            ["joe", "@", "mail joe@x.example", "mail joe@x.example ", "."],
-            ["joe@", "mail joe@x.example", "mail joe@x.example ", "."],
-        ),
-    ],
-)
-def test_messages_of_which_some_say_the_same_again_are_read_by_themselves_and_as_one(
-    messages: list[str], alone: list[str]
-) -> None:
-    chunks = [json.dumps({"choices": [{"message": {"content": message}}]}).encode() for message in messages]
-    assert texts_of(b"".join(map(sse.event, chunks)), stream=True) == ((*alone, "".join(messages)), False)
 
 
 @pytest.mark.parametrize(
