@@ -2,9 +2,10 @@
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,26 +44,23 @@ def train(
 ) -> None:
     """Train classifiers from policies. Exit code 3 where a goal or a policy's own test is missed, or where rows of
     --data or --calls show it worse than the version in use; 4 where a teacher was not to be asked."""
-    from gateway.cli import outcomes
+    from classifiers.training.run import train as run
 
+    asking = _Asking(ask=not yes, can_answer=not calls)
     rows = read_calls(given()) if calls else []
-    options = _Options(models, seed, data or (), rows, propose=propose, ask=not yes, can_answer=not calls)
+    more = [*map(str, data or ()), *(["standard input"] if rows else [])]
     name: str | None = None
     code = Exit.DONE
     results: list[dict[str, Any]] = []
     try:
         for file, policy in _load_all(policies):
             name = policy.name
-            try:
-                outcome = _train_policy(file, policy, options)
-            except _Declined as declined:
-                code = max(code, Exit.UPSTREAM)
-                results.append(outcomes.as_dict(name, None, str(declined)))
-                stderr().print(f"{name}: NOT trained: {declined}", soft_wrap=True)
-                continue
-            code = max(code, Exit.DONE if outcome.accepted else Exit.GOAL_MISSED)
-            results.append(outcomes.as_dict(name, outcome))
-            if not json:
+            _print_notes(file, policy, more)
+            fit = partial(run, seed=seed, propose=propose, more=data or (), calls=rows, base_dir=file.parent)
+            outcome, why = _train_policy(policy, partial(fit, models_dir=models or _models_dir(file)), asking)
+            results.append(outcomes.as_dict(name, outcome, why))
+            code = max(code, Exit.UPSTREAM if why else Exit.DONE if results[-1]["accepted"] else Exit.GOAL_MISSED)
+            if outcome and not json:
                 result(None, outcomes.shown(name, outcome), as_json=False)
     except Exception as error:
         results.append(outcomes.as_dict(name, None, str(error) or type(error).__name__))
@@ -74,42 +72,24 @@ def train(
         raise typer.Exit(code)
 
 
-@dataclass(frozen=True, slots=True)
-class _Options:
-    """How to train each policy. can_answer: whether standard input is free for answers to questions."""
+def _train_policy(
+    policy: "Policy", fit: "Callable[..., TrainingOutcome]", asking: "_Asking"
+) -> "tuple[TrainingOutcome | None, str | None]":
+    """The outcome of a training, or why it was not to be."""
+    try:
+        with sigterm_as_ctrl_c(), progress_bar(policy.name) as bar, _teachers(policy, bar, asking) as (hire, approve):
+            return fit(policy, progress=bar, hire=hire, approve=approve), None
+    except _Declined as declined:
+        stderr().print(f"{policy.name}: NOT trained: {declined}", soft_wrap=True)
+        return None, str(declined)
 
-    models: Path | None
-    seed: int
-    data: Sequence[Path]
-    calls: Sequence[tuple[str, str]]
-    propose: bool
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asking:
+    """Whether to ask before money is spent, and whether standard input is free for answers."""
+
     ask: bool
     can_answer: bool
-
-
-def _train_policy(file: Path, policy: "Policy", options: _Options) -> "TrainingOutcome":
-    """Raises _Declined."""
-    from classifiers.training.run import train as run
-
-    _print_notes(file, policy, [*map(str, options.data), *(["standard input"] if options.calls else [])])
-    models_dir = options.models or _models_dir(file)
-    with (
-        sigterm_as_ctrl_c(),
-        progress_bar(policy.name) as bar,
-        _teachers(policy, bar, options) as (hire, approve),
-    ):
-        return run(
-            policy,
-            base_dir=file.parent,
-            models_dir=models_dir,
-            progress=bar,
-            seed=options.seed,
-            hire=hire,
-            approve=approve,
-            propose=options.propose,
-            more=options.data,
-            calls=options.calls,
-        )
 
 
 class _Declined(Exception):
@@ -164,7 +144,7 @@ def _models_dir(policy: Path) -> Path:
 
 
 @contextmanager
-def _teachers(policy: "Policy", bar: Bar, options: _Options) -> Iterator[tuple["Hire | None", "Approve | None"]]:
+def _teachers(policy: "Policy", bar: Bar, asking: _Asking) -> Iterator[tuple["Hire | None", "Approve | None"]]:
     """The two callables that training gets for teachers' models: one opens a client, one asks before money is spent."""
     if not any(teacher.model for teacher in policy.teachers):
         yield None, None
@@ -179,8 +159,8 @@ def _teachers(policy: "Policy", bar: Bar, options: _Options) -> Iterator[tuple["
     def approve(teacher: "Teacher", expected: "Estimate", price: "TeacherPrice") -> bool:
         with bar.paused() as console:
             console.print(f"{policy.name}: {_expense(teacher, expected, price)}", soft_wrap=True)
-            asks = options.ask and expected.calls and console.is_terminal
-            if asks and not _agreed(console, can_answer=options.can_answer):
+            asks = asking.ask and expected.calls and console.is_terminal
+            if asks and not _agreed(console, can_answer=asking.can_answer):
                 raise _Declined(f"its teacher {teacher.model} was not to be asked")
         return True
 

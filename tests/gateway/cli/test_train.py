@@ -1,4 +1,4 @@
-"""`offramp train` of several policies, of which one cannot be trained."""
+"""`offramp train` of several policies, of which one cannot be trained; teachers that cost money; calls on stdin."""
 
 import json
 import signal
@@ -23,10 +23,10 @@ from gateway.serving.retrain import this_program
 
 PATTERNS = """\
 version: 1
-name: {name}
+name: one
 kind: safety
 about: messages
-labels: {{contact: {{means: x, patterns: email}}}}
+labels: {contact: {means: x, patterns: email}}
 """
 MISSED = "tests: [{text: no address, expect: contact}]\n"
 TAUGHT = """\
@@ -39,140 +39,133 @@ labels:
   refund: {means: asks about a refund, examples: [where is my refund, I want my money back]}
 """
 TEACHER = "teacher: {model: qwen3-4b, base_url: 'http://127.0.0.1:9/v1'}\n"
+DECLINED = "taught: NOT trained: its teacher qwen3-4b was not to be asked"
 
 Train = Callable[..., Result]
 
 
 @pytest.fixture
 def train(models_dir: Path, tmp_path: Path, offramp: Train) -> Train:
-    """train(**policies): trains them in their order; answer: to whether to go on, as on a terminal. asks: whether it
-    is one where nothing is answered."""
+    """train(**policies): trains them in their order. answer: whether to go on, as on a terminal; None: no terminal."""
 
-    def run(*flags: str, answer: str = "", asks: bool = False, **policies: str) -> Result:
+    def run(*flags: str, answer: str | None = None, **policies: str) -> Result:
         files = []
         for name, text in policies.items():
             files.append(tmp_path / f"{name}.yaml")
             files[-1].write_text(text)
-        terminal = {"FORCE_COLOR": "1" if answer or asks else None}
-        return offramp("train", *files, "--models", models_dir, *flags, stdin=answer, env=terminal)
+        terminal = {"FORCE_COLOR": None if answer is None else "1"}
+        return offramp("train", *files, "--models", models_dir, *flags, stdin=answer or "", env=terminal)
 
     return run
 
 
-def told(done: Result) -> list[dict[str, Any]]:
+def shown(done: Result) -> list[dict[str, Any]]:
     """The JSON on stdout, where the runner shows the answers that were typed as well."""
     found: list[dict[str, Any]] = json.loads(done.stdout[done.stdout.index("[") :])
     return found
 
 
-def test_what_was_published_is_told_though_the_next_policy_fails(
+def test_a_published_version_is_shown_though_the_next_policy_fails(
     train: Train, models_dir: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "rows.jsonl").write_text('{"text": "hello", "label": "nothing"}\n')
     policies = {
-        "one": PATTERNS.format(name="one"),
+        "one": PATTERNS,
         "bad": f"{TAUGHT}data: rows.jsonl\n",
-        "two": PATTERNS.format(name="two"),
+        "two": PATTERNS.replace("one", "two"),
     }
     done = train("--json", **policies)
     assert isinstance(done.exception, TrainingError)
-    first, second = told(done)
+    first, second = shown(done)
     assert (first["name"], first["accepted"], first["error"]) == ("one", True, None)
     assert first["version"] == Registry(models_dir).current("one")
     assert (second["name"], second["accepted"], second["version"]) == ("taught", False, None)
-    assert second["error"] == str(done.exception)
-    assert "rows.jsonl:1" in second["error"]
+    assert "rows.jsonl:1" in second["error"] == str(done.exception)
     assert set(first) == set(second)
     assert Registry(models_dir).names() == ["one"]
     assert "one: published as" in train(**policies).stdout
 
 
-def test_policies_that_cannot_be_read_are_told_as_well(train: Train) -> None:
-    done = train("--json", one=PATTERNS.format(name="one"), bad="version: 1\nname: bad\n")
+@pytest.mark.parametrize(
+    ("other", "name", "message"),
+    [("version: 1\nname: bad\n", None, "needs kind:"), (PATTERNS, None, "copy.yaml: name: one is the name in ")],
+)
+def test_policies_that_do_not_fit_are_refused_before_any_is_trained(
+    train: Train, models_dir: Path, other: str, name: str | None, message: str
+) -> None:
+    done = train("--json", one=PATTERNS, copy=other)
     assert isinstance(done.exception, ConfigError)
-    [only] = told(done)
-    assert (only["name"], only["accepted"], only["error"]) == (None, False, str(done.exception))
+    assert message in str(done.exception)
+    assert [(one["name"], one["accepted"], one["error"]) for one in shown(done)] == [(name, False, str(done.exception))]
+    assert Registry(models_dir).names() == []
 
 
 @pytest.mark.parametrize("last", ["", MISSED])
-def test_where_a_teacher_is_declined_the_other_policies_are_trained(train: Train, models_dir: Path, last: str) -> None:
-    policies = {"taught": TAUGHT + TEACHER, "one": PATTERNS.format(name="one") + last}
-    done = train("--json", answer="n\n", **policies)
+def test_the_other_policies_are_trained_where_a_teacher_is_declined(train: Train, models_dir: Path, last: str) -> None:
+    done = train("--json", answer="n\n", taught=TAUGHT + TEACHER, one=PATTERNS + last)
     assert done.exit_code == Exit.UPSTREAM
-    first, second = told(done)
-    assert (first["name"], first["accepted"]) == ("taught", False)
-    assert first["error"] == "its teacher qwen3-4b was not to be asked"
+    first, second = shown(done)
+    assert (first["accepted"], first["error"]) == (False, "its teacher qwen3-4b was not to be asked")
     assert (second["name"], second["accepted"], second["error"]) == ("one", not last, None)
-    assert "taught: NOT trained: its teacher qwen3-4b was not to be asked" in done.stderr
+    assert DECLINED in done.stderr
     assert Registry(models_dir).names() == ([] if last else ["one"])
-    assert train(answer="n\n", **policies).exit_code == Exit.UPSTREAM
 
 
-def test_where_calls_stand_on_standard_input_only_yes_hires_a_teacher(
-    train: Train, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+def test_only_yes_hires_a_teacher_where_standard_input_holds_calls_or_nothing(
+    train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = '{"text": "hello", "label": "greeting"}\n'
-    done = train("--calls", answer=calls, taught=TAUGHT + TEACHER)
-    assert done.exit_code == Exit.UPSTREAM
-    assert "standard input holds calls, so nobody can say yes; --yes does" in done.stderr
-    assert "taught: NOT trained: its teacher qwen3-4b was not to be asked" in done.stderr
-    assert Registry(models_dir).names() == []
+    for flags, answer, why in ((["--calls"], calls, "holds calls"), ([], "", "is at its end")):
+        done = train(*flags, answer=answer, taught=TAUGHT + TEACHER)
+        assert done.exit_code == Exit.UPSTREAM
+        assert f"standard input {why}, so nobody can say yes; --yes does" in done.stderr
+        assert DECLINED in done.stderr
     monkeypatch.setattr("gateway.cli.teacher.AskTeacher.__call__", Mock(side_effect=TrainingError("asked")))
     assert str(train("--calls", "--yes", answer=calls, taught=TAUGHT + TEACHER).exception) == "asked"
 
 
-NO_CALLS = [
-    ("{", "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
-    ("[" * 100_000, "maximum recursion depth exceeded"),
-    ('["secret"]', "Expected `object`, got `array`"),
-    ('{"text": "secret"}', "Object missing required field `label`"),
-    ('{"text": "secret", "label": {"secret": 1}}', "Expected `str`, got `object` - at `$.label`"),
-]
-
-
-def test_what_is_no_call_on_standard_input_is_refused(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
-    for line, wrong in NO_CALLS:
-        with pytest.raises(typer.Exit) as stopped:
-            read(['{"text": "hi", "label": "contact"}', "", line])
-        assert stopped.value.exit_code == Exit.USAGE
-        error = capsys.readouterr().err
-        assert f"stdin:3: {wrong}" in error
-        assert error.endswith('; write {"text": "...", "label": "..."}, one call a line\n')
-        assert "secret" not in error
-    assert train("--calls", answer="3\n", one=PATTERNS.format(name="one")).exit_code == Exit.USAGE
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ("{", "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
+        ("[" * 100_000, "maximum recursion depth exceeded"),
+        ('["secret"]', "Expected `object`, got `array`"),
+        ('{"text": "secret"}', "Object missing required field `label`"),
+        ('{"text": "secret", "label": {"secret": 1}}', "Expected `str`, got `object` - at `$.label`"),
+    ],
+)
+def test_a_line_that_is_no_call_is_refused(line: str, wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as stopped:
+        read(['{"text": "hi", "label": "contact"}', "", line])
+    assert stopped.value.exit_code == Exit.USAGE
+    error = capsys.readouterr().err
+    assert f"stdin:3: {wrong}" in error
+    assert error.endswith('; write {"text": "...", "label": "..."}, one call a line\n')
+    assert "secret" not in error
 
 
 def test_calls_come_from_standard_input(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Any] = []
-    monkeypatch.setattr("classifiers.training.run.read_calls", lambda _, calls: given.extend(calls) or [])
+
+    def stop(_: Any, calls: Any) -> Any:
+        given.extend(calls)
+        raise TrainingError("enough")
+
+    monkeypatch.setattr("classifiers.training.run.read_calls", stop)
     lines = '{"text": "hello\\ud83d", "label": "greeting"}\n\n{"text": "", "label": "refund"}\r\n \r\n'
-    done = train("--calls", answer=lines, one=TAUGHT.replace("taught", "one"))
+    assert str(train("--calls", answer=lines, taught=TAUGHT).exception) == "enough"
     assert given == [("hello\ud83d", "greeting"), ("", "refund")]
-    assert "left out 2 of the calls" in done.output
-
-
-def test_nobody_is_there_to_say_yes_at_the_end_of_standard_input(
-    train: Train, models_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for closed in (False, True):
-        if closed:
-            monkeypatch.setattr("gateway.cli.train.sys", Mock(stdin=None))
-        done = train(asks=True, taught=TAUGHT + TEACHER, one=PATTERNS.format(name="one"))
-        assert done.exit_code == Exit.UPSTREAM
-        assert "standard input is at its end, so nobody can say yes; --yes does" in done.stderr
-        assert "taught: NOT trained: its teacher qwen3-4b was not to be asked" in done.stderr
-        assert Registry(models_dir).names() == ["one"]
 
 
 def test_a_training_that_is_stopped_takes_back_what_it_began(models_dir: Path, tmp_path: Path) -> None:
     policy = tmp_path / "taught.yaml"
-    # so many that fitting is not over before it is told
+    # so many that fitting is not over before it is stopped
     labels = (f"  at_{number}: {{means: says {number}, examples: [number {number}]}}\n" for number in range(60))
     policy.write_text(TAUGHT + "".join(labels))
     command = [*this_program(), "train", str(policy), "--models", str(models_dir)]
     # whoever starts this in the background may have it ignore Ctrl-C, which children inherit
-    heard = {"preexec_fn": partial(signal.signal, signal.SIGINT, signal.default_int_handler)}
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL, **heard) as process:
+    stoppable = {"preexec_fn": partial(signal.signal, signal.SIGINT, signal.default_int_handler)}
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, **stoppable) as process:
         while not list(models_dir.glob(".tuned-*")):
             assert process.poll() is None
             time.sleep(0.001)
@@ -191,17 +184,10 @@ def test_a_training_that_is_stopped_takes_back_what_it_began(models_dir: Path, t
     assert [one.name for one in models_dir.iterdir() if one.name != "encoders"] == []
 
 
-def test_two_policies_of_one_name_are_refused_before_either_is_trained(train: Train, models_dir: Path) -> None:
-    done = train(one=PATTERNS.format(name="one"), copy=PATTERNS.format(name="one"))
-    assert isinstance(done.exception, ConfigError)
-    assert "copy.yaml: name: one is the name in " in str(done.exception)
-    assert Registry(models_dir).names() == []
-
-
 def test_a_version_is_not_published_where_its_rows_cannot_be_kept(train: Train, models_dir: Path) -> None:
     (models_dir / "one").mkdir(parents=True)
     (models_dir / "one" / "training").write_text("no folder")
-    done = train("--json", one=PATTERNS.format(name="one"))
+    done = train("--json", one=PATTERNS)
     assert isinstance(done.exception, OSError)
-    assert told(done)[0]["accepted"] is False
+    assert shown(done)[0]["accepted"] is False
     assert Registry(models_dir).names() == []
