@@ -45,6 +45,7 @@ def train(
     """Train classifiers from policies. Exit code 3 where a goal or a policy's own test is missed, or where rows of
     --data or --calls show it worse than the version in use; 4 where a teacher was not to be asked."""
     from classifiers.training.run import train as run
+    from gateway.cli import outcomes
 
     asking = _Asking(ask=not yes, can_answer=not calls)
     rows = read_calls(given()) if calls else []
