@@ -165,16 +165,6 @@ def test_words_of_a_policys_own_become_other(tmp_path: Path) -> None:
     assert sum(row.labels == ("other",) for row in rows) == 20
 
 
-def test_of_two_words_of_a_policys_own_only_other_is_given(tmp_path: Path) -> None:
-    finding = finding_of(
-        [user(text, "Is it fruit, nut, other or none?") for text in TEXTS], "fruit", "nut", "other", "none"
-    )
-    loaded, policies = written(tmp_path, [finding])
-    [rule] = compile_rules(loaded.settings.rules, policies, {})
-    assert rule.then["other"].own_label
-    assert rule.names.meant("none") is None
-
-
 def test_where_other_stands_in_the_prompts_prose_as_well_none_is_not_given() -> None:
     system = "Answer with fruit, nut or none. Write no other words."
     finding = finding_of([user(text, system) for text in TEXTS], "fruit", "nut", "none")
@@ -198,18 +188,6 @@ def test_files_that_are_there_are_never_written_over(tmp_path: Path) -> None:
     assert (tmp_path / "gateway.yaml").read_text() == "mine\n"
     with pytest.raises(FileExistsError, match=found[0].name):
         write(tmp_path, [draft(found[0])], gateway(found, []))
-
-
-@pytest.mark.parametrize("system", ["", "Is it meant well, yes or no?"])
-@pytest.mark.parametrize("named", [0, 30])
-def test_a_log_that_names_no_model_makes_files_that_load(named: int, system: str, tmp_path: Path) -> None:
-    prompt = "{text}" if system else "Is this meant well, yes or no?\nText: {text}"
-    models = ["gpt-4o"] * named + [""] * (len(TEXTS) - named)
-    requests = [
-        {**user(prompt.format(text=text), system), "model": model} for model, text in zip(models, TEXTS, strict=True)
-    ]
-    finding = finding_of(requests, "yes", "no")
-    assert read_back(tmp_path, finding) == list(finding.group.inputs)
 
 
 @settings(max_examples=30)

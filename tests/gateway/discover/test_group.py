@@ -31,17 +31,6 @@ def test_the_last_turn_under_a_constant_system_prompt() -> None:
     assert read(group) == list(group.inputs) == [text.strip() for text in TEXTS]
 
 
-def test_system_prompts_part_what_is_asked() -> None:
-    found = groups(calls([user(text, system) for text in TEXTS for system in ("Sort this.", "Sum this up.")]))
-    assert sorted(str(group.system) for group in found) == ["Sort this.", "Sum this up."]
-
-
-def test_a_template_in_the_users_turn_under_a_system_prompt() -> None:
-    [group] = groups(calls([user(f"Ticket:\n{text}\n---\nLabel:", "Sort this.") for text in TEXTS]))
-    assert read(group) == list(group.inputs) == [text.strip() for text in TEXTS]
-    assert (group.reads.after, group.reads.before) == ("Ticket:\n", "\n---\nLabel:")
-
-
 def test_an_input_in_the_system_prompt() -> None:
     [group] = groups(calls([user("Go on.", f"Sort the text between the lines.\n---\n{text}\n---\n") for text in TEXTS]))
     assert group.reads.roles == ("system",)
