@@ -201,25 +201,17 @@ def _finished(
     return replace(answer, logprobs=tokens)
 
 
-@dataclass(frozen=True, slots=True)
-class _Prompt:
-    """folded: the text without its case."""
-
-    text: str
-    folded: str
-
-
 def word_in_prompt(label: str, names: Names, prompt: str) -> str | Unsupported:
     """The label, or its alias, as the prompt spells it.
 
     names: all of the classifier's labels. The prompt must name two of them (or the only one): a prompt that names none
     asks for something else.
     """
-    searched = _Prompt(prompt, prompt.casefold())
-    words = _named(label, names, searched)
+    caseless = prompt.casefold()
+    words = _named(label, names, prompt, caseless)
     missing = min(_LEAST_NAMED, len(names.labels)) - bool(words)
     # stops as soon as enough labels are found
-    others = (name for name in names.labels if name != label and _named(name, names, searched))
+    others = (name for name in names.labels if name != label and _named(name, names, prompt, caseless))
     if sum(1 for _ in islice(others, missing)) < missing:
         return Unsupported(UnsupportedReason.NO_PLACE)
     if not words:
@@ -237,7 +229,7 @@ def key_in_prompt(prompt: str) -> str | Unsupported:
 
 def _spelled_in_prompt(names: Names, prompt: str, label: str) -> str | None:
     """A label as the prompt spells it; None where it does not, or in several ways."""
-    return _only_word(label, _named(label, names, _Prompt(prompt, prompt.casefold())))
+    return _only_word(label, _named(label, names, prompt, prompt.casefold()))
 
 
 def _only_word(label: str, words: list[str]) -> str | None:
@@ -246,33 +238,29 @@ def _only_word(label: str, words: list[str]) -> str | None:
     return words[0] if len(words) == 1 else None
 
 
-def _named(label: str, names: Names, prompt: _Prompt) -> list[str]:
-    """The ways in which the prompt writes a label, or else its aliases.
+def _named(label: str, names: Names, prompt: str, caseless: str) -> list[str]:
+    """The ways in which the prompt writes a label, or else its aliases. caseless: the prompt without its case.
 
     `other` is also an ordinary word: where the prompt has an alias for it as well, both are ways.
     """
-    own = _spellings(label, prompt)
+    own = _spellings(label, prompt, caseless)
     if own and label != OTHER:
         return own
-    return [*own, *(word for alias in names.aliases.get(label, ()) for word in _spellings(alias, prompt))]
+    return [*own, *(word for alias in names.aliases.get(label, ()) for word in _spellings(alias, prompt, caseless))]
 
 
-def _spellings(label: str, prompt: _Prompt) -> list[str]:
+def _spellings(label: str, prompt: str, caseless: str) -> list[str]:
     """The distinct ways in which the prompt writes a label, in their order."""
     if not _WORD.search(label):
-        return [label] if label in prompt.text else []
+        return [label] if label in prompt else []
     forms = dict.fromkeys(unicodedata.normalize(form, label) for form in ("NFC", "NFD"))
-    # a pattern searches the whole prompt; its words are found much faster, and most prompts lack some
-    patterns = [_pattern(form) for form in forms if all(word in prompt.folded for word in _rarest_first(form))]
+    # a pattern searches the whole prompt; words are found much faster, the longest first, and most prompts lack some
+    rarest = {form: sorted(map(str.casefold, _WORD.findall(form)), key=len, reverse=True) for form in forms}
+    patterns = [_pattern(form) for form, words in rarest.items() if all(word in caseless for word in words)]
     if not patterns:
         return []
-    matches = (match.group() for match in regex.finditer("|".join(patterns), prompt.text, regex.IGNORECASE))
+    matches = (match.group() for match in regex.finditer("|".join(patterns), prompt, regex.IGNORECASE))
     return [word for word in dict.fromkeys(matches) if folded(word) == folded(label)]
-
-
-def _rarest_first(label: str) -> list[str]:
-    """The words of a label, the longest first, which is the rarest and the quickest to find."""
-    return sorted((word.casefold() for word in _WORD.findall(label)), key=len, reverse=True)
 
 
 def _pattern(label: str) -> str:
