@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.table import Column, Table
 
-from classifiers.fields import MAX_SEED, parse_duration, parse_share
+from classifiers.fields import parse_duration, parse_share
 from gateway.cli.inputs import parsed
 from gateway.cli.output import Exit, Json, fail, fields, print_json, progress_bar, quoted, result, stderr, table
 
@@ -29,11 +29,9 @@ def discover(
             help="Exported logs: files, or folders of .jsonl and .json files; a gateway's file or its ledger."
         ),
     ],
-    models: Annotated[Path, typer.Option(help="Where the prepared encoder is kept.")] = Path("models"),
     bound: Annotated[str, typer.Option(help="The most disagreement among what would be answered here.")] = "2%",
     period: Annotated[str, typer.Option(help="How long the log took, such as 7d, where its records do not say.")] = "",
     top: Annotated[int, typer.Option(min=1, help="How many groups to show.")] = 20,
-    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of the cross-validation.")] = 0,
     write: Annotated[
         Path | None, typer.Option(help="Write policy, rows and rule of the best groups into this folder.")
     ] = None,
@@ -50,7 +48,7 @@ def discover(
         raise typer.BadParameter("says which groups to write; name a folder with --write", param_hint="--group")
     log = _read(source)
     prices = load_prices(shipped_dir() / "prices.yaml")
-    findings = _findings(log, prices, models, bound=limit, period=length, seed=seed)
+    findings = _findings(log, prices, bound=limit, period=length)
     groups = [_as_dict(number, finding) for number, finding in enumerate(findings, 1)]
     if not json:
         # before anything is written, for it says why nothing can be
@@ -138,9 +136,7 @@ def _lines(group: Mapping[str, Any], bound: float) -> Iterator[str]:
         yield f"tokens of {group['estimated_calls']:,} calls are estimated from their length"
 
 
-def _findings(
-    log: "Log", prices: "PriceTable", models: Path, *, bound: float, period: float | None, seed: int
-) -> list["Finding"]:
+def _findings(log: "Log", prices: "PriceTable", *, bound: float, period: float | None) -> list["Finding"]:
     from classifiers.encoder.prepare import prepare
     from classifiers.encoder.session import Encoder
     from classifiers.encoder.source import resolve
@@ -151,8 +147,8 @@ def _findings(
         findings = look(log.calls, prices, period=period)
         if all(finding.obstacle for finding in findings):
             return findings
-        encoder = Encoder.open(prepare(resolve(None), models, stderr().print))
-        return ranked([measure(finding, encoder, bound=bound, seed=seed, advance=advance) for finding in findings])
+        encoder = Encoder.open(prepare(resolve(None), Path("models"), stderr().print))
+        return ranked([measure(finding, encoder, bound=bound, advance=advance) for finding in findings])
 
 
 def _write(folder: Path, findings: Sequence["Finding"], numbers: Sequence[int] | None, log: "Log") -> dict[str, Any]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MOST_INPUTS: Final = 4000
 _NO_CLASS: Final = -1
+_SEED: Final = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ class AnswerPair:
 
 
 def pairs_of(
-    inputs: Sequence[str], labels: Labels, encoder: "Encoder", *, seed: int, advance: Callable[[int, int], None]
+    inputs: Sequence[str], labels: Labels, encoder: "Encoder", *, advance: Callable[[int, int], None]
 ) -> list[AnswerPair]:
     """Each distinct input once, with the first answer that it got, judged by a fit that has not seen it.
 
@@ -84,7 +85,7 @@ def pairs_of(
     first = dict(zip(reversed(inputs), reversed(labels.by_call), strict=True))
     texts = list(counts)
     if len(texts) > MOST_INPUTS:
-        texts = random.Random(seed).sample(texts, MOST_INPUTS)  # noqa: S311 - no secret
+        texts = random.Random(_SEED).sample(texts, MOST_INPUTS)  # noqa: S311 - no secret
     place = {name: index for index, name in enumerate(labels.names)}
     truth = np.array([place.get(first[text] or "", _NO_CLASS) for text in texts], np.int32)
     vectors = wholes(encoder, texts, advance)
@@ -93,14 +94,14 @@ def pairs_of(
     count, weights = len(labels.names), np.ones(len(known), np.float32)
     with threadpool_limits(1):
         held = split.one_of(
-            rows, vectors[known], truth[known], weights=weights, count=count, seed=seed, advance=lambda *_: None
+            rows, vectors[known], truth[known], weights=weights, count=count, seed=_SEED, advance=lambda *_: None
         )
         # an answer that only one input got is not held out: no fit would know it
         tested = known[held.rows]
         sharpness, share = calibrate.nearest_share(held.logits, held.votes, truth[tested])
         scores = held.logits + np.float32(share) * held.votes[sharpness]
         scale = np.float32(calibrate.temperature(scores, truth[tested]))
-        fitted = linear.one_of(vectors[tested], truth[tested], weights[held.rows], count, seed)
+        fitted = linear.one_of(vectors[tested], truth[tested], weights[held.rows], count, _SEED)
     others = np.setdiff1d(np.arange(len(texts)), tested)
     order = np.concatenate([tested, others])
     scores = np.concatenate([scores, vectors[others] @ fitted.weights.T + fitted.bias])

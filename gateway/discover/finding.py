@@ -120,7 +120,7 @@ def look(calls: Sequence[LoggedCall], prices: PriceTable, *, period: float | Non
     return ranked(findings.values())
 
 
-def measure(finding: Finding, encoder: "Encoder", *, bound: float, seed: int, advance: Advance) -> Finding:
+def measure(finding: Finding, encoder: "Encoder", *, bound: float, advance: Advance) -> Finding:
     """The finding with its agreement, where it has no obstacle."""
     if finding.obstacle is not None:
         return finding
@@ -129,7 +129,7 @@ def measure(finding: Finding, encoder: "Encoder", *, bound: float, seed: int, ad
     read = [index for index, call in enumerate(group.calls) if not unread(call, group.reads)]
     inputs = [group.inputs[index] for index in read]
     labels = replace(labels, by_call=tuple(labels.by_call[index] for index in read))
-    pairs = pairs_of(inputs, labels, encoder, seed=seed, advance=partial(advance, f"{finding.name}: agreement"))
+    pairs = pairs_of(inputs, labels, encoder, advance=partial(advance, f"{finding.name}: agreement"))
     return replace(finding, agreement=agreement_of(pairs, bound=bound))
 
 

@@ -23,7 +23,7 @@ PARCELS = [f"where is parcel {number}, it was to arrive on monday" for number in
 def test_inputs_are_judged_by_a_fit_that_has_not_seen_them(encoder: Encoder) -> None:
     answers: dict[str, str | None] = {**dict.fromkeys(BILLS, "billing"), **dict.fromkeys(PARCELS, "parcel"), "hm": None}
     labels = Labels(by_call=tuple(answers.values()), field="", names=("billing", "parcel"))
-    pairs = pairs_of(list(answers), labels, encoder, seed=0, advance=lambda *_: None)
+    pairs = pairs_of(list(answers), labels, encoder, advance=lambda *_: None)
     assert sorted(pair.text for pair in pairs) == sorted(answers)
     assert [pair.text for pair in pairs if not pair.agrees] == ["hm"]
 
