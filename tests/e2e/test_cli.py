@@ -1,7 +1,6 @@
 """The command line, as people and scripts use it: JSON on stdout, exit codes, places of mistakes."""
 
 import json
-import re
 import shutil
 from pathlib import Path
 
@@ -35,40 +34,6 @@ def test_help_names_every_command(run_offramp, folder: Path) -> None:
     assert done.returncode == 0
     for command in ("init", "check", "train", "eval", "explain", "classify", "serve", "report", "doctor", "models"):
         assert command in done.stdout
-
-
-@pytest.mark.parametrize(("template", "policies"), [("support", 2), ("guard", 2), ("proxy", 0)])
-def test_init_writes_what_check_accepts(run_offramp, folder: Path, template: str, policies: int) -> None:
-    done = run_offramp("init", "--template", template, "--json", cwd=folder)
-    told = json.loads(done.stdout)
-    written = told["written"]
-    advised = [step for step in told["next"] if step.startswith("offramp train")]
-    named = advised[0].split()[2:] if advised else []
-    assert len(named) == policies
-    assert set(named) <= set(written)
-    assert run_offramp("check", cwd=folder).returncode == 0
-    again = run_offramp("init", cwd=folder)
-    assert again.returncode == 2
-    assert "is there already" in again.stderr
-
-
-def test_check_lists_all_mistakes_with_their_places(run_offramp, folder: Path) -> None:
-    run_offramp("init", cwd=folder)
-    gateway = folder / "config" / "gateway.yaml"
-    text = gateway.read_text().replace("when_broken: block", "when_broken: blok").replace("greeting:", "greting:")
-    gateway.write_text(text)
-    policy = folder / "config" / "policies" / "bad.yaml"
-    policy.write_text("version: 1\nname: bad\nkind: intnt\nabout: x\nlabels:\n  a:\n    means: b\n    exmples: [c]\n")
-    done = run_offramp("check", "config/gateway.yaml", str(policy), "--json", cwd=folder)
-    assert done.returncode == 2
-    problems = json.loads(done.stdout)["problems"]
-    assert {problem["file"] for problem in problems} == {"config/gateway.yaml", str(policy)}
-    found = [problem for problem in problems if problem["message"].startswith("no such key")]
-    assert found[0]["line"] == 8
-    assert found[0]["column"] == 5
-    assert 'did you mean "examples"' in found[0]["message"]
-    plain = run_offramp("check", str(policy), cwd=folder)
-    assert f"{policy}:8:5: labels.a.exmples: no such key" in plain.stderr
 
 
 def test_train_classify_eval_rollback(run_offramp, folder: Path) -> None:
@@ -117,38 +82,6 @@ def test_train_classify_eval_rollback(run_offramp, folder: Path) -> None:
     done = run_offramp("eval", "tiny", "bad.jsonl", cwd=folder)
     assert (done.returncode, done.stdout) == (2, "")
     assert "bad.jsonl: holds no row" in done.stderr
-
-
-def test_a_policy_that_misses_its_own_test_is_not_published(run_offramp, folder: Path) -> None:
-    policy = folder / "tiny.yaml"
-    policy.write_text(POLICY.format(more="tests:\n  - {text: hello, expect: refund}\n"))
-    (folder / "both.jsonl").write_text(
-        "".join(f'{{"text": "good day", "label": "{label}"}}\n' for label in ("greeting", "refund"))
-    )
-    done = run_offramp("train", "tiny.yaml", "--data", "both.jsonl", cwd=folder)
-    assert done.returncode == 3
-    assert "NOT published" in done.stdout
-    assert "dropped 2 rows for several labels of one text; the report lists them" in done.stdout
-    assert re.search(r"held out: written text, \d+ rows\n  accuracy: \S+ % \(95 %: \S+ – \S+ %\)\n", done.stdout)
-    assert json.loads(run_offramp("models", "list", "--json", cwd=folder).stdout) == []
-
-
-def test_labels_told_by_patterns_show_what_was_found_and_where(run_offramp, tmp_path: Path) -> None:
-    (tmp_path / "data.yaml").write_text(
-        "version: 1\nname: data\nkind: safety\nabout: messages\nlabels: {contact: {means: x, patterns: email}}\n"
-    )
-    done = run_offramp("train", "data.yaml", cwd=tmp_path)
-    assert "told by patterns: contact" in done.stdout
-    (told,) = json.loads(run_offramp("classify", "data", "é joe@example.com", "--json", cwd=tmp_path).stdout)
-    assert (told["labels"], told["confidence"]) == (["contact"], 1.0)
-    assert told["spans"] == [{"label": "contact", "kind": "email", "start": 2, "end": 17}]
-    (tmp_path / "gateway.yaml").write_text(
-        "version: 1\nupstreams: {demo: {kind: echo}}\nmodels: {other: demo}\n"
-        "rules: [{name: r, classifier: data, then: {contact: block}}]\n"
-    )
-    people = run_offramp("explain", "write to joe@example.com", "--gateway", "gateway.yaml", cwd=tmp_path)
-    assert "found: email at characters 9 to 24 of text 1, which is contact" in people.stdout
-    assert "decision: block by rule r for contact" in people.stdout
 
 
 def test_explain_and_report(run_offramp, workspace: Path, tmp_path: Path) -> None:

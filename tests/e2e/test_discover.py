@@ -92,38 +92,6 @@ def test_a_log_becomes_classifiers(folder: Path, run_offramp: Offramp) -> None:
     assert right > 0.65 * len(fresh)
 
 
-def test_a_table_for_people_and_why_nothing_can_be_written(tmp_path: Path, run_offramp: Offramp) -> None:
-    write(tmp_path / "log.jsonl", ({"request": one.request, "response": one.response} for one in two_templates(12)))
-    done = run_offramp("discover", "log.jsonl", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "too few calls" in " ".join(done.stdout.split())
-    assert "reads after 'Text:\\n', before '\\n---\\nAnswer:'" in done.stdout
-    for arguments, message in (
-        (("--write", "config"), "nothing was written"),
-        (("--write", "config", "--group", "1"), "too few calls"),
-        (("--write", "config", "--group", "9"), "there are 2 groups"),
-        (("--bound", "200%"), "200%"),
-        (("--period", "soon"), "soon"),
-    ):
-        done = run_offramp("discover", "log.jsonl", *arguments, cwd=tmp_path)
-        assert done.returncode == 2, done.stderr
-        assert message in " ".join(done.stderr.split())
-    assert not (tmp_path / "config").exists()
-
-
-def test_what_holds_no_calls_is_said(tmp_path: Path, run_offramp: Offramp) -> None:
-    (tmp_path / "log.jsonl").write_text("what?\n")
-    (tmp_path / "empty").mkdir()
-    for source, message in (
-        ("log.jsonl", "log.jsonl:1: is not JSON"),
-        ("missing.jsonl", "no such file"),
-        ("empty", "holds no .jsonl or .json file"),
-    ):
-        done = run_offramp("discover", source, cwd=tmp_path)
-        assert done.returncode == 2
-        assert message in done.stderr
-
-
 def test_a_gateways_own_calls_are_a_log(
     start_gateway: Callable[..., Any], run_offramp: Offramp, prepared_dir: Path
 ) -> None:

@@ -78,7 +78,7 @@ def check(folder: Path, offramp: Callable[..., Any]) -> Check:
             "policies/shop.yaml",
             POLICY + "recipe: finetune\nencoder: folder:nowhere\n",
             ["encoder"],
-            "encoder folder:nowhere: ",
+            "nowhere is not a folder",
         ),
     ],
 )
@@ -89,6 +89,19 @@ def test_a_file_that_does_not_fit_is_a_problem(
     code, shown = check("gateway.yaml", *{"policies/shop.yaml", name})
     assert code == 2
     assert message in next(problem["message"] for problem in shown["problems"] if problem["path"] == path)
+
+
+def test_all_mistakes_are_listed_with_their_places(check: Check, folder: Path, offramp: Callable[..., Any]) -> None:
+    (folder / "gateway.yaml").write_text(GATEWAY.replace("answer:", "anser:"))
+    (folder / "policies/bad.yaml").write_text(POLICY.replace("intent", "intnt").replace("examples:", "exmples:"))
+    code, shown = check("gateway.yaml", "policies/bad.yaml")
+    assert code == 2
+    assert {Path(problem["file"]).name for problem in shown["problems"]} == {"bad.yaml", "gateway.yaml"}
+    [unknown] = [problem for problem in shown["problems"] if problem["path"][-1] == "exmples"]
+    assert (unknown["line"], unknown["column"]) == (8, 5)
+    assert 'did you mean "examples"' in unknown["message"]
+    plain = offramp("check", folder / "policies/bad.yaml")
+    assert f"{folder}/policies/bad.yaml:8:5: labels.hours.exmples: no such key" in plain.stderr
 
 
 @pytest.mark.parametrize("policy", [POLICY.replace("kind:", "knid:"), "a: [", "- name: shop", "about: a shop"])

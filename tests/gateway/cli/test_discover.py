@@ -28,13 +28,28 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("more", [[], ["--group", "1"], ["--group", "9"]])
-def test_groups_are_shown_where_nothing_can_be_written(
-    more: list[str], folder: Path, offramp: Callable[..., Any]
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--write", "config"], "nothing was written"),
+        (["--write", "config", "--group", "1"], "too few calls"),
+        (["--write", "config", "--group", "9"], "there are 2 groups"),
+        (["--bound", "200%"], "200%"),
+        (["--period", "soon"], "soon"),
+        (["missing.jsonl"], "no such file"),
+        (["empty"], "holds no .jsonl or .json file"),
+    ],
+)
+def test_groups_are_shown_and_why_nothing_can_be_written(
+    arguments: list[str], message: str, folder: Path, offramp: Callable[..., Any]
 ) -> None:
-    done = offramp("discover", "logs", "--write", "config", *more)
+    (folder / "empty").mkdir()
+    done = offramp("discover", "logs", *arguments)
     assert done.exit_code == Exit.USAGE
-    assert "not replaceable: too few calls" in " ".join(done.stdout.split())
+    assert message in " ".join(done.stderr.split())
+    if "--write" in arguments:
+        assert "not replaceable: too few calls" in " ".join(done.stdout.split())
+        assert "reads after 'Text:\\n', before '\\n---\\nAnswer:'" in done.stdout
     assert not (folder / "config").exists()
 
 

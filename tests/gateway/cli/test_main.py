@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -96,3 +97,64 @@ def test_report_says_what_is_no_ledger(
     done = offramp("report", *(["--ledger", name] if flag else ["gateway.yaml"]))
     assert isinstance(done.exception, LedgerError)
     assert message in str(done.exception)
+
+
+@pytest.mark.parametrize(("template", "policies"), [("support", 2), ("guard", 2), ("proxy", 0)])
+def test_init_writes_what_check_accepts(
+    template: str, policies: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offramp: Callable[..., Any]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = json.loads(offramp("init", "--template", template, "--json").stdout)
+    advised = [shlex.split(step)[2:] for step in done["next"] if step.startswith("offramp train")]
+    assert [len(names) for names in advised] == ([policies] if policies else [])
+    assert {name for names in advised for name in names} <= set(done["written"])
+    assert offramp("check").exit_code == 0
+    again = offramp("init")
+    assert again.exit_code == Exit.USAGE
+    assert "is there already" in again.stderr
+
+
+TINY = """\
+version: 1
+name: tiny
+kind: intent
+about: messages to a shop
+labels:
+  greeting: {means: says hello, examples: [hello, hi there]}
+  refund: {means: asks about a refund, examples: [where is my refund, I want my money back]}
+tests:
+  - {text: hello, expect: refund}
+"""
+
+
+def test_a_policy_that_misses_its_own_test_is_not_published(
+    models_dir: Path, tmp_path: Path, offramp: Callable[..., Any]
+) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    rows = (f'{{"text": "good day", "label": "{label}"}}\n' for label in ("greeting", "refund"))
+    (tmp_path / "both.jsonl").write_text("".join(rows))
+    done = offramp("train", tmp_path / "tiny.yaml", "--data", tmp_path / "both.jsonl", "--models", models_dir)
+    assert done.exit_code == Exit.GOAL_MISSED
+    assert "NOT published" in done.stdout
+    assert "dropped 2 rows for several labels of one text; the report lists them" in done.stdout
+    assert re.search(r"held out: written text, \d+ rows\n  accuracy: \S+ % \(95 %: \S+ – \S+ %\)\n", done.stdout)
+    assert json.loads(offramp("models", "list", "--models", models_dir, "--json").stdout) == []
+
+
+def test_patterns_show_what_was_found_and_where(tmp_path: Path, offramp: Callable[..., Any]) -> None:
+    policy, gateway, models = tmp_path / "data.yaml", tmp_path / "gateway.yaml", tmp_path / "models"
+    policy.write_text(
+        "version: 1\nname: data\nkind: safety\nabout: messages\nlabels: {contact: {means: x, patterns: email}}\n"
+    )
+    assert "told by patterns: contact" in offramp("train", policy, "--models", models).stdout
+    done = offramp("classify", "data", "é joe@example.com", "--models", models, "--json")
+    (verdict,) = json.loads(done.stdout)
+    assert (verdict["labels"], verdict["confidence"]) == (["contact"], 1.0)
+    assert verdict["spans"] == [{"label": "contact", "kind": "email", "start": 2, "end": 17}]
+    gateway.write_text(
+        f"version: 1\nmodels_dir: {models}\nupstreams: {{demo: {{kind: echo}}}}\nmodels: {{other: demo}}\n"
+        "rules: [{name: r, classifier: data, then: {contact: block}}]\n"
+    )
+    people = offramp("explain", "write to joe@example.com", "--gateway", gateway)
+    assert "found: email at characters 9 to 24 of text 1, which is contact" in people.stdout
+    assert "decision: block by rule r for contact" in people.stdout
