@@ -143,12 +143,12 @@ def _by_schema(
         return filled
     answer = LocalAnswer(
         content=chat.encode(filled.values).decode(),
-        label=filled.state.label,
+        label=filled.label,
         call=shape if isinstance(shape, FunctionCall) else None,
-        slots=filled.state.slots,
-        slot_confidence=filled.state.confidence,
+        slots=filled.slots,
+        slot_confidence=filled.confidence,
     )
-    return _finished(requested, answer, prediction, _spelled_in(prediction.names, filled.state.words))
+    return _finished(requested, answer, prediction, _spelled_in(prediction.names, filled.words))
 
 
 def _spelled_in(names: Names, words: Sequence[str]) -> Spelled:

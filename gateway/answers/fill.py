@@ -110,27 +110,20 @@ def _number(slot: Slot, value: Scalar, schema: Mapping[str, Any]) -> int | float
 
 
 @dataclass(slots=True)
-class FillState:
-    """What an object has so far.
+class Filled:
+    """A filled object, or what it has so far.
 
-    label: as the caller spells it, None before there is one. words: the caller's values for its place that stand for
-    labels. slots: names of slots by their field's place, empty ones included. confidence: 0..1, of the least certain
-    slot value. values: how many slot values there are.
+    values: the object, once it is whole. label: as the caller spells it, None before there is one. words: the caller's
+    values for its place that stand for labels. slots: names of slots by their field's place, empty ones included.
+    confidence: 0..1, of the least certain slot value. count: of slot values.
     """
 
+    values: dict[str, Any] = field(default_factory=dict)
     label: str | None = None
     words: tuple[str, ...] = ()
     slots: dict[Path, str] = field(default_factory=dict)
     confidence: float = 1.0
-    values: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filled:
-    """A filled object. state: its label and slots."""
-
-    values: dict[str, Any]
-    state: FillState
+    count: int = 0
 
 
 def fill(schema: Mapping[str, Any], prediction: Prediction) -> Filled | Unsupported:
@@ -146,9 +139,9 @@ def fill(schema: Mapping[str, Any], prediction: Prediction) -> Filled | Unsuppor
         return Unsupported(UnsupportedReason.SCHEMA, str(error))
     if not isinstance(values, dict):
         return Unsupported(UnsupportedReason.SCHEMA, "not an object")
-    if filling.state.label is None and not filling.state.values:
+    if filling.state.label is None and not filling.state.count:
         return Unsupported(UnsupportedReason.NO_PLACE)
-    return Filled(values=values, state=filling.state)
+    return replace(filling.state, values=values)
 
 
 class _Filling:
@@ -158,7 +151,7 @@ class _Filling:
         self._reader = SchemaReader(root)
         self._prediction = prediction
         self._slots = {folded(name): name for name in prediction.slots}
-        self.state = FillState()
+        self.state = Filled()
 
     def whole(self) -> Any:
         """The value for the whole schema, which allows it."""
@@ -189,9 +182,9 @@ class _Filling:
             return self._labels(schema, path, depth)
         if kind == "number" and path and self._reader.fold(path[-1]) in _CONFIDENCE:
             return self._confidence(schema, path)
-        if kind == "null":
-            return None
-        raise NoPlace(UnsupportedReason.OTHER_FIELD, path)
+        if kind != "null":
+            raise NoPlace(UnsupportedReason.OTHER_FIELD, path)
+        return None
 
     def _resolved(self, schema: object, path: Path, depth: int) -> Mapping[str, Any]:
         """The schema that references lead to."""
@@ -341,7 +334,7 @@ class _Filling:
             if fitting is None:
                 raise NoPlace(UnsupportedReason.UNFIT_VALUE, path, f"{name} is {value.raw!r}")
             values.append(fitting)
-            self.state.values += 1
+            self.state.count += 1
             self.state.confidence = min(self.state.confidence, value.confidence)
         return values
 
@@ -355,7 +348,7 @@ class _Filling:
         """The slot with the name of the place."""
         return self._slots.get(self._reader.fold(path[-1])) if path else None
 
-    def _snapshot(self) -> FillState:
+    def _snapshot(self) -> Filled:
         """A copy of the state, to return to."""
         self._reader.count(len(self.state.slots))
         return replace(self.state, slots=dict(self.state.slots))
