@@ -161,18 +161,6 @@ class Spend:
     unpriced: int
 
 
-def entropy(labels: Sequence[str | None]) -> float:
-    """The entropy of the answers in bits: 0 where all are the same."""
-    counts = Counter(label for label in labels if label is not None)
-    total = sum(counts.values())
-    return -sum(n / total * math.log2(n / total) for n in counts.values()) + 0.0 if total else 0.0
-
-
-def answer_chars(calls: Sequence[LoggedCall]) -> float:
-    """The median length of an answer."""
-    return median(sum(map(len, _texts(call))) for call in calls)
-
-
 def _texts(call: LoggedCall) -> list[str]:
     return [call.completion.content, *(arguments for _, arguments in call.completion.calls.values())]
 
@@ -249,7 +237,8 @@ def _obstacles(group: Group, labels: Labels) -> Iterator[str]:
     if not answered:
         yield "no answer that can be read"
     many = labels.distinct > _FREE_SHARE * answered
-    if many and (answer_chars(group.calls) > _FREE_CHARS or answered >= LEAST_INPUTS):
+    length = median(sum(map(len, _texts(call))) for call in group.calls)
+    if many and (length > _FREE_CHARS or answered >= LEAST_INPUTS):
         yield "free text"
     if inputs < LEAST_INPUTS:
         yield f"too few calls: {inputs} different inputs, at least {LEAST_INPUTS} are needed"

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, count
@@ -16,9 +16,7 @@ from gateway.discover.evaluate import (
     PredictedAgreement,
     Spend,
     agreement_of,
-    answer_chars,
     consistency,
-    entropy,
     givable,
     obstacle,
     pairs_of,
@@ -50,7 +48,7 @@ class Finding:
     """A group, what its calls cost, and how far a classifier could answer them.
 
     models: as far as the log names them. month: how many times the log's period goes into 30 days, None where it has
-    no times. chars: the median length of an answer. bits: the entropy of the answers.
+    no times.
     obstacle: why it is not replaceable. givable: the share of calls that a rule reads whole and can answer in their
     format. agreement: None where there is an obstacle.
     """
@@ -61,8 +59,6 @@ class Finding:
     models: tuple[str, ...]
     spend: Spend
     month: float | None
-    chars: float
-    bits: float
     consistency: Consistency
     obstacle: str | None
     givable: float
@@ -102,7 +98,9 @@ def look(calls: Sequence[LoggedCall], prices: PriceTable, *, period: float | Non
     for group in groups(calls):
         labels = labels_of([call.completion for call in group.calls], group.inputs)
         hindrance = obstacle(group, labels)
-        name = _free(name_of(group, labels), findings)
+        base = name_of(group, labels)
+        names = chain([base], (f"{base}-{number}" for number in count(2)))
+        name = next(name for name in names if name not in findings)
         models = Counter(call.model for call in group.calls if call.model.strip())
         findings[name] = Finding(
             name=name,
@@ -111,8 +109,6 @@ def look(calls: Sequence[LoggedCall], prices: PriceTable, *, period: float | Non
             models=tuple(model for model, _ in models.most_common()),
             spend=spend(group.calls, prices),
             month=MONTH_S / length if length else None,
-            chars=answer_chars(group.calls),
-            bits=entropy(labels.by_call),
             consistency=consistency(group.inputs, labels.by_call),
             obstacle=hindrance,
             givable=givable(group, labels)[0] if hindrance is None else 0.0,
@@ -136,12 +132,6 @@ def measure(finding: Finding, encoder: "Encoder", *, bound: float, advance: Adva
 def ranked(findings: Iterable[Finding]) -> list[Finding]:
     """By spend times replaceability, then by spend, then by calls."""
     return sorted(findings, key=lambda item: (-item.spend.usd * item.replaceability, -item.spend.usd, -item.calls))
-
-
-def _free(name: str, taken: Container[str]) -> str:
-    """The name, or the name with the first number that makes it unique."""
-    candidates = chain([name], (f"{name}-{number}" for number in count(2)))
-    return next(candidate for candidate in candidates if candidate not in taken)
 
 
 def name_of(group: Group, labels: Labels) -> str:

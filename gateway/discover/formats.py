@@ -1,11 +1,8 @@
 """The log formats that `offramp discover` reads, as one table of field names.
 
-- Helicone's export (`npx @helicone/export --include-body --format jsonl`) and its API's answers. Without
-  `--include-body` the bodies are links, and there is nothing to learn from.
-- LiteLLM: rows of its table LiteLLM_SpendLogs as JSON, and the payloads of its S3 and GCS loggers. Texts are there only
-  with `store_prompts_in_spend_logs`.
-- Portkey's log export (JSONL). The exporter chooses the fields; `request`, `response` and `created_at` are needed.
-  Older exports call the first two `request.body` and `response.body`; names may be in capitals.
+- Helicone's export with `--include-body`, and its API's answers.
+- LiteLLM: rows of LiteLLM_SpendLogs as JSON with `store_prompts_in_spend_logs`; payloads of its S3 and GCS loggers.
+- Portkey's log export. Older ones call the bodies `request.body` and `response.body`; names may be in capitals.
 - OpenAI: pairs of request and response, chats that end with the answer, and stored completions.
 - OpenAI's batches: two files whose lines are joined by `custom_id`, which is unique within one batch only.
 """

@@ -21,7 +21,7 @@ class Group:
 
     inputs: what varies in each call, as a rule with `reads` gives it. shape: the format that is asked for.
     frame: the constant part of the texts that are read. system: the system prompt, None where it changes between calls.
-    constant: every call asks the same. conversation: earlier turns change as well.
+    constant: every call asks the same.
     """
 
     calls: tuple[LoggedCall, ...]
@@ -31,7 +31,6 @@ class Group:
     frame: Frame
     system: str | None
     constant: bool = False
-    conversation: bool = False
 
     @property
     def readable(self) -> bool:
@@ -121,12 +120,12 @@ def _of_system(prompts: list[_TemplatedCall], *, varies: bool = False) -> Iterat
         if len(members) < LEAST and earlier:
             rest[parts] += members
         else:
-            yield from _of_turns(members, varies=varies, conversation=False)
+            yield from _of_turns(members, varies=varies)
     for members in rest.values():
-        yield from _of_turns(members, varies=varies, conversation=True)
+        yield from _of_turns(members, varies=varies)
 
 
-def _of_turns(prompts: list[_TemplatedCall], *, varies: bool, conversation: bool) -> Iterator[Group]:
+def _of_turns(prompts: list[_TemplatedCall], *, varies: bool) -> Iterator[Group]:
     # of a turn in several texts, the one that varies most
     place = max(range(len(prompts[0].user)), key=lambda i: len({prompt.user[i] for prompt in prompts}), default=0)
     texts = [prompt.user[place] if prompt.user else "" for prompt in prompts]
@@ -134,33 +133,25 @@ def _of_turns(prompts: list[_TemplatedCall], *, varies: bool, conversation: bool
     for family in parts:
         members = [prompts[i] for i in family.members]
         frame = family.frame
-        if frame:
-            inputs = tuple(frame.middle(texts[i]).strip() for i in family.members)
-        else:
-            inputs = tuple("\n".join(prompt.user).strip() for prompt in members)
+        inputs = (frame.middle(texts[i]) if frame else "\n".join(prompts[i].user) for i in family.members)
         yield Group(
             calls=tuple(prompt.call for prompt in members),
-            inputs=inputs,
+            inputs=tuple(text.strip() for text in inputs),
             shape=prompts[0].shape,
             reads=reads_of(frame, others=[texts[i] for other in parts if other is not family for i in other.members]),
             frame=frame,
             system=None if varies else members[0].system,
             constant=family.constant and len(members) > 1 and len({prompt.user for prompt in members}) == 1,
-            conversation=conversation,
         )
 
 
 def unread(call: LoggedCall, reads: DraftedReads) -> bool:
     """Whether a rule leaves a call alone, because what it reads there holds an image, audio or a file."""
-    return _read(call, reads)[1]
-
-
-def _read(call: LoggedCall, reads: DraftedReads) -> tuple[tuple[str, ...], bool]:
-    return select(call.turns, frozenset(reads.roles) or _USER, last=True)
+    return select(call.turns, frozenset(reads.roles) or _USER, last=True)[1]
 
 
 def _reads_just(text: str, call: LoggedCall, reads: DraftedReads) -> bool:
-    texts, _ = _read(call, reads)
+    texts, _ = select(call.turns, frozenset(reads.roles) or _USER, last=True)
     if not reads:
         return "\n".join(texts).strip() == text
     return [part for part in map(reads.template.input_of, texts) if part is not None] == [text]

@@ -50,7 +50,6 @@ def test_conversations_are_told() -> None:
         for i, text in enumerate(TEXTS)
     ]  # fmt: skip
     [group] = groups(calls(requests))
-    assert group.conversation
     assert list(group.inputs) == [text.strip() for text in TEXTS]
 
 
