@@ -2,17 +2,12 @@
 
 import json
 import math
-from typing import Any
 
 import pytest
 
-from classifiers.policy import Policy
-from classifiers.verdict import SlotValue, Verdict
 from gateway.answers.build import (
     LocalAnswer,
-    LocalAnswers,
     build,
-    local_answers,
     text_unsupported,
     word_in_prompt,
 )
@@ -25,10 +20,7 @@ from gateway.answers.format import (
     Unsupported,
     UnsupportedReason,
 )
-from gateway.config.rules import RuleSettings
 from gateway.requests.parse import parse_chat
-from gateway.rules.compile import compile_rules
-from gateway.rules.rule import Rule
 from gateway.spelling import Names
 from tests.gateway.answers.conftest import rows
 
@@ -159,48 +151,6 @@ TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "
 TITLE = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
 
 
-POLICY = Policy.model_validate(
-    {
-        "version": 1,
-        "name": "table",
-        "kind": "slots",
-        "about": "bookings",
-        "labels": {"book": {"means": "books"}, "cancel": {"means": "cancels"}},
-        "slots": {"people": {"means": "how many", "type": "number"}, "date": {"means": "the day", "type": "date"}},
-    }
-)
-(RULE,) = compile_rules(
-    (RuleSettings.model_validate({"name": "r", "classifier": "table", "then": {"*": {"answer": "label"}}}),),
-    {"table": POLICY},
-    {},
-)
-BOOK = {
-    "type": "object",
-    "properties": {"people": {"type": "integer"}, "date": {"type": ["string", "null"], "format": "date"}},
-    "required": ["people", "date"],
-}
-
-
-def verdict(**values: Any) -> Verdict:
-    found = tuple(
-        SlotValue(slot=name, start=0, end=1, raw=str(value), value=value, confidence=0.7)
-        for name, value in values.items()
-    )
-    return Verdict(
-        classifier="table", version="v1", labels=("book",), confidence=0.9, scores={"book": 0.9}, slots=found
-    )
-
-
-def asked(of: Verdict, rule: Rule = RULE, **fields: Any) -> LocalAnswers:
-    request = parse_chat(json.dumps({"model": "m", "messages": [{"role": "user", "content": "x"}], **fields}).encode())
-    return local_answers(request, [(rule, of)])
-
-
-def calling(parameters: dict[str, Any]) -> dict[str, Any]:
-    function = {"name": "book_table", "parameters": parameters}
-    return {"tools": [{"type": "function", "function": function}], "tool_choice": "required"}
-
-
 def test_fixed_texts() -> None:
     wrong = []
     for text, fields, expected in rows("texts", {"TOOLS": TOOLS, "TITLE": TITLE}):
@@ -220,13 +170,7 @@ def test_a_choice_that_cannot_be_read(field: str, choice: str) -> None:
     assert found.reason == "malformed"
 
 
-def test_a_required_slot_of_which_nothing_is_said() -> None:
-    assert asked(verdict(date="2026-11-27"), **calling(BOOK)).unsupported["r"].reason == "no_value"
-
-
-def test_a_format_that_cannot_be_read_or_a_schema_without_a_place() -> None:
-    malformed = asked(verdict(people=4), response_format={"type": "grammar"})
-    assert malformed.unsupported["r"].reason == "malformed"
+def test_a_schema_without_a_place() -> None:
     found = build(RequestedFormat(shape=SchemaObject({"type": "object"})), FEES, PROMPT)
     assert isinstance(found, Unsupported)
     assert found.reason == "no_place"
