@@ -1,7 +1,7 @@
 """What is written is read back by the project's own readers, and reads what it should."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -87,36 +87,32 @@ def test_each_rule_reads_the_inputs_of_its_own_calls_and_no_others(tmp_path: Pat
             assert rule.terms is not None
 
 
-def system_turns(*turns: tuple[str, Any]) -> list[dict[str, Any]]:
-    return [*({"role": role, "content": content} for role, content in turns), {"role": "user", "content": "Well?"}]
-
-
-def parts(*texts: str) -> list[dict[str, str]]:
-    return [{"type": "text", "text": text} for text in texts]
-
-
 ASKED = "Is this ticket meant well, yes or no?"
-SYSTEMS: dict[str, tuple[Callable[[str], list[dict[str, Any]]], bool]] = {
-    "developer": (lambda text: system_turns(("developer", f"{ASKED}\nTicket: {text}\n---")), True),
-    "two messages, one with the template": (
-        lambda text: system_turns(("system", ASKED), ("developer", f"Ticket: {text}\n---")),
-        True,
-    ),
-    "a template over two messages": (
-        lambda text: system_turns(("system", f"{ASKED}\nTicket: {text}"), ("system", "---\nOne word, nothing else.")),
-        False,
-    ),
-    "a template over two parts": (
-        lambda text: system_turns(("system", parts(f"{ASKED} Ticket: ", f"{text}\n---\nOne word."))),
-        False,
-    ),
-}
 
 
-@pytest.mark.parametrize("form", SYSTEMS)
-def test_a_rule_is_drafted_only_where_it_reads_the_inputs(form: str, tmp_path: Path) -> None:
-    messages, readable = SYSTEMS[form]
-    finding = finding_of([{"model": "gpt-4o", "messages": messages(text)} for text in TEXTS], "yes", "no")
+@pytest.mark.parametrize(
+    ("systems", "readable"),
+    [
+        ([("developer", f"{ASKED}\nTicket: {{}}\n---")], True),
+        ([("system", ASKED), ("developer", "Ticket: {}\n---")], True),
+        ([("system", f"{ASKED}\nTicket: {{}}"), ("system", "---\nOne word, nothing else.")], False),
+        ([("system", [f"{ASKED} Ticket: ", "{}\n---\nOne word."])], False),
+    ],
+    ids=["developer", "two messages", "a template over two messages", "a template over two parts"],
+)
+def test_a_rule_is_drafted_only_where_it_reads_the_inputs(
+    systems: list[tuple[str, Any]], readable: bool, tmp_path: Path
+) -> None:
+    def filled(content: Any, text: str) -> Any:
+        if isinstance(content, str):
+            return content.format(text)
+        return [{"type": "text", "text": part.format(text)} for part in content]
+
+    requests = []
+    for text in TEXTS:
+        messages = [{"role": role, "content": filled(content, text)} for role, content in systems]
+        requests.append({"model": "gpt-4o", "messages": [*messages, {"role": "user", "content": "Well?"}]})
+    finding = finding_of(requests, "yes", "no")
     if readable:
         assert finding.obstacle is None
         assert read_back(tmp_path, finding) == stripped(TEXTS)

@@ -17,17 +17,18 @@ def test_the_part_that_varies_is_found() -> None:
     assert [family.frame.middle(text) for text in TICKETS] == INPUTS
 
 
-def test_templates_that_begin_alike_are_told_apart() -> None:
-    intro = "You work for a bank and read what its customers write to it.\n"
-    one = [f"{intro}Name the intent of this message.\nMessage: {text}" for text in INPUTS]
-    other = [f"{intro}Name the mood of this message.\nMessage: {text}" for text in INPUTS]
-    assert sorted(len(family.members) for family in families(one + other)) == [6, 6]
-
-
-def test_templates_that_differ_only_in_their_end_are_told_apart() -> None:
-    one = [f"{text}\n\nQuestion: which product is meant in the message above, in a word?" for text in INPUTS]
-    other = [f"{text}\n\nQuestion: is the writer of the message above angry or calm?" for text in INPUTS]
-    assert sorted(len(family.members) for family in families(one + other)) == [6, 6]
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("You work for a bank.\nName the intent of this message.\nMessage: {}",
+         "You work for a bank.\nName the mood of this message.\nMessage: {}"),
+        ("{}\n\nQuestion: which product is meant in the message above, in a word?",
+         "{}\n\nQuestion: is the writer of the message above angry or calm?"),
+    ],
+)  # fmt: skip
+def test_templates_that_begin_or_end_alike_are_told_apart(one: str, other: str) -> None:
+    texts = [template.format(text) for template in (one, other) for text in INPUTS]
+    assert sorted(len(family.members) for family in families(texts)) == [6, 6]
 
 
 def test_what_people_write_is_no_template() -> None:
