@@ -39,7 +39,7 @@ def parse_bounds(texts: Iterable[str], known: Iterable[str], *, over: bool) -> l
     for bound in bounds:
         if bound.name not in names:
             near = did_you_mean(bound.name, names)
-            raise typer.BadParameter(f"no figure is called {bound.name!r}{near}", param_hint=flag)
+            raise typer.BadParameter(f"no figure is called {bound.name!r}{near}")
     return bounds
 
 
