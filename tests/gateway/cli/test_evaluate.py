@@ -75,7 +75,7 @@ def test_an_evaluation_is_shown_with_its_cautions_and_errors() -> None:
         "1 more row was trained on and counts in no figure (100.0% right):",
         r"  trained on: \x1b[31mseen",
         "2 rows repeat the text of another",
-        "  wrong: a, said b at 1.00 (unsure): one",
+        "  wrong: a, predicted b at 1.00 (unsure): one",
     ):
         assert line in shown
     assert any(str(line).startswith("accuracy: 0.0 %") for line in shown)
