@@ -91,8 +91,8 @@ CONTAINERS = {
 @pytest.mark.parametrize("heading", FILES)
 def test_every_setting_is_documented_and_every_documented_one_exists(heading: str) -> None:
     known = {path for model in FILES[heading] for path, _ in settings_of(model)}
-    told = {path for path, _ in documented(heading)}
-    assert told - CONTAINERS == known
+    shown = {path for path, _ in documented(heading)}
+    assert shown - CONTAINERS == known
 
 
 @pytest.mark.parametrize("heading", FILES)

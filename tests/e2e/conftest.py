@@ -1,7 +1,9 @@
 """Real processes on real ports: gateways, and a workspace with the two starter policies trained by the command line."""
 
+import fcntl
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,14 +82,27 @@ class Running:
                 return float(line.rpartition(" ")[2])
         return 0.0
 
-    def stop(self, told: signal.Signals = signal.SIGTERM) -> int:
+    def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
         """The exit code after a signal."""
         if self.process.poll() is None:
-            self.process.send_signal(told)
+            self.process.send_signal(by)
         return self.process.wait(30)
 
 
 StartGateway = Callable[..., Running]
+
+
+def until(holds: Callable[[], bool], *, seconds: float = 60) -> None:
+    """Waits for it."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it never came to hold"
+        time.sleep(0.05)
+
+
+def user(text: str, system: str = "") -> Any:
+    """The messages of a call."""
+    return [*([{"role": "system", "content": system}] if system else []), {"role": "user", "content": text}]
 
 
 def start(config: Path, *, patch: str = "", **environment: str) -> Running:
@@ -142,16 +158,23 @@ def run_offramp() -> "Callable[..., subprocess.CompletedProcess[str]]":
 
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory: pytest.TempPathFactory, prepared_dir: Path) -> Path:
-    """A folder after `offramp init` and the training that it advises. Shared: do not write into it."""
-    folder = tmp_path_factory.mktemp("workspace")
-    done = offramp("init", "--json", cwd=folder)
-    assert done.returncode == 0, done.stderr
-    advised = json.loads(done.stdout)["next"][0].removeprefix("offramp ").split()
-    (folder / "models").mkdir()
-    (folder / "models" / "encoders").symlink_to(prepared_dir / "encoders")
-    done = offramp(*advised, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return folder
+    """A folder after `offramp init` and the training that it advises. Shared: do not write into it. All of pytest's
+    processes train it once, and each has a copy."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    trained, made = shared / "trained", tmp_path_factory.mktemp("made")
+    with (shared / "trained.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not trained.exists():
+            done = offramp("init", "--json", cwd=made)
+            assert done.returncode == 0, done.stderr
+            advised = json.loads(done.stdout)["next"][0].removeprefix("offramp ").split()
+            (made / "models").mkdir()
+            (made / "models" / "encoders").symlink_to(prepared_dir / "encoders")
+            done = offramp(*advised, cwd=made)
+            assert done.returncode == 0, done.stderr
+            made.rename(trained)
+    return Path(shutil.copytree(trained, base / "workspace", symlinks=True))
 
 
 @pytest.fixture(scope="session")

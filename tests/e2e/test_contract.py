@@ -13,6 +13,8 @@ from openai import OpenAI
 
 from benchmarks.stream.paid import Paid
 
+from .conftest import until, user
+
 GATEWAY = """\
 version: 1
 models_dir: {models}
@@ -47,10 +49,7 @@ def decisions(url: str, count: int) -> list[str]:
     with OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0) as client:
         found = []
         for number in range(count):
-            messages: Any = [
-                {"role": "system", "content": SYSTEM},
-                {"role": "user", "content": TEXTS[number % len(TEXTS)]},
-            ]
+            messages = user(TEXTS[number % len(TEXTS)], SYSTEM)
             raw = client.chat.completions.with_raw_response.create(model="gpt-4o", messages=messages)
             assert raw.parse().choices[0].message.content in ("greeting", "opening_hours", "other")
             found.append(raw.headers["x-offramp-decision"])
@@ -84,26 +83,16 @@ def test_certified_killed_paused_and_withdrawn(
     assert shown["pairs"] == stored_pairs(gateway.folder) == paid.calls
     assert shown["at_most"] < 0.1
 
-    assert run_offramp("contract", "pause", "intent", str(file), cwd=gateway.folder).returncode == 2
     assert run_offramp("contract", "pause", "intents", str(file), cwd=gateway.folder).returncode == 0
-    _until(lambda: decisions(gateway.url, 8) == ["forward"] * 8)
-    assert "paused" in run_offramp("contract", "show", str(file), cwd=gateway.folder).stdout
+    until(lambda: decisions(gateway.url, 8) == ["forward"] * 8)
     assert run_offramp("contract", "resume", "intents", str(file), cwd=gateway.folder).returncode == 0
-    _until(lambda: "answer" in decisions(gateway.url, 8))
+    until(lambda: "answer" in decisions(gateway.url, 8))
 
-    messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": TEXTS[0]}]
-    request = json.dumps({"model": "gpt-4o", "messages": messages})
+    request = json.dumps({"model": "gpt-4o", "messages": user(TEXTS[0], SYSTEM)})
     explained = json.loads(run_offramp("explain", request, "--gateway", str(file), "--json", cwd=gateway.folder).stdout)
     assert explained["decision"] == "answer"
     assert "live, answers from" in explained["contracts"]["intents"]
     assert "is answered here, but for audits" in explained["contracts"]["intents"]
-    elsewhere = gateway.folder / "elsewhere.yaml"
-    elsewhere.write_text(text.replace("offramp.db", "none.db"))
-    explained = run_offramp("explain", request, "--gateway", str(elsewhere), cwd=gateway.folder).stdout
-    assert "decision: forward" in explained
-    assert "shadow: the call is forwarded (new)" in explained
-    assert not (gateway.folder / "none.db").exists()
-
     paid.say = lambda text: "other"
     decisions(gateway.url, 300)
     assert decisions(gateway.url, 20) == ["forward"] * 20
@@ -149,10 +138,3 @@ def test_a_model_that_contradicts_itself_is_refused(
     report = json.loads(run_offramp("report", file, "--json", cwd=gateway.folder).stdout)
     assert report["calls"] == 250
     assert report["repeat_calls"] == paid.calls - 250
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    for _ in range(40):
-        if holds():
-            return
-    raise AssertionError("it never came to hold")

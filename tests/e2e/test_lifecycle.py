@@ -6,16 +6,17 @@ import shutil
 import signal
 import socket
 import sqlite3
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
 from openai import APIError, AsyncOpenAI, AuthenticationError, InternalServerError, OpenAI
 
+Offramp = Callable[..., Any]
 HI = [{"role": "user", "content": "hi"}]
 CONFIG = """\
 version: 1
@@ -43,16 +44,22 @@ build.EchoUpstream = lambda name: fast(name, delay_s={})
 NOWHERE = CONFIG.format(base_url="http://127.0.0.1:9/v1")
 
 
-def serve_once(config: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """A gateway that is expected to refuse to start."""
-    command = [sys.executable, "-m", "gateway", "serve", str(config), *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=False, cwd=config.parent, env=environment or None
-    )
+def refusal(run_offramp: Offramp, config: Path, *arguments: str) -> tuple[int, str]:
+    """The exit code and the message of a gateway that does not start."""
+    done = run_offramp("serve", str(config), *(arguments or ("--port", "0")), cwd=config.parent)
+    return done.returncode, done.stderr
+
+
+async def until_in_flight(running: Any, count: int) -> None:
+    for _ in range(500):
+        if await asyncio.to_thread(running.metric, "offramp_in_flight_requests") == count:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"there were never {count} requests in flight")
 
 
 def rows(folder: Path) -> list[sqlite3.Row]:
-    with contextlib.closing(sqlite3.connect(folder / "offramp.db")) as db:
+    with closing(sqlite3.connect(folder / "offramp.db")) as db:
         db.row_factory = sqlite3.Row
         return db.execute("SELECT * FROM requests ORDER BY at").fetchall()
 
@@ -132,7 +139,7 @@ async def test_the_clients_key_never_goes_upstream_and_the_gateways_never_to_the
 
 
 def test_an_access_key_is_asked_for(start_gateway) -> None:
-    running = start_gateway(CONFIG.format(base_url="http://127.0.0.1:9/v1"), OFFRAMP_KEY="the-key")
+    running = start_gateway(NOWHERE, OFFRAMP_KEY="the-key")
     with OpenAI(base_url=f"{running.url}/v1", api_key="the-key", max_retries=0) as client:
         assert client.chat.completions.create(model="slow", messages=HI).choices[0].message.content == "echo: hi"
     with OpenAI(base_url=f"{running.url}/v1", api_key="another", max_retries=0) as client:
@@ -143,7 +150,7 @@ def test_an_access_key_is_asked_for(start_gateway) -> None:
 
 
 def test_an_unreachable_upstream_is_a_502(start_gateway) -> None:
-    running = start_gateway(CONFIG.format(base_url="http://127.0.0.1:9/v1"))
+    running = start_gateway(NOWHERE)
     with OpenAI(base_url=f"{running.url}/v1", api_key="unused", max_retries=0) as client:
         raw = client.chat.completions.with_raw_response
         with pytest.raises(Exception, match="upstream provider could not be reached") as caught:
@@ -161,16 +168,13 @@ def terminal() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("terminal")
-@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGHUP])
-async def test_a_gateway_that_is_told_to_stop_drains_and_loses_no_row(start_gateway, told: signal.Signals) -> None:
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP])
+async def test_a_gateway_that_is_told_to_stop_drains_and_loses_no_row(start_gateway, by: signal.Signals) -> None:
     running = await asyncio.to_thread(start_gateway, NOWHERE, patch=SLOW.format(1))
     async with AsyncOpenAI(base_url=f"{running.url}/v1", api_key="unused", max_retries=0) as client:
         calls = [asyncio.ensure_future(client.chat.completions.create(model="slow", messages=HI)) for _ in range(20)]
-        for _ in range(100):
-            if await asyncio.to_thread(running.metric, "offramp_in_flight_requests") == 20:
-                break
-            await asyncio.sleep(0.02)
-        code = asyncio.ensure_future(asyncio.to_thread(running.stop, told))
+        await until_in_flight(running, 20)
+        code = asyncio.ensure_future(asyncio.to_thread(running.stop, by))
         answers = await asyncio.gather(*calls)
         assert await code == 0
     assert [answer.choices[0].message.content for answer in answers] == ["echo: hi"] * 20
@@ -184,10 +188,7 @@ async def test_what_the_drain_does_not_wait_for_is_told_so(start_gateway, drain:
     async with AsyncOpenAI(base_url=f"{running.url}/v1", api_key="unused", max_retries=0) as client:
         call = asyncio.ensure_future(client.chat.completions.create(model="slow", messages=HI))
         stream = await client.chat.completions.create(model="slow", messages=HI, stream=True)
-        for _ in range(100):
-            if await asyncio.to_thread(running.metric, "offramp_in_flight_requests") == 2:
-                break
-            await asyncio.sleep(0.02)
+        await until_in_flight(running, 2)
         assert await asyncio.to_thread(running.stop) == 0
         with pytest.raises(InternalServerError, match="the gateway is stopping") as caught:
             await call
@@ -201,8 +202,7 @@ async def test_a_second_ctrl_c_waits_for_no_answer_and_loses_no_row(start_gatewa
     running = await asyncio.to_thread(start_gateway, NOWHERE, patch=SLOW.format(20))
     async with AsyncOpenAI(base_url=f"{running.url}/v1", api_key="unused", max_retries=0) as client:
         call = asyncio.ensure_future(client.chat.completions.create(model="slow", messages=HI))
-        while not await asyncio.to_thread(running.metric, "offramp_in_flight_requests"):
-            pass
+        await until_in_flight(running, 1)
         running.process.send_signal(signal.SIGINT)
         # told twice before it has heard it once, it would have been told once
         with contextlib.suppress(OSError):
@@ -215,72 +215,47 @@ async def test_a_second_ctrl_c_waits_for_no_answer_and_loses_no_row(start_gatewa
     assert "Traceback" not in running.log.read_text()
 
 
-def test_a_port_in_use(tmp_path: Path) -> None:
+def test_what_cannot_be_served_is_refused(run_offramp: Offramp, tmp_path: Path) -> None:
     config = tmp_path / "gateway.yaml"
-    config.write_text(CONFIG.format(base_url="http://127.0.0.1:9/v1"))
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
+    config.write_text(NOWHERE)
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
-        done = serve_once(config, "--port", str(port))
-    assert done.returncode == 5
-    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
-
-
-def test_other_machines_need_a_key(tmp_path: Path) -> None:
-    config = tmp_path / "gateway.yaml"
-    config.write_text(CONFIG.format(base_url="http://127.0.0.1:9/v1"))
-    done = serve_once(config, "--host", "0.0.0.0")
-    assert done.returncode == 2
-    assert "access_key" in done.stderr
-
-
-def test_a_ledger_that_cannot_be_written(tmp_path: Path) -> None:
-    config = tmp_path / "gateway.yaml"
-    config.write_text(CONFIG.format(base_url="http://127.0.0.1:9/v1"))
+        code, message = refusal(run_offramp, config, "--port", str(port))
+    assert (code, f"cannot listen on 127.0.0.1:{port}" in message) == (5, True)
+    code, message = refusal(run_offramp, config, "--host", "0.0.0.0")
+    assert (code, "access_key" in message) == (2, True)
+    for file in tmp_path.glob("offramp.db*"):
+        file.unlink()
     (tmp_path / "offramp.db").mkdir()
-    done = serve_once(config, "--port", "0")
-    assert done.returncode == 5
-    assert "offramp.db cannot be used" in done.stderr
+    code, message = refusal(run_offramp, config)
+    assert (code, "offramp.db cannot be used" in message) == (5, True)
 
 
-@pytest.fixture
-def copy(workspace: Path, tmp_path: Path) -> Path:
-    """The starter workspace, to be damaged."""
-    folder = tmp_path / "copy"
-    shutil.copytree(workspace, folder, symlinks=True, ignore=shutil.ignore_patterns("offramp.db*", "*.log"))
-    return folder
+def test_damaged_or_missing_classifiers_and_unknown_labels_are_refused(
+    run_offramp: Offramp, workspace: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(workspace, copy, symlinks=True, ignore=shutil.ignore_patterns("offramp.db*", "*.log"))
+    file = copy / "config" / "gateway.yaml"
+    text = file.read_text()
+    file.write_text(text.replace("greeting: {", "greting: {"))
+    code, message = refusal(run_offramp, file)
+    assert code == 2
+    assert "rules[1].then.greting: no such label in shop-intents" in message
+    assert 'did you mean "greeting"?' in message
+    file.write_text(text)
 
-
-def test_a_missing_artifact_names_the_command_that_makes_it(copy: Path) -> None:
-    shutil.rmtree(copy / "models" / "shop-intents")
-    done = serve_once(copy / "config" / "gateway.yaml", "--port", "0")
-    assert done.returncode == 2
-    assert "gateway.yaml:" in done.stderr
-    assert "no trained classifier shop-intents" in done.stderr
-    policy = copy / "config" / "policies" / "shop-intents.yaml"
-    mend = f"run: offramp train {policy}"
-    assert done.stderr.strip().endswith(mend)
-    # training finds the models folder of a file of that name only
-    other = (copy / "config" / "gateway.yaml").rename(copy / "config" / "prod.yaml")
-    done = serve_once(other, "--port", "0")
-    assert done.stderr.strip().endswith(f"{mend} --models {copy / 'models'}")
-
-
-def test_a_tampered_artifact_is_refused(copy: Path) -> None:
     (weights,) = (copy / "models" / "shop-intents").glob("*/head.safetensors")
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)
-    done = serve_once(copy / "config" / "gateway.yaml", "--port", "0")
-    assert done.returncode == 2
-    assert "head.safetensors" in done.stderr
+    code, message = refusal(run_offramp, file)
+    assert (code, "head.safetensors" in message) == (2, True)
 
-
-def test_a_rule_that_names_a_label_which_does_not_exist(copy: Path) -> None:
-    file = copy / "config" / "gateway.yaml"
-    file.write_text(file.read_text().replace("greeting: {", "greting: {"))
-    done = serve_once(file, "--port", "0")
-    assert done.returncode == 2
-    assert "rules[1].then.greting: no such label in shop-intents" in done.stderr
-    assert 'did you mean "greeting"?' in done.stderr
+    shutil.rmtree(copy / "models" / "shop-intents")
+    mend = f"run: offramp train {copy / 'config' / 'policies' / 'shop-intents.yaml'}"
+    code, message = refusal(run_offramp, file)
+    assert (code, message.strip().endswith(mend)) == (2, True)
+    # training finds the models folder of a file of that name only
+    _, message = refusal(run_offramp, file.rename(copy / "config" / "prod.yaml"))
+    assert message.strip().endswith(f"{mend} --models {copy / 'models'}")

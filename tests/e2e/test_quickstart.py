@@ -39,12 +39,12 @@ def test_the_docs_policies_train_and_its_gateway_answers(newcomer: Path, run_off
     assert trained.returncode == 0, trained.stdout
     running = start_gateway(newcomer / "config" / "gateway.yaml")
     client = openai.OpenAI(base_url=f"{running.url}/v1", api_key="unused")
-    said = [
+    answers = [
         client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": text}])
         .choices[0]
         .message.content
         for text in ("my ride does not stop", "how much is a ride of an hour?", "Write a poem about bicycles.")
     ]
-    assert said[0].startswith("Close the lock.")
-    assert said[1].startswith("A ride is 1 euro")
-    assert said[2] == "echo: Write a poem about bicycles."
+    assert answers[0].startswith("Close the lock.")
+    assert answers[1].startswith("A ride is 1 euro")
+    assert answers[2] == "echo: Write a poem about bicycles."

@@ -46,14 +46,6 @@ def test_a_teacher_is_asked_once(run_offramp, proxy, tmp_path: Path, prepared_di
     assert json.loads(again.stdout)[0]["report"]["text"] == outcome["report"]["text"]
 
 
-def test_a_teacher_that_cannot_be_reached(run_offramp, tmp_path: Path, prepared_dir: Path) -> None:
-    prepared(tmp_path, prepared_dir, "http://127.0.0.1:9/v1")
-    done = run_offramp("train", "taught.yaml", cwd=tmp_path)
-    assert done.returncode == 4
-    assert "the teacher failed" in done.stderr
-    assert not (tmp_path / "models" / "taught").exists()
-
-
 def test_a_teacher_through_litellm(run_offramp, proxy, tmp_path: Path, prepared_dir: Path) -> None:
     """The real litellm, its openai provider pointed at a gateway by litellm's own environment variable."""
     prepared(tmp_path, prepared_dir, "")

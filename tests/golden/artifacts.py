@@ -33,23 +33,23 @@ def main() -> int:
     parser.add_argument("--checkout", type=Path, default=HERE.parents[1], help="whose code trains")
     parser.add_argument("--out", type=Path, help="where the digests go; by default stdout")
     parser.add_argument("--against", type=Path, help="digests to compare with: exit 1 where any differs")
-    told = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         # prepared by the code that is digested, once for all trainings
         (Path(folder) / "encoders").mkdir()
         found = {
-            f"{path.stem} {seed}": digest(path, seed, Path(folder), told.checkout)
+            f"{path.stem} {seed}": digest(path, seed, Path(folder), options.checkout)
             for path in POLICIES
             for seed in SEEDS
         }
     text = json.dumps(found, indent=1, sort_keys=True) + "\n"
-    if told.out:
-        told.out.write_text(text, "utf-8")
+    if options.out:
+        options.out.write_text(text, "utf-8")
     else:
         sys.stdout.write(text)
-    if told.against is None:
+    if options.against is None:
         return 0
-    before = json.loads(told.against.read_text("utf-8"))
+    before = json.loads(options.against.read_text("utf-8"))
     differing = [
         f"{name}: {part}"
         for name in sorted({*before, *found})

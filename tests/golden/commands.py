@@ -51,10 +51,10 @@ def output(workspace: Workspace, command: tuple[str, ...]) -> dict[str, Any]:
     done = workspace.run(*command)
     here = str(workspace.folder)
     try:
-        told = masked(json.loads(done.stdout.replace(here, "HERE")))
+        printed = masked(json.loads(done.stdout.replace(here, "HERE")))
     except ValueError:
-        told = mask(done.stdout.replace(here, "HERE"))
-    record = {"name": "offramp " + " ".join(command), "exit": done.returncode, "stdout": told}
+        printed = mask(done.stdout.replace(here, "HERE"))
+    record = {"name": "offramp " + " ".join(command), "exit": done.returncode, "stdout": printed}
     # where a command fails, why; else only what it is doing
     return record | ({"stderr": mask(done.stderr.replace(here, "HERE"))} if done.returncode else {})
 

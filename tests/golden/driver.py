@@ -196,7 +196,7 @@ def replay(gateway: Gateway) -> list[dict[str, Any]]:
         if case.get("times", 1) > 1:
             record |= {"decisions": decisions, "calls": len(sent)}
         else:
-            record["upstream"] = [told(call, body) for call in sent]
+            record["upstream"] = [sent_upstream(call, body) for call in sent]
         records.append(record)
         ids.append(seen.get("x-request-id", ""))
     counters = metrics(gateway.send("GET", "/metrics", b"", {"authorization": "Bearer the key"})[2])
@@ -207,7 +207,7 @@ def replay(gateway: Gateway) -> list[dict[str, Any]]:
     return [*records, {"name": f"{gateway.name} afterwards", "metrics": counters, "other rows": others}]
 
 
-def told(call: tuple[str, dict[str, str], bytes], body: bytes) -> dict[str, Any]:
+def sent_upstream(call: tuple[str, dict[str, str], bytes], body: bytes) -> dict[str, Any]:
     """What the upstream was sent; `as it came` stands for the client's own bytes."""
     path, headers, sent = call
     kept = {name: mask(value) for name, value in sorted(headers.items()) if name not in UNSENT_HEADERS}

@@ -110,20 +110,20 @@ async def answers(number: int, file: Path) -> dict[str, Any]:  # noqa: C901 - a 
         if number % 2 and chance.random() < 0.3 and len(waiting) < 8:
             continue
         while waiting:
-            every, said, request_id = waiting.pop(chance.randrange(len(waiting)) if number % 2 else 0)
+            every, outcome, request_id = waiting.pop(chance.randrange(len(waiting)) if number % 2 else 0)
             if number % 2 and chance.random() < 0.02:
                 for one, _ in every:
                     owner.leave(one)
                 continue
             for place, (one, confidence) in enumerate(every):
-                better = place == 1 and said == "differs" and confidence > 0.9
+                better = place == 1 and outcome == "differs" and confidence > 0.9
                 await owner.learn(
                     one,
                     sure=one.sure(confidence),
                     request_id=request_id,
                     label="a",
                     confidence=confidence,
-                    result="agrees" if better else said,
+                    result="agrees" if better else outcome,
                     novelty=0.25,
                 )
             if every[0][0].again:
@@ -132,7 +132,7 @@ async def answers(number: int, file: Path) -> dict[str, Any]:  # noqa: C901 - a 
     standing = {f"{at.rule} {at.version}": asdict(contract) for at, contract in owner.contracts.items()}
     owner.close()
     answered = sum(not chosen and threshold is not None for chosen, _, _, threshold, *_ in seen)
-    return told(number, moves, standing, seen, file) | {"not chosen while live": answered}
+    return summary(number, moves, standing, seen, file) | {"not chosen while live": answered}
 
 
 async def safety(number: int, file: Path) -> dict[str, Any]:
@@ -161,20 +161,20 @@ async def safety(number: int, file: Path) -> dict[str, Any]:
         score = min(1.0, max(0.0, chance.gauss(0.85 if unsafe else 0.1, 0.1)))
         if chance.random() < (0.02 if call < CALLS * 0.6 or number % 2 else 0.5):
             score = 1 - score
-        placed = owner.place(at, terms, None if chance.random() < 0.03 else score)
-        chosen = placed.chosen
-        seen.append([chosen.zone.value, chosen.rate, chosen.passes, chosen.flags, placed.judged])
-        if placed.judged:
-            await owner.learn(placed, request_id=f"r{call}", unsafe=None if chance.random() < 0.01 else unsafe)
+        placement = owner.place(at, terms, None if chance.random() < 0.03 else score)
+        chosen = placement.chosen
+        seen.append([chosen.zone.value, chosen.rate, chosen.passes, chosen.flags, placement.judged])
+        if placement.judged:
+            await owner.learn(placement, request_id=f"r{call}", unsafe=None if chance.random() < 0.01 else unsafe)
     standing = {f"{at.rule} {at.version}": asdict(contract) for at, contract in owner.contracts.items()}
     owner.close()
     zones = [zone for zone, *_ in seen]
-    return told(number, moves, standing, seen, file) | {
+    return summary(number, moves, standing, seen, file) | {
         "zones": {zone: zones.count(zone) for zone in sorted(set(zones))}
     }
 
 
-def told(number: int, moves: list[str], standing: dict[str, Any], seen: list[Any], file: Path) -> dict[str, Any]:
+def summary(number: int, moves: list[str], standing: dict[str, Any], seen: list[Any], file: Path) -> dict[str, Any]:
     tables: dict[str, Any] = {}
     with closing(sqlite3.connect(file)) as db:
         names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]

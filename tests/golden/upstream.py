@@ -77,7 +77,7 @@ class Handler(BaseHTTPRequestHandler):
         elif asked.get("stream"):
             self.stream(asked, cut=model == "cut")
         else:
-            self.send(200, whole(asked, said(asked)))
+            self.send(200, whole(asked, answer_text(asked)))
 
     def stream(self, asked: dict[str, Any], *, cut: bool) -> None:
         self.send_response(200)
@@ -103,7 +103,7 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = bool(announced)
 
 
-def said(asked: dict[str, Any]) -> str:
+def answer_text(asked: dict[str, Any]) -> str:
     user = asked.get("user")
     if isinstance(user, str) and user.startswith("say:"):
         return user.removeprefix("say:")
@@ -130,7 +130,7 @@ def whole(asked: dict[str, Any], text: str) -> dict[str, Any]:
 
 def events(asked: dict[str, Any], *, cut: bool) -> list[bytes]:
     frame = {**FRAME, "object": "chat.completion.chunk", "model": asked["model"]}
-    text = said(asked)
+    text = answer_text(asked)
     pieces = [text[at : at + 7] for at in range(0, len(text), 7)]
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}, *({"content": piece} for piece in pieces)]
     found = [{**frame, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]

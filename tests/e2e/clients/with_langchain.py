@@ -40,10 +40,10 @@ for method in ("json_schema", "function_calling"):
 keyed = [("system", f'{PROMPT[0][1]} Reply in JSON: {{"intent": …}}'), ("user", TEXT)]
 assert model.with_structured_output(None, method="json_mode").invoke(keyed) == {"intent": "GREETING"}
 
-said = model.bind(logprobs=True, top_logprobs=2).invoke(PROMPT)
-assert said.content == "GREETING", said
-assert 0.5 < math.exp(said.response_metadata["logprobs"]["content"][0]["logprob"]) <= 1, said
-assert said.usage_metadata["total_tokens"] > 0, said
+answer = model.bind(logprobs=True, top_logprobs=2).invoke(PROMPT)
+assert answer.content == "GREETING", answer
+assert 0.5 < math.exp(answer.response_metadata["logprobs"]["content"][0]["logprob"]) <= 1, answer
+assert answer.usage_metadata["total_tokens"] > 0, answer
 assert "".join(chunk.content for chunk in model.stream(PROMPT)) == "GREETING"
 
 called = model.bind_tools([Routed], tool_choice="any").invoke(TEXT).tool_calls
