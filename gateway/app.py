@@ -3,16 +3,16 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
-from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 import gateway
 from classifiers import Reading, Runtime, Verdict, Worker
@@ -25,7 +25,7 @@ from gateway.contracts.safety_owner import SafetyOwner
 from gateway.contracts.safety_store import SafetyStore
 from gateway.contracts.store import ContractStore
 from gateway.drain import InFlight
-from gateway.errors import ApiError, BadRequest, InternalError, MethodNotAllowed, NotFound, error_body
+from gateway.errors import ApiError, InternalError, MethodNotAllowed, NotFound, error_body
 from gateway.http import classify, models, moderations
 from gateway.http.asgi import ClientGone
 from gateway.http.auth import Auth
@@ -49,35 +49,15 @@ from gateway.serving.retention import Retention
 from gateway.serving.retrain import Retrainer
 from gateway.serving.snapshot import Snapshots, edition
 from gateway.upstreams.base import Routes
-from gateway.upstreams.build import build_upstreams
-from gateway.upstreams.dispatch import Forwarder
+from gateway.upstreams.dispatch import Forwarder, build_upstreams
 from gateway.upstreams.openai import MAX_ANSWER_BYTES
 
 _log = logging.getLogger(__name__)
 _LOOK_S = 1.0
 _LEAVE_S = 5.0
 """For requests that the drain has cancelled, to write down how they ended."""
+_PAGES = ("/docs", "/redoc", "/openapi.json")
 _HOT_PATHS = frozenset({"/v1/chat/completions", "/chat/completions"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Services:
-    """What requests share, built once."""
-
-    loaded: Loaded
-    metrics: Metrics
-    routes: Routes
-    snapshots: Snapshots
-    worker: Worker | None
-    classify: Classify
-    writer: LedgerWriter
-    forwarder: Forwarder
-    recorder: Recorder
-    repeats: RepeatCalls
-    owner: Owner
-    safety: SafetyOwner
-    keeping: CallLog
-    in_flight: InFlight
 
 
 def create_app(
@@ -87,140 +67,129 @@ def create_app(
 
     Raises LedgerError where the contracts cannot be read.
     """
-    services = _services(loaded, runtime, store, contracts, prices)
+    services = _Services(loaded, runtime, store, contracts, prices)
+    limits = loaded.settings.limits
     engine = Engine(
         in_use=services.snapshots,
         routes=services.routes,
         classify=services.classify,
         metrics=services.metrics,
         recorder=services.recorder,
-        classify_time_s=loaded.settings.limits.classify_time,
+        classify_time_s=limits.classify_time,
+        max_body_bytes=limits.body,
     )
-    api = _api(engine, services.writer, partial(_lifespan, services))
-    api.state.limits = loaded.settings.limits
-    hot = ChatEndpoint(_pipeline(services), services.metrics, max_body_bytes=loaded.settings.limits.body)
-    return RequestId(Auth(_Dispatcher(hot, api, services.in_flight), loaded.settings.access_key))
+    hot = ChatEndpoint(services.pipeline(), services.metrics, max_body_bytes=limits.body)
+    rest = _api(engine, services.writer, services.lifespan)
+    return RequestId(Auth(_Dispatcher(hot, rest, services.in_flight), loaded.settings.access_key))
 
 
-def _services(
-    loaded: Loaded, runtime: Runtime | None, store: Appends[Record], contracts: ContractStore, prices: PriceTable
-) -> _Services:
-    settings = loaded.settings
-    metrics = Metrics()
-    metrics.build_info.labels(gateway.__version__).set(1)
-    routes = Routes(settings.models)
-    worker = None if runtime is None else Worker(runtime)
-    writer = LedgerWriter(store, on_failure=metrics.ledger_failures.inc, on_lost=metrics.ledger_lost.inc)
-    metrics.watch(worker=worker, runtime=runtime, writer=writer)
-    snapshots = Snapshots(edition(loaded, runtime))
-    upstreams = build_upstreams(settings)
-    notional = {name: upstream.notional for name, upstream in upstreams.items()}
-    zero.stand_at_zero(metrics, settings.models, snapshots.edition.rules, notional)
-    forwarder = Forwarder(upstreams, metrics)
-    recorder = Recorder(writer=writer, metrics=metrics, prices=prices, routes=routes, notional=notional)
-    owner, safety = _owners(loaded, contracts, snapshots, routes, metrics)
-    keeping = CallLog(
-        CallStore(contracts.path),
-        keeps=settings.content.calls,
-        on_failure=metrics.ledger_failures.inc,
-        on_lost=metrics.kept_calls_lost.inc,
-    )
-    return _Services(
-        loaded=loaded,
-        metrics=metrics,
-        routes=routes,
-        snapshots=snapshots,
-        worker=worker,
-        classify=no_verdicts if worker is None else worker.classify,
-        writer=writer,
-        forwarder=forwarder,
-        recorder=recorder,
-        repeats=RepeatCalls(forwarder=forwarder, recorder=recorder),
-        owner=owner,
-        safety=safety,
-        keeping=keeping,
-        in_flight=InFlight(),
-    )
+class _Services:
+    """What requests share, built once."""
 
+    def __init__(
+        self, loaded: Loaded, runtime: Runtime | None, store: Appends[Record], contracts: ContractStore, prices: PriceTable
+    ) -> None:
+        settings, metrics = loaded.settings, Metrics()
+        self.loaded, self.metrics = loaded, metrics
+        metrics.build_info.labels(gateway.__version__).set(1)
+        self.routes = Routes(settings.models)
+        self.worker = None if runtime is None else Worker(runtime)
+        self.classify: Classify = no_verdicts if self.worker is None else self.worker.classify
+        self.writer = LedgerWriter(store, on_failure=metrics.ledger_failures.inc, on_lost=metrics.ledger_lost.inc)
+        metrics.watch(worker=self.worker, runtime=runtime, writer=self.writer)
+        self.snapshots = Snapshots(edition(loaded, runtime))
+        upstreams = build_upstreams(settings)
+        notional = {name: upstream.notional for name, upstream in upstreams.items()}
+        zero.stand_at_zero(metrics, settings.models, self.snapshots.edition.rules, notional)
+        self.forwarder = Forwarder(upstreams, metrics)
+        self.recorder = Recorder(
+            writer=self.writer, metrics=metrics, prices=prices, routes=self.routes, notional=notional
+        )
+        self.repeats = RepeatCalls(forwarder=self.forwarder, recorder=self.recorder)
+        self.in_flight = InFlight()
+        self.keeping = CallLog(
+            CallStore(contracts.path),
+            keeps=settings.content.calls,
+            on_failure=metrics.ledger_failures.inc,
+            on_lost=metrics.kept_calls_lost.inc,
+        )
+        self.owner = Owner(
+            contracts,
+            on_move=self._count_move,
+            on_failure=metrics.contract_failures.inc,
+            in_use=lambda scope: self.snapshots.edition.versions.get(scope.classifier) == scope.version,
+            alone=any(rule.contract for rule in settings.rules),
+            first=self.routes.first,
+        )
+        self.safety = SafetyOwner(
+            SafetyStore(contracts.path),
+            on_move=self._count_move,
+            on_failure=metrics.contract_failures.inc,
+            first=self.routes.first,
+        )
+        rules = self.snapshots.edition.rules
+        bound = [rule.name for rule in rules if rule.terms is not None]
+        metrics.watch_contracts(self.owner, bound)
+        metrics.watch_refusals(self.owner, bound)
+        metrics.watch_contracts(self.safety, [rule.name for rule in rules if rule.safety is not None])
 
-def _owners(
-    loaded: Loaded, contracts: ContractStore, snapshots: Snapshots, routes: Routes, metrics: Metrics
-) -> tuple[Owner, SafetyOwner]:
-    owner = Owner(
-        contracts,
-        on_move=lambda scope, contract: metrics.contract_moves.labels(scope.rule, contract.phase.value).inc(),
-        on_failure=metrics.contract_failures.inc,
-        in_use=lambda scope: snapshots.edition.versions.get(scope.classifier) == scope.version,
-        alone=any(rule.contract for rule in loaded.settings.rules),
-        first=routes.first,
-    )
-    safety = SafetyOwner(
-        SafetyStore(contracts.path),
-        on_move=lambda scope, side: metrics.contract_moves.labels(scope.rule, side.phase.value).inc(),
-        on_failure=metrics.contract_failures.inc,
-        first=routes.first,
-    )
-    rules = snapshots.edition.rules
-    bound = [rule.name for rule in rules if rule.terms is not None]
-    metrics.watch_contracts(owner, bound)
-    metrics.watch_refusals(owner, bound)
-    metrics.watch_contracts(safety, [rule.name for rule in rules if rule.safety is not None])
-    return owner, safety
+    def _count_move(self, scope: Any, bound: Any) -> None:
+        """scope, bound: a contract of either kind."""
+        self.metrics.contract_moves.labels(scope.rule, bound.phase.value).inc()
 
+    def pipeline(self) -> Pipeline:
+        """The way of a chat request."""
+        limits = self.loaded.settings.limits
+        forwarder, recorder, routes, metrics = self.forwarder, self.recorder, self.routes, self.metrics
+        audits = Audits(owner=self.owner, routes=routes, metrics=metrics, in_flight=self.in_flight)
+        classifiers = TimedClassifiers(self.classify, metrics, within_s=limits.classify_time)
+        return Pipeline(
+            planner=Planner(in_use=self.snapshots, routes=routes, classifiers=classifiers, audits=audits),
+            classifiers=classifiers,
+            routes=routes,
+            forwarder=forwarder,
+            recorder=recorder,
+            metrics=metrics,
+            audits=audits,
+            judge=Judge(forwarder=forwarder, recorder=recorder, routes=routes, metrics=metrics),
+            bounds=SafetyAudits(owner=self.safety, routes=routes, metrics=metrics, in_flight=self.in_flight),
+            repeats=self.repeats,
+            keeping=self.keeping,
+            max_answer_bytes=MAX_ANSWER_BYTES,
+        )
 
-def _pipeline(services: _Services) -> Pipeline:
-    limits = services.loaded.settings.limits
-    metrics, routes, in_flight = services.metrics, services.routes, services.in_flight
-    forwarder, recorder = services.forwarder, services.recorder
-    audits = Audits(owner=services.owner, routes=routes, metrics=metrics, in_flight=in_flight)
-    classifiers = TimedClassifiers(services.classify, metrics, within_s=limits.classify_time)
-    return Pipeline(
-        planner=Planner(in_use=services.snapshots, routes=routes, classifiers=classifiers, audits=audits),
-        classifiers=classifiers,
-        routes=routes,
-        forwarder=forwarder,
-        recorder=recorder,
-        metrics=metrics,
-        audits=audits,
-        judge=Judge(forwarder=forwarder, recorder=recorder, routes=routes, metrics=metrics),
-        bounds=SafetyAudits(owner=services.safety, routes=routes, metrics=metrics, in_flight=in_flight),
-        repeats=services.repeats,
-        keeping=services.keeping,
-        max_answer_bytes=MAX_ANSWER_BYTES,
-    )
-
-
-@asynccontextmanager
-async def _lifespan(services: _Services, _: FastAPI) -> AsyncIterator[None]:
-    loaded, snapshots, metrics, worker = services.loaded, services.snapshots, services.metrics, services.worker
-    due: list[Looks] = [services.owner, services.safety]
-    retrainer = None
-    if worker is not None:
-        due.append(Reloader(loaded, worker=worker, in_use=snapshots, metrics=metrics))
-    if any(rule.retrain for rule in loaded.settings.rules):
-        retrainer = Retrainer(loaded, owner=services.owner, in_use=snapshots, metrics=metrics)
-        due.append(retrainer)
-    looking = asyncio.gather(
-        _look(due),
-        # by itself: it may take minutes, and nothing else is to wait for it
-        _look((Retention(services.owner, services.keeping.store, loaded.settings.content.keep),)),
-        # else the end of one would be taken for that of both
-        return_exceptions=True,
-    )
-    yield
-    try:
-        looking.cancel()
-        await asyncio.gather(looking, return_exceptions=True)
-        training = () if retrainer is None else (retrainer.close(),)
-        await asyncio.gather(services.in_flight.drain(_LEAVE_S), *training)
-        await services.repeats.close()
-        await services.forwarder.close()
+    @asynccontextmanager
+    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        """Looks at what is due while the gateway serves; then drains, and closes what is open."""
+        loaded, worker = self.loaded, self.worker
+        due: list[Looks] = [self.owner, self.safety]
+        retrainer = None
         if worker is not None:
-            worker.close()
-    finally:
-        # last, what may still be deleting
-        for closing in (services.owner, services.safety, services.writer, services.keeping):
-            closing.close()
+            due.append(Reloader(loaded, worker=worker, in_use=self.snapshots, metrics=self.metrics))
+        if any(rule.retrain for rule in loaded.settings.rules):
+            retrainer = Retrainer(loaded, owner=self.owner, in_use=self.snapshots, metrics=self.metrics)
+            due.append(retrainer)
+        looking = asyncio.gather(
+            _look(due),
+            # by itself: it may take minutes, and nothing else is to wait for it
+            _look((Retention(self.owner, self.keeping.store, loaded.settings.content.keep),)),
+            # else the end of one would be taken for that of both
+            return_exceptions=True,
+        )
+        yield
+        try:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+            training = () if retrainer is None else (retrainer.close(),)
+            await asyncio.gather(self.in_flight.drain(_LEAVE_S), *training)
+            await self.repeats.close()
+            await self.forwarder.close()
+            if worker is not None:
+                worker.close()
+        finally:
+            # last, what may still be deleting
+            for closing in (self.owner, self.safety, self.writer, self.keeping):
+                closing.close()
 
 
 class Looks(Protocol):
@@ -248,7 +217,7 @@ async def no_verdicts(readings: Sequence[Reading], deadline_s: float, _: Runtime
 
 
 class _Dispatcher:
-    """The hot path before FastAPI's router."""
+    """The hot path before Starlette's router."""
 
     def __init__(self, hot: ASGIApp, rest: ASGIApp, in_flight: InFlight) -> None:
         self._hot = hot
@@ -263,26 +232,52 @@ class _Dispatcher:
         await self._in_flight.request((self._hot if hot else self._rest)(scope, receive, send))
 
 
-def _api(engine: Engine, writer: LedgerWriter, lifespan: Callable[[FastAPI], object]) -> FastAPI:
-    api = FastAPI(
-        title="Offramp",
-        version=gateway.__version__,
-        description="POST /v1/chat/completions takes OpenAI's own request and is served before this router.",
-        lifespan=lifespan,  # type: ignore[arg-type]
-        redirect_slashes=False,
+def _api(engine: Engine, writer: LedgerWriter, lifespan: Lifespan[Starlette] | None) -> Starlette:
+    routes = [
+        *models.model_routes(engine, int(time.time())),
+        moderations.moderations_route(engine),
+        classify.classify_route(engine),
+    ]
+    status = models.status_routes(engine, writer)
+    pages = _Pages({**{f"/v1{route.path}": route for route in routes}, **{route.path: route for route in status}})
+    handlers: dict[Any, Any] = {
+        ApiError: _api_error,
+        HTTPException: _http_error,
+        ClientGone: _client_gone,
+        Exception: _internal_error,
+    }
+    api = Starlette(
+        routes=[Mount("/v1", routes=routes), *routes, *status, *(Route(path, pages) for path in _PAGES)],
+        exception_handlers=handlers,
+        lifespan=lifespan,
     )
-    v1 = APIRouter()
-    for router in (models.models_router(engine, int(time.time())), moderations.router(engine), classify.router(engine)):
-        v1.include_router(router)
-    api.include_router(v1, prefix="/v1")
-    api.include_router(v1, include_in_schema=False)
-    api.include_router(models.status_router(engine, writer))
-    api.add_exception_handler(ApiError, _api_error)  # type: ignore[arg-type]
-    api.add_exception_handler(HTTPException, _http_error)  # type: ignore[arg-type]
-    api.add_exception_handler(RequestValidationError, _validation_error)  # type: ignore[arg-type]
-    api.add_exception_handler(ClientGone, _client_gone)
-    api.add_exception_handler(Exception, _internal_error)
+    api.router.redirect_slashes = False
     return api
+
+
+class _Pages:
+    """FastAPI's pages about the endpoints, built when they are first asked for: its import takes 0.2 s."""
+
+    def __init__(self, routes: Mapping[str, Route]) -> None:
+        """routes: by path."""
+        self._routes = routes
+        self._app: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._app = self._app or await asyncio.to_thread(self._build)
+        await self._app(scope, receive, send)
+
+    def _build(self) -> ASGIApp:
+        from fastapi import FastAPI
+
+        app = FastAPI(
+            title="Offramp",
+            version=gateway.__version__,
+            description="POST /v1/chat/completions takes OpenAI's own request and is served before this router.",
+        )
+        for path, route in self._routes.items():
+            app.add_api_route(path, route.endpoint, methods=sorted((route.methods or set()) - {"HEAD"}))
+        return app
 
 
 async def _api_error(_: Request, error: ApiError) -> Response:
@@ -300,12 +295,6 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
         answer.headers.update(error.headers or {})
         return answer
     return await _api_error(request, NotFound(f"there is no {request.method} {path} here"))
-
-
-async def _validation_error(request: Request, error: RequestValidationError) -> Response:
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"][1:])
-    return await _api_error(request, BadRequest(f"{field}: {first['msg']}", param=field or None))
 
 
 async def _internal_error(request: Request, error: Exception) -> Response:

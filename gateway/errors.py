@@ -20,18 +20,28 @@ Only an ApiError's own message reaches a client; anything else becomes InternalE
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar, Final
 
 import msgspec
 
+_INVALID: Final = "invalid_request_error"
+
 
 class ApiError(Exception):
-    """An error in OpenAI's shape. `param` names the field at fault; `should_retry` tells clients' own retries."""
+    """An error in OpenAI's shape. `param` names the field at fault; `should_retry` tells clients' own retries.
+
+    A subclass gives as class arguments what differs from its base.
+    """
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
     code: ClassVar[str | None] = None
     should_retry: ClassVar[bool | None] = None
+
+    def __init_subclass__(cls, **attributes: Any) -> None:
+        """attributes: status, type, code and should_retry."""
+        for name, value in attributes.items():
+            setattr(cls, name, value)
 
     def __init__(self, message: str, *, param: str | None = None) -> None:
         super().__init__(message)
@@ -45,92 +55,63 @@ class ApiError(Exception):
         return {"x-should-retry": "true" if self.should_retry else "false"}
 
 
-class BadRequest(ApiError):
+class BadRequest(ApiError, status=400, type=_INVALID):
     """The request is not what the API takes."""
 
-    status = 400
-    type = "invalid_request_error"
 
-
-class InvalidKey(ApiError):
+class InvalidKey(ApiError, status=401, type=_INVALID, code="invalid_api_key"):
     """No access key, or a wrong one."""
 
-    status = 401
-    type = "invalid_request_error"
-    code = "invalid_api_key"
 
-
-class NotFound(ApiError):
+class NotFound(ApiError, status=404, type=_INVALID, code="not_found"):
     """No such path or object."""
 
-    status = 404
-    type = "invalid_request_error"
-    code = "not_found"
 
-
-class ModelNotFound(NotFound):
+class ModelNotFound(NotFound, code="model_not_found"):
     """A model that the gateway does not serve."""
 
-    code = "model_not_found"
 
-
-class MethodNotAllowed(ApiError):
+class MethodNotAllowed(ApiError, status=405, type=_INVALID, code="method_not_allowed"):
     """The path exists, the method does not."""
-
-    status = 405
-    type = "invalid_request_error"
-    code = "method_not_allowed"
 
     def headers(self) -> Mapping[str, str]:
         return {"allow": "POST"}
 
 
-class BodyTooLarge(ApiError):
+class BodyTooLarge(ApiError, status=413, type=_INVALID, code="request_too_large", should_retry=False):
     """The body is over `limits.body`."""
 
-    status = 413
-    type = "invalid_request_error"
-    code = "request_too_large"
-    should_retry = False
 
-
-class Blocked(ApiError):
+class Blocked(ApiError, status=400, type=_INVALID, code="content_filter", should_retry=False):
     """A rule blocked the request and asks for an HTTP error."""
 
-    status = 400
-    type = "invalid_request_error"
-    code = "content_filter"
-    should_retry = False
 
-
-class InternalError(ApiError):
+class InternalError(ApiError, code="internal_error"):
     """A fault in the gateway."""
 
-    code = "internal_error"
 
-
-class UpstreamFailed(ApiError):
+class UpstreamFailed(ApiError, status=502, code="upstream_failed"):
     """The upstream could not be reached, or broke off."""
 
-    status = 502
-    code = "upstream_failed"
 
-
-class AnswerLost(UpstreamFailed):
+class AnswerLost(UpstreamFailed, code="upstream_answer_lost"):
     """The answer broke off, or is too long to be held. The call was made and is probably billed."""
-
-    code = "upstream_answer_lost"
 
 
 class CallDropped(AnswerLost):
     """The upstream may have taken the call, and closed the connection before its answer began."""
 
 
-class Unavailable(ApiError):
+class Unavailable(ApiError, status=503, code="unavailable"):
     """The gateway cannot take the request just now."""
 
-    status = 503
-    code = "unavailable"
+
+class UpstreamTimeout(ApiError, status=504, code="upstream_timeout"):
+    """The upstream did not answer in time."""
+
+
+class AnswerStalled(UpstreamTimeout):
+    """The upstream stopped in the middle of its answer. The call was made and is probably billed."""
 
 
 def stopping(what: str = "had no answer yet") -> Unavailable:
@@ -138,32 +119,11 @@ def stopping(what: str = "had no answer yet") -> Unavailable:
     return Unavailable(f"the gateway is stopping and {what}; send the request again")
 
 
-class UpstreamTimeout(ApiError):
-    """The upstream did not answer in time."""
-
-    status = 504
-    code = "upstream_timeout"
-
-
-class AnswerStalled(UpstreamTimeout):
-    """The upstream stopped in the middle of its answer. The call was made and is probably billed."""
-
-
-class ErrorBody(msgspec.Struct):
-    """All four keys are always there."""
-
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class ErrorAnswer(msgspec.Struct):
-    """`{"error": …}`."""
-
-    error: ErrorBody
+def body_of(message: str, kind: str, *, param: str | None = None, code: str | None = None) -> bytes:
+    """The JSON body of an error; all four keys are always there."""
+    return msgspec.json.encode({"error": {"message": message, "type": kind, "param": param, "code": code}})
 
 
 def error_body(error: ApiError) -> bytes:
     """The JSON body for an error."""
-    return msgspec.json.encode(ErrorAnswer(ErrorBody(error.message, error.type, error.param, error.code)))
+    return body_of(error.message, error.type, param=error.param, code=error.code)

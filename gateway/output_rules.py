@@ -1,18 +1,19 @@
 """An upstream's answer under the rules that read it: let through, redacted, restored or blocked."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from classifiers.verdict import Reading, Verdict
 from gateway.answers.parse import Completion
-from gateway.context import Headers, Reply, RequestContext
+from gateway.context import Reply, RequestContext
 from gateway.errors import Blocked
 from gateway.judge.protocol import Shown
 from gateway.judge.resolve import Pairs, Resolver
 from gateway.metrics.observe import Metrics
+from gateway.plan import CallState
 from gateway.protocols import sse
 from gateway.redaction.apply import Counts, of_answer, redacting, restore
 from gateway.redaction.placeholders import Placeholders
-from gateway.requests.parse import Request
 from gateway.rules import act
 from gateway.rules.decide import Step, apply, note_flags, note_redacted, note_step, redactions_of
 from gateway.rules.rule import Act, Action, Rule
@@ -23,70 +24,49 @@ Ask = Callable[[RequestContext, Sequence[Rule], Sequence[Reading]], Awaitable[Se
 """The classifiers' verdicts, one for each reading."""
 
 
+@dataclass(kw_only=True, eq=False)
 class Output:
     """What becomes of answers. max_answer_bytes: of a stream that is held back."""
 
-    def __init__(self, *, ask: Ask, resolver: Resolver, metrics: Metrics, max_answer_bytes: int) -> None:
-        self._ask = ask
-        self._resolver = resolver
-        self._metrics = metrics
-        self._max_answer_bytes = max_answer_bytes
+    ask: Ask
+    resolver: Resolver
+    metrics: Metrics
+    max_answer_bytes: int
 
-    async def reply(
-        self,
-        context: RequestContext,
-        request: Request,
-        answer: Answer,
-        *,
-        matched: Sequence[Rule],
-        placeholders: Placeholders | None,
-    ) -> Reply:
-        """matched: the rules that the request meets, some of which read answers. placeholders: in the request."""
-        rules = [rule for rule in matched if rule.output and answer.status < 300]
+    async def reply(self, call: CallState, answer: Answer) -> Reply:
+        """What the client gets of an answer. call: decided; some of the rules that it meets may read answers."""
+        rules = [rule for rule in call.matched if rule.output and answer.status < 300]
+        checked = bool(rules or (call.placeholders is not None and call.placeholders.values))
         if answer.chunks is not None:
-            return self._stream(context, request, answer, rules, placeholders)
-        note_answer(context.record, answer.completion)
-        if not rules and (placeholders is None or not placeholders.values):
+            return self._stream(call, answer, rules, held=checked)
+        note_answer(call.context.record, answer.completion)
+        if not checked:
             return Reply(status=answer.status, headers=answer.headers, body=answer.body)
-        blocked, completion = await self._check(context, rules, answer.completion, placeholders)
+        blocked, completion = await self._check(call, rules, answer.completion)
         if blocked is not None:
-            return act.carry_out(context.record, request, blocked)
+            return act.carry_out(call.context.record, call.request, blocked)
         return Reply(status=answer.status, headers=answer.headers, body=completion.body)
 
-    def _stream(
-        self,
-        context: RequestContext,
-        request: Request,
-        answer: Answer,
-        rules: Sequence[Rule],
-        placeholders: Placeholders | None,
-    ) -> Reply:
-        held = bool(rules or (placeholders is not None and placeholders.values))
-        chunks = relay(
-            context,
-            answer,
-            strip_usage=not request.wants_usage,
-            max_bytes=self._max_answer_bytes if held else None,
-        )
-        if held:
+    def _stream(self, call: CallState, answer: Answer, rules: Sequence[Rule], *, held: bool) -> Reply:
+        async def check(completion: Completion) -> Reply | None:
+            blocked, after = await self._check(call, rules, completion)
+            if blocked is None:
+                return None if after is completion else Reply(headers=[], chunks=_once(after.body))
+            try:
+                return act.carry_out(call.context.record, call.request, blocked)
+            except Blocked as error:
+                return act.broken_off(error)
 
-            async def check(completion: Completion) -> Reply | None:
-                blocked, after = await self._check(context, rules, completion, placeholders)
-                if blocked is None:
-                    return None if after is completion else Reply(headers=[], chunks=_once(after.body))
-                try:
-                    return act.carry_out(context.record, request, blocked)
-                except Blocked as error:
-                    return act.broken_off(error)
-
-            chunks = hold(chunks, check)
-        return Reply(headers=[*sse.HEADERS, *_but_content_type(answer.headers)], chunks=chunks)
+        most, strip = self.max_answer_bytes if held else None, not call.request.wants_usage
+        chunks = relay(call.context, answer, strip_usage=strip, max_bytes=most)
+        headers = [header for header in answer.headers if header[0] != b"content-type"]
+        return Reply(headers=[*sse.HEADERS, *headers], chunks=hold(chunks, check) if held else chunks)
 
     async def _check(
-        self, context: RequestContext, rules: Sequence[Rule], completion: Completion, placeholders: Placeholders | None
+        self, call: CallState, rules: Sequence[Rule], completion: Completion
     ) -> tuple[Action | None, Completion]:
         """The block that a rule asks for, if any; and the answer as it is to be sent."""
-        placeholders = placeholders or Placeholders()
+        context, placeholders = call.context, call.placeholders or Placeholders()
         redactions: list[Step] = []
         async for step in self._steps(context, rules, completion):
             redactions += redactions_of(step)
@@ -113,16 +93,16 @@ class Output:
             return
         texts = tuple(map(str, completion.texts))
         readings = [rule.reading(texts, incomplete=completion.incomplete) for rule in rules]
-        pairs = list(zip(rules, await self._ask(context, rules, readings), strict=True))
+        pairs = list(zip(rules, await self.ask(context, rules, readings), strict=True))
         for (rule, verdict), reading in zip(pairs, readings, strict=True):
             step = apply(rule, verdict)
             if step.action is not None and step.action.act is Act.ASK:
                 shown = _shown(completion, pairs)
-                step = apply(rule, await self._resolver.verdict(context, step, reading, shown))
+                step = apply(rule, await self.resolver.verdict(context, step, reading, shown))
             yield step
 
     def _note(self, context: RequestContext, step: Step, counts: Counts) -> None:
-        self._metrics.observe_redacted(counts)
+        self.metrics.observe_redacted(counts)
         note_redacted(context.record, counts)
         if context.record.decision == "forward":
             context.record.decision = "redact"
@@ -149,7 +129,3 @@ def _block(context: RequestContext, step: Step) -> Action | None:
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:
     yield body
-
-
-def _but_content_type(headers: Headers) -> Headers:
-    return [(name, value) for name, value in headers if name != b"content-type"]

@@ -3,7 +3,7 @@
 No step looks back. Receiving and authenticating come before, the record after.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from gateway.answers.build import local_answers
@@ -28,44 +28,36 @@ from gateway.upstreams.base import Answer, Routes
 from gateway.upstreams.dispatch import Forwarder
 
 
+@dataclass(kw_only=True, eq=False)
 class Pipeline:
     """The way of a chat request. Everything it needs is passed in."""
 
-    def __init__(
-        self,
-        *,
-        planner: Planner,
-        classifiers: TimedClassifiers,
-        routes: Routes,
-        forwarder: Forwarder,
-        recorder: Recorder,
-        metrics: Metrics,
-        audits: Audits,
-        judge: Judge,
-        bounds: SafetyAudits,
-        repeats: RepeatCalls,
-        keeping: CallLog,
-        max_answer_bytes: int,
-    ) -> None:
-        self._planner = planner
-        self._routes = routes
-        self._forwarder = forwarder
-        self._recorder = recorder
-        self._metrics = metrics
-        self._audits = audits
-        self._repeats = repeats
-        self._keeping = keeping
-        self._resolver = Resolver(judge=judge, classify=classifiers.verdicts, audits=bounds)
+    planner: Planner
+    classifiers: TimedClassifiers
+    routes: Routes
+    forwarder: Forwarder
+    recorder: Recorder
+    metrics: Metrics
+    audits: Audits
+    judge: Judge
+    bounds: SafetyAudits
+    repeats: RepeatCalls
+    keeping: CallLog
+    max_answer_bytes: int
+
+    def __post_init__(self) -> None:
+        ask = self.classifiers
+        self._resolver = Resolver(judge=self.judge, classify=ask.verdicts, audits=self.bounds)
         self._output = Output(
-            ask=classifiers.of_rules, resolver=self._resolver, metrics=metrics, max_answer_bytes=max_answer_bytes
+            ask=ask.of_rules, resolver=self._resolver, metrics=self.metrics, max_answer_bytes=self.max_answer_bytes
         )
 
     async def chat(self, context: RequestContext, body: bytes, headers: Headers) -> Reply:
         """Answers one chat request. Raises ApiError; the record is the context's, and `record` closes it."""
-        call = self._planner.parse(context, body, headers)
+        call = self.planner.parse(context, body, headers)
         # a proxy's requests are many, and each step that decides nothing costs all of them
         if call.snapshot.rules:
-            await self._planner.plan(call)
+            await self.planner.plan(call)
             await self._decide(call)
             self._redact(call)
             self._note(call)
@@ -75,11 +67,11 @@ class Pipeline:
 
     def record(self, context: RequestContext) -> None:
         """Closes the request's record, however the request ended; then begins what was left for later."""
-        self._recorder.finish(context)
-        self._keeping.finish(context)
-        self._audits.over(context)
+        self.recorder.finish(context)
+        self.keeping.finish(context)
+        self.audits.over(context)
         if context.later:
-            self._repeats.begin(context.later)
+            self.repeats.begin(context.later)
 
     async def _decide(self, call: CallState) -> None:
         """Judges are asked where rules are unsure. A request that breaks off meanwhile becomes no pair."""
@@ -94,7 +86,7 @@ class Pipeline:
                 shown=partial(_shown, call.request),
             )
         except BaseException:
-            self._audits.leave(call.opened.values())
+            self.audits.leave(call.opened.values())
             raise
 
     def _redact(self, call: CallState) -> None:
@@ -102,7 +94,7 @@ class Pipeline:
         if call.decision.redactions:
             call.placeholders = Placeholders()
             call.request, call.decision, counts = apply.of_request(call.request, call.decision, call.placeholders)
-            self._metrics.observe_redacted(counts)
+            self.metrics.observe_redacted(counts)
             note_redacted(call.context.record, counts)
 
     def _note(self, call: CallState) -> None:
@@ -110,11 +102,11 @@ class Pipeline:
         decision = call.decision
         asked = {step.rule.name for step in decision.steps}
         reasons = {rule: unsupported.reason for rule, unsupported in call.labels.unsupported.items() if rule in asked}
-        self._metrics.observe_unsupported(reasons)
+        self.metrics.observe_unsupported(reasons)
         held = {rule: reason for rule, reason in call.held.items() if rule in asked}
         note_decision(call.context.record, decision, reasons | held)
-        self._audits.answered(call.opened, decision)
-        call.pending = self._audits.pending(call.opened, decision)
+        self.audits.answered(call.opened, decision)
+        call.pending = self.audits.pending(call.opened, decision)
         call.context.met |= {one.rule.name: _size(one.made.content, call.request) for one in call.pending}
         if decision.redactions and call.placeholders is not None:
             # what is sent on without some of its text is not kept with all of it
@@ -124,43 +116,41 @@ class Pipeline:
     async def _act(self, call: CallState) -> Reply:
         """What is answered or blocked here. Raises Blocked where a block is to be an HTTP error."""
         context, request, step = call.context, call.request, call.decision.step
-        await self._audits.missed(context, call.pending)
+        await self.audits.missed(context, call.pending)
         assert step is not None
         assert step.action is not None
         if step.action.own_label:
             made = call.labels.answers[step.rule.name]
-            self._recorder.save(context, _size(made.content, request))
+            self.recorder.save(context, _size(made.content, request))
             return act.label(context.record, request, made)
-        self._recorder.save(context, _size(step.action.text, request))
+        self.recorder.save(context, _size(step.action.text, request))
         return act.carry_out(context.record, request, step.action)
 
     async def _forward(self, call: CallState) -> Reply:
         """The upstream's answer, under the rules that read answers."""
         step = call.decision.step
         if step is not None and step.action is not None and step.action.model is not None:
-            call.targets = self._routes.for_rule(step.action.model)
+            call.targets = self.routes.for_rule(step.action.model)
             call.context.rerouted = True
         answer = await self._ask_upstream(call)
-        return await self._output.reply(
-            call.context, call.request, answer, matched=call.matched, placeholders=call.placeholders
-        )
+        return await self._output.reply(call, answer)
 
     async def _ask_upstream(self, call: CallState) -> Answer:
         """Contracts learn from the answer, and from its not coming. Where another model answers, as a rule says or as a
         fallback, the one that was asked for did not."""
         context, request, headers, first = call.context, call.request, call.headers, call.targets[0]
         try:
-            answer = await self._forwarder.send(context, request, call.targets, headers)
+            answer = await self.forwarder.send(context, request, call.targets, headers)
         except BaseException:
-            await self._audits.missed(context, call.pending)
+            await self.audits.missed(context, call.pending)
             raise
         if context.rerouted or not first.answered(context.record):
-            await self._audits.missed(context, call.pending)
+            await self.audits.missed(context, call.pending)
             return answer
-        await self._keeping.listen(context, request, answer)
+        await self.keeping.listen(context, request, answer)
         if call.pending:
-            ask = partial(self._repeats.ask, first=context, request=request, target=first, headers=headers)
-            await self._audits.listen(context, call.pending, answer, ask=ask)
+            ask = partial(self.repeats.ask, first=context, request=request, target=first, headers=headers)
+            await self.audits.listen(context, call.pending, answer, ask=ask)
         return answer
 
 

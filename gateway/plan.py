@@ -5,7 +5,7 @@ Shared by the pipeline, which acts on it, and `offramp explain`, which prints it
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -64,18 +64,18 @@ class CallState(Struct, kw_only=True):
     pending: Sequence[Open] = ()
 
 
+@dataclass(eq=False)
 class TimedClassifiers:
     """The classifiers as requests ask them: timed in the record, verdicts counted."""
 
-    def __init__(self, classify: Classify, metrics: Metrics, *, within_s: float) -> None:
-        self._classify = classify
-        self._metrics = metrics
-        self._within_s = within_s
+    classify: Classify
+    metrics: Metrics
+    within_s: float
 
     async def verdicts(self, context: RequestContext, readings: Sequence[Reading]) -> Sequence[Verdict]:
         """One verdict for each reading."""
         started = time.perf_counter()
-        verdicts = await self._classify(readings, self._within_s, context.runtime)
+        verdicts = await self.classify(readings, self.within_s, context.runtime)
         context.record.classifier_s = (context.record.classifier_s or 0.0) + time.perf_counter() - started
         return verdicts
 
@@ -87,18 +87,18 @@ class TimedClassifiers:
             return ()
         verdicts = await self.verdicts(context, readings)
         for rule, verdict in zip(rules, verdicts, strict=False):
-            self._metrics.observe_verdict(verdict, rule.name)
+            self.metrics.observe_verdict(verdict, rule.name)
         return verdicts
 
 
+@dataclass(kw_only=True, eq=False)
 class Planner:
     """The first four steps of a chat request."""
 
-    def __init__(self, *, in_use: Snapshots, routes: Routes, classifiers: TimedClassifiers, audits: Audits) -> None:
-        self._in_use = in_use
-        self._routes = routes
-        self._classifiers = classifiers
-        self._audits = audits
+    in_use: Snapshots
+    routes: Routes
+    classifiers: TimedClassifiers
+    audits: Audits
 
     def parse(self, context: RequestContext, body: bytes, headers: Headers) -> CallState:
         """Raises BadRequest and ModelNotFound."""
@@ -106,8 +106,8 @@ class Planner:
         context.record.requested_model = request.model
         context.record.stream = request.stream
         context.prompt_bytes, context.attaches = request.prompt_size()
-        targets = self._routes.for_client(request.model)
-        snapshot = self._in_use.edition
+        targets = self.routes.for_client(request.model)
+        snapshot = self.in_use.edition
         context.runtime = snapshot.runtime
         return CallState(context=context, request=request, headers=headers, targets=targets, snapshot=snapshot)
 
@@ -127,8 +127,8 @@ class Planner:
         """Asks the classifiers, and the versions that are tried."""
         tried = _challengers(call)
         readings = [*call.readings, *(reading for _, reading in tried)]
-        verdicts = await self._classifiers.of_rules(call.context, call.rules, readings)
-        call.pairs = self._audits.resolve(list(zip(call.rules, verdicts, strict=False)))
+        verdicts = await self.classifiers.of_rules(call.context, call.rules, readings)
+        call.pairs = self.audits.resolve(list(zip(call.rules, verdicts, strict=False)))
         rest = verdicts[len(call.rules) :]
         call.challengers = [(rule, verdict) for (rule, _), verdict in zip(tried, rest, strict=True)]
 
@@ -137,8 +137,8 @@ class Planner:
         call.labels = local_answers(call.request, call.pairs)
         read = zip(call.rules, call.readings, strict=True)
         texts = {rule.name: "\n".join(reading.texts) for rule, reading in read if rule.retrains}
-        call.opened = self._audits.flip(call.request, call.pairs, call.labels, tried=call.challengers, texts=texts)
-        call.held = self._audits.held(call.opened)
+        call.opened = self.audits.flip(call.request, call.pairs, call.labels, tried=call.challengers, texts=texts)
+        call.held = self.audits.held(call.opened)
 
 
 def _challengers(call: CallState) -> list[tuple[Rule, Reading]]:

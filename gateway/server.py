@@ -11,9 +11,8 @@ import socket
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import Enum
 from math import ceil
-from typing import Final
+from typing import Final, Literal
 
 import httptools
 import uvicorn
@@ -66,14 +65,6 @@ _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-le
 _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
-class _Part(Enum):
-    """Which part of a request is awaited."""
-
-    NONE = 0
-    HEADERS = 1
-    BODY = 2
-
-
 class Guarded(HttpToolsProtocol):
     """uvicorn's protocol, with bounds on how slowly and how large a request's headers and body may arrive.
 
@@ -83,71 +74,58 @@ class Guarded(HttpToolsProtocol):
 
     header_time_s = 10.0
     body_time_s = 30.0
-    _arriving = _Part.NONE
-    _timed = _Part.NONE
+    _arriving: Literal["", "headers", "body"] = ""
+    _timed = ""
     _timer: asyncio.TimerHandle | None = None
-    _header_bytes = 0
     _unended_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.parser: OffersIgnored = OffersIgnored(self)
-        self._arriving = _Part.HEADERS
+        self._arriving = "headers"
         self._time_arrival()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._arriving = _Part.NONE
+        self._arriving = ""
         self._time_arrival()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self._timed is not self._arriving:
+        if self._timed != self._arriving:
             self._time_arrival()
         # the parser keeps a header without an end and does not report it
-        self._unended_bytes = self._unended_bytes + len(data) if self._arriving is _Part.HEADERS else 0
+        self._unended_bytes = self._unended_bytes + len(data) if self._arriving == "headers" else 0
         if self._unended_bytes > 2 * _MAX_HEADER_BYTES:
             self._refuse(_TOO_LARGE)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._header_bytes = 0
-        self._arriving = _Part.HEADERS
-
-    def on_url(self, url: bytes) -> None:
-        self._count(len(url))
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._count(len(name) + len(value))
-        super().on_header(name, value)
+        self._arriving = "headers"
 
     def on_headers_complete(self) -> None:
         if self.parser.offered():
             return
-        self._arriving = _Part.BODY
-        if self._header_bytes <= _MAX_HEADER_BYTES:
+        if sum([len(name) + len(value) for name, value in self.headers], len(self.url)) > _MAX_HEADER_BYTES:
+            self._refuse(_TOO_LARGE)
+        else:
+            self._arriving = "body"
             super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         if self.parser.offered():
             return
-        self._arriving = _Part.NONE
+        self._arriving = ""
         super().on_message_complete()
-
-    def _count(self, size: int) -> None:
-        before, self._header_bytes = self._header_bytes, self._header_bytes + size
-        if before <= _MAX_HEADER_BYTES < self._header_bytes:
-            self._refuse(_TOO_LARGE)
 
     def _time_arrival(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._timed = self._arriving
-        if self._arriving is _Part.HEADERS:
+        if self._arriving == "headers":
             self._timer = self.loop.call_later(self.header_time_s, self.transport.close)
-        elif self._arriving is _Part.BODY:
+        elif self._arriving == "body":
             self._timer = self.loop.call_later(self.body_time_s, self._refuse, _TOO_SLOW)
 
     def _refuse(self, answer: bytes) -> None:
@@ -155,7 +133,7 @@ class Guarded(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         last = self.cycle
-        late_body = self._arriving is _Part.BODY
+        late_body = self._arriving == "body"
         if last is None or (not last.response_started if late_body else last.response_complete):
             self.transport.write(answer)
         self.transport.close()

@@ -4,6 +4,7 @@ The detector is py3langid (BSD-3-Clause; naive Bayes over sequences of bytes: Lu
 no network and no pickle; why this one: docs/design/003-text.md.
 """
 
+import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -50,20 +51,23 @@ class Stretch:
 
 
 class LanguageDetector:
-    """py3langid's own model, opened at the first call, or by `open`. For any number of threads once it is open.
+    """py3langid's own model, opened at the first call, or by `open`. For any number of threads.
 
     Opening takes about 0.4 s and 75 MB; a message takes about 0.1 ms, a long text 0.1 s a megabyte.
     """
 
     def __init__(self) -> None:
         self._identifier: LanguageIdentifier | None = None
+        self._opening = threading.Lock()
 
     def open(self) -> "LanguageIdentifier":
         """Read the model, where that is not done yet."""
         if self._identifier is None:
-            from py3langid.langid import MODEL_FILE, LanguageIdentifier
+            with self._opening:
+                if self._identifier is None:
+                    from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-            self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+                    self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
         return self._identifier
 
     def stretches(self, text: str) -> Iterator[Stretch]:

@@ -9,7 +9,7 @@ import msgspec
 
 from classifiers.policy import Slot
 from classifiers.verdict import SlotValue
-from gateway.protocols.chat import Asked, FunctionDefinition, FunctionName, Tool, ToolChoice, decode_asked
+from gateway.protocols.chat import Asked, FunctionDefinition, Tool, ToolChoice, decode_asked
 from gateway.spelling import Names
 
 Path = tuple[str, ...]
@@ -169,7 +169,7 @@ def _call(asked: Asked) -> FunctionCall | Unsupported | None:
     if asked.tools and asked.tool_choice != "none":
         return _tool(asked.tools, asked.tool_choice)
     if asked.functions and asked.function_call != "none":
-        if isinstance(asked.function_call, FunctionName):
+        if isinstance(asked.function_call, FunctionDefinition):
             return _named(asked.functions, asked.function_call.name, legacy=True)
         return Unsupported(UnsupportedReason.FREE_TOOLS, f"function_call {asked.function_call or 'auto'}")
     return None

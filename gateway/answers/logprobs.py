@@ -10,7 +10,7 @@ from itertools import islice
 
 from gateway.answers.format import Prediction
 from gateway.protocols import chat
-from gateway.protocols.chat import Alternative, Logprobs, TokenLogprob
+from gateway.protocols.chat import Logprobs, TokenLogprob
 
 _LEAST = 1e-9
 
@@ -47,19 +47,19 @@ def _in_json(word: str | None) -> str | None:
     return None if word is None else chat.encode(word).decode()[1:-1]
 
 
-def _ranked(label: str, prediction: Prediction, spelled: Spelled) -> Iterator[Alternative]:
+def _ranked(label: str, prediction: Prediction, spelled: Spelled) -> Iterator[TokenLogprob]:
     """The label as it is written, and the others by their scores."""
-    yield Alternative(label, _log(prediction.confidence), list(label.encode()))
+    yield TokenLogprob(label, _log(prediction.confidence), list(label.encode()))
     others = sorted((score, name) for name, score in prediction.scores.items() if name != prediction.labels[0])
     for score, name in reversed(others):
         word = spelled(name)
         if word is not None:
-            yield Alternative(word, _log(score), list(word.encode()))
+            yield TokenLogprob(word, _log(score), list(word.encode()))
 
 
 def _token(text: str, probability: float, alternatives: int) -> TokenLogprob:
     """A text as one token, which is its own only alternative."""
-    own = [Alternative(text, _log(probability), list(text.encode()))]
+    own = [TokenLogprob(text, _log(probability), list(text.encode()))]
     return TokenLogprob(text, _log(probability), list(text.encode()), own[:alternatives])
 
 

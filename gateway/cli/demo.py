@@ -99,7 +99,7 @@ def _model_of(config: Path) -> str:
     from gateway.context import RequestedModel
     from gateway.errors import ModelNotFound
     from gateway.upstreams.base import Routes
-    from gateway.upstreams.build import echoes
+    from gateway.upstreams.dispatch import echoes
 
     settings = load_gateway(config, _environment()).settings
     routes = Routes(settings.models)

@@ -4,9 +4,9 @@ the units: seconds, bytes, shares."""
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
-from yarl import URL
 
 from classifiers.fields import (
     Bytes,
@@ -29,13 +29,13 @@ def base_fault(address: str) -> str:
     if not re.match(r"https?://[^\s/]+", address):
         return "must begin with http:// or https:// and a host"
     try:
-        url = URL(address)
-        host = (url.raw_host or "").encode("idna")
+        url = urlsplit(address)
+        sound = (url.hostname or "").encode("idna") and url.port != 0
     except ValueError:
+        sound = False
+    if not sound:
         return "has a host or a port that cannot be"
-    if not host:
-        return "has no host"
-    if url.user is not None or url.password is not None:
+    if url.username is not None or url.password is not None:
         return "names a user or a password; the key is what api_key: is for"
     return "is what paths are put behind, so it ends before ? and #" if re.search("[?#]", address) else ""
 

@@ -6,8 +6,8 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from gateway.context import Reply
-from gateway.errors import ApiError, BadRequest, BodyTooLarge, error_body
+from gateway.context import CLIENT_CLOSED, Reply, RequestContext
+from gateway.errors import ApiError, BadRequest, BodyTooLarge, InternalError, error_body, stopping
 from gateway.protocols import sse
 
 _JSON: Final = (b"content-type", b"application/json")
@@ -41,6 +41,30 @@ async def read_body(scope: Scope, receive: Receive, *, max_bytes: int) -> bytes:
 
 def _too_large(max_bytes: int) -> BodyTooLarge:
     return BodyTooLarge(f"the body is over {max_bytes} bytes (limits.body in gateway.yaml)")
+
+
+def note_failure(context: RequestContext, error: BaseException) -> ApiError | None:
+    """Notes in the record how a request failed. Returns the error for its client; None where that has gone.
+
+    A cancelled request whose client is there was cancelled because the time to drain is over.
+    """
+    record = context.record
+    cancelled = isinstance(error, asyncio.CancelledError)
+    answer: ApiError | None
+    if isinstance(error, ClientGone) or (cancelled and context.client_gone):
+        answer, record.status, code = None, CLIENT_CLOSED, "client_closed"
+    else:
+        internal = InternalError(f"internal error; the request's id is {record.request_id}")
+        answer = stopping() if cancelled else error if isinstance(error, ApiError) else internal
+        record.status, code = answer.status, "cancelled" if cancelled else answer.code or answer.type
+    record.error = record.error or code
+    if record.decision != "block":
+        record.decision = "error"
+        record.saved_reason, record.saved_usd, record.saved_estimated = None, 0.0, False
+        record.saved_input_tokens = record.saved_output_tokens = 0
+        if record.usage_source == "estimated":
+            record.usage_source = "none"
+    return answer
 
 
 async def send_reply(send: Send, reply: Reply, *, cut: Callable[[], ApiError] | None = None) -> None:

@@ -16,12 +16,8 @@ from gateway.http.asgi import send_error
 _OPEN_PATHS: Final = frozenset({"/health", "/ready"})
 
 
-class Forbidden(ApiError):
+class Forbidden(ApiError, status=403, type="invalid_request_error", code="not_local"):
     """A request that did not come from a program on this machine."""
-
-    status = 403
-    type = "invalid_request_error"
-    code = "not_local"
 
 
 class Auth:

@@ -7,9 +7,9 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from gateway.context import CLIENT_CLOSED, REQUEST_ID, Headers, RequestContext, new_context
-from gateway.errors import ApiError, InternalError, MethodNotAllowed, Unavailable, stopping
-from gateway.http.asgi import ClientGone, read_body, send_error, send_reply
+from gateway.context import REQUEST_ID, Headers, RequestContext, new_context
+from gateway.errors import InternalError, MethodNotAllowed, stopping
+from gateway.http.asgi import note_failure, read_body, send_error, send_reply
 from gateway.http.disconnect import ClientWatch
 from gateway.ledger.record import Record
 from gateway.metrics.observe import Metrics
@@ -18,12 +18,8 @@ from gateway.pipeline import Pipeline
 _log = logging.getLogger(__name__)
 _ENDPOINT: Final = "chat.completions"
 _TEXT_HEADERS: Final = (
-    b"x-offramp-rule",
-    b"x-offramp-label",
-    b"x-offramp-flags",
-    b"x-offramp-abstained",
-    b"x-offramp-redacted",
-    b"x-offramp-judged",
+    *(b"x-offramp-rule", b"x-offramp-label", b"x-offramp-flags"),
+    *(b"x-offramp-abstained", b"x-offramp-redacted", b"x-offramp-judged"),
 )
 _TRAVELS: Final = frozenset({b"openai-beta", b"idempotency-key", b"x-client-request-id"})
 
@@ -45,25 +41,14 @@ class ChatEndpoint:
         self._in_flight.inc()
         try:
             await self._answer(context, scope, receive, send)
-        except ClientGone:
-            _fail(context, CLIENT_CLOSED, "client_closed")
-        except asyncio.CancelledError:
-            if context.client_gone:
-                _fail(context, CLIENT_CLOSED, "client_closed")
-                return
-            # the time to drain is over
-            _fail(context, Unavailable.status, "cancelled")
-            if not context.replying:
-                await send_error(send, stopping())
-        except ApiError as error:
-            _fail(context, error.status, error.code or error.type)
-            await send_error(send, error)
-        except Exception:
-            _fail(context, InternalError.status, "internal_error")
-            _log.exception("%s: a fault of the gateway's own", context.record.request_id)
-            if context.replying:
-                raise
-            await send_error(send, InternalError(f"internal error; the request's id is {context.record.request_id}"))
+        except (Exception, asyncio.CancelledError) as error:
+            answer = note_failure(context, error)
+            if isinstance(answer, InternalError):
+                _log.exception("%s: a fault of the gateway's own", context.record.request_id)
+                if context.replying:
+                    raise
+            if answer is not None and not context.replying:
+                await send_error(send, answer)
         finally:
             self._in_flight.dec()
             self._pipeline.record(context)
@@ -77,18 +62,6 @@ class ChatEndpoint:
             reply.headers = [*reply.headers, *_decision_headers(context.record)]
             context.replying = True
             await send_reply(send, reply, cut=partial(stopping, "breaks its answer off"))
-
-
-def _fail(context: RequestContext, status: int, error: str) -> None:
-    record = context.record
-    record.status = status
-    record.error = record.error or error
-    if record.decision != "block":
-        record.decision = "error"
-        record.saved_reason, record.saved_usd, record.saved_estimated = None, 0.0, False
-        record.saved_input_tokens = record.saved_output_tokens = 0
-        if record.usage_source == "estimated":
-            record.usage_source = "none"
 
 
 def _decision_headers(record: Record) -> Headers:

@@ -3,13 +3,15 @@
 from datetime import datetime
 
 import msgspec
-from fastapi import APIRouter, Request, Response
 from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from classifiers.verdict import Reading, Verdict
 from gateway.config.problems import did_you_mean
 from gateway.errors import BadRequest, ModelNotFound
-from gateway.http.direct import Engine, ask, bounded, bounded_body, json_response, recorded
+from gateway.http.direct import Engine, ask, bounded, json_response, recorded
 from gateway.protocols.json import decoded
 from gateway.serving.snapshot import Snapshot
 
@@ -79,14 +81,12 @@ class ClassifyAnswer(Struct):
 _decode = msgspec.json.Decoder(ClassifyRequest).decode
 
 
-def router(engine: Engine) -> APIRouter:
+def classify_route(engine: Engine) -> Route:
     """The endpoint."""
-    api = APIRouter()
 
-    @api.post("/classify", summary="Ask one classifier for its verdicts")
     async def classify(request: Request) -> Response:
         async with recorded(engine, request, "classify") as context:
-            asked = decoded(_decode, await bounded_body(request))
+            asked = decoded(_decode, await engine.body(request))
             edition = engine.in_use.edition
             name = _classifier(edition, asked.classifier or asked.model)
             texts = [asked.input] if isinstance(asked.input, str) else asked.input
@@ -98,7 +98,7 @@ def router(engine: Engine) -> APIRouter:
             results = [result_of(verdict) for verdict in verdicts]
             return json_response(ClassifyAnswer(name, edition.versions[name], results))
 
-    return api
+    return Route("/classify", classify, methods=["POST"])
 
 
 def result_of(verdict: Verdict) -> ClassifyResult:

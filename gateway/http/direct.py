@@ -8,22 +8,18 @@ from time import perf_counter
 from typing import Any, Final
 
 import msgspec
-from fastapi import Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
 from classifiers.verdict import Reading, Verdict
-from gateway.context import CLIENT_CLOSED, REQUEST_ID, RequestContext, new_context
-from gateway.errors import ApiError, BadRequest, InternalError, Unavailable, stopping
-from gateway.http.asgi import ClientGone, read_body
+from gateway.context import REQUEST_ID, RequestContext, new_context
+from gateway.errors import BadRequest
+from gateway.http.asgi import note_failure, read_body
 from gateway.ledger.recorder import Recorder
 from gateway.metrics.observe import Metrics
 from gateway.plan import Classify
 from gateway.serving.snapshot import Snapshot, Snapshots
 from gateway.upstreams.base import Routes
-
-
-async def bounded_body(request: Request) -> bytes:
-    """The body, within limits.body."""
-    return await read_body(request.scope, request.receive, max_bytes=request.app.state.limits.body)
 
 
 def json_response(value: Any) -> Response:
@@ -41,6 +37,11 @@ class Engine:
     metrics: Metrics
     recorder: Recorder
     classify_time_s: float
+    max_body_bytes: int
+
+    async def body(self, request: Request) -> bytes:
+        """A request's body. Raises BodyTooLarge, BadRequest or ClientGone."""
+        return await read_body(request.scope, request.receive, max_bytes=self.max_body_bytes)
 
 
 MOST_INPUTS: Final = 2048
@@ -57,23 +58,14 @@ def bounded(inputs: Sequence[object]) -> None:
 async def recorded(engine: Engine, request: Request, endpoint: str) -> AsyncIterator[RequestContext]:
     """The context of a request, whose record is closed however the request ends."""
     context = new_context(request.scope[REQUEST_ID], endpoint, "anonymous")
-    record = context.record
-    record.decision = "answer"
+    context.record.decision = "answer"
     engine.metrics.in_flight.inc()
     try:
         yield context
-    except ApiError as error:
-        record.decision, record.status, record.error = "error", error.status, error.code or error.type
-        raise
-    except ClientGone:
-        record.decision, record.status, record.error = "error", CLIENT_CLOSED, "client_closed"
-        raise
-    except asyncio.CancelledError:
-        # the time to drain is over; nothing else cancels these
-        record.decision, record.status, record.error = "error", Unavailable.status, "cancelled"
-        raise stopping() from None
-    except Exception:
-        record.decision, record.status, record.error = "error", InternalError.status, "internal_error"
+    except (Exception, asyncio.CancelledError) as error:
+        failure = note_failure(context, error)
+        if isinstance(error, asyncio.CancelledError) and failure is not None:
+            raise failure from None
         raise
     finally:
         engine.metrics.in_flight.dec()

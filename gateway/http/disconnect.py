@@ -5,7 +5,6 @@ One sweep for all requests instead of a timer for each: a timer costs more than 
 
 import asyncio
 import time
-from types import TracebackType
 from typing import Final
 
 from starlette.types import Receive
@@ -24,48 +23,37 @@ class ClientWatch:
 
     def watch(self, receive: Receive, context: RequestContext) -> "Watched":
         """A context manager around the work of the current task. Use it once the body has been read."""
-        return Watched(self, receive, context)
-
-    def add(self, watched: "Watched") -> None:
-        """Takes a request in."""
-        self._open.add(watched)
         if self._sweep is None:
             self._sweep = asyncio.get_running_loop().call_later(_EVERY_S, self._look)
-
-    def drop(self, watched: "Watched") -> None:
-        """Lets a request go."""
-        self._open.discard(watched)
+        return Watched(self._open, receive, context)
 
     def _look(self) -> None:
-        self._sweep = None
         before = time.perf_counter() - _EVERY_S
         for watched in self._open:
             if watched.context.started < before:
                 watched.listen()
-        if self._open:
-            self._sweep = asyncio.get_running_loop().call_later(_EVERY_S, self._look)
+        again = bool(self._open)
+        self._sweep = asyncio.get_running_loop().call_later(_EVERY_S, self._look) if again else None
 
 
 class Watched:
-    """One request that is worked on."""
+    """One request that is worked on, and its listener."""
 
-    __slots__ = ("_listener", "_owner", "_receive", "_task", "context")
+    __slots__ = ("_listener", "_open", "_receive", "_task", "context")
 
-    def __init__(self, owner: ClientWatch, receive: Receive, context: RequestContext) -> None:
+    def __init__(self, open_: "set[Watched]", receive: Receive, context: RequestContext) -> None:
         self.context = context
-        self._owner = owner
+        self._open = open_
         self._receive = receive
         self._task: asyncio.Task[object] | None = None
         self._listener: asyncio.Task[None] | None = None
 
     def __enter__(self) -> None:
         self._task = asyncio.current_task()
-        self._owner.add(self)
+        self._open.add(self)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._owner.drop(self)
+    def __exit__(self, *_: object) -> None:
+        self._open.discard(self)
         self._task = None
         if self._listener is not None:
             self._listener.cancel()

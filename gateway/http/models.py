@@ -2,53 +2,48 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Response
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from gateway.errors import ModelNotFound
-from gateway.http.direct import Engine
+from gateway.http.direct import Engine, json_response
 from gateway.ledger.writer import LedgerWriter
 
 
-def models_router(engine: Engine, started: int) -> APIRouter:
-    """The endpoints; `started` (Unix seconds) stands as the models' creation time."""
-    api = APIRouter()
+def model_routes(engine: Engine, started: int) -> list[Route]:
+    """The models' endpoints; `started` (Unix seconds) is given as the models' creation time."""
 
     def model(name: str) -> dict[str, Any]:
         return {"id": name, "object": "model", "created": started, "owned_by": "offramp"}
 
-    @api.get("/models", summary="List models")
-    async def list_models() -> dict[str, Any]:
-        return {"object": "list", "data": [model(name) for name in engine.routes.public]}
+    async def list_models(_: Request) -> Response:
+        return json_response({"object": "list", "data": [model(name) for name in engine.routes.public]})
 
-    @api.get("/models/{name:path}", summary="One model")
-    async def get_model(name: str) -> dict[str, Any]:
+    async def get_model(request: Request) -> Response:
+        name = request.path_params["name"]
         if name not in engine.routes.public:
             raise ModelNotFound(f"The model {name!r} does not exist here.", param="model")
-        return model(name)
+        return json_response(model(name))
 
-    return api
+    return [Route("/models", list_models), Route("/models/{name:path}", get_model)]
 
 
-def status_router(engine: Engine, writer: LedgerWriter) -> APIRouter:
-    """The endpoints."""
-    api = APIRouter()
+def status_routes(engine: Engine, writer: LedgerWriter) -> list[Route]:
+    """What an operator asks: whether the process lives, whether it can serve, and its metrics."""
 
-    @api.get("/health", summary="The process lives")
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
+    async def health(_: Request) -> Response:
+        return json_response({"status": "ok"})
 
-    @api.get("/ready", summary="Requests can be served: classifiers loaded, ledger writable")
-    async def ready(response: Response) -> dict[str, object]:
-        response.status_code = 200 if writer.healthy else 503
-        return {
-            "status": "ready" if writer.healthy else "the ledger cannot be written",
-            "classifiers": dict(engine.in_use.edition.versions),
-            "ledger_pending_rows": writer.pending,
-        }
+    async def ready(_: Request) -> Response:
+        status = "ready" if writer.healthy else "the ledger cannot be written"
+        versions = dict(engine.in_use.edition.versions)
+        answer = json_response({"status": status, "classifiers": versions, "ledger_pending_rows": writer.pending})
+        answer.status_code = 200 if writer.healthy else 503
+        return answer
 
-    @api.get("/metrics", summary="Prometheus metrics")
-    def metrics() -> Response:
+    def metrics(_: Request) -> Response:
         return Response(engine.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
-    return api
+    return [Route("/health", health), Route("/ready", ready), Route("/metrics", metrics)]

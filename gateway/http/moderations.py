@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 
 import msgspec
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from classifiers.policy import Policy
 from classifiers.verdict import Abstention, Reading, Verdict
 from gateway.context import REQUEST_ID
 from gateway.errors import BadRequest, ModelNotFound, NotFound, Unavailable
-from gateway.http.direct import Engine, ask, bounded, bounded_body, json_response, recorded
+from gateway.http.direct import Engine, ask, bounded, json_response, recorded
 from gateway.protocols import moderations as wire
 from gateway.protocols.json import decoded
 from gateway.protocols.moderations import CATEGORIES
@@ -20,14 +22,12 @@ _decode = msgspec.json.Decoder(wire.ModerationRequest).decode
 _decode_item = msgspec.json.Decoder(str | wire.ModerationPart).decode
 
 
-def router(engine: Engine) -> APIRouter:
+def moderations_route(engine: Engine) -> Route:
     """The endpoint."""
-    api = APIRouter()
 
-    @api.post("/moderations", summary="Moderate texts with the safety classifier")
     async def moderations(request: Request) -> Response:
         async with recorded(engine, request, "moderations") as context:
-            asked = decoded(_decode, await bounded_body(request))
+            asked = decoded(_decode, await engine.body(request))
             edition = engine.in_use.edition
             name = _classifier(edition, asked.model)
             readings = [Reading(classifier=name, texts=texts) for texts in _inputs(asked)]
@@ -38,7 +38,7 @@ def router(engine: Engine) -> APIRouter:
             answer_id = "modr-" + request.scope[REQUEST_ID].removeprefix("req_")
             return json_response(wire.ModerationAnswer(answer_id, f"{name}@{edition.versions[name]}", results))
 
-    return api
+    return Route("/moderations", moderations, methods=["POST"])
 
 
 def _must_be_judged(verdict: Verdict) -> None:

@@ -34,17 +34,11 @@ class Tool(Struct):
     function: FunctionDefinition | None = None
 
 
-class FunctionName(Struct):
-    """Names the function that must be called."""
-
-    name: str
-
-
 class ToolChoice(Struct):
     """`tool_choice` where it is an object."""
 
     type: str = "function"
-    function: FunctionName | None = None
+    function: FunctionDefinition | None = None
 
 
 class Asked(Struct):
@@ -54,7 +48,7 @@ class Asked(Struct):
     tools: list[Tool] | None = None
     tool_choice: ToolChoice | str | None = None
     functions: list[FunctionDefinition] | None = None
-    function_call: FunctionName | str | None = None
+    function_call: FunctionDefinition | str | None = None
     modalities: list[str] | None = None
     audio: dict[str, Any] | None = None
     web_search_options: dict[str, Any] | None = None
@@ -185,21 +179,13 @@ class AnswerMessage(Struct):
     function_call: AnswerFunction | UnsetType = UNSET
 
 
-class Alternative(Struct):
-    """A token that could have stood somewhere. bytes: its UTF-8."""
-
-    token: str
-    logprob: float
-    bytes: list[int]
-
-
 class TokenLogprob(Struct):
-    """A token of an answer made here, with alternatives."""
+    """A token of an answer made here, with alternatives, which have none. bytes: its UTF-8."""
 
     token: str
     logprob: float
     bytes: list[int]
-    top_logprobs: list[Alternative]
+    top_logprobs: "list[TokenLogprob] | UnsetType" = UNSET
 
 
 class Logprobs(Struct):
@@ -302,19 +288,17 @@ class UpstreamChoice(Struct):
     finish_reason: str | None = None
 
 
-class UpstreamAnswer(Struct):
-    """An upstream's answer or chunk, as far as the gateway looks at it."""
-
-    model: str | None = None
-    usage: ReportedUsage | None = None
-    choices: list[UpstreamChoice] | None = None
-
-
 class UpstreamMeta(Struct):
     """The little that money needs of an upstream's answer."""
 
     model: str | None = None
     usage: ReportedUsage | None = None
+
+
+class UpstreamAnswer(UpstreamMeta):
+    """An upstream's answer or chunk, as far as the gateway looks at it."""
+
+    choices: list[UpstreamChoice] | None = None
 
 
 decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode

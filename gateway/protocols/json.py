@@ -1,6 +1,7 @@
 """JSON of clients and upstreams: bytes to structs, one strict decode of what rules read, and a rewrite in place."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -10,7 +11,6 @@ from msgspec import Raw
 from gateway.errors import BadRequest
 
 T = TypeVar("T")
-_BLANKS: Final = b" " * 16
 _SHOWN: Final = 40
 """Characters of a key in an error."""
 
@@ -27,7 +27,7 @@ def decoded(decode: Callable[[bytes], T], body: bytes) -> T:
     except msgspec.ValidationError as error:
         raise _invalid(error) from error
     except msgspec.DecodeError as error:
-        raise BadRequest(f"the body is not JSON: {_malformed(decode, body, error)}") from error
+        raise BadRequest(f"the body is not JSON: {error}") from error
 
 
 def of_upstream(decode: Callable[[bytes], T], data: bytes) -> T:
@@ -41,15 +41,6 @@ def of_upstream(decode: Callable[[bytes], T], data: bytes) -> T:
         if replaced == data:
             raise
     return decode(replaced)
-
-
-def _malformed(decode: Callable[[bytes], T], body: bytes, error: msgspec.DecodeError) -> msgspec.DecodeError:
-    """What is wrong: of an escape that is broken near the end, msgspec says only that the body is cut off there."""
-    try:
-        decode(body + _BLANKS)
-    except msgspec.DecodeError as other:
-        return other
-    return error
 
 
 def _invalid(error: msgspec.ValidationError) -> BadRequest:
@@ -91,18 +82,12 @@ def rewrite(data: bytes | Raw, changes: Mapping[Path, bytes]) -> bytes:
     return _encode(holder)
 
 
-class DuplicateKey(ValueError):
-    """A key appears twice in one object: some servers take its first value, others its last."""
-
-    def __init__(self, key: str) -> None:
-        super().__init__(f"the key {key[:_SHOWN]!r} stands twice in one object")
-
-
 def strict_json(data: bytes) -> Any:
     """The decoded value, in which every integer is 0: one of thousands of digits is none to Python.
 
     data: JSON that msgspec has checked; Python's decoder takes NaN and lone surrogates as well.
-    Raises DuplicateKey for a key that appears twice in one object, however deep; ValueError; RecursionError.
+    Raises RecursionError, and ValueError, also for a key that appears twice in one object, however deep: some servers
+    take its first value, others its last.
     """
     return _strict.decode(str(data, "utf-8"))
 
@@ -110,11 +95,8 @@ def strict_json(data: bytes) -> Any:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise DuplicateKey(key)
-            seen.add(key)
+        key = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"the key {key[:_SHOWN]!r} stands twice in one object")
     return fields
 
 

@@ -26,15 +26,6 @@ def data_of(block: bytes) -> bytes | None:
     return b"\n".join(lines) if lines else None
 
 
-def payloads(body: bytes) -> Iterator[bytes]:
-    """The data of all events of a whole stream, but for the one that ends it. Raises ValueError as Splitter does."""
-    splitter = Splitter()
-    for block in (*splitter.feed(body), splitter.flush()):
-        data = data_of(block)
-        if data and data != b"[DONE]":
-            yield data
-
-
 def with_data(block: bytes, data: bytes) -> bytes:
     """An event with other data, which is JSON, in one line; its other fields stay."""
     line = data.replace(b"\r", b"").replace(b"\n", b"")

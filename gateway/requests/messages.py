@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import dropwhile, takewhile
 from typing import Any, Final
 
 import msgspec
@@ -74,12 +75,8 @@ def text_paths(turns: Sequence[Turn], roles: frozenset[str], *, last: bool) -> t
 
 def system_text(turns: Sequence[Turn]) -> str:
     """The text of system and developer messages without their names, for `system_glob` and for classifiers."""
-    return "\n".join(text for turn in turns if turn.role in SYSTEM for text in _but_names(turn))
-
-
-def _but_names(turn: Turn) -> list[str]:
-    names = {place for place, path in enumerate(turn.paths) if path[-1] == "name"}
-    return [text for place, text in enumerate(turn.texts) if place not in names]
+    system = [pair for turn in turns if turn.role in SYSTEM for pair in zip(turn.texts, turn.paths, strict=True)]
+    return "\n".join(text for text, path in system if path[-1] != "name")
 
 
 def _chosen(turns: Sequence[Turn], roles: frozenset[str], *, last: bool) -> list[Turn]:
@@ -87,28 +84,22 @@ def _chosen(turns: Sequence[Turn], roles: frozenset[str], *, last: bool) -> list
 
 
 def _latest_run(turns: Sequence[Turn], roles: frozenset[str]) -> Iterator[Turn]:
-    end = len(turns)
-    while end and turns[end - 1].role not in roles:
-        end -= 1
-    start = end
-    while start and turns[start - 1].role in roles:
-        start -= 1
-    return iter(turns[start:end])
+    later = dropwhile(lambda turn: turn.role not in roles, reversed(turns))
+    return reversed(list(takewhile(lambda turn: turn.role in roles, later)))
 
 
 def _refuse_lookalikes(message: Mapping[str, Any]) -> None:
     """Some servers match keys whatever their case: they would read what is not read here."""
     _known_keys(message, _MESSAGE_KEYS)
     content = message.get("content")
-    if isinstance(content, list):
-        for part in content:
-            _known_keys(part, _PART_KEYS)
-    if "function_call" in message:
-        _known_keys(message["function_call"] or {}, _FUNCTION_KEYS)
+    for part in content if isinstance(content, list) else ():
+        _known_keys(part, _PART_KEYS)
+    functions = [message.get("function_call")]
     for call in message.get("tool_calls") or ():
         _known_keys(call, _CALL_KEYS)
-        for name in ("function", "custom"):
-            _known_keys(call.get(name) or {}, _FUNCTION_KEYS)
+        functions += [call.get("function"), call.get("custom")]
+    for function in functions:
+        _known_keys(function or {}, _FUNCTION_KEYS)
 
 
 def _known_keys(fields: Mapping[str, Any], known: frozenset[str]) -> None:
@@ -128,7 +119,8 @@ def _turn(message: chat.Message, index: int) -> Turn:
         texts["content",] = content
     elif content:
         parts = [msgspec.convert(part, chat.ContentPart) for part in content]
-        texts = _part_texts(parts)
+        pairs = [(("content", i, name), getattr(part, name)) for i, part in enumerate(parts) for name in _PART_TEXTS]
+        texts = {path: text for path, text in pairs if text is not None}
         # an image with a text in the same part is an image all the same
         incomplete = any(p.type not in READABLE_PARTS or (p.text is None and p.refusal is None) for p in parts)
     for path, text in _other_texts(message, role):
@@ -151,8 +143,3 @@ def _other_texts(message: chat.Message, role: str) -> Iterator[tuple[Path, objec
     if role == "assistant":
         yield ("reasoning_content",), message.reasoning_content
         yield ("reasoning",), message.reasoning
-
-
-def _part_texts(parts: Sequence[chat.ContentPart]) -> dict[Path, str]:
-    texts = ((("content", i, name), getattr(part, name)) for i, part in enumerate(parts) for name in _PART_TEXTS)
-    return {path: text for path, text in texts if text is not None}

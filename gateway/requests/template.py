@@ -1,6 +1,6 @@
 """The input that a caller's prompt template surrounds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from time import process_time
 from typing import Final
@@ -34,29 +34,27 @@ class PromptTemplate:
     def inputs_of(self, texts: Sequence[str]) -> tuple[tuple[str, ...], bool]:
         """The inputs of texts, likewise; and whether one that has to be read was not searched to its end, so that
         nobody knows what its input is."""
-        until, inputs, unknown = process_time() + WITHIN_S, [], False
-        for text in texts:
-            try:
-                found = self._split(text, until)
-            except TimeoutError:
-                found, unknown = None, self.whole
+        inputs, unknown = [], False
+        for text, found, in_time in self._splits(texts):
             if found is not None:
                 inputs.append(found[1].strip())
             elif self.whole:
                 inputs.append(text)
+                unknown = unknown or not in_time
         return tuple(inputs), unknown
 
     def frames_of(self, texts: Sequence[str]) -> list[str]:
         """What stands around the inputs, which is the same in each call; of a text that does not fit, all of it."""
-        until = process_time() + WITHIN_S
-        return [self._frame(text, until) for text in texts]
+        return [text if found is None else found[0] for text, found, _ in self._splits(texts)]
 
-    def _frame(self, text: str, until: float) -> str:
-        try:
-            found = self._split(text, until)
-        except TimeoutError:
-            found = None
-        return text if found is None else found[0]
+    def _splits(self, texts: Sequence[str]) -> Iterator[tuple[str, tuple[str, str] | None, bool]]:
+        """Each text, (what stands around its input, the input) where it fits, and whether it was searched in time."""
+        until = process_time() + WITHIN_S
+        for text in texts:
+            try:
+                yield text, self._split(text, until), True
+            except TimeoutError:
+                yield text, None, False
 
     def _split(self, text: str, until: float) -> tuple[str, str] | None:
         """(what stands around the input, the input). Raises TimeoutError where a pattern is still searching then."""

@@ -91,17 +91,12 @@ class Routes:
     """The `models` of gateway.yaml."""
 
     def __init__(self, models: Mapping[str, ModelRoute]) -> None:
+        """public: the models that clients see, in the file's order."""
         self._targets = {name: _targets(name, route) for name, route in models.items() if name != OTHER_MODELS}
-        self._public = [name for name, route in models.items() if name != OTHER_MODELS and not route.internal]
+        self.public = [name for name in self._targets if not models[name].internal]
         other = models.get(OTHER_MODELS)
         self._other = None if other is None or other.upstream == DENY else other.upstream
-        self._asked = frozenset(self._public)
         self._moderating = frozenset(name for name, route in models.items() if route.endpoint == "moderations")
-
-    @property
-    def public(self) -> Sequence[str]:
-        """The models that clients see, in the file's order."""
-        return self._public
 
     def known(self, model: str) -> bool:
         """Whether the name is one of the file's, and so may be a metric's label."""
@@ -125,7 +120,7 @@ class Routes:
 
     def for_client(self, model: RequestedModel) -> Sequence[Target]:
         """Where a client's model goes. Raises ModelNotFound."""
-        if model in self._asked:
+        if model in self.public:
             return self._targets[model]
         if self._other is not None and model not in self._targets:
             return (Target(self._other, UpstreamModel(model)),)

@@ -1,19 +1,26 @@
-"""Sends a call to its targets in order, with retries: another try only before the first byte of an answer."""
+"""Builds the configured upstreams, and sends a call to its targets in order, with retries.
+
+Another try is made only before the first byte of an answer.
+"""
 
 import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Final
 
+from gateway.config.settings import EchoSettings, LiteLLMSettings, OpenAISettings, Settings, UpstreamSettings
 from gateway.context import Headers, RequestContext
 from gateway.errors import AnswerLost, AnswerStalled, ApiError, CallDropped, UpstreamFailed, UpstreamTimeout
 from gateway.metrics.observe import Metrics
 from gateway.requests.parse import Request
 from gateway.upstreams.base import Answer, Target, Upstream, UpstreamCall
+from gateway.upstreams.echo import EchoUpstream
+from gateway.upstreams.litellm import LiteLLMUpstream
+from gateway.upstreams.openai import OpenAIUpstream
 
 _log = logging.getLogger(__name__)
-_KEY_REFUSED = 401
 _SILENT_S = 10.0
 """Least time between two log lines on failures of one upstream."""
 _TRY_NEXT: Final = frozenset({408, 429, 500, 502, 503, 504})
@@ -38,8 +45,7 @@ class Forwarder:
         Raises UpstreamFailed or UpstreamTimeout where the last target gave none. Raises BadRequest where a target does
         not take the request: an error of the client's is not tried elsewhere.
         """
-        for index, target in enumerate(targets[:-1]):
-            self._count_fallback(index, target)
+        for target, later in pairwise(targets):
             try:
                 answer = await self._try(context, request, target, headers)
             except (UpstreamFailed, UpstreamTimeout) as error:
@@ -50,16 +56,12 @@ class Forwarder:
                     # it may have taken the call, and the request's row is about the last target
                     context.untold = True
                     self._metrics.usage_missing.labels(target.upstream, "cut_off").inc()
-                continue
-            if answer.status not in _TRY_NEXT:
-                return answer
-            _log.warning("upstream %s answered %d; the next one is asked", target.upstream, answer.status)
-        self._count_fallback(len(targets) - 1, targets[-1])
+            else:
+                if answer.status not in _TRY_NEXT:
+                    return answer
+                _log.warning("upstream %s answered %d; the next one is asked", target.upstream, answer.status)
+            self._metrics.fallbacks.labels(later.upstream).inc()
         return await self._try(context, request, targets[-1], headers)
-
-    def _count_fallback(self, index: int, target: Target) -> None:
-        if index:
-            self._metrics.fallbacks.labels(target.upstream).inc()
 
     async def _try(self, context: RequestContext, request: Request, target: Target, headers: Headers) -> Answer:
         upstream = self._upstreams[target.upstream]
@@ -83,33 +85,29 @@ class Forwarder:
             raise
         finally:
             record.provider_s = (record.provider_s or 0.0) + time.perf_counter() - started
-        if answer.status == _KEY_REFUSED:
-            # the client's key is in order, and the provider's message may have a part of the gateway's
+        if answer.status == 401 or answer.status >= 500 or answer.status in _TRY_NEXT:
             self._metrics.upstream_failures.labels(target.upstream, str(answer.status)).inc()
+        if answer.status == 401:
+            # the client's key is in order, and the provider's message may have a part of the gateway's
             _log.error("upstream %s refuses the gateway's API key", target.upstream)
             raise UpstreamFailed(f"upstream {target.upstream} refuses the gateway's own key")
-        if answer.status >= 500 or answer.status in _TRY_NEXT:
-            self._metrics.upstream_failures.labels(target.upstream, str(answer.status)).inc()
         return answer
 
     def _log_failure(self, context: RequestContext, target: Target, error: ApiError) -> None:
-        """Logs why there was no answer, once in some seconds for each upstream."""
-        now = time.monotonic()
+        """Logs why there was no answer, once in some seconds for each upstream.
+
+        An operating system's message is logged; of other errors the name alone, since theirs may have the prompt or a
+        key."""
+        now, cause = time.monotonic(), error.__cause__
         if now < self._silent_until.get(target.upstream, 0.0):
             return
         self._silent_until[target.upstream] = now + _SILENT_S
-        _log.warning("%s: %s%s", context.record.request_id, error.message, _why(error.__cause__))
+        why = f"{type(cause).__name__}: {cause}" if isinstance(cause, OSError) else type(cause).__name__
+        _log.warning("%s: %s (%s)", context.record.request_id, error.message, why)
 
     async def close(self) -> None:
         """Closes every upstream's connections."""
         await asyncio.gather(*(upstream.close() for upstream in self._upstreams.values()))
-
-
-def _why(cause: BaseException | None) -> str:
-    """An operating system's message; of other errors the name alone, since theirs may have the prompt or a key."""
-    if cause is None:
-        return ""
-    return f" ({type(cause).__name__}: {cause})" if isinstance(cause, OSError) else f" ({type(cause).__name__})"
 
 
 class Retrying:
@@ -141,3 +139,33 @@ class Retrying:
 
     async def close(self) -> None:
         await self._inner.close()
+
+
+def build_upstreams(settings: Settings) -> Mapping[str, Upstream]:
+    """One upstream for each that is configured."""
+    return {name: _build(name, upstream) for name, upstream in settings.upstreams.items()}
+
+
+def echoes(settings: UpstreamSettings) -> bool:
+    """Whether the upstream is an echo, whose calls cost nothing."""
+    if isinstance(settings, EchoSettings):
+        return True
+    return isinstance(settings, OpenAISettings) and not settings.api_key and settings.without_key == "echo"
+
+
+def _build(name: str, settings: UpstreamSettings) -> Upstream:
+    if isinstance(settings, LiteLLMSettings):
+        return LiteLLMUpstream(name, provider=settings.provider, api_key=settings.api_key, base_url=settings.base_url)
+    if isinstance(settings, EchoSettings):
+        return EchoUpstream(name)
+    if echoes(settings):
+        _log.warning("upstream %s has no API key: it echoes, and its costs are notional", name)
+        return EchoUpstream(name)
+    upstream = OpenAIUpstream(
+        name,
+        base_url=settings.base_url,
+        api_key=settings.api_key,
+        timeout_s=settings.timeout,
+        ask_usage=settings.ask_usage,
+    )
+    return Retrying(upstream)

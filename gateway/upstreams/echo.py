@@ -7,7 +7,7 @@ smallest value that fits. All choices are equal. Words and marks count as tokens
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import msgspec
@@ -22,14 +22,7 @@ _TOKEN: Final = re.compile(r"\w+|[^\w\s]")
 _JSON: Final = [(b"content-type", b"application/json")]
 _MAX_BYTES: Final = 32 * 1024**2
 """Size of all choices of a whole answer together."""
-_SMALLEST: Final[Mapping[str, Any]] = {
-    "string": "echo",
-    "integer": 0,
-    "number": 0,
-    "boolean": False,
-    "null": None,
-    "array": [],
-}
+_SMALLEST: Final = {"string": "echo", "integer": 0, "number": 0, "boolean": False, "null": None, "array": []}
 
 
 class EchoUpstream:
@@ -99,22 +92,24 @@ def _frame(request: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def _message(request: dict[str, Any]) -> dict[str, Any]:
+    text = _last_user_text(request)
+    requested = request.get("response_format") or {}
     tool = _forced_tool(request)
     if tool is not None:
-        arguments = msgspec.json.encode(smallest(tool.get("parameters") or {"type": "object"})).decode()
-        call = {"id": "call_echo", "type": "function", "function": {"name": tool["name"], "arguments": arguments}}
+        function = {"name": tool["name"], "arguments": _json(smallest(tool.get("parameters") or {"type": "object"}))}
+        call = {"id": "call_echo", "type": "function", "function": function}
         return {"role": "assistant", "content": None, "refusal": None, "tool_calls": [call]}
-    return {"role": "assistant", "content": _content(request), "refusal": None}
-
-
-def _content(request: dict[str, Any]) -> str:
-    requested = request.get("response_format") or {}
     if requested.get("type") == "json_schema":
-        schema = (requested.get("json_schema") or {}).get("schema") or {}
-        return msgspec.json.encode(smallest(schema)).decode()
-    if requested.get("type") == "json_object":
-        return msgspec.json.encode({"echo": _last_user_text(request)}).decode()
-    return f"echo: {_last_user_text(request)}"
+        content = _json(smallest((requested.get("json_schema") or {}).get("schema") or {}))
+    elif requested.get("type") == "json_object":
+        content = _json({"echo": text})
+    else:
+        content = f"echo: {text}"
+    return {"role": "assistant", "content": content, "refusal": None}
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _forced_tool(request: dict[str, Any]) -> dict[str, Any] | None:
@@ -122,10 +117,8 @@ def _forced_tool(request: dict[str, Any]) -> dict[str, Any] | None:
     choice = request.get("tool_choice")
     if choice == "required" and tools:
         return dict(tools[0])
-    if isinstance(choice, dict):
-        name = (choice.get("function") or {}).get("name")
-        return next((dict(tool) for tool in tools if tool.get("name") == name), None)
-    return None
+    name = (choice.get("function") or {}).get("name") if isinstance(choice, dict) else None
+    return next((dict(tool) for tool in tools if name is not None and tool.get("name") == name), None)
 
 
 def smallest(schema: dict[str, Any]) -> Any:
@@ -141,10 +134,11 @@ def _smallest(schema: dict[str, Any], reader: SchemaReader) -> Any:
     if "$ref" in schema:
         target: Any = reader.target(schema["$ref"])
         return _smallest({} if target is None else target, reader)
-    if "const" in schema:
-        return _listed(schema["const"], reader)
-    if schema.get("enum"):
-        return _listed(schema["enum"][0], reader)
+    if "const" in schema or schema.get("enum"):
+        value = schema["const"] if "const" in schema else schema["enum"][0]
+        # each use counts, because one long text may be the value of many places
+        reader.count_words([_json(value)], 1)
+        return value
     for key in ("anyOf", "oneOf", "allOf"):
         if schema.get(key):
             return _smallest(schema[key][0], reader)
@@ -156,12 +150,6 @@ def _smallest(schema: dict[str, Any], reader: SchemaReader) -> Any:
         reader.count_words(names, 1)
         return {name: _smallest(properties[name], reader) for name in names}
     return _SMALLEST.get(kind)
-
-
-def _listed(value: Any, reader: SchemaReader) -> Any:
-    """A listed value. Each use counts, because one long text may be the value of many places."""
-    reader.count_words([msgspec.json.encode(value).decode()], 1)
-    return value
 
 
 def _last_user_text(request: dict[str, Any]) -> str:

@@ -4,14 +4,13 @@ import asyncio
 import inspect
 import logging
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, Final
 
 import msgspec
 
-from gateway.errors import BadRequest, CallDropped, ErrorAnswer, ErrorBody, UpstreamFailed, UpstreamTimeout
+from gateway.errors import BadRequest, CallDropped, UpstreamFailed, UpstreamTimeout, body_of
 from gateway.protocols import sse
 from gateway.upstreams.base import Answer, UpstreamCall
 
@@ -68,21 +67,24 @@ class LiteLLMUpstream:
         self.name = name
         self._litellm: Any = None
         self._provider = provider
-        self._fixed = {"num_retries": 0, "drop_params": drop_params}
-        self._settings = {
-            key: value for key, value in (("api_key", api_key), ("api_base", base_url), ("timeout", timeout_s)) if value
-        }
+        settings = {"api_key": api_key, "api_base": base_url, "timeout": timeout_s}
+        self._fixed = {key: value for key, value in settings.items() if value}
+        self._fixed |= {"num_retries": 0, "drop_params": drop_params}
 
     async def send(self, call: UpstreamCall) -> Answer:
         if self._litellm is None:
             # importing takes seconds, and must not block the event loop
             self._litellm = await asyncio.to_thread(load)
         litellm = self._litellm
-        request = _decoded(call.body)
+        try:
+            request: dict[str, Any] = msgspec.json.decode(call.body)
+        except (msgspec.DecodeError, RecursionError) as error:
+            # for example a huge number in a field that the gateway does not read
+            raise BadRequest(f"the body cannot be read by this upstream: {error}") from error
         request["model"] = f"{self._provider}/{call.model}"
         request = _sorted(request, inspect.signature(litellm.acompletion).parameters)
         try:
-            answer = await litellm.acompletion(**{**request, **self._settings, **self._fixed})
+            answer = await litellm.acompletion(**{**request, **self._fixed})
         except litellm.Timeout as error:
             raise UpstreamTimeout(f"upstream {self.name} did not answer in time") from error
         except litellm.APIConnectionError as error:
@@ -105,63 +107,51 @@ class LiteLLMUpstream:
         """Nothing to close: litellm keeps its own clients."""
 
     async def _stream(self, stream: Any) -> Answer:
-        chunks = self._chunks(stream)
-        try:
-            opening = await self._opening(stream, chunks)
-        except BaseException as error:
-            await chunks.aclose()
-            if isinstance(error, UpstreamFailed) and not _is_refusal(error.__cause__):
-                # it had begun, and its cost is not known
-                raise CallDropped(error.message) from error.__cause__
-            raise
-        return Answer(status=200, headers=[], chunks=_after(opening, chunks))
-
-    async def _chunks(self, stream: Any) -> AsyncGenerator[Any, None]:
+        """Reads the chunks up to the first with content: until it has come, another upstream may still be asked."""
+        opening: list[Any] = []
+        begun = False
         try:
             async for chunk in stream:
-                yield chunk
+                opening.append(chunk)
+                begun = any(any(choice.delta.model_dump().values()) for choice in chunk.choices)
+                if begun:
+                    break
+        except Exception as error:
+            # a stream that has begun may cost something; a refusal does not
+            failure = UpstreamFailed if _is_refusal(error) else CallDropped
+            raise failure(f"upstream {self.name} broke off in mid-stream") from error
+        finally:
+            # litellm itself ends a stream of nothing with "stop"
+            if not begun and (not opening or getattr(stream, "received_finish_reason", None) is None):
+                await _close(stream)
+                opening = []
+        if not opening:
+            raise CallDropped(f"upstream {self.name} sent no chat completion")
+        return Answer(status=200, headers=[], chunks=self._chunks(opening, stream))
+
+    async def _chunks(self, opening: Sequence[Any], stream: Any) -> AsyncIterator[bytes]:
+        """A stream's chunks as events, and the one that ends it."""
+        try:
+            for chunk in opening:
+                yield _event(chunk)
+            async for chunk in stream:
+                yield _event(chunk)
         except Exception as error:
             raise UpstreamFailed(f"upstream {self.name} broke off in mid-stream") from error
         finally:
             # a stream that the client left must not go on upstream
-            close = getattr(stream, "aclose", None)
-            if close is not None:
-                await close()
-
-    async def _opening(self, stream: Any, chunks: AsyncIterator[Any]) -> Sequence[Any]:
-        """The chunks up to the first with content: until it has come, another upstream may still be asked."""
-        opening: list[Any] = []
-        async for chunk in chunks:
-            opening.append(chunk)
-            if any(any(choice.delta.model_dump().values()) for choice in chunk.choices):
-                return opening
-        # litellm itself ends a stream of nothing with "stop"
-        if getattr(stream, "received_finish_reason", None) is None:
-            raise UpstreamFailed(f"upstream {self.name} sent no chat completion")
-        return opening
+            await _close(stream)
+        yield sse.DONE
 
 
-async def _after(opening: Sequence[Any], chunks: AsyncGenerator[Any, None]) -> AsyncIterator[bytes]:
-    """A stream's chunks as events, and the one that ends it."""
-    async with aclosing(chunks):
-        for chunk in opening:
-            yield _event(chunk)
-        async for chunk in chunks:
-            yield _event(chunk)
-    yield sse.DONE
+async def _close(stream: Any) -> None:
+    close = getattr(stream, "aclose", None)
+    if close is not None:
+        await close()
 
 
 def _event(chunk: Any) -> bytes:
     return sse.event(chunk.model_dump_json(exclude_unset=True).encode())
-
-
-def _decoded(body: bytes) -> dict[str, Any]:
-    try:
-        request: dict[str, Any] = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
-        # for example a huge number in a field that the gateway does not read
-        raise BadRequest(f"the body cannot be read by this upstream: {error}") from error
-    return request
 
 
 def _sorted(request: dict[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,5 +178,5 @@ def _error(status: int, error: Exception) -> Answer:
     message = str(getattr(error, "message", "")) or type(error).__name__
     code = getattr(error, "code", None)
     kind = "server_error" if status >= 500 else "invalid_request_error"
-    body = ErrorAnswer(ErrorBody(message, kind, getattr(error, "param", None), str(code) if code else None))
-    return Answer(status=status, headers=_JSON, body=msgspec.json.encode(body))
+    body = body_of(message, kind, param=getattr(error, "param", None), code=str(code) if code else None)
+    return Answer(status=status, headers=_JSON, body=body)

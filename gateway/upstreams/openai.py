@@ -2,9 +2,9 @@
 
 import asyncio
 import re
-import time
 from collections.abc import AsyncIterator
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 from weakref import WeakSet
 
 import aiohttp
@@ -16,7 +16,6 @@ import gateway
 from gateway.context import Headers
 from gateway.errors import AnswerLost, AnswerStalled, ApiError, CallDropped, UpstreamFailed, UpstreamTimeout
 from gateway.upstreams.base import Answer, UpstreamCall
-from gateway.upstreams.stream import Received
 
 _CLIENT_HEADERS: Final = frozenset({b"content-type", b"retry-after", b"retry-after-ms", b"x-should-retry"})
 _CLIENT_PREFIXES: Final = (b"x-ratelimit-", b"openai-")
@@ -26,6 +25,7 @@ _NEVER_SENT: Final = (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorErr
 _STATUSES: Final = range(200, 600)
 MAX_ANSWER_BYTES: Final = 32 * 1024**2
 """The largest answer of an upstream that is read."""
+_CHECK_S: Final = 1.0
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 """Not allowed in a header that is sent on."""
 
@@ -61,9 +61,7 @@ class OpenAIUpstream:
         self._max_answer_bytes = max_answer_bytes
         self._stale_s = stale_s
         self._at_once_s = at_once_s
-        self._timeout_s = timeout_s
-        # connect includes the name look-up
-        self._client_timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout_s, sock_read=timeout_s)
+        self._connect_timeout_s = connect_timeout_s
         # every header that aiohttp would add by itself, which saves the work on every call
         self._headers = {
             "Content-Type": "application/json",
@@ -75,25 +73,35 @@ class OpenAIUpstream:
             self._headers["Authorization"] = f"Bearer {api_key}"
         self._session: aiohttp.ClientSession | None = None
         self._written_to: _Protocols = WeakSet()
+        self._waits = _Waits(timeout_s)
 
     async def send(self, call: UpstreamCall) -> Answer:
-        headers = self._headers
+        headers = None
         if call.headers:
-            headers = {**headers, **{key.decode("latin-1"): value.decode("latin-1") for key, value in call.headers}}
+            headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in call.headers}
         sending = _Sending(call.body, self._written_to)
         try:
-            response = await self._open().post(
-                self._url(call.path), data=sending, headers=headers, allow_redirects=False
-            )
+            with self._waits.on(sending):
+                url = self._urls.get(call.path) or self._url(call.path)
+                response = await self._open().post(url, data=sending, headers=headers, allow_redirects=False)
+                sending.response = response
+                if response.status not in _STATUSES:
+                    response.close()
+                    why = f"answered with the status {response.status}, which is none"
+                    raise UpstreamFailed(f"upstream {self.name} {why}")
+                seen = _client_headers(response)
+                if call.stream and response.status == 200 and response.content_type == "text/event-stream":
+                    return Answer(status=200, headers=seen, chunks=self._chunks(sending, response))
+                return Answer(status=response.status, headers=seen, body=await self._body(sending, response))
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise self._failure(error, sending) from error
-        if response.status not in _STATUSES:
-            response.close()
-            raise UpstreamFailed(f"upstream {self.name} answered with the status {response.status}, which is none")
-        client_headers = _client_headers(response)
-        if call.stream and response.status == 200 and response.content_type == "text/event-stream":
-            return Answer(status=200, headers=client_headers, chunks=self._chunks(response))
-        return Answer(status=response.status, headers=client_headers, body=await self._body(response))
+            if sending.response is None:
+                raise self._failure(error, sending) from error
+            # an upstream that refuses a call has not taken it
+            ok = sending.response.ok
+            if isinstance(error, TimeoutError):
+                stalled = AnswerStalled if ok else UpstreamTimeout
+                raise stalled(f"upstream {self.name} did not finish its answer in time") from error
+            raise (AnswerLost if ok else UpstreamFailed)(f"upstream {self.name} broke off its answer") from error
 
     def _failure(self, error: Exception, sending: "_Sending") -> ApiError:
         """The error to raise, by whether the call may have been taken before the answer's first byte."""
@@ -113,73 +121,84 @@ class OpenAIUpstream:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
+            # name look-ups and connections are timed by themselves: a timer for each call costs more than it guards
+            within_s = self._connect_timeout_s
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=60),
-                timeout=self._client_timeout,
+                connector=aiohttp.TCPConnector(
+                    limit=0, ttl_dns_cache=300, keepalive_timeout=60, resolver=_Resolver(within_s)
+                ),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=within_s),
                 cookie_jar=aiohttp.DummyCookieJar(),
+                headers=self._headers,
             )
         return self._session
 
     def _url(self, path: str) -> URL:
-        url = self._urls.get(path)
-        if url is None:
-            url = self._urls[path] = URL(self._base_url + path)
+        url = self._urls[path] = URL(self._base_url + path)
         return url
 
-    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
-        received = Received(response, timeout_s=self._timeout_s)
+    async def _body(self, sending: "_Sending", response: aiohttp.ClientResponse) -> bytes:
         parts: list[bytes] = []
         size, announced = 0, response.content_length or 0
         try:
-            async with response:
-                while max(size, announced) <= self._max_answer_bytes:
-                    part = await received.next()
-                    if not part:
-                        return b"".join(parts)
-                    parts.append(part)
-                    size += len(part)
-                response.close()
-        except TimeoutError as error:
-            # an upstream that refuses a call has not taken it
-            stalled = AnswerStalled if response.ok else UpstreamTimeout
-            raise stalled(f"upstream {self.name} did not finish its answer in time") from error
-        except (aiohttp.ClientError, OSError) as error:
-            lost = AnswerLost if response.ok else UpstreamFailed
-            raise lost(f"upstream {self.name} broke off its answer") from error
+            while max(size, announced) <= self._max_answer_bytes:
+                part = await response.content.readany()
+                if not part:
+                    return parts[0] if len(parts) == 1 else b"".join(parts)
+                sending.wait()
+                parts.append(part)
+                size += len(part)
         finally:
-            received.leave()
+            # a whole answer has given its connection back by now
+            response.close()
         raise AnswerLost(f"upstream {self.name} sent an answer over {self._max_answer_bytes} bytes")
 
-    async def _chunks(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-        received = Received(response, timeout_s=self._timeout_s)
-        whole = False
+    async def _chunks(self, sending: "_Sending", response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         try:
-            while chunk := await received.next():
+            while True:
+                with self._waits.on(sending):
+                    chunk = await response.content.readany()
+                if not chunk:
+                    return
                 yield chunk
-            whole = True
         except TimeoutError as error:
             raise UpstreamTimeout(f"upstream {self.name} fell silent in mid-stream") from error
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
             raise UpstreamFailed(f"upstream {self.name} broke off in mid-stream") from error
         finally:
-            received.leave()
             # a stream that the client left must not go on upstream
-            if whole:
-                response.release()
-            else:
-                response.close()
+            response.close()
+
+
+class _Resolver(aiohttp.ThreadedResolver):
+    """Looks names up within a time."""
+
+    def __init__(self, within_s: float) -> None:
+        super().__init__()
+        self._within_s = within_s
+
+    async def resolve(self, *name: Any, **more: Any) -> Any:
+        try:
+            async with asyncio.timeout(self._within_s):
+                return await super().resolve(*name, **more)
+        except TimeoutError as error:
+            raise OSError("the name was not found in time") from error
 
 
 class _Sending(aiohttp.BytesPayload):
-    """A call's body on its way. written_to: connections that bodies were written to before.
+    """A call's body on its way, and the wait for its answer. written_to: connections that had bodies before.
 
     kept: whether its connection was opened for an earlier call. aiohttp's traces know it too, for 14 µs a call.
     """
 
     def __init__(self, body: bytes, written_to: _Protocols) -> None:
         super().__init__(body)
-        self.kept = False
+        self.kept = self.late = False
+        self.since = 0.0
+        self.task: asyncio.Task[Any] | None = None
+        self.response: aiohttp.ClientResponse | None = None
         self._written_to = written_to
+        self._loop = asyncio.get_running_loop()
         self._sent: float | None = None
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
@@ -188,21 +207,81 @@ class _Sending(aiohttp.BytesPayload):
         if not self.kept:
             self._written_to.add(writer.protocol)
         await super().write_with_length(writer, content_length)
-        self._sent = time.perf_counter()
+        self._sent = self._loop.time()
+
+    def wait(self) -> None:
+        """Begins to wait for the next bytes."""
+        self.since = self._loop.time()
 
     def after_s(self) -> float:
         """Seconds since all of it was sent; negative before."""
-        return -1.0 if self._sent is None else time.perf_counter() - self._sent
+        return -1.0 if self._sent is None else self._loop.time() - self._sent
+
+    def broken(self) -> bool:
+        """Whether what came in mid-answer is no HTTP: aiohttp tells its connection, but not who reads the answer."""
+        if self.response is None or self.response.content.is_eof():
+            return False
+        connection = self.response.connection
+        return connection is None or connection.protocol is None or connection.protocol.exception() is not None
+
+
+class _Waits:
+    """Ends waits that last too long. One look at all of them costs less than a timer for each."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._open: set[_Sending] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def on(self, sending: _Sending) -> "_Wait":
+        """A context manager around one wait; raises TimeoutError where it lasts too long."""
+        if self._timer is None:
+            self._timer = self._schedule()
+        return _Wait(self._open, sending)
+
+    def _schedule(self) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(min(_CHECK_S, self._timeout_s / 10), self._check)
+
+    def _check(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for sending in self._open:
+            if sending.broken() and sending.response is not None:
+                sending.response.content.set_exception(aiohttp.ClientPayloadError("the answer cannot be read on"))
+            elif now - sending.since >= self._timeout_s and sending.task is not None and not sending.late:
+                sending.late = True
+                sending.task.cancel()
+        self._timer = self._schedule() if self._open else None
+
+
+class _Wait:
+    __slots__ = ("_open", "_sending")
+
+    def __init__(self, open_: set[_Sending], sending: _Sending) -> None:
+        self._open = open_
+        self._sending = sending
+
+    def __enter__(self) -> None:
+        self._sending.task = asyncio.current_task()
+        self._sending.wait()
+        self._open.add(self._sending)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._open.discard(self._sending)
+        task, self._sending.task = self._sending.task, None
+        if self._sending.late and task is not None and task.uncancel() == 0 and kind is asyncio.CancelledError:
+            raise TimeoutError
 
 
 def _client_headers(response: aiohttp.ClientResponse) -> Headers:
-    headers: Headers = []
-    for key, value in response.raw_headers:
-        name = key.lower()
-        if name == b"x-request-id":
-            name = b"x-upstream-request-id"
-        elif name not in _CLIENT_HEADERS and (not name.startswith(_CLIENT_PREFIXES) or name in _OPERATOR_HEADERS):
-            continue
-        if not _CONTROL.search(value):
-            headers.append((name, value))
-    return headers
+    named = [(_public(key), value) for key, value in response.raw_headers]
+    return [(name, value) for name, value in named if name and not _CONTROL.search(value)]
+
+
+@lru_cache(maxsize=256)
+def _public(key: bytes) -> bytes:
+    """The name under which clients see a header of an answer; empty where they do not."""
+    name = key.lower()
+    if name == b"x-request-id":
+        return b"x-upstream-request-id"
+    public = name in _CLIENT_HEADERS or (name.startswith(_CLIENT_PREFIXES) and name not in _OPERATOR_HEADERS)
+    return name if public else b""

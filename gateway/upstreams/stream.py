@@ -1,6 +1,6 @@
 """An upstream's stream on its way to the client: read, noted in the record, passed on, or held back.
 
-`Received` reads a response's bytes. `relay` passes events on as they came, notes usage and errors, and hands the whole
+`relay` passes events on as they came, notes usage and errors, and hands the whole
 completion to the answer's listeners. `hold` keeps a stream back until output rules have read it.
 """
 
@@ -8,9 +8,9 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, suppress
 from typing import Final
 
-import aiohttp
 import msgspec
 
 from gateway.answers.parse import Completion
@@ -23,7 +23,6 @@ from gateway.upstreams.base import Answer
 
 _HEARTBEAT: Final = b": keep-alive\n\n"
 _HEARTBEAT_S: Final = 10.0
-_CHECK_S: Final = 1.0
 _MAX_TOKENS: Final = 10**9
 """No call has more; a count below zero or above this is no count."""
 _MAX_LISTENED_BYTES: Final = 1024**2
@@ -31,54 +30,8 @@ _MAX_LISTENED_BYTES: Final = 1024**2
 _DONE: Final = b"[DONE]"
 _LAST_EVENTS: Final = 4
 """Events from the one with the finish reason to the last, usage and [DONE] among them."""
-_CONTENT_MARKS: Final = (
-    *(b'"content":', b'"tool_calls":', b'"function_call":', b'"refusal":'),
-    *(b'"reasoning_content":', b'"reasoning":'),
-)
-
-
-class Received:
-    """A response's bytes as they come.
-
-    Where bytes in mid-answer are no HTTP, aiohttp tells its connection but not the reader, and its own clock stops.
-    This looks at the connection and the time once a second, which costs less than a timeout for each read.
-    """
-
-    def __init__(self, response: aiohttp.ClientResponse, *, timeout_s: float) -> None:
-        self._content = response.content
-        self._protocol = response.connection.protocol if response.connection is not None else None
-        self._timeout_s = timeout_s
-        self._waiting_since: float | None = None
-        self._loop = asyncio.get_running_loop()
-        # nobody waits for an answer that is complete by now
-        self._timer = None if self._content.is_eof() else self._schedule()
-
-    async def next(self) -> bytes:
-        """The next bytes; empty at the end. Raises TimeoutError where none come in time, and aiohttp.ClientError where
-        none can come."""
-        self._waiting_since = self._loop.time()
-        try:
-            return await self._content.readany()
-        finally:
-            self._waiting_since = None
-
-    def leave(self) -> None:
-        """Nothing more is read."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _schedule(self) -> asyncio.TimerHandle:
-        return self._loop.call_later(min(_CHECK_S, self._timeout_s), self._check)
-
-    def _check(self) -> None:
-        if self._content.is_eof() or self._content.exception() is not None:
-            return
-        if self._protocol is None or self._protocol.exception() is not None:
-            self._content.set_exception(aiohttp.ClientPayloadError("the answer cannot be read on"))
-        elif self._waiting_since is not None and self._loop.time() - self._waiting_since >= self._timeout_s:
-            self._content.set_exception(aiohttp.SocketTimeoutError("no bytes in time"))
-        else:
-            self._timer = self._schedule()
+_CONTENT: Final = ("content", "tool_calls", "function_call", "refusal", "reasoning_content", "reasoning")
+_CONTENT_MARKS: Final = tuple(f'"{name}":'.encode() for name in _CONTENT)
 
 
 async def hold(
@@ -112,13 +65,10 @@ async def hold(
 
 
 def note_answer(record: Record, completion: Completion) -> None:
-    """Notes the model and the usage of an answer."""
-    try:
-        meta = completion.meta
-    except (msgspec.DecodeError, RecursionError):
-        meta = chat.UpstreamMeta()
+    """Notes the model and the usage of a whole answer."""
     record.usage_source = "missing"
-    _note(record, meta.model, meta.usage)
+    with suppress(msgspec.DecodeError, RecursionError):
+        _note(record, completion.meta.model, completion.meta.usage)
 
 
 async def relay(
@@ -139,23 +89,20 @@ async def relay(
     started = time.perf_counter()
     size = 0
     latest: deque[bytes] = deque(maxlen=_LAST_EVENTS)
-    listened: list[bytes] | None = [] if answer.listeners else None
+    listened: list[bytes] = []
     ended = False
     try:
         async for chunk in answer.chunks:
             size += len(chunk)
-            if listened is not None:
+            if answer.listeners and size <= _MAX_LISTENED_BYTES:
                 listened.append(chunk)
-                listened = listened if size <= _MAX_LISTENED_BYTES else None
             if max_bytes is not None and size > max_bytes:
                 raise ValueError(f"the answer is over {max_bytes} bytes and is read whole here")  # noqa: TRY301
-            passed = []
-            for event in splitter.feed(chunk):
-                latest.append(event)
-                if _observe(context, event, started, strip_usage):
-                    passed.append(event)
+            events = list(splitter.feed(chunk))
+            latest += events
+            passed = b"".join([event for event in events if _observe(context, event, started, strip_usage)])
             if passed:
-                yield b"".join(passed)
+                yield passed
         ended = True
         rest = splitter.flush()
         passes = bool(rest) and _observe(context, rest, started, strip_usage)
@@ -169,18 +116,11 @@ async def relay(
         yield sse.event(error_body(failure))
     finally:
         record.provider_s = (record.provider_s or 0.0) + time.perf_counter() - started
-        await _finish(answer, Completion(b"".join(listened), stream=True) if ended and listened is not None else None)
-
-
-async def _finish(answer: Answer, completion: Completion | None) -> None:
-    """Tells the listeners, and closes the upstream's stream."""
-    try:
-        for listener in answer.listeners:
-            await listener(completion)
-    finally:
-        close = getattr(answer.chunks, "aclose", None)
-        if close is not None:
-            await close()
+        listened_to = ended and size <= _MAX_LISTENED_BYTES
+        completion = Completion(b"".join(listened), stream=True) if listened_to else None
+        async with aclosing(answer.chunks):  # type: ignore[type-var]
+            for listener in answer.listeners:
+                await listener(completion)
 
 
 def _observe(context: RequestContext, event: bytes, started: float, strip_usage: bool) -> bool:
@@ -219,11 +159,7 @@ def _has_error(event: bytes) -> bool:
 def _has_content(event: bytes) -> bool:
     answer = _decoded(event)
     deltas = [choice.delta for choice in (answer.choices if answer else None) or () if choice.delta]
-    return any(
-        delta.content or delta.refusal or delta.tool_calls or delta.function_call
-        or delta.reasoning_content or delta.reasoning
-        for delta in deltas
-    )  # fmt: skip
+    return any(getattr(delta, name) for delta in deltas for name in _CONTENT)
 
 
 def _decoded(event: bytes) -> chat.UpstreamAnswer | None:
@@ -242,14 +178,8 @@ def _note(record: Record, model: str | None, usage: chat.ReportedUsage | None) -
         return
     given, generated, details = usage.prompt_tokens, usage.completion_tokens, usage.prompt_tokens_details
     cached = (details.cached_tokens or 0) if details is not None else 0
-    if (
-        given is None
-        or generated is None
-        or not all(0 <= tokens <= _MAX_TOKENS for tokens in (given, generated, cached))
-    ):
-        record.usage_source = "missing"
-        return
-    record.usage_source = "reported"
-    record.input_tokens = given
-    record.output_tokens = generated
-    record.cached_input_tokens = min(cached, given)
+    record.usage_source = "missing"
+    if given is not None and generated is not None and all(0 <= n <= _MAX_TOKENS for n in (given, generated, cached)):
+        record.usage_source = "reported"
+        record.input_tokens, record.output_tokens = given, generated
+        record.cached_input_tokens = min(cached, given)

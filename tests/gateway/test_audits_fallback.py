@@ -1,6 +1,5 @@
 """A model with fallbacks under a contract: what another model answers in its place is never taken for its answer."""
 
-import asyncio
 import json
 import random
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from gateway.contracts.scope import among
 from gateway.errors import UpstreamTimeout
 from gateway.ledger.call_store import CallStore
 from gateway.upstreams.base import Answer, UpstreamCall
-from tests.gateway.contracts.test_audit import RULES, Reference, body, decisions, phases, repeats_of, settled
+from tests.gateway.contracts.test_audit import RULES, Reference, body, decisions, phases
 
 Wire = Callable[..., Any]
 BASE = """
@@ -102,32 +101,6 @@ async def test_while_the_model_is_down_its_fallback_answers_and_the_contract_is_
     assert {answer.status for answer in answers} == {200}
     assert answers[-1].headers["x-offramp-decision"] == "forward"
     assert Phase.LIVE not in phases(gateway)
-
-
-@pytest.mark.usefixtures("asked_twice")
-@pytest.mark.parametrize("word", ["card", "rate"])
-async def test_a_repeat_that_a_fallback_would_answer_is_missing(wire: Wire, ask: Any, word: str) -> None:
-    first, fallback = Reference(), Reference(word=word, name="two")
-    gateway = wired(wire, first, fallback)
-
-    def fail(_: bytes) -> None:
-        first.word = "fail"
-
-    assert (await ask(gateway.app, body(), on_part=fail)).status == 200
-    await settled(gateway, 1)
-    assert repeats_of(gateway) == {"agrees": 0, "differs": 0, "missing": 1}
-    assert fallback.calls == 0
-    [row] = [record for record in gateway.records() if record.decision == "repeat"]
-    assert (row.upstream, row.status, row.error) == ("one", 502, "upstream_failed")
-
-
-@pytest.mark.usefixtures("asked_twice")
-async def test_what_a_fallback_answered_is_not_asked_again(wire: Wire, ask: Any) -> None:
-    fallback = Reference(name="two")
-    gateway = wired(wire, Reference(word="fail"), fallback)
-    await decisions(gateway, ask, 5)
-    await asyncio.sleep(0.05)
-    assert fallback.calls == 5
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -143,16 +143,6 @@ async def test_what_json_escapes_agrees_in_a_fence_as_well(wire: Wire, ask: Any,
 
 
 @pytest.mark.usefixtures("filled")
-@pytest.mark.parametrize("guest", ["[EMAIL_2]", "EMAIL_1", "ann@example.com", "[email]"])
-async def test_what_is_no_placeholder_of_the_call_stands_for_nothing(wire: Wire, ask: Any, guest: str) -> None:
-    gateway = wired(wire, Repeating(guest=guest), "{redact: restore}")
-    for number in range(20):
-        await ask(gateway.app, body(number, **SHAPES["object"]))
-    assert gateway.metrics.contract_pairs.labels("intents", "differs", "true")._value.get() == 20
-
-
-@pytest.mark.usefixtures("asked_twice")
-@pytest.mark.usefixtures("filled")
 async def test_a_model_that_repeats_itself_under_redaction_agrees_with_itself(wire: Wire, ask: Any) -> None:
     gateway = wired(wire, Repeating(), "redact")
     for number in range(20):

@@ -41,7 +41,3 @@ async def test_what_never_ends_is_left_and_told(caplog: pytest.LogCaptureFixture
     await in_flight.drain(0.01)
     assert "did not end by the stop" in caplog.text
     begun.cancel()
-
-
-async def test_where_nothing_is_under_way_nothing_is_waited_for() -> None:
-    await asyncio.wait_for(InFlight().drain(60), 30)

@@ -90,13 +90,6 @@ rules:
     assert gateway.record().classifier_s is not None
 
 
-async def test_what_fits_no_template_meets_no_rule_but_safety(wire: Wire, ask: Any) -> None:
-    gateway = wire(TEMPLATES)
-    answer = await ask(gateway.app, body("a greeting"))
-    assert [(reading.classifier, reading.texts) for reading in gateway.classify.asked] == [("safe", ("a greeting",))]
-    assert answer.headers["x-offramp-decision"] == "forward"
-
-
 async def test_a_text_on_which_a_pattern_runs_out_of_time_is_unread_under_safety(wire: Wire, ask: Any) -> None:
     gateway = wire(SLOW)
     text = "Ticket:" + " " * 120_000
@@ -106,17 +99,6 @@ async def test_a_text_on_which_a_pattern_runs_out_of_time_is_unread_under_safety
     await ask(gateway.app, body("Ticket: a greeting\n---"))
     asked = [(one.classifier, one.texts, one.incomplete) for one in gateway.classify.asked[1:]]
     assert asked == [("safe", ("a greeting",), False), ("bank", ("a greeting",), False)]
-
-
-async def test_a_rule_of_no_roles_reads_the_answer_alone(
-    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
-) -> None:
-    rules = OUT.replace("{output: true}", "{roles: [], output: true}")
-    gateway = wire(rules, upstreams={"one": fake_upstream([make_answer(whole("pure violence"))])})
-    answer = await ask(gateway.app, body("pure violence"))
-    assert [reading.texts for reading in gateway.classify.asked] == [("pure violence",)]
-    assert json.loads(answer.body)["choices"][0]["message"]["content"] == "Not here."
-    assert gateway.record().decision == "block"
 
 
 async def test_a_whole_answer_is_blocked(wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer) -> None:
@@ -140,18 +122,6 @@ async def test_an_answer_that_cannot_be_read_fails_closed(
     assert (await ask(gateway.app, body())).headers["x-offramp-decision"] == "block"
     record = gateway.record()
     assert (record.decision, record.label, record.spent_usd) == ("block", "unread", None)
-
-
-async def test_output_rules_see_only_requests_that_they_met(
-    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
-) -> None:
-    rules = OUT.replace("reads:", "when: {system_glob: 'be *'}\n    reads:")
-    gateway = wire(rules, upstreams={"one": fake_upstream([make_answer(whole("violence"))])})
-    assert (await ask(gateway.app, body())).body == whole("violence")
-    messages = [{"role": "system", "content": "be nice"}, {"role": "user", "content": "hi"}]
-    met = await ask(gateway.app, json.dumps({"model": "dear", "messages": messages}).encode())
-    assert met.headers["x-offramp-decision"] == "block"
-    gateway.writer.close()
 
 
 async def test_a_rule_reads_the_answer_though_the_prompt_it_matches_is_redacted(

@@ -71,23 +71,6 @@ async def test_of_the_texts_the_one_for_the_judges_label_must_fit_the_request(
     assert answer.headers["x-offramp-decision"] == decision
 
 
-async def test_labels_of_classifier_and_judge_together_are_no_word(wired: Any, ask: Any) -> None:
-    answer = await ask(wired(JUDGED, "violence").app, body("unsure of this jailbreak", ASKS))
-    assert answer.headers["x-offramp-decision"] == "forward"
-    assert answer.headers["x-offramp-abstained"] == "safety:ambiguous"
-
-
-@pytest.mark.parametrize("rules", [JUDGED, BOUND])
-async def test_a_judges_label_that_is_not_asked_for_is_no_answer(wired: Any, ask: Any, rules: str) -> None:
-    gateway = wired(rules, "violence")
-    answer = await ask(gateway.app, body("unsure of this"))
-    assert answer.headers["x-offramp-decision"] == "forward"
-    assert answer.headers["x-offramp-abstained"] == "safety:no_place"
-    assert answer.headers["x-offramp-judged"] == "safety:violence"
-    # a contract learns of the call once
-    assert sum(one.missing.calls for one in gateway.safety.contracts.values()) == (1 if rules is BOUND else 0)
-
-
 @pytest.mark.parametrize(
     ("rules", "text", "decision", "abstained"),
     [

@@ -5,10 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from gateway.ledger.record import Record
 from gateway.protocols import sse
-from gateway.serving.snapshot import rule_problems
 from gateway.upstreams.base import Answer
 
 Wire = Callable[..., Any]
@@ -80,11 +79,7 @@ async def test_what_is_found_is_replaced_before_it_is_forwarded(gateway: Any, as
     record = wired.record()
     assert (record.decision, record.rule, record.redacted) == ("redact", "data", "card:1,email:2")
     assert record.spent_usd == pytest.approx(7 * 10e-6 + 3 * 40e-6)
-    assert not any(MAIL in str(value) or "1111" in str(value) for value in vars_of(record))
-
-
-def vars_of(record: Record) -> list[object]:
-    return [getattr(record, name) for name in record.__struct_fields__]
+    assert not any(MAIL in str(value) or "1111" in str(value) for value in structs.astuple(record))
 
 
 async def test_text_without_any_is_forwarded_byte_for_byte(gateway: Any, ask: Any) -> None:
@@ -196,20 +191,6 @@ async def test_values_are_put_back_into_the_answer(gateway: Any, ask: Any) -> No
     assert wired.record().redacted == "email:1"
 
 
-@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
-async def test_what_was_put_back_into_a_models_thoughts_is_not_sent_with_the_next_turn(
-    gateway: Any, ask: Any, field: str
-) -> None:
-    content = {"role": "assistant", "content": "ok", field: "It is [EMAIL_1]."}
-    wired = gateway(rules("{redact: restore}"), json.dumps({"choices": [{"message": content}]}).encode())
-    answer = await ask(wired.app, body(MAIL))
-    message = json.loads(answer.body)["choices"][0]["message"]
-    assert message[field] == f"It is {MAIL}."
-    await ask(wired.app, body(MAIL, message, "and now?"))
-    assert json.loads(wired.upstreams["one"].calls[1].body)["messages"][1] == content
-    wired.writer.close()
-
-
 async def test_an_answer_that_is_json_stays_json(gateway: Any, ask: Any) -> None:
     content = json.dumps({"mail": MAIL, "card": 4111111111111111})
     wired = gateway(rules(output="true"), says(content))
@@ -221,20 +202,3 @@ async def test_an_answer_that_is_json_stays_json(gateway: Any, ask: Any) -> None
     answer = await ask(wired.app, body(f"keep {key}"))
     assert json.loads(json.loads(answer.body)["choices"][0]["message"]["content"]) == {"key": key}
     wired.writer.close()
-
-
-def test_a_label_without_patterns_cannot_be_redacted(load: Any, policies: Any) -> None:
-    text = """\
-version: 1
-upstreams: {one: {kind: echo}}
-rules:
-  - {name: a, classifier: data, then: {"*": redact}}
-  - {name: b, classifier: data, then: {"*": redact, gossip: block}}
-  - {name: c, classifier: safe, then: {violence: redact}}
-"""
-    problems = rule_problems(load(text), policies)
-    what = "is not told by patterns: and has no slots:, so nothing says what to redact; block it, or flag it"
-    assert [str(problem).partition("gateway.yaml:")[2] for problem in problems] == [
-        f"4:40: rules[0].then.*: gossip {what}",
-        f"6:40: rules[2].then.violence: violence {what}",
-    ]

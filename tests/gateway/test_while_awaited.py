@@ -1,16 +1,12 @@
-"""The gateway as it is put together, stopped and given new versions while calls are awaited."""
+"""The gateway as it is put together, given a new version while a call is awaited."""
 
 import asyncio
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import openai
 import pytest
 from aiohttp import web
 
@@ -21,56 +17,6 @@ from gateway.contracts.store import ContractStore
 from gateway.ledger.prices import PriceTable
 from gateway.ledger.store import SQLiteLedger
 from gateway.serving.snapshot import load_runtime
-from gateway.upstreams.echo import EchoUpstream
-
-UNDER_CONTRACT = """\
-version: 1
-models_dir: models
-upstreams: {slow: {kind: echo}}
-models: {slow: slow}
-rules:
-  - name: intents
-    classifier: bank
-    contract: true
-    then: {"*": {answer: label}, other: {answer: label}}
-"""
-
-
-async def test_calls_that_the_drain_breaks_off_leave_their_rows_and_pairs(
-    load: Callable[..., Loaded],
-    publish: Callable[..., str],
-    tmp_path: Path,
-    prices: PriceTable,
-    serving: Any,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    publish(datetime(2026, 1, 1, tzinfo=UTC))
-    monkeypatch.setattr("gateway.upstreams.build.EchoUpstream", partial(EchoUpstream, delay_s=60.0))
-    loaded = load(UNDER_CONTRACT)
-    app = create_app(
-        loaded,
-        runtime=load_runtime(loaded),
-        store=SQLiteLedger(tmp_path / "l.db"),
-        contracts=ContractStore(tmp_path / "l.db"),
-        prices=prices,
-    )
-    asked = "Name the intent: greeting, rate, card or other. Answer with the intent only."
-    said: Any = [{"role": "system", "content": asked}, {"role": "user", "content": "greeting"}]
-    async with openai.AsyncOpenAI(api_key="none", base_url="http://none", max_retries=0) as client:
-        async with serving(app, drain_s=0) as url, aiohttp.ClientSession(url) as http:
-            create = client.with_options(base_url=f"{url}/v1").chat.completions.create
-            calls = [asyncio.ensure_future(create(model="slow", messages=said)) for _ in range(6)]
-            metrics = ""
-            while 'offramp_upstream_calls_total{upstream="slow"} 6.0' not in metrics:
-                await asyncio.sleep(0.05)
-                async with http.get("/metrics") as answer:
-                    metrics = await answer.text()
-        answers = await asyncio.gather(*calls, return_exceptions=True)
-    assert [getattr(answer, "status_code", None) for answer in answers] == [503] * 6
-    with closing(sqlite3.connect(tmp_path / "l.db")) as db:
-        assert db.execute("SELECT status FROM requests WHERE endpoint = 'chat.completions'").fetchall() == [(503,)] * 6
-        assert db.execute("SELECT result FROM contract_pairs").fetchall() == [("missing",)] * 6
-
 
 READS_ANSWERS = """\
 version: 1

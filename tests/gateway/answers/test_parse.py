@@ -149,7 +149,8 @@ def test_a_message_beside_deltas_is_read_and_goes_where_they_change(
     assert [str(text) for text in completion.texts] == texts
     new = {index: ["#"] * len(text.pieces) for index, text in enumerate(completion.texts)}
     for changed in (new, {0: new[0]}, {len(new) - 1: new[len(new) - 1]}):
-        choices = [json.loads(data)["choices"][0] for data in sse.payloads(completion.with_pieces(changed).body)]
+        events = completion.with_pieces(changed).body.removesuffix(sse.DONE).split(b"\n\n")
+        choices = [json.loads(event[6:])["choices"][0] for event in events if event]
         assert [one["message"] for one in choices if "message" in one] == [{"content": None}] * (
             len(messages) - messages.count(None)
         )

@@ -2,7 +2,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from classifiers.policy import Policy
@@ -33,7 +32,7 @@ limits: {body: 2kB}
 def api(
     load: Callable[..., Loaded], policies: dict[str, Policy], wire: Callable[..., Any], memory_store: Any, prices: Any
 ) -> Any:
-    """api(names=…, rules=…): what FastAPI serves, on fake classifiers of these names; with its metrics and writer."""
+    """api(names=…, rules=…): what Starlette serves, on fake classifiers of these names; with its metrics and writer."""
     writers: list[LedgerWriter] = []
 
     def make(*names: str, rules: str = "") -> tuple[ASGIApp, Engine, LedgerWriter]:
@@ -55,10 +54,9 @@ def api(
             metrics=metrics,
             recorder=Recorder(writer=writer, metrics=metrics, prices=prices, routes=routes, notional={"one": True}),
             classify_time_s=1.0,
+            max_body_bytes=2000,
         )
-        served: FastAPI = composition._api(engine, writer, None)  # type: ignore[arg-type]
-        served.state.limits = loaded.settings.limits
-        return RequestId(served), engine, writer
+        return RequestId(composition._api(engine, writer, None)), engine, writer
 
     yield make
     for writer in writers:

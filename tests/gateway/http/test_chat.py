@@ -50,33 +50,11 @@ async def test_a_call_is_forwarded_and_recorded(wire: Wire, ask: Any) -> None:
     assert record.spent_usd == pytest.approx(record.input_tokens * 10e-6 + record.output_tokens * 40e-6)
 
 
-@pytest.mark.parametrize(("word", "decision"), [("unsure", "forward"), ("unread", "block"), ("broken", "block")])
-async def test_an_abstention_fails_as_a_safety_rule_says(wire: Wire, ask: Any, word: str, decision: str) -> None:
-    gateway = wire(RULES)
-    answer = await ask(gateway.app, body(word))
-    assert answer.headers["x-offramp-decision"] == decision
-    record = gateway.record()
-    assert f"safety:{word}" in record.abstentions
-    assert record.decision == decision
-
-
 @pytest.mark.parametrize(
     ("sent", "status", "code", "param"),
     [
-        (b"", 400, None, None),
-        (b"{", 400, None, None),
-        (b"[]", 400, None, None),
-        (b"\xff\xfe", 400, None, None),
-        (b'{"model":"dear","messages":[],"temperature":NaN}', 400, None, None),
         (b'{"model":"dear","messages":' + b"[" * 100_000 + b"]" * 100_000 + b"}", 400, None, None),
-        (b'{"model":"dear","messages":[],"x":' + b"[" * 100_000, 400, None, None),
-        (b'{"messages":[]}', 400, None, "model"),
-        (b'{"model":"dear"}', 400, None, "messages"),
-        (b'{"model":"dear","messages":{}}', 400, None, "messages"),
         (b'{"model":"dear","messages":["hi"]}', 400, None, "messages"),
-        (b'{"model":"dear","messages":[{"content":"hi"}]}', 400, None, "messages"),
-        (b'{"model":"dear","messages":[{"role":"user","content":"\\ud800"}]}', 400, None, None),
-        (b'{"model":"dear","messages":[],"stream":"yes"}', 400, None, "stream"),
         (b'{"model":"dear","messages":[],"n":1000000000}', 400, None, "n"),
         (b'{"model":"gpt-9","messages":[]}', 404, "model_not_found", "model"),
         (b'{"model":"' + b"x" * 900_000 + b'","messages":[]}', 400, None, "model"),
@@ -247,31 +225,6 @@ async def test_a_client_that_goes_away_ends_the_call_and_is_recorded(
     assert gateway.metrics.registry.get_sample_value("offramp_in_flight_requests") == 0
 
 
-async def test_a_client_that_leaves_while_a_local_answer_is_sent_saved_nothing(wire: Wire, ask: Any) -> None:
-    gateway, going = wire(RULES), asyncio.Event()
-
-    async def stuck_send(app: Any) -> None:
-        async def blocked(message: Any) -> None:
-            going.set()
-            await asyncio.Event().wait()
-
-        async def receive() -> Any:
-            if not sent:
-                sent.append(True)
-                return {"type": "http.request", "body": body("greeting")}
-            await going.wait()
-            return {"type": "http.disconnect"}
-
-        sent: list[bool] = []
-        scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": [(b"host", b"localhost")]}
-        await app(scope, receive, blocked)
-
-    await asyncio.wait_for(stuck_send(gateway.app), 10)
-    record = gateway.record()
-    assert (record.status, record.decision, record.saved_reason, record.usage_source) == (499, "error", None, "none")
-    assert (record.saved_usd, record.saved_input_tokens, record.saved_output_tokens) == (0.0, 0, 0)
-
-
 async def test_a_request_that_is_cancelled_from_above_is_answered_and_recorded(wire: Wire, ask: Any) -> None:
     upstream = Stuck()
     gateway = wire(upstreams={"one": upstream})
@@ -285,17 +238,6 @@ async def test_a_request_that_is_cancelled_from_above_is_answered_and_recorded(w
     assert (record.usage_source, record.spent_usd) == ("missing", None)
 
 
-async def test_a_request_that_is_cancelled_before_it_is_sent_costs_nothing(wire: Wire, ask: Any) -> None:
-    gateway, asked = wire(RULES), asyncio.Event()
-    gateway.classify.hangs = asked
-    task = asyncio.ensure_future(ask(gateway.app, body()))
-    await asyncio.wait_for(asked.wait(), 5)
-    task.cancel()
-    await task
-    record = gateway.record()
-    assert (record.status, record.error, record.usage_source, record.spent_usd) == (503, "cancelled", "none", 0.0)
-
-
 @pytest.mark.parametrize("rules", ["", OUTPUT_RULE])
 async def test_a_stream_that_is_cut_off_from_above_ends_in_an_error(wire: Wire, ask: Any, rules: str) -> None:
     upstream = Stuck()
@@ -305,7 +247,7 @@ async def test_a_stream_that_is_cut_off_from_above_ends_in_an_error(wire: Wire, 
     task.cancel()
     answer = await task
     assert (answer.status, answer.ended, upstream.left.is_set()) == (200, True, True)
-    *before, last = list(sse.payloads(answer.body))
+    *before, last = [event[6:-2] for event in sse.Splitter().feed(answer.body)]
     assert before == ([] if rules else [STREAM[0][6:-2]])
     error = json.loads(last)["error"]
     assert (set(error), error["code"]) == ({"message", "type", "param", "code"}, "unavailable")
@@ -313,16 +255,6 @@ async def test_a_stream_that_is_cut_off_from_above_ends_in_an_error(wire: Wire, 
     record = gateway.record()
     assert (record.status, record.decision, record.error) == (503, "error", "cancelled")
     assert (record.usage_source, record.spent_usd) == ("missing", None)
-
-
-async def test_many_at_once_leave_one_record_each(wire: Wire, ask: Any) -> None:
-    gateway = wire(RULES)
-    texts = ["hello", "greeting", "violence", "jailbreak", "rate"] * 10
-    answers = await asyncio.gather(*(ask(gateway.app, body(text)) for text in texts))
-    records = gateway.records()
-    assert {answer.headers["x-request-id"] for answer in answers} == {record.request_id for record in records}
-    assert len(records) == 50
-    assert sum(record.decision == "block" for record in records) == 20
 
 
 async def test_labels_beyond_ascii_go_into_headers_escaped(wire: Wire, ask: Any, policies: Any) -> None:

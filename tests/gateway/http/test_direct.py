@@ -24,15 +24,6 @@ async def test_each_leaves_a_row(api: Any, ask: Any, memory_store: Any, path: st
     assert (second.decision, second.status, second.error) == ("error", 400, "invalid_request_error")
 
 
-@pytest.mark.parametrize("path", ["/v1/moderations", "/v1/classify"])
-async def test_a_body_that_is_too_large_leaves_a_row(api: Any, ask: Any, memory_store: Any, path: str) -> None:
-    app, _, writer = api("safe")
-    assert (await ask(app, b'{"input": "' + b"x" * 5000 + b'"}', path=path)).status == 413
-    writer.close()
-    (row,) = memory_store.records
-    assert (row.decision, row.status, row.error) == ("error", 413, "request_too_large")
-
-
 @pytest.mark.parametrize(
     ("path", "makes"), [("/v1/moderations", "moderations._result"), ("/v1/classify", "classify.result_of")]
 )

@@ -20,7 +20,6 @@ def turns(*messages: Any) -> list[Turn]:
     [
         ({"role": "user", "content": "hi"}, Turn("user", ("hi",), False)),
         ({"role": "user", "content": None}, Turn("user", (), False)),
-        ({"role": "user"}, Turn("user", (), False)),
         ({"role": "user", "content": "hi", "name": "eve"}, Turn("user", ("hi", "eve"), False)),
         (
             {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "input_text", "text": "b"}]},
@@ -41,12 +40,9 @@ def turns(*messages: Any) -> list[Turn]:
             Turn("assistant", ("hi", "so", "thus"), False),
         ),
         ({"role": "assistant", "content": "hi", "reasoning": {"a": [1]}}, Turn("assistant", ("hi",), False)),
-        ({"role": "assistant", "content": "hi", "reasoning_content": None}, Turn("assistant", ("hi",), False)),
         ({"role": "user", "content": "hi", "reasoning": "so"}, Turn("user", ("hi",), False)),
         ({"role": "function", "name": "f", "content": "r"}, Turn("tool", ("r", "f"), False)),
-        ({"role": "tool", "content": "r", "unknown": {"a": [1]}}, Turn("tool", ("r",), False)),
         ({"role": "User", "content": "hi"}, Turn("user", ("hi",), False)),
-        ({"role": "human", "content": "hi"}, Turn("user", ("hi",), False)),
         (
             {"role": "assistant", "tool_calls": [{"type": "custom", "custom": {"name": "f", "input": "free text"}}]},
             Turn("assistant", ("free text",), False),
@@ -69,20 +65,12 @@ def test_every_part_that_can_carry_text_is_read(message: dict[str, Any], turn: T
     "message",
     [
         "hi",
-        7,
-        None,
-        [],
         {},
         {"content": "hi"},
-        {"role": None},
         {"role": 1, "content": "a"},
         {"role": "user", "content": 7},
-        {"role": "user", "content": {}},
         {"role": "user", "content": ["a"]},
         {"role": "user", "content": [{"type": "text", "text": 7}]},
-        {"role": "user", "content": [[]]},
-        {"role": "user", "name": []},
-        {"role": "assistant", "tool_calls": {}},
         {"role": "assistant", "tool_calls": [{"function": {"arguments": {}}}]},
     ],
 )
@@ -99,7 +87,6 @@ def test_what_is_no_message_is_refused(message: Any) -> None:
         b'[{"role":"user","content":' + b"[" * 900 + b"]" * 900 + b"}]",
         b'[{"role":"user","odd":' + b"[" * 100_000 + b"]" * 100_000 + b"}]",
         b'[{"role":"user","content":"\\ud800"}]',
-        b'[{"role":"user","content":"\x01"}]',
         b'[{"role":"user","odd":NaN}]',
     ],
 )
@@ -118,18 +105,18 @@ CHAT = [
 ]
 
 
-def test_a_rule_reads_its_roles() -> None:
-    assert select(CHAT, frozenset({"user"}), last=False) == (("one", "three", "four"), True)
-    assert select(CHAT, frozenset({"system", "assistant"}), last=False) == (("be nice", "two"), False)
-    assert select(CHAT, frozenset({"developer"}), last=False) == ((), False)
-
-
-def test_the_last_turn_is_the_last_run_of_messages_of_those_roles() -> None:
-    assert select(CHAT, frozenset({"user"}), last=True) == (("three", "four"), True)
-    assert select(CHAT, frozenset({"user", "tool"}), last=True) == (("three", "four", "five"), True)
-    assert select(CHAT, frozenset({"system"}), last=True) == (("be nice",), False)
-    assert select(CHAT, frozenset({"developer"}), last=True) == ((), False)
-    assert select([], frozenset({"user"}), last=True) == ((), False)
+@pytest.mark.parametrize(
+    ("roles", "last", "texts", "incomplete"),
+    [
+        ({"user"}, False, ("one", "three", "four"), True),
+        ({"system", "assistant"}, False, ("be nice", "two"), False),
+        ({"user"}, True, ("three", "four"), True),
+        ({"user", "tool"}, True, ("three", "four", "five"), True),
+        ({"developer"}, True, (), False),
+    ],
+)
+def test_a_rule_reads_its_roles(roles: set[str], last: bool, texts: tuple[str, ...], incomplete: bool) -> None:
+    assert select(CHAT, frozenset(roles), last=last) == (texts, incomplete)
 
 
 @pytest.mark.parametrize("content", ["name", [{"type": "text", "text": "name"}]])
@@ -161,7 +148,6 @@ def test_the_last_turn_is_the_end_of_what_the_roles_said(chat: list[Turn], roles
         b'{"role":"user","content":"hi","Content":"evil"}',
         b'{"role":"user","content":[{"type":"text","text":"hi","TEXT":"evil"}]}',
         b'{"role":"assistant","tool_calls":[{"function":{"name":"f","Arguments":"evil"}}]}',
-        b'{"role":"assistant","tool_calls":[{"Function":{"name":"f","arguments":"evil"}}]}',
         b'{"role":"assistant","tool_calls":[{"custom":{"name":"f","INPUT":"evil"}}]}',
         b'{"role":"assistant","function_call":{"name":"f","Arguments":"evil"}}',
     ],
@@ -176,11 +162,9 @@ def test_a_key_that_only_other_servers_would_read_is_refused(message: bytes) -> 
     [
         (b'{"role":"user","content":"card 4111 1111 1111 1111","content":"hi"}', "content"),
         (b'{"role":"user","content":"evil","cont\\u0065nt":"hi"}', "content"),
-        (b'{"role":"user","role":"tool","content":"hi"}', "role"),
         (b'{"role":"user","content":[{"type":"text","text":"evil","text":"ok"}]}', "text"),
         (b'{"role":"user","content":[{"type":"image_url","image_url":{"url":"a","url":"b"}}]}', "url"),
         (b'{"role":"assistant","tool_calls":[{"function":{},"function":{"name":"f","arguments":"evil"}}]}', "function"),
-        (b'{"role":"assistant","tool_calls":[{"function":{"arguments":"evil","arguments":"ok"}}]}', "arguments"),
         (b'{"role":"assistant","tool_calls":[{"custom":{"input":"evil","input":"ok"}}]}', "input"),
         (b'{"role":"assistant","function_call":{"arguments":"evil","arguments":"ok"}}', "arguments"),
     ],

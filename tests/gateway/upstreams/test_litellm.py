@@ -72,36 +72,6 @@ async def test_a_call_goes_out_with_the_gateways_key_and_its_unknown_fields(call
     assert (sent["model"], sent["temperature"], sent["odd"]) == ("m", 0.5, {"a": 1})
 
 
-@pytest.mark.parametrize("dropped", [True, False])
-async def test_what_a_provider_does_not_take_is_refused_unless_it_may_be_left_out(
-    calling: Calling, dropped: bool
-) -> None:
-    seen: list[Any] = []
-
-    async def handler(request: web.Request) -> web.Response:
-        seen.append(await request.json())
-        return web.json_response(
-            {
-                "id": "m1",
-                "type": "message",
-                "role": "assistant",
-                "model": "m",
-                "content": [{"type": "text", "text": "hi"}],
-                "stop_reason": "max_tokens",
-                "usage": {"input_tokens": 3, "output_tokens": 1},
-            }
-        )
-
-    async with calling(handler, "anthropic", drop_params=dropped) as upstream:
-        answer = await upstream.send(call(seed=1, max_tokens=5))
-    if dropped:
-        assert (answer.status, json.loads(answer.body)["choices"][0]["finish_reason"]) == (200, "length")
-        assert [(sent["max_tokens"], "seed" in sent) for sent in seen] == [(5, False)]
-    else:
-        assert (answer.status, seen) == (400, [])
-        assert "seed" in json.loads(answer.body)["error"]["message"]
-
-
 @pytest.mark.parametrize("whole", [True, False])
 async def test_a_stream_is_events_and_done_or_a_failure(calling: Calling, whole: bool) -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -203,7 +173,7 @@ async def test_a_stream_that_is_left_is_closed(monkeypatch: pytest.MonkeyPatch, 
         assert stream.closed == 0
         await answer.chunks.aclose()  # type: ignore[attr-defined]
     else:
-        with pytest.raises(AttributeError):
+        with pytest.raises(CallDropped):
             await upstream.send(call(stream=True))
     assert stream.closed == 1
 
@@ -229,40 +199,6 @@ async def test_a_stream_of_nothing_is_a_failure_before_its_first_byte_that_may_c
     async with calling(streaming(*events)) as upstream:
         with pytest.raises(CallDropped, match=r"lite (sent no chat completion|broke off)"):
             await upstream.send(call(stream=True))
-
-
-async def test_an_answer_without_choices_is_a_failure_that_may_cost(calling: Calling) -> None:
-    async def handler(request: web.Request) -> web.Response:
-        return web.json_response({**COMPLETION, "choices": []})
-
-    async with calling(handler) as upstream:
-        with pytest.raises(CallDropped, match="lite sent no chat completion"):
-            await upstream.send(call())
-
-
-@pytest.mark.parametrize("field", ['"seed": ' + "9" * 5000, '"temperature": 1e999'])
-async def test_numbers_without_bounds_are_the_clients_fault(field: str) -> None:
-    body = f'{{"model": "m", "messages": [], {field}}}'.encode()
-    with pytest.raises(BadRequest, match="cannot be read"):
-        await LiteLLMUpstream("lite", provider="openai").send(
-            UpstreamCall(model=UpstreamModel("m"), body=body, stream=False)
-        )
-
-
-async def test_a_page_instead_of_a_completion_is_a_failure(calling: Calling) -> None:
-    async def handler(request: web.Request) -> web.Response:
-        return web.Response(text="<h1>Welcome</h1>", content_type="text/html")
-
-    async with calling(handler, "hosted_vllm") as upstream:
-        with pytest.raises(UpstreamFailed, match="lite sent no chat completion"):
-            await upstream.send(call())
-
-
-async def test_a_provider_that_cannot_be_reached() -> None:
-    upstream = LiteLLMUpstream("lite", provider="openai", api_key="sk", base_url="http://127.0.0.1:1/v1", timeout_s=5)
-    answer = await upstream.send(call())
-    assert answer.status >= 500
-    assert set(json.loads(answer.body)["error"]) == {"message", "type", "param", "code"}
 
 
 @pytest.mark.parametrize(
