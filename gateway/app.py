@@ -264,7 +264,8 @@ class _Pages:
         self._app: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._app = self._app or await asyncio.to_thread(self._build)
+        if self._app is None:
+            self._app = await asyncio.to_thread(self._build)
         await self._app(scope, receive, send)
 
     def _build(self) -> ASGIApp:
