@@ -87,7 +87,12 @@ class _Services:
     """What requests share, built once."""
 
     def __init__(
-        self, loaded: Loaded, runtime: Runtime | None, store: Appends[Record], contracts: ContractStore, prices: PriceTable
+        self,
+        loaded: Loaded,
+        runtime: Runtime | None,
+        store: Appends[Record],
+        contracts: ContractStore,
+        prices: PriceTable,
     ) -> None:
         settings, metrics = loaded.settings, Metrics()
         self.loaded, self.metrics = loaded, metrics
@@ -266,7 +271,8 @@ class _Pages:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._app is None:
             self._app = await asyncio.to_thread(self._build)
-        await self._app(scope, receive, send)
+        app: ASGIApp = self._app
+        await app(scope, receive, send)
 
     def _build(self) -> ASGIApp:
         from fastapi import FastAPI
