@@ -132,7 +132,10 @@ class _Services:
             on_failure=metrics.contract_failures.inc,
             first=self.routes.first,
         )
-        rules = self.snapshots.edition.rules
+        self._watch_contracts()
+
+    def _watch_contracts(self) -> None:
+        rules, metrics = self.snapshots.edition.rules, self.metrics
         bound = [rule.name for rule in rules if rule.terms is not None]
         metrics.watch_contracts(self.owner, bound)
         metrics.watch_refusals(self.owner, bound)

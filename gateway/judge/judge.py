@@ -184,7 +184,7 @@ def _failure(record: Record, error: Exception) -> JudgeAnswer:
     else:
         record.status = error.status if isinstance(error, ApiError) else InternalError.status
     # of a lost answer the call was made, so that what it cost is not known
-    record.error = AnswerLost.code if isinstance(error, AnswerLost) else record.error or outcome.value
+    record.error = AnswerLost.code or "" if isinstance(error, AnswerLost) else record.error or outcome.value
     return JudgeAnswer(outcome=outcome)
 
 
