@@ -1,7 +1,7 @@
 """`offramp serve`."""
 
 import os
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +11,6 @@ import typer
 from gateway.cli.output import Exit, fail, log_to_stderr, stderr
 
 if TYPE_CHECKING:
-    from classifiers.text.language import LanguageDetector
     from gateway.config.load import Loaded
 
 
@@ -29,7 +28,7 @@ def serve(
     detector = LanguageDetector()
     if loaded.settings.rules:
         # a third of the start, in parallel with the imports
-        Thread(target=_open, args=(detector,), daemon=True).start()
+        Thread(target=detector.open, daemon=True).start()
     from gateway import server
     from gateway.app import create_app
     from gateway.contracts.store import ContractStore
@@ -61,12 +60,6 @@ def serve(
         url = f"http://[{host}]:{taken}" if ":" in host else f"http://{host}:{taken}"
         stderr().print(f"offramp serves {url}/v1  metrics {url}/metrics", soft_wrap=True)
         server.serve(app, listener)
-
-
-def _open(detector: "LanguageDetector") -> None:
-    """What it raises is raised again when the classifiers are loaded."""
-    with suppress(Exception):
-        detector.open()
 
 
 def _address(loaded: "Loaded", host: str | None, port: int | None) -> tuple[str, int]:
