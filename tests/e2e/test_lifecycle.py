@@ -35,9 +35,9 @@ models:
   slow: echo
 """
 SLOW = """
-from gateway.upstreams import build
-fast = build.EchoUpstream
-build.EchoUpstream = lambda name: fast(name, delay_s={})
+from gateway.upstreams import dispatch
+fast = dispatch.EchoUpstream
+dispatch.EchoUpstream = lambda name: fast(name, delay_s={})
 """
 
 
