@@ -25,7 +25,7 @@ def test_a_port_that_another_took_while_this_one_was_loading_is_told(
     file: Path, monkeypatch: pytest.MonkeyPatch, offramp: Callable[..., Any]
 ) -> None:
     with closing(bind("127.0.0.1", 0)) as other:
-        monkeypatch.setattr("gateway.serving.snapshot.load_runtime", lambda _: other.listen())
+        monkeypatch.setattr("gateway.serving.snapshot.load_runtime", lambda *_, **__: other.listen())
         monkeypatch.setattr("gateway.app.create_app", lambda *_, **__: None)
         monkeypatch.setattr("gateway.server.serve", lambda *_, **__: None)
         port = other.getsockname()[1]
