@@ -142,7 +142,7 @@ async def test_what_json_escapes_agrees_in_a_fence_as_well(wire: Wire, ask: Any,
     assert json.loads(unfenced(said.content)) == {"intent": "book", "guest": r"hun\ter2xK9"}
 
 
-@pytest.mark.usefixtures("filled")
+@pytest.mark.usefixtures("filled", "asked_twice")
 async def test_a_model_that_repeats_itself_under_redaction_agrees_with_itself(wire: Wire, ask: Any) -> None:
     gateway = wired(wire, Repeating(), "redact")
     for number in range(20):
