@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from classifiers.model.model import Threshold
 
+ABOUT_A_MESSAGE = "a task about a message, not the message itself"
+"""The reason of a verdict that is unsure whatever its scores: no label of such a text is likeliest."""
+
 
 class Abstention(StrEnum):
     """Why a verdict names no label: not certain enough, in a language or script that the policy does not name, not all

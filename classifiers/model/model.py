@@ -103,6 +103,23 @@ class Novelty:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFilter:
+    """Tells a task about a message (translate it, sort it, answer it) from the message itself.
+
+    weights: (dimensions,) float32; limit: 0..1, the chance above which a text is taken for a task.
+    """
+
+    weights: Floats
+    bias: float
+    limit: float
+
+    def chances(self, vectors: Floats) -> Floats:
+        """(n,) how likely each text is a task about a message, 0..1. vectors: (n, dimensions) of length 1."""
+        odds = np.clip(vectors @ self.weights + self.bias, -60, 60)
+        return np.asarray(1 / (1 + np.exp(-odds)), np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Nearest:
     """How much nearness to single training sentences adds to the head's logits (`heads.nearest`).
 
@@ -155,6 +172,7 @@ class Stage:
     system_tokens: how much of a system prompt it reads beside each window; 0 where it reads none.
     earlier: how much the stage before counts beside this one in what came from it, 0..1.
     bands: texts whose thresholds are others; no two hold the same text (`classifiers.runtime.thresholds`).
+    tasks: the filter of tasks about a message; None of safety.
     """
 
     name: str = MAIN
@@ -168,6 +186,7 @@ class Stage:
     earlier: float = 0.0
     system_tokens: int = 0
     bands: Mapping[Band, dict[str, Threshold]] = field(default_factory=dict)
+    tasks: TaskFilter | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

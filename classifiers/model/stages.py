@@ -19,6 +19,7 @@ from classifiers.model.model import (
     Novelty,
     Stage,
     Tagger,
+    TaskFilter,
     Threshold,
     Usual,
     Windowing,
@@ -66,8 +67,14 @@ class _NearestEntry(msgspec.Struct, frozen=True, kw_only=True):
     share: _Share
 
 
+class _TasksEntry(msgspec.Struct, frozen=True, kw_only=True):
+    bias: float
+    limit: _Share
+
+
 class StageEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A stage's entry; its tensors are `<name>.weights`, `bias`, `prototypes` and, where it votes, `owners`."""
+    """A stage's entry; its tensors are `<name>.weights`, `bias`, `prototypes`; where it votes, `owners`; and `tasks`
+    where it has a task filter."""
 
     name: str
     encoder: EncoderId
@@ -80,6 +87,7 @@ class StageEntry(msgspec.Struct, frozen=True, kw_only=True):
     windowing: Windowing
     earlier: _Share = 0.0
     system_tokens: Annotated[int, Meta(ge=0, le=128)] = 0  # an encoder's input holds them and a window
+    tasks: _TasksEntry | None = None
 
 
 def tagger_tensors(tagger: Tagger) -> dict[str, NDArray[Any]]:
@@ -128,6 +136,7 @@ def stage_entry(stage: Stage) -> StageEntry:
         windowing=stage.windowing,
         earlier=stage.earlier,
         system_tokens=stage.system_tokens,
+        tasks=_TasksEntry(bias=stage.tasks.bias, limit=stage.tasks.limit) if stage.tasks else None,
     )
 
 
@@ -139,6 +148,8 @@ def stage_tensors(stage: Stage) -> dict[str, NDArray[Any]]:
     packed: dict[str, NDArray[Any]] = {
         f"{stage.name}.{name}": np.ascontiguousarray(value, np.float32) for name, value in floats.items()
     }
+    if stage.tasks is not None:
+        packed[f"{stage.name}.tasks"] = np.ascontiguousarray(stage.tasks.weights, np.float32)
     if stage.nearest is not None:
         packed[f"{stage.name}.owners"] = np.ascontiguousarray(stage.nearest.owners, np.int32)
     return packed
@@ -165,6 +176,12 @@ def read_stage(entry: StageEntry, held: Tensors, policy: Policy, where: str) -> 
     if entry.nearest is not None:
         owners = _tensor(held, f"{name}.owners", where, np.int32)
         nearest = Nearest(owners=owners, sharpness=entry.nearest.sharpness, share=entry.nearest.share)
+    tasks = None
+    if entry.tasks is not None:
+        weighed = _tensor(held, f"{name}.tasks", where)
+        if weighed.shape != (dimensions,):
+            raise ArtifactError(f"{where}: its task filter does not fit vectors of {dimensions} dimensions")
+        tasks = TaskFilter(weights=weighed, bias=entry.tasks.bias, limit=entry.tasks.limit)
     return Stage(
         name=name,
         encoder=entry.encoder,
@@ -181,6 +198,7 @@ def read_stage(entry: StageEntry, held: Tensors, policy: Policy, where: str) -> 
         bands={
             Band(above=band.above, up_to=band.up_to, language=band.language): band.thresholds for band in entry.bands
         },
+        tasks=tasks,
     )
 
 

@@ -74,8 +74,7 @@ class Classifier:
             else:
                 probabilities = parts[-1].probabilities[0]
                 novel = bool(parts[-1].away[0] > last.novelty.limit)
-                has_other = policy.other is not None
-                choice = name_one(last.head.classes, probabilities, last.thresholds, novel=novel, has_other=has_other)
+                choice = name_one(last.head.classes, probabilities, last.thresholds, novel=novel)
             each = zip(last.head.classes, probabilities.tolist(), strict=True)
             scores = {label: score for label, score in each if label != OTHER}
         choice = self._abstain(choice, unread, foreign if parts else "")

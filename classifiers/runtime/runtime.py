@@ -12,8 +12,9 @@ from classifiers.encoder.session import Encoder
 from classifiers.errors import ArtifactError
 from classifiers.model import artifact, selftest
 from classifiers.model.artifact import Artifact
-from classifiers.model.model import Floats
+from classifiers.model.model import Floats, Stage
 from classifiers.model.registry import Registry
+from classifiers.runtime import tasks
 from classifiers.runtime.classifier import Classifier, broken, from_artifact
 from classifiers.runtime.run import CascadeRun, Passages
 from classifiers.runtime.windows import DeadlinePassed, Key, Reader, check_time
@@ -142,7 +143,34 @@ class Runtime:
                     verdicts[index] = broken(run.reading.classifier, "deadline", run.classifier.version)
                 elif verdict := run.judge(vectors):
                     verdicts[index] = verdict
+        self._check_tasks(readings, verdicts, vectors, deadline)
         return [verdicts[index] for index in range(len(readings))]
+
+    def _check_tasks(
+        self,
+        readings: Sequence[Reading],
+        verdicts: dict[int, Verdict],
+        vectors: dict[Key, Floats],
+        deadline: float | None,
+    ) -> None:
+        """A verdict on a task about a message names no label. One that cannot be checked in time is broken."""
+        stages = {
+            index: stage
+            for index, verdict in verdicts.items()
+            if verdict.stage and (stage := tasks.asked(verdict, self._stages(readings[index]))) is not None
+        }
+        read = {index: tasks.windows(self._reader, stage, readings[index].texts) for index, stage in stages.items()}
+        with suppress(DeadlinePassed):
+            self._reader.encode(chain.from_iterable(read.values()), vectors, deadline)
+        for index, stage in stages.items():
+            keys = [key for key, _ in read[index]]
+            if all(key in vectors for key in keys):
+                verdicts[index] = tasks.checked(verdicts[index], stage, keys, vectors)
+            else:
+                verdicts[index] = broken(readings[index].classifier, "deadline", verdicts[index].version)
+
+    def _stages(self, reading: Reading) -> Sequence[Stage]:
+        return self.classifiers[reading.classifier].model.stages
 
     def _begin(self, reading: Reading, deadline: float | None) -> CascadeRun | Verdict:
         """The run of a reading through its classifier's stages, or its verdict where no stage is needed."""

@@ -103,17 +103,14 @@ def name_one(
     thresholds: Mapping[str, Threshold],
     *,
     novel: bool = False,
-    has_other: bool = True,
 ) -> LabelChoice:
     """Single-label. probabilities: (classes,) → the likeliest class, if it reaches its threshold.
 
-    novel: the text is unlike training; it is `other` where the policy knows one (has_other), else unsure.
+    novel: the text is unlike training, so it is unsure.
     """
     top = int(np.argmax(probabilities))
     label, confidence = classes[top], float(probabilities[top])
     if novel and label != OTHER:
-        if has_other:
-            return LabelChoice(labels=(OTHER,), confidence=1 - confidence, reason=NOVEL_REASON)
         return LabelChoice(confidence=confidence, abstention=Abstention.UNSURE, reason=NOVEL_REASON)
     needed = thresholds.get(label, EVEN).act
     if confidence < needed:

@@ -29,6 +29,7 @@ from classifiers.training.fit import checkpoint, recipe
 from classifiers.training.fit.fitted import FittedModel, Progress, Silent, TrainingSet, Workbench
 from classifiers.training.prepare import TrainingText, nothing, prepare_text
 from classifiers.training.rows import Row
+from classifiers.training.task_filter import with_task_filters
 from classifiers.training.write.prompts import nearest_labels
 from classifiers.training.write.sentences import WrittenSentences, write_sentences
 from classifiers.training.write.teacher import Approve, Hire
@@ -175,7 +176,8 @@ class _Run:
             progress=self.clock.progress,
         )
         training = TrainingSet(policy=self.learned, rows=text.rows, encoder=encoder, vectors=text.vectors)
-        return patterns.whole(self.policy, recipe.fit_policy(training, bench))
+        fitted = with_task_filters(self.learned, text.rows, recipe.fit_policy(training, bench), self.seed)
+        return patterns.whole(self.policy, fitted)
 
     def evaluate(self, text: TrainingText, fitted: FittedModel, incumbent: Incumbent) -> Evaluation:
         """Run the policy's tests, compare with the version in use, and measure the latency."""

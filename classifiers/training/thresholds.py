@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -177,9 +177,10 @@ def for_one(
 ) -> ChosenThresholds:
     """Single-label: one threshold for all labels, and a higher one for bands in which it lets too many errors through.
 
-    `other` is named whenever it is likeliest, since nothing acts on it. Answered is a share of the rows that have a
-    label; a label given to `other` text is an error and no answer. probabilities: (n, classes) of held-out text; truth:
-    (n,); on: what it was measured on, for people; novel: (n,) rows that are not answered; bands: of each row, or none.
+    `other` has a threshold of its own, by the texts that are likeliest `other`. Answered is a share of the rows that
+    have a label; a label given to `other` text is an error and no answer. probabilities: (n, classes) of held-out text;
+    truth: (n,); on: what it was measured on, for people; novel: (n,) rows that are not answered; bands: of each row, or
+    none.
     """
     guess = probabilities.argmax(axis=1)
     other = classes.index(OTHER) if OTHER in classes else -1
@@ -187,11 +188,12 @@ def for_one(
     confidences, correct = probabilities.max(axis=1)[named], (guess == truth)[named]
     counted, in_scope = (truth != other)[named], max(int((truth != other).sum()), 1)
     answers = _Answers(confidences=confidences, correct=correct, counted=counted, in_scope=in_scope)
+    apart = _other_act(probabilities, guess == other, truth == other)
     rows = list(compress(bands, named))
     if policy.goal is None:
         reach = calibrate.act_for_error(confidences, correct, calibrate.DEFAULT_ERROR)
         act = float(np.clip(reach.act if reach else 1.0, calibrate.LOWEST_ACT, calibrate.HIGHEST_ACT))
-        return _by_band(act, [], classes, rows, answers, max_error=calibrate.DEFAULT_ERROR, least=0)
+        return _by_band((act, apart), [], classes, rows, answers, max_error=calibrate.DEFAULT_ERROR, least=0)
     error, least = policy.goal.max_error, fewest(policy.goal.min_answered, in_scope)
     reach = calibrate.act_for_error(confidences, correct, error)
     met = reach is not None and answers.reached(reach.act).answered >= least
@@ -200,13 +202,24 @@ def for_one(
     asked, missed = _asked(policy.goal, on, len(truth), int((truth == other).sum()))
     goals = [{**asked, "met": met, **(answers.reached(act).record() if nearest else {})}]
     if met:
-        return _by_band(act, goals, classes, rows, answers, max_error=error, least=least)
+        return _by_band((act, apart), goals, classes, rows, answers, max_error=error, least=least)
     missed = f"{missed}; {answers.best(nearest, reach)}"
-    return ChosenThresholds(thresholds=_same(classes, act), goals=goals, missed=(missed,))
+    return ChosenThresholds(thresholds=_same(classes, act, apart), goals=goals, missed=(missed,))
+
+
+_OTHER_ACTS: Final = (0.95, 0.99)
+"""The lowest and the highest threshold of `other`. From .6 on, 3, 10 and 17 % of a policy's own examples with one, two
+and three typos were called `other`; from .95 on, 0.4, 0.8 and 1.9 %."""
+
+
+def _other_act(probabilities: Floats, named: Bools, right: Bools) -> float:
+    """From which confidence on a text is `other`: one in twenty of these is wrong. All (n,) or (n, classes)."""
+    reach = calibrate.act_for_error(probabilities.max(axis=1)[named], right[named], calibrate.DEFAULT_ERROR)
+    return float(np.clip(reach.act if reach else 1.0, *_OTHER_ACTS))
 
 
 def _by_band(
-    act: float,
+    acts: tuple[float, float],
     goals: list[dict[str, Any]],
     classes: Sequence[str],
     rows: Sequence[Band],
@@ -216,18 +229,19 @@ def _by_band(
     least: int,
 ) -> ChosenThresholds:
     """A common threshold, with stricter ones for bands that need them, unless fewer than `least` of the counted rows
-    would be answered then: the policy's goal comes first."""
+    would be answered then: the policy's goal comes first. acts: of the labels, and of `other`."""
+    act, apart = acts
     if not rows:
-        return ChosenThresholds(thresholds=_same(classes, act), goals=goals)
+        return ChosenThresholds(thresholds=_same(classes, act, apart), goals=goals)
     confidences, correct = answers.confidences, answers.correct
     own = by_band.stricter(rows, confidences, correct, act=act, max_error=max_error)
     reached = answers.reached(np.array([own.get(band, act) for band in rows], np.float32))
     if reached.answered < least:
         own = {}
     return ChosenThresholds(
-        thresholds=_same(classes, act),
+        thresholds=_same(classes, act, apart),
         goals=[record | (reached.record() if own else {}) for record in goals],
-        bands={band: _same(classes, strict) for band, strict in own.items()},
+        bands={band: _same(classes, strict, apart) for band, strict in own.items()},
         by_band=by_band.band_summary(rows, confidences, correct, act=act, own=own),
     )
 
@@ -310,9 +324,10 @@ def _for_harms(policy: Policy, probabilities: Floats, holds: Bools, on: str, *, 
     )
 
 
-def _same(classes: Sequence[str], act: float) -> dict[str, Threshold]:
-    free = Threshold(act=0.0, unsure=0.0)
-    return {name: free if name == OTHER else Threshold(act=act, unsure=act) for name in classes}
+def _same(classes: Sequence[str], act: float, other: float) -> dict[str, Threshold]:
+    """act: of every label; other: of `other`."""
+    acts = {name: other if name == OTHER else act for name in classes}
+    return {name: Threshold(act=own, unsure=own) for name, own in acts.items()}
 
 
 def describe(thresholds: Mapping[str, Threshold]) -> dict[str, dict[str, float]]:

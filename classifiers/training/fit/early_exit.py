@@ -185,6 +185,6 @@ def _verdicts(
     policy, classes, verdicts = training.policy, stage.head.classes, list(before)
     for place in np.flatnonzero(scores.known & (scores.probabilities.max(axis=1) >= point.act)).tolist():
         shares = scores.probabilities[place]
-        choice = name_one(classes, shares, stage.thresholds, has_other=policy.other is not None)
+        choice = name_one(classes, shares, stage.thresholds)
         verdicts[place] = verdict_of(policy, classes, shares, choice, 0.0, stage=NAME)
     return tuple(verdicts)

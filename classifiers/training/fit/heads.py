@@ -135,9 +135,8 @@ def _single_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
         bands=chosen.bands,
         earlier=earlier,
     )
-    has_other = policy.other is not None
     verdicts = [
-        verdict_of(policy, classes, row, name_one(classes, row, limits, novel=new, has_other=has_other), away)
+        verdict_of(policy, classes, row, name_one(classes, row, limits, novel=new), away)
         for row, limits, new, away in zip(
             probabilities, map(chosen.for_band, bands), novel.tolist(), far.tolist(), strict=True
         )

@@ -158,11 +158,11 @@ class _HeldOutPair:
         names: tuple[str, str],
     ) -> list[Verdict]:
         """What both stages say of each row. limits: of the first one."""
-        verdicts, has_other = [], self.policy.other is not None
+        verdicts = []
         for place, exits in enumerate(settled.tolist()):
             stage, own = (0, limits) if exits else (1, chosen.for_band(self.bands[place]))
             far = float(self.far[stage][place])
-            choice = name_one(self.classes, mixed[place], own, novel=far > self.limits[stage], has_other=has_other)
+            choice = name_one(self.classes, mixed[place], own, novel=far > self.limits[stage])
             verdicts.append(verdict_of(self.policy, self.classes, mixed[place], choice, far, stage=names[stage]))
         return verdicts
 

@@ -65,7 +65,7 @@ def test_single_label_measures(make_policy: Callable[..., Policy]) -> None:
 
 
 def test_what_no_threshold_would_answer_is_not_on_the_curve(make_policy: Callable[..., Policy]) -> None:
-    novel = name_one(LABELS, np.array([0.9, 0.05, 0.05]), {}, novel=True, has_other=False).reason
+    novel = name_one(LABELS, np.array([0.9, 0.05, 0.05]), {}, novel=True).reason
     verdicts = [
         says("card_arrival", 0.9),
         replace(unsure(says("lost_card", 0.99)), missing=("time",)),

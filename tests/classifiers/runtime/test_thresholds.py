@@ -32,11 +32,8 @@ def of(*values: float) -> np.ndarray:
     return np.array(values, np.float32)
 
 
-def test_what_is_novel_is_other_or_unsure() -> None:
-    other = name_one("ab", of(0.9, 0.1), LIMITS, novel=True)
-    assert (other.labels, other.abstention) == ((OTHER,), None)
-    assert other.confidence == pytest.approx(0.1)
-    assert name_one("ab", of(0.9, 0.1), LIMITS, novel=True, has_other=False).abstention is Abstention.UNSURE
+def test_what_is_novel_is_unsure() -> None:
+    assert name_one("ab", of(0.9, 0.1), LIMITS, novel=True).abstention is Abstention.UNSURE
     assert name_one(("a", OTHER), of(0.1, 0.9), LIMITS, novel=True).confidence == pytest.approx(0.9)
 
 

@@ -1,0 +1,59 @@
+"""Tasks about a message, told from the message: a verdict on such a text names no label.
+
+"Translate to German: where is my order?" is read in units, as it is put together: the whole and its sentences, lines,
+quoted and bracketed parts. It is a task where a stage's task filter takes one unit for one. A unit by itself is not
+diluted by the message that it is about.
+"""
+
+import re
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from classifiers.model.model import Floats, Stage
+from classifiers.policy import OTHER
+from classifiers.runtime.windows import Key, Reader, key_of
+from classifiers.text.normalise import normalise
+from classifiers.text.windows import Window
+from classifiers.verdict import ABOUT_A_MESSAGE, Abstention, Verdict
+
+_BETWEEN: Final = re.compile(r"(?<=[.?!:;])\s+|\n+|[\"“”`]+|(?<=\s)[-–]+(?=\s)|</?\w+>|[{}\[\]()]|#{2,}")
+_LETTERS: Final = re.compile(r"\w")
+_FEWEST_LETTERS: Final = 3
+_MOST_UNITS: Final = 64
+"""Of a text: half of them from its beginning, half from its end, where tasks are written."""
+
+
+def units(text: str) -> list[str]:
+    """The text, and its parts where it has several."""
+    parts = [part.strip() for part in _BETWEEN.split(text)]
+    parts = [part for part in parts if len(_LETTERS.findall(part)) >= _FEWEST_LETTERS]
+    if len(parts) > _MOST_UNITS:
+        parts = [*parts[: _MOST_UNITS // 2], *parts[-_MOST_UNITS // 2 :]]
+    return [text, *parts] if len(parts) > 1 else [text]
+
+
+def asked(verdict: Verdict, stages: Sequence[Stage]) -> Stage | None:
+    """The stage whose filter is to check a verdict; None where the verdict names nothing to answer with."""
+    if not verdict.labels or verdict.labels == (OTHER,):
+        return None
+    return next((stage for stage in stages if stage.name == verdict.stage and stage.tasks is not None), None)
+
+
+def windows(reader: Reader, stage: Stage, texts: Iterable[str]) -> list[tuple[Key, Window]]:
+    """The first window of each unit of the texts, as the stage's encoder reads it."""
+    encoder = reader.encoders[stage.encoder.sha256]
+    room = encoder.room(stage.windowing.tokens, stage.system_tokens)
+    cut = (array("i", encoder.tokenize(normalise(unit))[:room]) for text in texts for unit in units(text))
+    return [(key_of(stage.encoder, window), window) for window in cut if len(window)]
+
+
+def checked(verdict: Verdict, stage: Stage, keys: Sequence[Key], vectors: Mapping[Key, Floats]) -> Verdict:
+    """The verdict; unsure where a unit is a task. keys: of the units' windows, all of them in vectors."""
+    assert stage.tasks is not None
+    if not keys or (stage.tasks.chances(np.stack([vectors[key] for key in keys])) <= stage.tasks.limit).all():
+        return verdict
+    return replace(verdict, labels=(), abstention=Abstention.UNSURE, reason=ABOUT_A_MESSAGE)
