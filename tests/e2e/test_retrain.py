@@ -5,7 +5,6 @@ import json
 import random
 import shutil
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +14,8 @@ import pytest
 from openai import OpenAI
 
 from benchmarks.stream.paid import Paid
+
+from .conftest import until, user
 
 GATEWAY = """\
 version: 1
@@ -128,16 +129,7 @@ def ask(url: str, texts: Iterator[str]) -> list[str]:
     with OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0) as client:
         found = []
         for text in texts:
-            messages: Any = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": text}]
-            raw = client.chat.completions.with_raw_response.create(model="gpt-4o", messages=messages)
+            raw = client.chat.completions.with_raw_response.create(model="gpt-4o", messages=user(text, SYSTEM))
             assert raw.parse().choices[0].message.content in ("north", "south")
             found.append(raw.headers["x-offramp-decision"])
         return found
-
-
-def until(holds: Callable[[], bool], *, seconds: float) -> None:
-    """Waits for it."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it never came to hold"
-        time.sleep(0.2)

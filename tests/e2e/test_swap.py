@@ -2,12 +2,13 @@
 
 import shutil
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from openai import OpenAI
+
+from .conftest import until, user
 
 GATEWAY = """\
 version: 1
@@ -45,18 +46,13 @@ class Traffic:
         self._thread.start()
 
     def _run(self) -> None:
-        messages: Any = [{"role": "user", "content": "hello there"}]
         while not self._ended.wait(0.01):
-            raw = self._client.chat.completions.with_raw_response.create(model="gpt-4o", messages=messages)
+            raw = self._client.chat.completions.with_raw_response.create(model="gpt-4o", messages=user("hello there"))
             self.versions.append(raw.headers.get("x-offramp-classifier", "none").partition("@")[2])
 
     def until(self, version: str) -> None:
-        for _ in range(1200):
-            if self.versions and self.versions[-1] == version:
-                return
-            assert self._thread.is_alive()
-            time.sleep(0.05)
-        raise AssertionError(f"{version} was not taken up")
+        until(lambda: self.versions[-1:] == [version] or not self._thread.is_alive())
+        assert self._thread.is_alive()
 
     def close(self) -> None:
         self._ended.set()
@@ -99,11 +95,7 @@ def test_versions_change_between_two_requests(
         whole = weights.read_bytes()
         weights.write_bytes(b"no weights")
         (tmp_path / "models" / "greet" / "current").write_text(damaged.name + "\n")
-        for _ in range(200):
-            if gateway.metric("offramp_reload_failures_total"):
-                break
-            time.sleep(0.05)
-        assert gateway.metric("offramp_reload_failures_total") == 1
+        until(lambda: gateway.metric("offramp_reload_failures_total") == 1)
         assert traffic.versions[-1] == first
         assert gateway.metric(f'offramp_classifier_info{{classifier="greet",version="{first}"}}') == 1
         assert gateway.metric(f'offramp_classifier_info{{classifier="greet",version="{second}"}}') == 0
