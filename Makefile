@@ -59,17 +59,18 @@ check: setup ## lint, types, import contracts, files in sync
 	$(BIN)/python -m pytest tests/docs
 
 clients: ## install other clients, each in an environment of its own, whose parsers `make test` tries (.clients)
-	for name in instructor langchain-openai; do \
+	for client in instructor "langchain-openai langgraph" "pydantic-ai pydantic-ai-slim[openai]" openai-agents llm; do \
+		name=$${client%% *}; packages=$${client#pydantic-ai }; \
 		.clients/$$name/bin/python -m pip --version >/dev/null 2>&1 \
 			|| $(PYTHON) -m venv --clear .clients/$$name || exit; \
-		.clients/$$name/bin/pip install --quiet --disable-pip-version-check $$name || exit; \
+		.clients/$$name/bin/pip install --quiet --disable-pip-version-check $$packages || exit; \
 	done
 	mkdir -p .clients/node
 	cp tests/e2e/clients/package.json .clients/node/
 	npm install --prefix .clients/node --no-audit --no-fund --loglevel=error
 
 compat: setup clients ## let those clients ask a real gateway, and say which versions they are
-	$(BIN)/python -m pytest tests/e2e/test_clients.py -rP $(ARGS)
+	$(BIN)/python -m pytest tests/e2e/test_clients.py tests/e2e/test_agents.py -rP $(ARGS)
 
 format: setup ## format the code
 	$(BIN)/ruff check --fix .
