@@ -33,6 +33,7 @@ models:
 rules:
   - name: intents
     classifier: bank
+    when: {{any_system: true}}
     contract: {{max_disagreement: {target}, confidence: 95%}}
     retrain: {every} pairs
     then: {{"*": {{answer: label}}}}

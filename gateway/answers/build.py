@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 import regex
 from msgspec import Raw
 
@@ -31,8 +30,8 @@ from gateway.answers.format import (
     UnsupportedReason,
     requested_format,
 )
-from gateway.answers.json_schema import allows
 from gateway.answers.logprobs import Spelled, logprobs
+from gateway.answers.understood import not_understood
 from gateway.protocols import chat
 from gateway.requests.parse import Request
 from gateway.rules.rule import Act, Action, Rule
@@ -46,10 +45,8 @@ _LEAST_NAMED: Final = 2
 _BYTES_PER_TOKEN: Final = 4
 _BYTES_PER_WORD: Final = 8
 """A label is often one token, however long."""
-_TEXT_FORMAT: Final = frozenset({"response_format", "logprobs", "top_logprobs", "modalities", "audio",
-                                 "web_search_options"})  # fmt: skip
-"""The fields that a fixed text has to fit. It is short and holds no label, so stops and lengths do not matter."""
-_FREE: Final = frozenset({"auto", "none"})
+_BYTES_PER_TOKEN_AT_LEAST: Final = 2
+"""Of a fixed text in any language: the caller must not see one that its own limit would have cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +55,8 @@ class LocalAnswer:
 
     content: the whole text, or a function's arguments. label: as it is spelled in there, None where there are slots
     only. call: the function, None for text. slots: names of slots by the path of their field, empty ones included.
-    slot_confidence: 0..1, of the least certain slot value. logprobs: of text, where they are asked for.
+    slot_confidence: 0..1, of the least certain slot value. logprobs: of text, where they are asked for. label_at: the
+    label's place in JSON. uncompared, unordered: as of `fill.Filled`.
     """
 
     content: str
@@ -67,6 +65,9 @@ class LocalAnswer:
     slots: Mapping[Path, str] = field(default_factory=dict)
     slot_confidence: float = 1.0
     logprobs: chat.Logprobs | None = None
+    label_at: Path | None = None
+    uncompared: frozenset[Path] = frozenset()
+    unordered: frozenset[Path] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,28 +80,37 @@ class LocalAnswers:
 
 def local_answers(request: Request, pairs: Sequence[tuple[Rule, Verdict]]) -> LocalAnswers:
     """pairs: the rules that a request matches, each with its verdict. Rules that answer nothing are left out."""
-    actions = {rule.name: _answer_actions(rule, verdict) for rule, verdict in pairs}
-    texts = ((name, action.text) for name, own in actions.items() for action in own if not action.own_label)
-    unsupported = {name: why for name, text in texts if (why := text_unsupported(text, request.fields)) is not None}
-    labelled = [
-        (rule, verdict)
-        for rule, verdict in pairs
-        if rule.name not in unsupported and any(action.own_label for action in actions[rule.name])
-    ]
+    unsupported: dict[str, Unsupported] = {}
+    labelled: list[tuple[Rule, Verdict]] = []
+    for rule, verdict in pairs:
+        actions = _answer_actions(rule, verdict)
+        why = next(filter(None, (_withheld(rule, action, request) for action in actions)), None)
+        if why is not None:
+            unsupported[rule.name] = why
+        elif any(action.own_label for action in actions):
+            labelled.append((rule, verdict))
     if not labelled:
         return LocalAnswers(unsupported=unsupported)
-    requested = requested_format(request.fields)
-    if isinstance(requested, Unsupported):
-        return LocalAnswers(unsupported={**unsupported, **{rule.name: requested for rule, _ in labelled}})
     prompts = (request.system_text, "\n".join(text for turn in request.turns for text in turn.texts))
     answers: dict[str, LocalAnswer] = {}
     for rule, verdict in labelled:
-        answer = build(requested, _prediction(rule, verdict), prompts)
+        requested = requested_format(request.fields, with_tools=rule.with_tools)
+        answer = (
+            requested if isinstance(requested, Unsupported) else build(requested, _prediction(rule, verdict), prompts)
+        )
         if isinstance(answer, Unsupported):
             unsupported[rule.name] = answer
         else:
             answers[rule.name] = answer
     return LocalAnswers(answers=answers, unsupported=unsupported)
+
+
+def _withheld(rule: Rule, action: Action, request: Request) -> Unsupported | None:
+    """Why the request is not one that the rule may answer, or its fixed text none that suits the format."""
+    why = not_understood(rule, request, fixed=not action.own_label)
+    if why is not None or action.own_label:
+        return why
+    return text_unsupported(action.text, request.fields, with_tools=rule.with_tools)
 
 
 def _answer_actions(rule: Rule, verdict: Verdict) -> list[Action]:
@@ -119,6 +129,9 @@ def _prediction(rule: Rule, verdict: Verdict) -> Prediction:
             name: SlotFilling(slot=slot, values=tuple(value for value in verdict.slots if value.slot == name))
             for name, slot in rule.slots.items()
         },
+        fields=rule.fields,
+        ignores=rule.ignores,
+        free_order=rule.free_order,
     )
 
 
@@ -147,6 +160,9 @@ def _by_schema(
         call=shape if isinstance(shape, FunctionCall) else None,
         slots=filled.slots,
         slot_confidence=filled.confidence,
+        label_at=filled.label_at,
+        uncompared=filled.uncompared,
+        unordered=filled.unordered,
     )
     return _finished(requested, answer, prediction, _spelled_in(prediction.names, filled.words))
 
@@ -175,13 +191,13 @@ def _by_prompt(
     word = word_in_prompt(prediction.labels[0], prediction.names, prompt)
     if isinstance(word, Unsupported):
         return word
-    content = word
+    content, place = word, None
     if isinstance(shape, AnyObject):
         key = key_in_prompt(prompt)
         if isinstance(key, Unsupported):
             return key
-        content = chat.encode({key: word}).decode()
-    answer = LocalAnswer(content=content, label=word)
+        content, place = chat.encode({key: word}).decode(), (key,)
+    answer = LocalAnswer(content=content, label=word, label_at=place)
     return _finished(requested, answer, prediction, partial(_spelled_in_prompt, prediction.names, prompt))
 
 
@@ -272,45 +288,18 @@ def _pattern(label: str) -> str:
     return rf"(?<![\w\p{{N}}-]){written}(?![\w\p{{N}}+#-])"
 
 
-def text_unsupported(text: str, fields: Mapping[str, Raw]) -> Unsupported | None:
-    """Why a fixed text cannot be the answer; None where it can. fields: a request's top-level fields, undecoded."""
-    try:
-        free = all(_may_be_text(fields[name]) for name in ("tool_choice", "function_call") if name in fields)
-    except (msgspec.DecodeError, RecursionError) as error:
-        return Unsupported(UnsupportedReason.MALFORMED, str(error))
-    if not free:
-        return Unsupported(UnsupportedReason.NO_PLACE, "a call of a function")
-    requested = requested_format({name: value for name, value in fields.items() if name in _TEXT_FORMAT})
+def text_unsupported(text: str, fields: Mapping[str, Raw], *, with_tools: bool = False) -> Unsupported | None:
+    """Why a fixed text cannot be the answer; None where it can. It never stands for JSON or for a call of a function.
+
+    fields: a request's top-level fields, undecoded. with_tools: whether tools that need not be called are passed over.
+    """
+    requested = requested_format(fields, with_tools=with_tools)
     if isinstance(requested, Unsupported):
         return requested
+    if not isinstance(requested.shape, PlainWord):
+        return Unsupported(UnsupportedReason.NO_PLACE, "a fixed text is neither JSON nor a call of a function")
     if requested.alternatives is not None:
         return Unsupported(UnsupportedReason.MODALITY, "logprobs of a fixed text")
-    if isinstance(requested.shape, AnyObject):
-        return _json_unsupported(text, {})
-    return _json_unsupported(text, requested.shape.schema) if isinstance(requested.shape, SchemaObject) else None
-
-
-def _may_be_text(choice: Raw) -> bool:
-    """Whether the model may answer in text instead of calling a function.
-
-    choice: `tool_choice` or `function_call`: a word, or an object with it as `type` or, for allowed tools, as `mode`.
-    Raises msgspec.DecodeError and RecursionError.
-    """
-    value = msgspec.json.decode(choice)
-    if isinstance(value, dict):
-        allowed = value.get("allowed_tools", value)
-        has_mode = value.get("type") == "allowed_tools" and isinstance(allowed, dict)
-        value = allowed.get("mode") if has_mode else value.get("type", "function")
-    return value is None or (isinstance(value, str) and value in _FREE)
-
-
-def _json_unsupported(text: str, schema: Mapping[str, Any]) -> Unsupported | None:
-    """Why a text is no JSON object by a schema."""
-    try:
-        value = msgspec.json.decode(text)
-        allowed = isinstance(value, dict) and allows(schema, value)
-    except msgspec.DecodeError:
-        return Unsupported(UnsupportedReason.NO_PLACE, "the text is not JSON")
-    except (TypeError, ArithmeticError, RecursionError) as error:
-        return Unsupported(UnsupportedReason.SCHEMA, str(error))
-    return None if allowed else Unsupported(UnsupportedReason.SCHEMA, "the text is not such a document")
+    if requested.max_tokens is not None and len(text.encode()) > _BYTES_PER_TOKEN_AT_LEAST * requested.max_tokens:
+        return Unsupported(UnsupportedReason.LENGTH)
+    return Unsupported(UnsupportedReason.STOP) if any(stop in text for stop in requested.stop) else None

@@ -1,9 +1,10 @@
-"""Compares a local answer with the reference's: label by label and slot by slot, not string by string. Pure.
+"""Compares a local answer with the reference's: everything that the client would parse. Pure.
 
-Only what the local answer holds is compared: other fields of the reference's object, and how sure it says it is, do not
-count. Slot values are equal if they mean the same: numbers as numbers, amounts with their currency, dates and times as
-what they name, text folded. That a slot has no value is an answer too. A word that is no label and no alias is missing,
-and so is an answer of another shape.
+Each field that either of the two sets is compared: labels by what they mean, slot values by theirs (numbers as
+numbers, amounts with their currency, dates and times as what they name, text folded), all else as it is. A field left
+out is a field that is null. Lists agree in their length and, unless the schema or the rule frees it, in their order.
+Not compared are fields that the rule ignores, and how sure the answer says it is. A word that is no label and no alias
+is missing, and so is an answer of another shape.
 """
 
 import math
@@ -54,18 +55,20 @@ class Values:
     languages: tuple[str, ...] = ("en",)
     now: datetime = field(default_factory=lambda: datetime.now().astimezone())
 
-    def same(self, name: str, ours: Any, theirs: Any) -> bool:
-        """Whether two values of a slot mean the same. Both may be empty; lists are compared in any order."""
+    def same(self, name: str, ours: Any, theirs: Any, *, ordered: bool = False) -> bool:
+        """Whether two values of a slot mean the same. Both may be empty. ordered: whether lists are."""
         if isinstance(ours, list):
-            return isinstance(theirs, list | None) and self._same_lists(name, ours, theirs or [])
+            if not isinstance(theirs, list | None) or len(ours) != len(theirs or []):
+                return False
+            if ordered:
+                return all(self.same(name, *pair) for pair in zip(ours, theirs or [], strict=True))
+            return self._same_lists(name, ours, theirs or [])
         if ours in _EMPTY or theirs in _EMPTY:
             return ours in _EMPTY and theirs in _EMPTY
         return self._meaning(name, ours).fits(self._meaning(name, theirs))
 
     def _same_lists(self, name: str, ours: list[Any], theirs: list[Any]) -> bool:
         """Pairs off the values; those of the fewest currencies choose first, and choose such first."""
-        if len(ours) != len(theirs):
-            return False
         left = self._meanings(name, theirs)
         for meaning in self._meanings(name, ours):
             match = next((other for other in left if meaning.fits(other)), None)
@@ -177,45 +180,38 @@ class _Comparison:
         return Result.AGREES if label == self.names.meant(ours) else Result.DIFFERS
 
     def _object(self, text: str) -> Result:
-        shape, ours, theirs = map(msgspec.json.decode, (self.local.content, self.content, unfenced(text)))
-        slots = [
-            Result.AGREES if self.values.same(name, _value(ours, path), _value(theirs, path)) else Result.DIFFERS
-            for path, name in self.local.slots.items()
-        ]
-        return _worst([self._part(shape, ours, theirs, ()), *slots])
+        ours, theirs = map(msgspec.json.decode, (self.content, unfenced(text)))
+        return self._part(ours, theirs, ())
 
-    def _part(self, shape: Any, ours: Any, theirs: Any, path: Path) -> Result:
-        if path in self.local.slots:
+    def _part(self, ours: Any, theirs: Any, path: Path) -> Result:
+        local = self.local
+        if path in local.uncompared:
             return Result.AGREES
-        if isinstance(shape, Mapping):
+        if path in local.slots:
+            same = self.values.same(local.slots[path], ours, theirs, ordered=path not in local.unordered)
+            return Result.AGREES if same else Result.DIFFERS
+        if isinstance(ours, Mapping) or not path:
             if not isinstance(ours, Mapping) or not isinstance(theirs, Mapping):
                 return Result.MISSING
-            return _worst(
-                [self._part(part, ours.get(name), theirs.get(name), (*path, name)) for name, part in shape.items()]
-            )
-        if isinstance(shape, list):
-            return self._labels(ours, theirs)
-        if not isinstance(shape, str) or self.names.meant(shape) is None:
-            # empty, a constant, or a confidence: no label
-            return Result.AGREES
-        return self._word(ours, theirs) if isinstance(ours, str) and isinstance(theirs, str) else Result.MISSING
+            return _worst([self._part(ours.get(name), theirs.get(name), (*path, name)) for name in {**ours, **theirs}])
+        if path == local.label_at:
+            return self._label(ours, theirs, ordered=path not in local.unordered)
+        # a constant, or a field that is empty here
+        return Result.AGREES if ours == theirs else Result.DIFFERS
 
-    def _labels(self, ours: Any, theirs: Any) -> Result:
+    def _label(self, ours: Any, theirs: Any, *, ordered: bool) -> Result:
+        if not isinstance(ours, list):
+            return self._word(ours, theirs) if isinstance(ours, str) and isinstance(theirs, str) else Result.MISSING
         if not _are_words(ours) or not _are_words(theirs):
             return Result.MISSING
-        labels, others = ({self.names.meant(word) or folded(word) for word in words} for words in (ours, theirs))
+        labels, others = ([self.names.meant(word) or folded(word) for word in words] for words in (ours, theirs))
+        if not ordered:
+            labels, others = sorted(labels), sorted(others)
         return Result.AGREES if labels == others else Result.DIFFERS
 
 
 def _are_words(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(word, str) for word in value)
-
-
-def _value(value: Any, path: Path) -> Any:
-    """The value at a path in an object; None where there is none."""
-    for name in path:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value
 
 
 def _worst(results: list[Result]) -> Result:

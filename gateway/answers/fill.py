@@ -1,10 +1,11 @@
-"""Fills a JSON schema with predicted labels and slots: exactly what the schema allows, or the reason why not. Pure.
+"""Fills a JSON schema with a predicted label and slots: exactly what the schema allows, or the reason why not. Pure.
 
-A field takes a label where its values (`enum`) hold one of the classifier's labels, however spelled, or an alias. Every
-label field of a schema gets the same label; `{type: array, items: {enum: …}}` takes all labels. A field with a slot's
-name takes the slot's value in the field's type; an array, all its values. A number named `confidence` or the like takes
-the confidence. Where the text has no value for a field, or the field is for neither, it gets its only value. Else it is
-null or left out if that is allowed, and if not the format is unsupported.
+One field has one source. A field takes the label where its values (`enum`) are labels of the classifier, however
+spelled, or aliases; `{type: array, items: {enum: …}}` takes all labels. Where several fields could take it, the rule's
+`fields` says which does. A field with a slot's name takes the slot's value in the field's type; an array, all its
+values; null, or left out, where the text has none and that is allowed. A number takes the confidence where `fields`
+says so. A field with one value gets it. For any other field, optional or not, the format is unsupported, unless the
+rule ignores the field.
 """
 
 import re
@@ -13,9 +14,20 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
+import msgspec
+
 from classifiers.policy import OTHER, Slot
 from classifiers.verdict import SlotValue
-from gateway.answers.format import NoPlace, Path, Prediction, SlotFilling, Unsupported, UnsupportedReason
+from gateway.answers.format import (
+    CONFIDENCE,
+    LABEL,
+    NoPlace,
+    Path,
+    Prediction,
+    SlotFilling,
+    Unsupported,
+    UnsupportedReason,
+)
 from gateway.answers.json_schema import ANNOTATIONS, SchemaReader, TooLarge, allows
 from gateway.spelling import folded, spelled
 
@@ -28,12 +40,8 @@ _OBJECT_KEYWORDS: Final = frozenset({"type", "properties", "required", "addition
 _ARRAY_KEYWORDS: Final = frozenset({"type", "items", "minItems", "maxItems", "uniqueItems"})
 _NUMBER_KEYWORDS: Final = frozenset({"type", "minimum", "maximum"})
 _ENUM_KEYWORDS: Final = frozenset({"type", "enum", "const"})
-_CONFIDENCE: Final = frozenset({"confidence", "score", "probability", "confidencescore", "certainty"})
 _MAX_DEPTH: Final = 16
 _PARTS_PER_VALUE: Final = 8
-_MAY_BE_EMPTY: Final = frozenset({UnsupportedReason.OTHER_FIELD, UnsupportedReason.NO_VALUE})
-"""Reasons for which a field may be null or left out: the text has nothing for it."""
-
 Scalar = str | int | float
 
 
@@ -115,7 +123,8 @@ class Filled:
 
     values: the object, once it is whole. label: as the caller spells it, None before there is one. words: the caller's
     values for its place that stand for labels. slots: names of slots by their field's place, empty ones included.
-    confidence: 0..1, of the least certain slot value. count: of slot values.
+    confidence: 0..1, of the least certain slot value. count: of slot values. label_at: the label's place. uncompared:
+    places that say nothing about the text: ignored ones, and the confidence. unordered: lists in any order.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -124,6 +133,9 @@ class Filled:
     slots: dict[Path, str] = field(default_factory=dict)
     confidence: float = 1.0
     count: int = 0
+    label_at: Path | None = None
+    uncompared: frozenset[Path] = frozenset()
+    unordered: frozenset[Path] = frozenset()
 
 
 def fill(schema: Mapping[str, Any], prediction: Prediction) -> Filled | Unsupported:
@@ -180,7 +192,7 @@ class _Filling:
             return self._object(schema, path, depth)
         if kind == "array":
             return self._labels(schema, path, depth)
-        if kind == "number" and path and self._reader.fold(path[-1]) in _CONFIDENCE:
+        if kind == "number" and path and self._prediction.fields.get(path[-1]) == CONFIDENCE:
             return self._confidence(schema, path)
         if kind != "null":
             raise NoPlace(UnsupportedReason.OTHER_FIELD, path)
@@ -205,25 +217,23 @@ class _Filling:
         choices = schema.get("anyOf") or schema.get("oneOf")
         if not isinstance(choices, list) or not choices:
             raise NoPlace(UnsupportedReason.SCHEMA, path)
+        null = [choice for choice in choices if isinstance(choice, Mapping) and choice.get("type") == "null"]
+        others = [choice for choice in choices if choice not in null]
+        if len(others) > 1:
+            resolved = [self._resolved(choice, path, depth + 1) for choice in others]
+            if all("enum" in choice or "const" in choice for choice in resolved):
+                # a union of constants is one list of values
+                return self._enum({"enum": [value for choice in others for value in self._reader.listed(choice)]}, path)
         errors: list[NoPlace] = []
-        nullable = False
-        for choice in choices:
-            if isinstance(choice, Mapping) and choice.get("type") == "null":
-                nullable = True
-                continue
+        for choice in others:
             before = self._snapshot()
             try:
-                value = self._value(choice, path, depth + 1)
+                return self._value(choice, path, depth + 1)
             except NoPlace as error:
                 self.state = before
                 errors.append(error)
-                continue
-            if isinstance(value, str) and self.state.label != before.label:
-                words = (word for each in choices for word in self._label_words(self._reader.listed(each)))
-                self.state.words = tuple(words)
-            return value
-        # a label that the caller's values lack is no reason to give null
-        if nullable and all(error.reason in _MAY_BE_EMPTY for error in errors):
+        # only a slot may be empty: it was looked for
+        if null and all(error.reason is UnsupportedReason.NO_VALUE for error in errors):
             self._note_empty(path)
             return None
         raise errors[0] if errors else NoPlace(UnsupportedReason.SCHEMA, path)
@@ -233,7 +243,7 @@ class _Filling:
         values = [schema["const"]] if "const" in schema else schema["enum"]
         if not isinstance(values, list) or not values:
             raise NoPlace(UnsupportedReason.SCHEMA, path)
-        if not self._holds_labels(values):
+        if not self._takes_label(values, path):
             if len(values) == 1:
                 return values[0]
             raise NoPlace(UnsupportedReason.OTHER_FIELD, path)
@@ -242,14 +252,29 @@ class _Filling:
         return self._label(self._prediction.labels[0], values, path)
 
     def _label(self, label: str, values: list[Any], path: Path) -> str:
+        """Raises NoPlace where the caller's values hold one that is no label, or another field has the label."""
         self._reader.count(len(values))
         words = self._label_words(values)
+        unknown = [value for value in values if value is not None and value not in words]
+        if unknown:
+            raise NoPlace(UnsupportedReason.UNKNOWN_VALUE, path, unknown)
+        if self.state.label_at not in (None, path):
+            both = [".".join(place) for place in (self.state.label_at or (), path)]
+            raise NoPlace(UnsupportedReason.AMBIGUOUS, path, f"{' and '.join(both)} could take the label")
         word = self._prediction.names.spelled(label, words, self._reader.fold)
         if word is None:
             raise NoPlace(UnsupportedReason.LABEL_NOT_ASKED, path, label)
+        self.state.label_at = path
         if self.state.label is None:
             self.state.label, self.state.words = word, words
         return word
+
+    def _takes_label(self, values: object, path: Path) -> bool:
+        """Whether a field takes the label: the one that `fields` names; without that, one whose values are labels."""
+        fields = self._prediction.fields
+        if path and path[-1] in fields:
+            return fields[path[-1]] == LABEL
+        return LABEL not in fields.values() and self._holds_labels(values)
 
     def _label_words(self, values: Iterable[object]) -> tuple[str, ...]:
         """Those of the values that stand for labels."""
@@ -271,22 +296,41 @@ class _Filling:
         needed = frozenset(required)
         values: dict[str, Any] = {}
         for name, part in properties.items():
+            place = (*path, name)
+            if name in self._prediction.ignores:
+                self.state.uncompared |= {place}
+                if name in needed:
+                    values[name] = self._constant(part, name)
+                continue
             before = self._snapshot()
             try:
-                values[name] = self._value(part, (*path, name), depth + 1)
+                values[name] = self._value(part, place, depth + 1)
             except NoPlace as error:
                 self.state = before
-                if name in needed or error.reason not in _MAY_BE_EMPTY:
+                if name in needed or error.reason is not UnsupportedReason.NO_VALUE:
                     raise
-                self._note_empty((*path, name))
+                self._note_empty(place)
         return values
+
+    def _constant(self, schema: object, name: str) -> Any:
+        """The rule's value for a field that it ignores: null, a text, or JSON where the field takes no text."""
+        text = self._prediction.ignores[name]
+        if text == "null" and isinstance(schema, Mapping) and allows(schema, None, self._reader):
+            return None
+        if isinstance(schema, Mapping) and allows(schema, text, self._reader):
+            return text
+        try:
+            return msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            return text
 
     def _labels(self, schema: Mapping[str, Any], path: Path, depth: int) -> list[Any]:
         _allow_only(schema, _ARRAY_KEYWORDS, path)
         items = self._resolved(schema.get("items"), path, depth)
-        if not self._holds_labels(items.get("enum")):
+        if not self._takes_label(items.get("enum"), path):
             raise NoPlace(UnsupportedReason.OTHER_FIELD, path)
         _allow_only(items, _ENUM_KEYWORDS, path)
+        self._note_order(schema, path)
         labels = [self._label(label, items["enum"], path) for label in self._prediction.labels]
         return _counted(labels, schema, path)
 
@@ -294,6 +338,7 @@ class _Filling:
         _allow_only(schema, _NUMBER_KEYWORDS, path)
         if schema.get("minimum", 0) != 0 or schema.get("maximum", 1) != 1:
             raise NoPlace(UnsupportedReason.OTHER_FIELD, path)
+        self.state.uncompared |= {path}
         return round(self._prediction.confidence, 4)
 
     def _slot_name(self, schema: Mapping[str, Any], path: Path, depth: int) -> str | None:
@@ -302,7 +347,7 @@ class _Filling:
         if name is None or schema.get("type") == "object" or "const" in schema:
             return None
         inner = self._resolved(schema.get("items"), path, depth) if schema.get("type") == "array" else schema
-        return None if self._holds_labels(inner.get("enum")) else name
+        return None if self._takes_label(inner.get("enum"), path) else name
 
     def _slot(self, name: str, schema: Mapping[str, Any], path: Path, depth: int) -> Any:
         filling = self._prediction.slots[name]
@@ -311,6 +356,7 @@ class _Filling:
             items = self._resolved(schema.get("items"), path, depth)
             values = self._values(name, filling, items, path)
             self.state.slots[path] = name
+            self._note_order(schema, path)
             return _counted(list(dict.fromkeys(values)) if schema.get("uniqueItems") else values, schema, path)
         values = list(dict.fromkeys(self._values(name, filling, schema, path)))
         if len(values) > 1:
@@ -344,9 +390,19 @@ class _Filling:
         if name is not None:
             self.state.slots[path] = name
 
+    def _note_order(self, schema: Mapping[str, Any], path: Path) -> None:
+        """Notes a list whose order says nothing."""
+        if self._prediction.free_order or schema.get("uniqueItems") is True:
+            self.state.unordered |= {path}
+
     def _named(self, path: Path) -> str | None:
-        """The slot with the name of the place."""
-        return self._slots.get(self._reader.fold(path[-1])) if path else None
+        """The slot that fills a place: the one that `fields` names, else the one with the field's name."""
+        if not path:
+            return None
+        source = self._prediction.fields.get(path[-1])
+        if source is not None:
+            return source[1:] if source.startswith(" ") else None
+        return self._slots.get(self._reader.fold(path[-1]))
 
     def _snapshot(self) -> Filled:
         """A copy of the state, to return to."""

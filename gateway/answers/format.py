@@ -29,7 +29,9 @@ class Prediction:
     """What a classifier predicts for a request, as far as an answer needs it.
 
     labels: the most certain first. names: all labels that it knows. scores: calibrated, by label. slots: all of its
-    policy's, by name.
+    policy's, by name. fields: what fills a schema's field, by the field's name: LABEL, CONFIDENCE or a slot's name.
+    ignores: fields that are left out, or get this value where they are required. free_order: whether lists may be in
+    any order.
     """
 
     labels: tuple[str, ...]
@@ -37,6 +39,13 @@ class Prediction:
     confidence: float
     scores: Mapping[str, float]
     slots: Mapping[str, SlotFilling] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)
+    ignores: Mapping[str, Any] = field(default_factory=dict)
+    free_order: bool = False
+
+
+LABEL, CONFIDENCE = "label", "confidence"
+"""What fills a field, besides slots. A slot's name stands behind a blank, which no name begins with."""
 
 
 class UnsupportedReason(StrEnum):
@@ -50,8 +59,10 @@ class UnsupportedReason(StrEnum):
     """Several places, or several spellings, could be meant."""
     LABEL_NOT_ASKED = "label_not_asked"
     """The caller's values hold other labels, but not this one."""
+    UNKNOWN_VALUE = "unknown_value"
+    """The caller's values hold one that the classifier does not know."""
     OTHER_FIELD = "other_field"
-    """A required field is neither for a label nor for a slot."""
+    """Nothing fills a field: neither a label nor a slot, and the rule does not ignore it."""
     NO_VALUE = "no_value"
     """The text has no value for a required field."""
     UNFIT_VALUE = "unfit_value"
@@ -66,6 +77,12 @@ class UnsupportedReason(StrEnum):
     """A stop sequence would cut the answer."""
     LENGTH = "length"
     """`max_tokens` may be too few for the answer."""
+    UNKNOWN_FIELD = "unknown_field"
+    """A field of the request, or its value, is not on the list of what is understood."""
+    CONVERSATION = "conversation"
+    """The conversation does not end in a turn of text that the rule reads, or a tool is at work in it."""
+    LATER_TURN = "later_turn"
+    """A fixed text answers a conversation's first turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,15 +147,16 @@ class RequestedFormat:
     alternatives: int | None = None
 
 
-def requested_format(fields: dict[str, msgspec.Raw]) -> RequestedFormat | Unsupported:
-    """fields: a request's top-level fields with their bytes."""
+def requested_format(fields: Mapping[str, msgspec.Raw], *, with_tools: bool = False) -> RequestedFormat | Unsupported:
+    """fields: a request's top-level fields with their bytes. with_tools: whether tools that the model may call, but
+    need not, are passed over."""
     try:
         asked = decode_asked(fields)
     except (msgspec.DecodeError, RecursionError) as error:
         return Unsupported(UnsupportedReason.MALFORMED, str(error))
     if set(asked.modalities or ["text"]) != {"text"} or asked.audio or asked.web_search_options is not None:
         return Unsupported(UnsupportedReason.MODALITY)
-    shape = _shape(asked)
+    shape = _shape(asked, with_tools=with_tools)
     if isinstance(shape, Unsupported):
         return shape
     limits = [limit for limit in (asked.max_tokens, asked.max_completion_tokens) if limit is not None]
@@ -150,9 +168,10 @@ def requested_format(fields: dict[str, msgspec.Raw]) -> RequestedFormat | Unsupp
     )
 
 
-def _shape(asked: Asked) -> PlainWord | AnyObject | SchemaObject | FunctionCall | Unsupported:
+def _shape(asked: Asked, *, with_tools: bool) -> PlainWord | AnyObject | SchemaObject | FunctionCall | Unsupported:
     call = _call(asked)
-    if call is not None:
+    optional = asked.tool_choice in (None, "auto") and asked.function_call in (None, "auto")
+    if call is not None and not (with_tools and optional):
         return call
     form = asked.response_format
     if form is None or form.type == "text":

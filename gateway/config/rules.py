@@ -12,11 +12,41 @@ FallThrough = Literal["forward", "block"]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
 
+class SystemTemplate(FrozenRecord):
+    """A system prompt by the fingerprint of its template, as `offramp explain` prints it."""
+
+    template: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+
+
+def _one_or_more_prompts(value: object) -> object:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+Prompts = Annotated[
+    tuple[Words | SystemTemplate, ...],
+    BeforeValidator(_one_or_more_prompts, json_schema_input_type=str | SystemTemplate | list[str | SystemTemplate]),
+    Field(min_length=1),
+]
+
+
 class When(FrozenRecord):
-    """Which requests a rule sees; all that is given must hold."""
+    """Which requests a rule sees; all that is given must hold.
+
+    system: the system prompts of its task: `none` (no system prompt), a text, a glob, or a template's fingerprint; one
+    or a list. any_system: whatever the system prompt. turns: whether a fixed text answers a conversation's first turn
+    only, or any.
+    """
 
     model: WordsList = ()
-    system_glob: Words | None = None
+    system: Prompts | None = None
+    any_system: Flag = False
+    turns: Literal["first", "any"] = "first"
+
+    @model_validator(mode="after")
+    def _one_system(self) -> Self:
+        if self.system is not None and self.any_system:
+            raise ValueError("takes either system or any_system")
+        return self
 
 
 Literally = Annotated[str, StringConstraints(min_length=1)]
@@ -180,12 +210,22 @@ def _pairs(value: object) -> object:
     return int(count)
 
 
+class SlotSource(FrozenRecord):
+    """A field is filled by one of the policy's slots."""
+
+    slot: Name
+
+
 class RuleSettings(FrozenRecord):
     """Binds a classifier to requests and says what to do per label; `*` stands for every label but `other`.
 
     when_unsure, when_unread, when_broken: what to do where the classifier abstains. Left out, a safety
     classifier forwards what it is unsure of and blocks the other two; the other kinds forward. Of safety, what is
     unsure can be put to a judge, whose verdict then stands in place of the classifier's.
+    with_tools: whether it answers where the model may call tools but need not; else such calls are forwarded.
+    fields: what fills a field of a schema, by the field's name: `label`, `confidence` or `{slot: …}`; needed where
+    several fields could take the label. ignores: fields that are not compared: left out, or given this value where a
+    schema requires them. order: whether lists have to be in the model's order.
     aliases: other words for labels, in callers' requests and models' answers. contract: the bound under which it
     answers. retrain: the number of kept pairs after which its classifier is trained anew, in the background; the new
     version takes over when it answers more calls under the same bound.
@@ -196,6 +236,10 @@ class RuleSettings(FrozenRecord):
     when: When = When()
     reads: ReadsSettings = ReadsSettings()
     then: Annotated[dict[Words, Action], Field(min_length=1)]
+    with_tools: Literal["forward", "answer"] = "forward"
+    fields: dict[Words, Literal["label", "confidence"] | SlotSource] = Field(default_factory=dict)
+    ignores: dict[Words, str] = Field(default_factory=dict)
+    order: Literal["kept", "free"] = "kept"
     aliases: dict[Words, WordsList] = Field(default_factory=dict)
     when_unsure: WhenUnsure | None = None
     when_unread: FallThrough | None = None
@@ -239,4 +283,14 @@ class RuleSettings(FrozenRecord):
             raise ValueError("a rule that redacts reads all turns, since clients send the earlier ones again")
         if reads.after or reads.before or reads.regex:
             raise ValueError("a rule that redacts reads whole texts, without after, before and regex")
+        return self
+
+    @model_validator(mode="after")
+    def _answers_its_own_task(self) -> Self:
+        answers = any(then.answer or then.answer_file for then in self.then.values())
+        if answers and self.when.system is None and not self.when.any_system:
+            raise ValueError(
+                "answers, so it has to say which calls are its task: when: {system: none} for calls without a system "
+                "prompt, {system: <the prompt, or a glob such as 'Classify*'>}, or {any_system: true} for all"
+            )
         return self

@@ -34,6 +34,7 @@ _REMOVED: Final[Mapping[str, str]] = {
     "upstreams.*.timeout": "it is fixed for kind litellm and echo; leave it out",
     "rules.reads.max_windows": "512 windows are read; leave it out",
     "rules.reads.json_path": "write a regex: whose group input is the field's value",
+    "rules.when.system_glob": "write it as system",
     "rules.when_unsure.within": _FIXED,
     **{f"rules.contract.{name}": _FIXED for name in ("notice_within", "ask_again")},
     "labels.*.required": "write it at the slot: slots: {NAME: {required: LABEL}}",

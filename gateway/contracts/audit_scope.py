@@ -16,6 +16,8 @@ _PLAIN: Final = {"type": "text"}
 _NOTHING: Final = msgspec.Raw(b"null")
 _USUAL: Final = ("user", "True")
 """Whose messages, whether only the last, as an intent or topic rule reads if it does not say."""
+_COMPARED: Final = "whole answers"
+"""What pairs say. Pairs of before compared labels and slots alone, so their contracts are others and begin anew."""
 _SHAPE: Final = ("response_format", "tools", "tool_choice", "functions", "function_call")
 
 
@@ -42,7 +44,7 @@ def scope(rule: Rule, verdict: Verdict, request: Request, sent_to: str) -> Scope
     return Scope(
         rule=rule.name,
         model=request.model,
-        prompt=digest(request.system_text, *frames, *_shape(request), *rule.unusual),
+        prompt=digest(_COMPARED, request.system_text, *frames, *_shape(request), *rule.unusual),
         labels=(*rule.names.labels, *("=".join(rule.names.of(label)) for label in rule.names.aliases)),
         # where a version that is tried gave no verdict, that one names the version, too
         classifier=rule.classifier,
@@ -59,6 +61,8 @@ def unusual(rule: Rule) -> tuple[str, ...]:
     parts = () if reads == _USUAL else (f"reads={','.join(reads)}",)
     # `"*"` is all labels but `other`
     usual = answers == set(rule.names.labels) - {OTHER}
+    filled = (*sorted(rule.fields.items()), *sorted(rule.ignores.items()))
+    parts = (*parts, *(f"field={name}={source}" for name, source in filled), *(["order=free"] * rule.free_order))
     return parts if usual else (*parts, *(f"answers={label}" for label in sorted(answers)))
 
 

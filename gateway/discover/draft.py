@@ -26,7 +26,7 @@ GATEWAY: Final = "gateway.yaml"
 _SECOND_GATEWAY: Final = "discovered.yaml"
 _EXAMPLES = 2
 _USUAL_CHARS = range(8, 200)
-_GLOB_CHARS = 80
+_GLOB_CHARS = 200
 _SPECIAL: Final = re.compile(r"[*?\[]|\$(?=\{)")
 
 _HEAD: Final = """\
@@ -174,12 +174,19 @@ def _rule(finding: Finding, systems: Sequence[str]) -> dict[str, Any]:
     return {
         "name": finding.name,
         "classifier": finding.name,
-        "when": {"model": list(finding.models), **({"system_glob": glob} if glob else {})},
+        "when": {"model": list(finding.models), **_system(glob, without=group.system is not None and not own.strip())},
         "reads": _reads(group.reads),
         "then": then,
         "aliases": {OTHER: list(names.aliases[OTHER])} if names.aliases else {},
         "contract": "true",
     }
+
+
+def _system(glob: str, *, without: bool) -> dict[str, str]:
+    """Which system prompts the rule is written for. without: whether its calls have none."""
+    if glob:
+        return {"system": glob}
+    return {"system": "none"} if without else {"any_system": "true"}
 
 
 def _reads(reads: DraftedReads) -> dict[str, Any]:

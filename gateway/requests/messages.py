@@ -25,6 +25,8 @@ ARGUMENTS: Final = ("function", "arguments")
 _PART_TEXTS: Final = ("text", "refusal")
 _MESSAGE_KEYS: Final = frozenset(chat.Message.__struct_fields__)
 _PART_KEYS: Final = frozenset(chat.ContentPart.__struct_fields__)
+_HARMLESS_PART_KEYS: Final = frozenset({"cache_control"})
+"""Keys of parts that say nothing of the text: where a provider may cut what it caches."""
 _CALL_KEYS: Final = frozenset(chat.ToolCall.__struct_fields__)
 _FUNCTION_KEYS: Final = frozenset({*chat.Function.__struct_fields__, *chat.CustomCall.__struct_fields__})
 
@@ -33,13 +35,16 @@ _FUNCTION_KEYS: Final = frozenset({*chat.Function.__struct_fields__, *chat.Custo
 class Turn:
     """One message: its texts in order, and whether a part of it (an image, say) cannot be read.
 
-    paths: of each text in the list of messages.
+    paths: of each text in the list of messages. calls: whether it calls a tool. unknown: keys of the message and of its
+    parts that are none of chat messages' own.
     """
 
     role: str
     texts: tuple[str, ...]
     incomplete: bool
     paths: tuple[Path, ...] = field(default=(), compare=False)
+    calls: bool = field(default=False, compare=False)
+    unknown: tuple[str, ...] = field(default=(), compare=False)
 
 
 def turns_of(messages: msgspec.Raw) -> list[Turn]:
@@ -50,7 +55,9 @@ def turns_of(messages: msgspec.Raw) -> list[Turn]:
     try:
         values = strict_json(bytes(messages))
         parsed = msgspec.convert(values, list[chat.Message])
-        turns = [_turn(message, index) for index, message in enumerate(parsed)]
+        turns = [
+            _turn(message, fields, index) for index, (message, fields) in enumerate(zip(parsed, values, strict=True))
+        ]
     except (msgspec.ValidationError, ValueError, RecursionError) as error:
         raise BadRequest(f"messages: {error}", param="messages") from error
     for fields in values:
@@ -74,7 +81,7 @@ def text_paths(turns: Sequence[Turn], roles: frozenset[str], *, last: bool) -> t
 
 
 def system_text(turns: Sequence[Turn]) -> str:
-    """The text of system and developer messages without their names, for `system_glob` and for classifiers."""
+    """The text of system and developer messages without their names, for `when.system` and for classifiers."""
     system = [pair for turn in turns if turn.role in SYSTEM for pair in zip(turn.texts, turn.paths, strict=True)]
     return "\n".join(text for text, path in system if path[-1] != "name")
 
@@ -110,7 +117,7 @@ def _known_keys(fields: Mapping[str, Any], known: frozenset[str]) -> None:
             raise BadRequest(f"messages: the key {key!r} is written otherwise: {key.casefold()!r}", param="messages")
 
 
-def _turn(message: chat.Message, index: int) -> Turn:
+def _turn(message: chat.Message, fields: Mapping[str, Any], index: int) -> Turn:
     role = _ROLES.get(message.role, "user")
     content = message.content
     texts: dict[Path, str] = {}
@@ -126,7 +133,23 @@ def _turn(message: chat.Message, index: int) -> Turn:
     for path, text in _other_texts(message, role):
         if text and isinstance(text, str):
             texts[path] = text
-    return Turn(role, tuple(texts.values()), incomplete, tuple([(index, *path) for path in texts]))
+    return Turn(
+        role,
+        tuple(texts.values()),
+        incomplete,
+        tuple([(index, *path) for path in texts]),
+        calls=bool(message.tool_calls or message.function_call),
+        unknown=_unknown(fields),
+    )
+
+
+def _unknown(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """The keys of a message and of its parts that are none of chat messages' own; null stands for a key left out."""
+    keys = [key for key in fields.keys() - _MESSAGE_KEYS if fields[key] is not None]
+    content = fields.get("content")
+    if isinstance(content, list):
+        keys += [key for part in content for key in part.keys() - _PART_KEYS - _HARMLESS_PART_KEYS]
+    return tuple(sorted(keys))
 
 
 def _other_texts(message: chat.Message, role: str) -> Iterator[tuple[Path, object]]:

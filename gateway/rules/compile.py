@@ -18,10 +18,12 @@ from gateway.config.rules import (
     Role,
     RuleSettings,
     Then,
+    When,
 )
 from gateway.contracts.audit_scope import unusual
 from gateway.contracts.contract import Terms
 from gateway.contracts.safety_contract import SafetyTerms
+from gateway.requests.system import PromptPatterns
 from gateway.requests.template import PromptTemplate
 from gateway.rules.rule import Act, Action, Asks, Rule
 from gateway.spelling import Names
@@ -70,7 +72,12 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str], judges
         name=rule.name,
         classifier=rule.classifier,
         models=frozenset(rule.when.model),
-        system_glob=rule.when.system_glob,
+        system=_system(rule.when),
+        with_tools=rule.with_tools == "answer",
+        any_turn=rule.when.turns == "any",
+        fields={name: source if isinstance(source, str) else f" {source.slot}" for name, source in rule.fields.items()},
+        ignores=rule.ignores,
+        free_order=rule.order == "free",
         roles=frozenset(roles),
         last_turn=turns == "last",
         output=rule.reads.output,
@@ -89,6 +96,12 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str], judges
     elif contract:
         made = replace(made, terms=Terms(target=contract.max_disagreement, confidence=contract.confidence))
     return replace(made, unusual=unusual(made))
+
+
+def _system(when: When) -> PromptPatterns | None:
+    if when.system is None:
+        return None
+    return PromptPatterns.of([each if isinstance(each, str) else ("template", each.template) for each in when.system])
 
 
 def _safety(contract: ContractSettings) -> SafetyTerms:

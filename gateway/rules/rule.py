@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from fnmatch import fnmatchcase
 from typing import Literal
 
 from classifiers.policy import Slot
@@ -11,6 +10,7 @@ from classifiers.verdict import Reading
 from gateway.contracts.contract import Terms
 from gateway.contracts.safety_contract import SafetyTerms
 from gateway.requests.parse import Request
+from gateway.requests.system import PromptPatterns
 from gateway.requests.template import PromptTemplate
 from gateway.spelling import Names
 
@@ -61,17 +61,20 @@ class Asks:
 class Rule:
     """One rule.
 
-    models: empty for every model. otherwise: what is done for each abstention. names: all labels that its classifier
-    can name, with the rule's aliases. template: which part of each text it reads. slots: of its policy, read in those
-    languages. redacts: the kinds of passages and the slots that it replaces. terms: of its contract, if it has one.
-    unusual: settings other than the defaults that belong to the contract's scope. retrains: whether texts of
-    its calls are kept to train on. asks: its judge, if it has one. safety: the terms of its safety contract.
+    models: empty for every model. system: which system prompts; None for every one. otherwise: what is done for each
+    abstention. names: all labels that its classifier can name, with the rule's aliases. template: which part of each
+    text it reads. slots: of its policy, read in those languages. redacts: the kinds of passages and the slots that it
+    replaces. with_tools: whether it answers where the model may call tools but need not. any_turn: whether its fixed
+    texts answer more than a first turn. fields, ignores, free_order: as of `answers.format.Prediction`. terms: of its
+    contract, if it has one. unusual: settings other than the defaults that belong to the contract's scope. retrains:
+    whether texts of its calls are kept to train on. asks: its judge, if it has one. safety: the terms of its safety
+    contract.
     """
 
     name: str
     classifier: str
     models: frozenset[str]
-    system_glob: str | None
+    system: PromptPatterns | None
     roles: frozenset[str]
     last_turn: bool
     output: bool
@@ -86,6 +89,11 @@ class Rule:
     terms: Terms | None = None
     unusual: tuple[str, ...] = ()
     retrains: bool = False
+    with_tools: bool = False
+    any_turn: bool = False
+    fields: Mapping[str, str] = field(default_factory=dict)
+    ignores: Mapping[str, str] = field(default_factory=dict)
+    free_order: bool = False
     asks: Asks | None = None
     safety: SafetyTerms | None = None
 
@@ -113,4 +121,4 @@ def matching(rules: Sequence[Rule], request: Request) -> list[Rule]:
 def _matches(rule: Rule, request: Request) -> bool:
     if rule.models and request.model not in rule.models:
         return False
-    return rule.system_glob is None or fnmatchcase(request.system_text, rule.system_glob)
+    return rule.system is None or rule.system.match(request.system_text)

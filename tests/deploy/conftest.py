@@ -53,7 +53,7 @@ rules:
     then: {contact: redact}
   - name: labels
     classifier: bank
-    when: {model: labels}
+    when: {any_system: true, model: labels}
     contract: true
     retrain: 5000 pairs
     then: {"*": {answer: label}}
@@ -68,7 +68,7 @@ rules:
     then: {violence: block}
   - name: intents
     classifier: bank
-    when: {model: gpt-4o}
+    when: {any_system: true, model: gpt-4o}
     then:
       card_arrival: {answer: It is on its way.}
       exchange_rate: {forward: cheap}

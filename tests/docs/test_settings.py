@@ -80,6 +80,8 @@ CONTAINERS = {
     "upstreams.<name>",
     "models.<name>",
     "rules[]",
+    "rules[].when.system",
+    "rules[].fields.<name>",
     "rules[].when_unsure",
     "rules[].contract",
     THEN,

@@ -27,6 +27,9 @@ models:
 rules:
   - name: intents
     classifier: shop-intents
+    when: {{any_system: true}}
+    fields: {{confidence: confidence}}
+    ignores: {{note: "null"}}
     then: {{"*": {{answer: label}}}}
 """
 

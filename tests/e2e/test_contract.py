@@ -26,6 +26,7 @@ models:
 rules:
   - name: intents
     classifier: shop-intents
+    when: {{any_system: true}}
     contract: {{max_disagreement: 10%, confidence: 80%}}
     then: {{"*": {{answer: label}}, other: {{answer: label}}}}
 """

@@ -25,6 +25,9 @@ models:
 rules:
   - name: intents
     classifier: shop-intents
+    when: {{any_system: true}}
+    fields: {{confidence: confidence}}
+    ignores: {{note: "null"}}
     then: {{"*": {{answer: label}}, other: {{answer: label}}}}
 """
 TEXT = "Hello there!"

@@ -30,6 +30,7 @@ models:
 rules:
   - name: desks
     classifier: desks
+    when: {{any_system: true}}
     contract: {{max_disagreement: 10%, confidence: 80%}}
     retrain: 120 pairs
     then: {{"*": {{answer: label}}}}

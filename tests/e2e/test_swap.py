@@ -22,6 +22,7 @@ models:
 rules:
   - name: intents
     classifier: greet
+    when: {any_system: true}
     then: {"*": {answer: "Here."}}
 """
 POLICY = """\

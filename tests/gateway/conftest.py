@@ -47,6 +47,7 @@ from gateway.ledger.writer import LedgerWriter
 from gateway.metrics.observe import Metrics
 from gateway.pipeline import Pipeline
 from gateway.plan import Planner, TimedClassifiers
+from gateway.requests.system import PromptPatterns
 from gateway.rules.compile import compile_rules
 from gateway.rules.rule import Act, Action, Rule
 from gateway.server import Guarded, bind
@@ -522,13 +523,13 @@ def make_rule() -> Callable[..., Rule]:
         unread: Act = Act.BLOCK,
         broken: Act = Act.BLOCK,
         models: tuple[str, ...] = (),
-        system_glob: str | None = None,
+        system: str | None = None,
     ) -> Rule:
         return Rule(
             name=name,
             classifier="safe",
             models=frozenset(models),
-            system_glob=system_glob,
+            system=None if system is None else PromptPatterns.of([system]),
             roles=frozenset({"user"}),
             last_turn=False,
             output=False,

@@ -143,7 +143,7 @@ async def test_a_fault_of_one_look_keeps_no_other_from_what_is_due(
 async def test_contracts_of_a_version_that_is_only_tried_are_in_no_metric(
     load: Callable[..., Loaded], publish: Callable[..., str], tmp_path: Path, prices: PriceTable, serving: Any
 ) -> None:
-    rule = "{name: intents, classifier: bank, contract: true, then: {'*': {answer: label}}}"
+    rule = "{name: intents, classifier: bank, when: {any_system: true}, contract: true, then: {'*': {answer: label}}}"
     loaded = load(f"{TEXT}models_dir: models\nrules: [{rule}]\n")
     tried, in_use = (publish(datetime(2026, 1, day, tzinfo=UTC)) for day in (1, 2))
     store = ContractStore(tmp_path / "l.db")

@@ -22,6 +22,7 @@ rules:
     then: {violence: block}
   - name: intents
     classifier: bank
+    when: {any_system: true}
     contract: {max_disagreement: 5%}
     then: {"*": {answer: label}}
 """
@@ -35,6 +36,7 @@ rules:
     when_unsure: {ask: cheap}
   - name: intents
     classifier: bank
+    when: {any_system: true}
     contract: {max_disagreement: 5%}
     then: {"*": {answer: label}}
 """

@@ -25,6 +25,7 @@ rules:
     then: {{contact: {redact}}}
   - name: intents
     classifier: book
+    when: {{any_system: true}}
     contract: {{max_disagreement: 5%}}
     then: {{"*": {{answer: label}}}}
 """

@@ -29,6 +29,7 @@ rules:
     then: {violence: block}
   - name: intents
     classifier: bank
+    when: {any_system: true}
     reads: {regex: "<m>(?P<input>.*)</m>"}
     then: {greeting: {answer: Hi there}}
 """
@@ -42,6 +43,7 @@ rules:
     then: {violence: block}
   - name: intents
     classifier: bank
+    when: {any_system: true}
     reads: {regex: 'Ticket:\s*(.*?)\s*---'}
     then: {greeting: {answer: Hi there}}
 """
@@ -68,7 +70,7 @@ rules:
   - {name: a, classifier: safe, then: {violence: block}}
   - {name: b, classifier: bank, then: {card: flag}}
   - {name: c, classifier: bank, when: {model: cheap}, then: {card: flag}}
-  - {name: d, classifier: bank, when: {system_glob: "be *"}, reads: {roles: [system, assistant]}, then: {card: flag}}
+  - {name: d, classifier: bank, when: {system: "be *"}, reads: {roles: [system, assistant]}, then: {card: flag}}
 """
     )
     messages = [
@@ -128,7 +130,7 @@ async def test_a_rule_reads_the_answer_though_the_prompt_it_matches_is_redacted(
     wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
 ) -> None:
     hides = "  - {name: hides, classifier: data, reads: {roles: [system], turns: all}, then: {contact: redact}}\n"
-    rules = OUT.replace("reads:", "when: {system_glob: 'ask joe@*'}\n    reads:") + hides
+    rules = OUT.replace("reads:", "when: {system: 'ask joe@*'}\n    reads:") + hides
     upstream = fake_upstream([make_answer(whole("violence"))])
     gateway = wire(rules, upstreams={"one": upstream})
     messages = [{"role": "system", "content": "ask joe@example.com"}, {"role": "user", "content": "hi"}]
@@ -152,17 +154,20 @@ async def test_a_harm_cut_over_two_chunks_is_blocked(
 async def test_images_are_no_text_that_was_saved_and_teach_nothing(
     wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
 ) -> None:
-    rules = "\nrules:\n  - {name: intents, classifier: bank, then: {greeting: {answer: Hello.}}}\n"
+    rule = "{name: intents, classifier: bank, when: {any_system: true}, then: {greeting: {answer: Hello.}}}"
+    rules = f"\nrules:\n  - {rule}\n"
     said = whole("A bike.").replace(b'"prompt_tokens": 7', b'"prompt_tokens": 9000')
     gateway = wire(rules, upstreams={"one": fake_upstream([make_answer(said)]), "two": fake_upstream([])})
     image = {"type": "image_url", "image_url": {"url": "data:image/jpeg;base64," + "A" * 100_000}}
     messages = [{"role": "user", "content": [{"type": "text", "text": "what is this?"}, image]}]
     await ask(gateway.app, json.dumps({"model": "dear", "messages": messages}).encode())
-    messages += [{"role": "assistant", "content": "A bike."}, {"role": "user", "content": "greeting"}]
-    await ask(gateway.app, json.dumps({"model": "dear", "messages": messages}).encode())
+    await ask(gateway.app, body("greeting"))
     forwarded, answered = gateway.records()
     assert (forwarded.decision, answered.decision) == ("forward", "answer")
     assert answered.saved_input_tokens < 100
+
+
+TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +176,9 @@ async def test_images_are_no_text_that_was_saved_and_teach_nothing(
         ("greeting", {}, "answer", None),
         ("greeting", {"response_format": {"type": "json_object"}}, "forward", "intents:no_place"),
         ("greeting", {"logprobs": True}, "forward", "intents:modality"),
-        ("card", {"response_format": {"type": "json_object"}}, "answer", None),
+        ("card", {"response_format": {"type": "json_object"}}, "forward", "intents:no_place"),
+        ("card", {"tools": TOOLS}, "forward", "intents:free_tools"),
+        ("card", {"guided_choice": ["a", "b"]}, "forward", "intents:unknown_field"),
         ("rate", {"response_format": {"type": "json_object"}}, "block", None),
         ("hello", {"response_format": {"type": "json_object"}}, "forward", None),
     ],
@@ -180,7 +187,7 @@ async def test_a_fixed_text_is_given_in_the_shape_that_is_asked_for_or_not_at_al
     wire: Wire, ask: Any, text: str, fields: dict[str, Any], decision: str, unsupported: str | None
 ) -> None:
     then = """{greeting: {answer: Hello.}, card: {answer: '{"desk": "cards"}'}, rate: block}"""
-    gateway = wire(f"\nrules:\n  - {{name: intents, classifier: bank, then: {then}}}\n")
+    gateway = wire(f"\nrules:\n  - {{name: intents, classifier: bank, when: {{system: none}}, then: {then}}}\n")
     answer = await ask(gateway.app, body(text, **fields))
     assert answer.headers["x-offramp-decision"] == decision
     assert answer.headers.get("x-offramp-abstained") == unsupported

@@ -23,15 +23,16 @@ JUDGED = """
 rules:
   - name: safety
     classifier: safe
+    when: {any_system: true}
     then: {"*": {answer: label}}
     when_unsure: {ask: cheap}
 """
-TEXTS = JUDGED.replace('{"*": {answer: label}}', """{violence: {answer: '{"no": 1}'}, jailbreak: {answer: "No."}}""")
+TEXTS = JUDGED.replace('{"*": {answer: label}}', """{violence: {answer: 'Stay calm.'}, jailbreak: {answer: "No!"}}""")
 BOUND = JUDGED + "    contract: true\n"
 ABOVE = """
 rules:
   - {name: above, classifier: safe, then: {"*": block}}
-  - {name: intents, classifier: bank, then: {"*": {answer: label}}}
+  - {name: intents, classifier: bank, when: {any_system: true}, then: {"*": {answer: label}}}
 """
 ABOVE_A_CONTRACT = ABOVE.replace("{answer: label}}}", "{answer: label}}, contract: true}")
 ASKS = "Answer with violence or jailbreak."
@@ -66,8 +67,7 @@ async def test_a_label_that_a_judge_names_is_the_answer(wired: Any, ask: Any, ru
 async def test_of_the_texts_the_one_for_the_judges_label_must_fit_the_request(
     wired: Any, ask: Any, label: str, decision: str, bound: str
 ) -> None:
-    in_json = body("unsure of this", response_format={"type": "json_object"})
-    answer = await ask(wired(TEXTS + bound, label).app, in_json)
+    answer = await ask(wired(TEXTS + bound, label).app, body("unsure of this", stop="!"))
     assert answer.headers["x-offramp-decision"] == decision
 
 

@@ -90,7 +90,7 @@ THREE = Prediction(
     confidence=0.6,
     scores={"fees": 0.6, "greeting": 0.2, "top_up": 0.15, "card_lost": 0.05},
 )
-WORDS = ["Fees", "Recharge", "CARD-LOST", "none of these"]
+WORDS = ["Fees", "Recharge", "CARD-LOST"]
 BOTH = {"anyOf": [{"const": "Recharge"}, {"type": "null"}, {"$ref": "#/$defs/f"}, {"enum": ["CARD-LOST"]}]}
 
 
@@ -161,10 +161,9 @@ def test_fixed_texts() -> None:
     assert not wrong
 
 
-@pytest.mark.parametrize("choice", ["1e999", '{"type": "auto", "x": 1e999}'])
 @pytest.mark.parametrize("field", ["tool_choice", "function_call"])
-def test_a_choice_that_cannot_be_read(field: str, choice: str) -> None:
-    request = parse_chat(f'{{"model": "m", "messages": [], "{field}": {choice}}}'.encode())
+def test_a_choice_that_cannot_be_read(field: str) -> None:
+    request = parse_chat(f'{{"model": "m", "messages": [], "{field}": 1e999}}'.encode())
     found = text_unsupported("Hi!", request.fields)
     assert found is not None
     assert found.reason == "malformed"

@@ -110,17 +110,36 @@ MANY = [f"intent number {number}" for number in range(5000)]
 
 
 @pytest.mark.parametrize(
-    ("part", "expected"),
+    "part",
     [
-        ({"enum": [*MANY, "Card Lost"]}, "Card Lost"),
-        ({"type": ["string", "null"], "enum": [*MANY, "Card Lost", None]}, "Card Lost"),
-        ({"anyOf": [{"$ref": "#/$defs/b"}, {"type": "null"}]}, "card_lost"),
-        ({"oneOf": [{"$ref": "#/$defs/b"}, {"type": "null"}]}, "card_lost"),
+        {"enum": [*MANY, "Card Lost"]},
+        {"type": ["string", "null"], "enum": [*MANY, "Card Lost", None]},
+        {"anyOf": [{"$ref": "#/$defs/b"}, {"type": "null"}]},
     ],
 )
-def test_of_thousands_of_values_one_is_given(part: dict[str, Any], expected: str) -> None:
+def test_a_value_that_no_classifier_knows_is_a_reason(part: dict[str, Any]) -> None:
     defs = {"$defs": {"b": {"enum": [*MANY, "card_lost"]}}}
-    assert filled(obj(intent=part, **({} if "enum" in part else {"again": part})) | defs)["intent"] == expected
+    assert outcome(filled_with(obj(intent=part) | defs)) == "unknown_value"
+
+
+def bound(schema: dict[str, Any], **rule: Any) -> Any:
+    prediction = Prediction(labels=("card_lost",), names=KNOWN, confidence=0.98765, scores={}, **rule)
+    return outcome(fill(schema, prediction))
+
+
+def test_a_rule_says_what_fills_a_field() -> None:
+    two = obj(intent=ENUM, previous_intent=ENUM)
+    assert bound(two, fields={"intent": "label"}) == "other_field"
+    assert bound(two, fields={"intent": "label"}, ignores={"previous_intent": "Top Up"}) == {
+        "intent": "Card Lost",
+        "previous_intent": "Top Up",
+    }
+    sure = obj(intent=ENUM, score={"type": "number"})
+    assert bound(sure) == "other_field"
+    assert bound(sure, fields={"score": "confidence"}) == {"intent": "Card Lost", "score": 0.9877}
+    assert bound(obj(intent=ENUM, size={"type": "number"}), ignores={"size": "0"}) == {"intent": "Card Lost", "size": 0}
+    optional = {"type": "object", "properties": {"intent": ENUM, "why": {"type": "string"}}}
+    assert bound(optional, ignores={"why": ""}) == {"intent": "Card Lost"}
 
 
 @pytest.mark.parametrize(

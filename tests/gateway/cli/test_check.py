@@ -17,6 +17,7 @@ models: {m: demo}
 rules:
   - name: hours
     classifier: shop
+    when: {any_system: true}
     then:
       hours: {answer: "9 to 18"}
 """

@@ -44,6 +44,7 @@ rules:
 HOURS = """\
   - name: hours
     classifier: bank
+    when: {any_system: true}
     contract: {max_disagreement: 10%}
     then: {"*": {answer: label}}
 """

@@ -59,12 +59,16 @@ def test_paths_are_relative_to_the_file(load: Load, tmp_path: Path) -> None:
 def test_answer_files_that_hold_no_answer(refused: Callable[..., list[str]], tmp_path: Path) -> None:
     (tmp_path / "latin.md").write_bytes(b"caf\xe9")
     (tmp_path / "empty.md").write_text(" \n")
-    text = BASE + RULE + "    then:\n      a: {answer_file: gone.md}\n      b: {answer_file: latin.md}\n"
+    text = (
+        BASE
+        + RULE
+        + "    when: {system: none}\n    then:\n      a: {answer_file: gone.md}\n      b: {answer_file: latin.md}\n"
+    )
     text += "      c: {answer_file: empty.md}\n"
     assert refused(text) == [
-        "11:11: rules[0].then.a.answer_file: gone.md: No such file or directory",
-        "12:11: rules[0].then.b.answer_file: latin.md: is not UTF-8",
-        "13:11: rules[0].then.c.answer_file: empty.md: is empty",
+        "12:11: rules[0].then.a.answer_file: gone.md: No such file or directory",
+        "13:11: rules[0].then.b.answer_file: latin.md: is not UTF-8",
+        "14:11: rules[0].then.c.answer_file: empty.md: is empty",
     ]
 
 

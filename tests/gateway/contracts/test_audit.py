@@ -20,6 +20,7 @@ RULES = """
 rules:
   - name: intents
     classifier: bank
+    when: {any_system: true}
     contract: {max_disagreement: 5%}
     then: {"*": {answer: label}}
 """

@@ -23,8 +23,8 @@ JSON = {"type": "json_object"}
 
 
 def rule(policy: Policy = POLICY, **changed: Any) -> Rule:
-    settings = {"name": "r", "classifier": "shop", "contract": True, "then": ALL, **changed}
-    return compile_rules((RuleSettings.model_validate(settings),), {"shop": policy}, {})[0]
+    settings = {"name": "r", "classifier": "shop", "contract": True, "when": {"any_system": True}, "then": ALL}
+    return compile_rules((RuleSettings.model_validate(settings | changed),), {"shop": policy}, {})[0]
 
 
 RULE = rule()

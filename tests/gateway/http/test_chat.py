@@ -22,6 +22,7 @@ rules:
     then: {violence: {block: Not here.}, jailbreak: {block: {message: No way., shape: error}}}
   - name: intents
     classifier: bank
+    when: {any_system: true}
     then: {greeting: {answer: Hi there}, rate: {forward: cheap}, card: flag}
 """
 
@@ -261,7 +262,7 @@ async def test_labels_beyond_ascii_go_into_headers_escaped(wire: Wire, ask: Any,
     fields = policies["bank"].model_dump(by_alias=True)
     fields["labels"] = {"grüße": {"means": "greets"}, "x\r\nset-cookie: a=b": {"means": "x"}}
     policies["bank"] = type(policies["bank"]).model_validate(fields)
-    gateway = wire('\nrules:\n  - {name: r, classifier: bank, then: {"*": {answer: hi}}}\n')
+    gateway = wire('\nrules:\n  - {name: r, classifier: bank, when: {any_system: true}, then: {"*": {answer: hi}}}\n')
     answer = await ask(gateway.app, body("grüße"))
     assert answer.headers["x-offramp-label"] == "gr\\xfc\\xdfe"
     answer = await ask(gateway.app, body("x\r\nset-cookie: a=b"))

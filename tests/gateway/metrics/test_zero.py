@@ -33,6 +33,7 @@ REDACTS = """
 FORWARDS = """
   - name: intents
     classifier: bank
+    when: {any_system: true}
     then: {rate: forward, card: {forward: cheap}, greeting: {answer: hi}}
 """
 GUARDS = """
@@ -51,6 +52,7 @@ JUDGED = """
 BOUND = """
   - name: bound
     classifier: bank
+    when: {any_system: true}
     contract: {max_disagreement: 5%}
     then: {"*": {answer: label}}
 """

@@ -8,6 +8,7 @@ import pytest
 from classifiers.policy import Policy
 from gateway.config.load import Loaded
 from gateway.requests.parse import parse_chat
+from gateway.requests.system import PromptPatterns
 from gateway.rules.compile import compile_rules
 from gateway.rules.rule import Act, Action, Rule, matching
 from gateway.serving.snapshot import rule_problems
@@ -46,7 +47,7 @@ def test_what_is_written_is_what_is_done(compiled: Callable[[str], Rule], tmp_pa
         """\
   - name: intents
     classifier: bank
-    when: {model: m, system_glob: "a*"}
+    when: {model: m, system: "a*"}
     reads: {roles: [user, system], turns: all}
     then:
       "*": flag
@@ -62,7 +63,8 @@ def test_what_is_written_is_what_is_done(compiled: Callable[[str], Rule], tmp_pa
         "card": Action(act=Act.FLAG),
         "other": Action(act=Act.BLOCK, text="no", shape="error"),
     }
-    assert (rule.models, rule.system_glob, rule.roles) == (frozenset({"m"}), "a*", frozenset({"user", "system"}))
+    assert (rule.models, rule.roles) == (frozenset({"m"}), frozenset({"user", "system"}))
+    assert rule.system == PromptPatterns(texts=("a*",))
     assert not rule.last_turn
 
 
@@ -99,12 +101,12 @@ def test_a_rule_that_redacts_slots_reads_all_turns_of_all_roles(
         ({}, True),
         ({"models": ("m", "n")}, True),
         ({"models": ("M",)}, False),
-        ({"system_glob": "Classify the support ticket*"}, True),
-        ({"system_glob": "classify*"}, False),
-        ({"system_glob": "Classify"}, False),
-        ({"system_glob": "*brief."}, True),
-        ({"models": ("m",), "system_glob": "*hi*"}, False),
-        ({"models": ("n",), "system_glob": "*"}, False),
+        ({"system": "Classify the support ticket*"}, True),
+        ({"system": "classify*"}, False),
+        ({"system": "Classify"}, False),
+        ({"system": "*brief."}, True),
+        ({"models": ("m",), "system": "*hi*"}, False),
+        ({"models": ("n",), "system": "*"}, False),
     ],
 )
 def test_all_that_is_given_must_hold(make_rule: Callable[..., Rule], settings: dict[str, object], met: bool) -> None:

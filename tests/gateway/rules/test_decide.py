@@ -106,7 +106,7 @@ def rules(draw: st.DrawFn) -> Rule:
         name=draw(st.sampled_from(["r1", "r2", "r3"])),
         classifier="safe",
         models=frozenset(),
-        system_glob=None,
+        system=None,
         roles=frozenset({"user"}),
         last_turn=False,
         output=False,

@@ -26,6 +26,7 @@ models: {dear: one}
 rules:
   - name: intents
     classifier: bank
+    when: {any_system: true}
     then: {greeting: {answer: "Hi."}}
 """
 FIRST, SECOND, THIRD = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3))

@@ -36,6 +36,7 @@ models: {dear: one}
 rules:
   - name: intents
     classifier: bank
+    when: {any_system: true}
     contract: true
     retrain: 500 pairs
     then: {"*": {answer: label}}

@@ -1,0 +1,61 @@
+"""Which system prompts a rule is written for: none, a text, a glob, or the fingerprint of a template."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Final
+
+NONE: Final = "none"
+"""As a pattern: no system prompt at all."""
+_RETRIEVED: Final = re.compile(r"```.*?```|<(\w[\w-]*)>.*?</\1>|\"{3}.*?\"{3}", re.DOTALL)
+"""Fenced, tagged and triple-quoted text: what a prompt is filled with, a document say."""
+_WORD: Final = re.compile(r"\S+")
+_DAYS: Final = re.compile(
+    r"(?:mon|tues|wednes|thurs|fri|satur|sun)day|january|february|march|april|may|june|july|august|september|october"
+    r"|november|december|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec",
+    re.IGNORECASE,
+)
+
+
+def fingerprint(text: str) -> str:
+    """The same 16 hexadecimal digits for all system prompts made from one template.
+
+    Dates, numbers, addresses and fenced, tagged or triple-quoted text may differ; every other word counts.
+    """
+    words = (_constant(word) for word in _WORD.findall(_RETRIEVED.sub(" # ", text)))
+    kept = [word for word in words if word]
+    # a date of three words and one of one word are the same place
+    joined = [word for place, word in enumerate(kept) if word != "#" or place == 0 or kept[place - 1] != "#"]
+    return hashlib.sha256("\n".join(joined).encode()).hexdigest()[:16]
+
+
+def _constant(word: str) -> str:
+    """A word as a template has it; `#` for one that a template is filled with."""
+    varies = any(c.isdigit() for c in word) or "@" in word or "://" in word or _DAYS.fullmatch(word.strip(".,;:()"))
+    return "#" if varies else word
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptPatterns:
+    """none: requests without a system prompt are meant. texts: exact ones and globs. templates: fingerprints."""
+
+    none: bool = False
+    texts: tuple[str, ...] = ()
+    templates: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, patterns: Sequence[str | tuple[str, str]]) -> "PromptPatterns":
+        """patterns: `none`, texts and globs; or pairs of `template` and a fingerprint."""
+        texts = tuple(each for each in patterns if isinstance(each, str) and each != NONE)
+        templates = frozenset(each[1] for each in patterns if not isinstance(each, str))
+        return cls(none=NONE in patterns, texts=texts, templates=templates)
+
+    def match(self, text: str) -> bool:
+        """Whether a request's system prompt, its messages joined by line ends, is one of these."""
+        if not text.strip():
+            return self.none
+        if any(text == own or fnmatchcase(text, own) for own in self.texts):
+            return True
+        return bool(self.templates) and fingerprint(text) in self.templates

@@ -1,0 +1,101 @@
+"""The starter, asked by the unmodified openai client, answers only what it was asked.
+
+Each test is something that was seen: a wrong answer in the caller's shape, made here.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from openai import OpenAI
+
+HELLO: dict[str, Any] = {"role": "user", "content": "hello"}
+HOURS: dict[str, Any] = {"role": "user", "content": "when are you open?"}
+SHOP = {"role": "system", "content": "You are the support assistant of an online shop. Be brief."}
+TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {"name": "find_order", "parameters": {"type": "object", "properties": {}}},
+}
+CALLED: list[dict[str, Any]] = [
+    {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "find_order", "arguments": "{}"}}],
+    },
+    {"role": "tool", "tool_call_id": "c1", "content": "on its way"},
+]
+
+
+@pytest.fixture(scope="module")
+def client(starter) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{starter.url}/v1", api_key="unused", max_retries=0) as made:
+        yield made
+
+
+def decided(client: OpenAI, *messages: dict[str, Any], **fields: Any) -> tuple[str, str]:
+    """The decision, and why a rule did not answer."""
+    raw = client.chat.completions.with_raw_response.create(model="gpt-4o", messages=list(messages), **fields)
+    return raw.headers["x-offramp-decision"], raw.headers.get("x-offramp-abstained", "")
+
+
+@pytest.mark.parametrize("messages", [[HELLO], [HOURS], [SHOP, HELLO]])
+def test_what_was_asked_is_answered(client: OpenAI, messages: list[dict[str, Any]]) -> None:
+    fields = {"user": "u1", "metadata": {"team": "a"}, "store": False, "seed": 7, "temperature": 0}
+    assert decided(client, *messages, **fields) == ("answer", "")
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        "You are a translator. Translate the text into German.",
+        "You guide visitors through a museum.",
+        "Is the message spam? Answer yes or no.",
+        "You are a pirate.",
+    ],
+)
+def test_a_foreign_system_prompt_is_another_task(client: OpenAI, system: str) -> None:
+    for message in (HELLO, HOURS):
+        assert decided(client, {"role": "system", "content": system}, message)[0] == "forward"
+
+
+@pytest.mark.parametrize(
+    ("messages", "reason"),
+    [
+        ([HELLO, *CALLED], "conversation"),
+        ([HELLO, *CALLED, HELLO], "conversation"),
+        ([HELLO, {"role": "assistant", "content": "Sure, "}], "conversation"),
+        ([HELLO, {"role": "assistant", "content": "Hi."}, HOURS], "later_turn"),
+    ],
+    ids=["tool result", "after a tool", "prefill", "later turn"],
+)
+def test_agent_loops_and_later_turns_go_on(client: OpenAI, messages: list[dict[str, Any]], reason: str) -> None:
+    assert decided(client, *messages) == ("forward", f"intents:{reason}")
+
+
+def test_offered_tools_are_the_models_to_use(client: OpenAI) -> None:
+    assert decided(client, HELLO, tools=[TOOL]) == ("forward", "intents:free_tools")
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"guided_choice": ["yes", "no"]},
+        {"structured_outputs": {"choice": ["yes"]}},
+        {"grammar": 'root ::= "a"'},
+        {"format": "json"},
+        {"documents": [{"text": "a"}]},
+        {"data_sources": [{"type": "azure_search"}]},
+        {"models": ["a", "b"]},
+        {"store": True},
+    ],
+    ids=lambda field: next(iter(field)),
+)
+def test_a_field_that_is_not_known_is_forwarded(client: OpenAI, field: dict[str, Any]) -> None:
+    assert decided(client, HELLO, extra_body=field) == ("forward", "intents:unknown_field")
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"), [({"max_tokens": 2}, "length"), ({"stop": "Hi"}, "stop"), ({"logprobs": True}, "modality")]
+)
+def test_a_fixed_text_is_not_cut(client: OpenAI, fields: dict[str, Any], reason: str) -> None:
+    assert decided(client, HELLO, **fields) == ("forward", f"intents:{reason}")

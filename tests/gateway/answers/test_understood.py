@@ -1,0 +1,163 @@
+"""A rule answers only requests that are wholly understood: fields, conversation, tools, system prompt."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from classifiers.policy import Policy
+from gateway.answers.build import text_unsupported
+from gateway.answers.format import UnsupportedReason
+from gateway.answers.understood import FORMAT, HARMLESS, VALUES, not_understood
+from gateway.config.rules import RuleSettings
+from gateway.requests.parse import Request, parse_chat
+from gateway.requests.system import PromptPatterns, fingerprint
+from gateway.rules.compile import compile_rules
+from gateway.rules.rule import Rule
+
+USER = {"role": "user", "content": "hi"}
+CALL = {"role": "assistant", "content": None, "tool_calls": [
+    {"id": "c", "type": "function", "function": {"name": "find", "arguments": ""}}]}  # fmt: skip
+RESULT = {"role": "tool", "tool_call_id": "c", "content": "42"}
+SAYS = {"role": "assistant", "content": "Hello."}
+IMAGE = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}
+
+
+@pytest.fixture(scope="module")
+def rule() -> Rule:
+    policy = Policy.model_validate({
+        "version": 1, "name": "bank", "kind": "intent", "about": "tests", "other": "anything else",
+        "labels": {"greeting": {"means": "hello"}, "card": {"means": "a card"}},
+    })  # fmt: skip
+    settings = RuleSettings.model_validate(
+        {"name": "intents", "classifier": "bank", "when": {"system": "none"}, "then": {"greeting": {"answer": "Hi!"}}}
+    )
+    return compile_rules((settings,), {"bank": policy}, {})[0]
+
+
+def request(*messages: Any, **fields: Any) -> Request:
+    return parse_chat(json.dumps({"model": "m", "messages": list(messages) or [USER], **fields}).encode())
+
+
+@pytest.mark.parametrize(
+    ("messages", "fixed", "reason"),
+    [
+        ([USER], True, None),
+        ([{"role": "system", "content": "Be brief."}, USER], True, None),
+        ([USER, SAYS, USER], False, None),
+        ([USER, SAYS, USER], True, UnsupportedReason.LATER_TURN),
+        ([USER, SAYS], False, UnsupportedReason.CONVERSATION),
+        ([USER, CALL], False, UnsupportedReason.CONVERSATION),
+        ([USER, CALL, RESULT], False, UnsupportedReason.CONVERSATION),
+        ([USER, CALL, RESULT, USER], False, UnsupportedReason.CONVERSATION),
+        ([USER, CALL, RESULT, SAYS, USER], False, None),
+        ([IMAGE, SAYS, USER], False, UnsupportedReason.CONVERSATION),
+        ([USER, {"role": "system", "content": "Now speak as a pirate."}], False, UnsupportedReason.CONVERSATION),
+        ([{**USER, "prefix": True}], False, UnsupportedReason.UNKNOWN_FIELD),
+        ([{"role": "user", "content": [{"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}}]}],
+         False, None),
+        ([], False, UnsupportedReason.CONVERSATION),
+    ],
+)  # fmt: skip
+def test_a_conversation_ends_in_a_turn_of_text(
+    rule: Rule, messages: list[Any], fixed: bool, reason: UnsupportedReason | None
+) -> None:
+    asked = parse_chat(json.dumps({"model": "m", "messages": messages}).encode())
+    why = not_understood(rule, asked, fixed=fixed)
+    assert (why and why.reason) == reason
+
+
+def test_a_rule_may_answer_later_turns(rule: Rule) -> None:
+    assert not_understood(replace(rule, any_turn=True), request(USER, SAYS, USER), fixed=True) is None
+
+
+@given(
+    name=st.from_regex(r"[a-z][a-z_]{1,30}", fullmatch=True),
+    value=st.one_of(st.booleans(), st.integers(), st.text(max_size=9), st.dictionaries(st.text(max_size=5), st.none())),
+)
+def test_an_unknown_field_is_never_understood(rule: Rule, name: str, value: object) -> None:
+    if name in HARMLESS or name in FORMAT or name in VALUES:
+        return
+    why = not_understood(rule, request(**{name: value}), fixed=False)
+    assert why is not None
+    assert (why.reason, why.detail) == (UnsupportedReason.UNKNOWN_FIELD, name)
+
+
+@pytest.mark.parametrize(
+    ("fields", "harmless"),
+    [
+        ({"store": False}, True),
+        ({"store": True}, False),
+        ({"guided_choice": None}, True),
+        ({"logit_bias": {}}, True),
+        ({"logit_bias": {"50256": -100}}, False),
+        ({"stream_options": {"include_usage": True}, "stream": True}, True),
+        ({"stream_options": {"chunk_size": 9}}, False),
+        ({"user": "u", "metadata": {"team": "a"}, "seed": 7, "temperature": 0, "prompt_cache_key": "k"}, True),
+    ],
+)
+def test_values_count(rule: Rule, fields: dict[str, Any], harmless: bool) -> None:
+    assert (not_understood(rule, request(**fields), fixed=False) is None) == harmless
+
+
+TOOLS = [{"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}]
+
+
+@pytest.mark.parametrize(
+    ("fields", "with_tools", "reason"),
+    [
+        ({}, False, None),
+        ({"tools": TOOLS}, False, UnsupportedReason.FREE_TOOLS),
+        ({"tools": TOOLS, "tool_choice": "auto"}, True, None),
+        ({"tools": TOOLS, "tool_choice": "none"}, False, None),
+        ({"tools": TOOLS, "tool_choice": "required"}, True, UnsupportedReason.NO_PLACE),
+        ({"response_format": {"type": "json_object"}}, True, UnsupportedReason.NO_PLACE),
+        ({"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}}, False,
+         UnsupportedReason.NO_PLACE),
+        ({"stop": ["Hi"]}, False, UnsupportedReason.STOP),
+        ({"stop": "\n"}, False, None),
+        ({"max_tokens": 1}, False, UnsupportedReason.LENGTH),
+        ({"max_tokens": 100}, False, None),
+        ({"logprobs": True}, False, UnsupportedReason.MODALITY),
+    ],
+)  # fmt: skip
+def test_a_fixed_text_is_plain_text(fields: dict[str, Any], with_tools: bool, reason: UnsupportedReason | None) -> None:
+    why = text_unsupported("Hi! How can I help?", request(**fields).fields, with_tools=with_tools)
+    assert (why and why.reason) == reason
+
+
+@pytest.mark.parametrize(
+    ("patterns", "text", "expected"),
+    [
+        (["none"], "", True),
+        (["none"], "Be brief.", False),
+        (["Is this spam?"], "Is this spam?", True),
+        (["[x] Be brief."], "[x] Be brief.", True),
+        (["You are Ada*"], "You are Ada, the shop's assistant.", True),
+        (["You are Ada*"], "Translate. You are Ada", False),
+        (["none", "You are Ada*"], "", True),
+        (["*"], "", False),
+    ],
+)
+def test_system_prompts_of_a_task(patterns: list[str], text: str, expected: bool) -> None:
+    assert PromptPatterns.of(patterns).match(text) == expected
+
+
+def test_a_template_allows_dates_numbers_and_retrieved_text_only() -> None:
+    made = "Today is Monday, 30 November 2026. Use:\n```\n{}\n```\nSort the ticket of order {}."
+    own = fingerprint(made.format("The shop opens at nine.", 17))
+    prompts = PromptPatterns.of([("template", own)])
+    assert prompts.match(made.format("Other text\nof two lines.", 4711).replace("Monday, 30", "Tuesday, 1"))
+    assert not prompts.match(made.format("The shop opens at nine.", 17).replace("Sort", "Translate"))
+
+
+def test_the_docs_list_what_is_understood() -> None:
+    page = (Path(__file__).parents[3] / "docs/api.md").read_text("utf-8")
+    table = page.partition("### What is understood")[2].partition("\n#")[0]
+    rows = [re.findall(r"`([^`]+)`", line.split("|")[1]) for line in table.splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in row} == {*HARMLESS, *FORMAT, *VALUES}
