@@ -96,7 +96,7 @@ def _measured_on_marked_rows(models_dir: Path) -> None:
     assert done.exit_code == 3, done.output
     assert "slots.time.f1 is" in done.stderr
     assert "slots.f1" not in done.stderr
-    assert "slots on 2 texts: precision" in done.stdout
+    assert "slots, F1: " in done.stdout
     assert "time 'at eight'" in done.stdout
     slots = json.loads(page.with_suffix(".json").read_text())["slots"]
     assert (slots["rows"], slots["support"]) == (2, 4)
