@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN
 from classifiers.model.model import Floats, Stage
 from classifiers.policy import OTHER
 from classifiers.runtime.windows import Key, Reader, key_of
@@ -47,7 +48,9 @@ def windows(reader: Reader, stage: Stage, texts: Iterable[str]) -> list[tuple[Ke
     """The first window of each unit of the texts, as the stage's encoder reads it."""
     encoder = reader.encoders[stage.encoder.sha256]
     room = encoder.room(stage.windowing.tokens, stage.system_tokens)
-    cut = (array("i", encoder.tokenize(normalise(unit))[:room]) for text in texts for unit in units(text))
+    # a token is rarely longer than a word: what lies far past the window is not even read
+    longest = room * LONGEST_CHARS_A_TOKEN
+    cut = (array("i", encoder.tokenize(normalise(unit[:longest]))[:room]) for text in texts for unit in units(text))
     return [(key_of(stage.encoder, window), window) for window in cut if len(window)]
 
 

@@ -217,8 +217,8 @@ class _Filling:
         choices = schema.get("anyOf") or schema.get("oneOf")
         if not isinstance(choices, list) or not choices:
             raise NoPlace(UnsupportedReason.SCHEMA, path)
-        null = [choice for choice in choices if isinstance(choice, Mapping) and choice.get("type") == "null"]
-        others = [choice for choice in choices if choice not in null]
+        others = [choice for choice in choices if not (isinstance(choice, Mapping) and choice.get("type") == "null")]
+        nullable = len(others) < len(choices)
         if len(others) > 1:
             resolved = [self._resolved(choice, path, depth + 1) for choice in others]
             if all("enum" in choice or "const" in choice for choice in resolved):
@@ -233,7 +233,7 @@ class _Filling:
                 self.state = before
                 errors.append(error)
         # only a slot may be empty: it was looked for
-        if null and all(error.reason is UnsupportedReason.NO_VALUE for error in errors):
+        if nullable and all(error.reason is UnsupportedReason.NO_VALUE for error in errors):
             self._note_empty(path)
             return None
         raise errors[0] if errors else NoPlace(UnsupportedReason.SCHEMA, path)
