@@ -88,6 +88,7 @@ def _decision(call: "CallState") -> dict[str, Any]:
     """What is decided. What is forwarded after a redaction that fails is the decision to block it."""
     from gateway.redaction import apply
     from gateway.redaction.placeholders import Placeholders
+    from gateway.requests.system import fingerprint
     from gateway.rules.rule import Act
 
     decision, forwards = call.decision, None
@@ -100,6 +101,7 @@ def _decision(call: "CallState") -> dict[str, Any]:
     made = call.labels.answers.get(step.rule.name) if step else None
     return {
         "model": call.request.model,
+        "template": fingerprint(call.request.system_text) if call.request.system_text.strip() else None,
         "rules_not_met": [rule.name for rule in call.snapshot.rules if rule not in call.rules],
         "decision": decision.act.name.lower(),
         "by_rule": step.rule.name if step else None,
@@ -145,6 +147,8 @@ def _rule_lines(rule: Mapping[str, Any]) -> Iterator[str | Table]:
 
 
 def _decision_lines(decision: Mapping[str, Any]) -> Iterator[str]:
+    if decision["template"]:
+        yield f"\nsystem prompt: its template is {decision['template']}"
     for name in decision["rules_not_met"]:
         yield f"rule {name}: its `when` does not hold, or no text fits what it reads"
     parts = {"to": decision["to"], "by rule": decision["by_rule"], "for": decision["label"]}

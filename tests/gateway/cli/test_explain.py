@@ -79,3 +79,16 @@ def test_forwarded_text_is_one_line_that_moves_no_cursor(explain: Explain, model
     rules = f"models_dir: {models_dir}\nrules: [{{name: r, classifier: data, then: {{contact: redact}}}}]\n"
     done = explain(NAMED + rules, "\x1b[2J joe@example.com\nhi")
     assert "forwards: \\x1b[2J [EMAIL_1]\\nhi\n" in done.output
+
+
+def test_the_template_of_a_system_prompt_is_shown(explain: Explain, publish: Callable[..., str]) -> None:
+    publish(datetime(2026, 11, 30, tzinfo=UTC))
+    rules = "rules: [{name: r, classifier: bank, then: {card: flag}}]\n"
+    prompts = ["Sort the ticket of 30 May.", "Sort the ticket of 1 June.", "Translate the ticket of 30 May."]
+    bodies = [
+        {"model": "dear", "messages": [{"role": "system", "content": prompt}, {"role": "user", "content": "hi"}]}
+        for prompt in prompts
+    ]
+    first, again, other = (json.loads(explain(NAMED + rules, json.dumps(body), "--json").stdout) for body in bodies)
+    assert first["template"] == again["template"] != other["template"]
+    assert first["template"] in explain(NAMED + rules, json.dumps(bodies[0])).output
