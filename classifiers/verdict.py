@@ -12,8 +12,8 @@ ABOUT_A_MESSAGE = "a task about a message, not the message itself"
 
 
 class Abstention(StrEnum):
-    """Why a verdict names no label: not certain enough, in a language or script that the policy does not name, not all
-    read, or no answer from the classifier."""
+    """Why a verdict names no label: not certain enough, in a language or script that the policy does not name, beside a
+    part that is no text, or no answer from the classifier on the whole text."""
 
     UNSURE = "unsure"
     LANGUAGE = "language"
@@ -67,7 +67,8 @@ class Verdict:
     novelty: 0..1, how unlike the training text the text is.
     abstention: set where the verdict must not be acted on as it stands. A safety verdict may carry labels and
         an abstention together (one label is certain, or a part was not read).
-    doubt: of safety text that is unread in part, why what was read must not be acted on either: unsure or language.
+    doubts: the other reasons why it must not be acted on. Of text that was read in part, those of the part that was
+        read count for safety only.
     reason: a short phrase for `explain` and logs.
     stage: the name of the model's stage that settled the text, of several the last; empty where none was asked.
     thresholds: those that this stage holds such a text against, by label; empty where none was asked.
@@ -84,7 +85,7 @@ class Verdict:
     scores: Mapping[str, float]
     novelty: float = 0.0
     abstention: Abstention | None = None
-    doubt: Abstention | None = None
+    doubts: tuple[Abstention, ...] = ()
     reason: str = ""
     stage: str = ""
     thresholds: Mapping[str, Threshold] = field(default_factory=dict, compare=False, repr=False)
@@ -101,7 +102,8 @@ class Reading:
 
     system: the system prompt that the texts were written under, where a classifier reads it beside them; alone: those
         of the texts that are read without it, being the prompt itself.
-    incomplete: the caller left something out that the classifier cannot read (an image, say).
+    incomplete: the caller left something out that no classifier can read (an image, say). cut: the caller left out or
+    could not find some of the text.
     every_slot: values of all slots are wanted, whatever label the text has.
     last_stage: where one label is named, the last stage is to name it, however certain an earlier one is.
     now: what `tomorrow` is relative to; by default the time of reading.
@@ -113,6 +115,7 @@ class Reading:
     system: str = ""
     alone: frozenset[str] = frozenset()
     incomplete: bool = False
+    cut: bool = False
     every_slot: bool = False
     last_stage: bool = False
     now: datetime | None = None

@@ -92,7 +92,7 @@ class Output:
         if not rules:
             return
         texts = tuple(map(str, completion.texts))
-        readings = [rule.reading(texts, incomplete=completion.incomplete) for rule in rules]
+        readings = [rule.reading(texts, cut=completion.incomplete) for rule in rules]
         pairs = list(zip(rules, await self.ask(context, rules, readings), strict=True))
         for (rule, verdict), reading in zip(pairs, readings, strict=True):
             step = apply(rule, verdict)

@@ -165,7 +165,7 @@ def reading_of(rule: Rule, request: Request) -> Reading | None:
     if texts and not fitting:
         return None
     own, _ = _inputs(rule, select(request.turns, rule.roles & SYSTEM, last=False)[0])
-    return rule.reading(fitting, incomplete=incomplete or unknown, system=request.system_text, alone=frozenset(own))
+    return rule.reading(fitting, incomplete=incomplete, cut=unknown, system=request.system_text, alone=frozenset(own))
 
 
 def _inputs(rule: Rule, texts: Sequence[str]) -> tuple[tuple[str, ...], bool]:

@@ -15,7 +15,7 @@ from classifiers.runtime.cascade import StageResult
 from classifiers.runtime.thresholds import LabelChoice, name_one
 from classifiers.text.language import detectable
 from classifiers.text.scripts import written_in
-from classifiers.verdict import Abstention, Passage, Verdict
+from classifiers.verdict import Abstention, Passage, Reading, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +52,7 @@ class Classifier:
         *,
         read: int,
         unread: int = 0,
+        reading: Reading | None = None,
         foreign: str = "",
         passages: tuple[Passage, ...] = (),
     ) -> Verdict:
@@ -59,7 +60,8 @@ class Classifier:
 
         parts: the answer that settled the text; for safety, all answers that settled a window. A text without parts has
         nothing to read: it is clean for safety, unsure otherwise. read, unread: windows that were and were not read;
-        foreign: a script or language that the policy does not know; passages: found by patterns.
+        reading: what was to be read, which says what its caller left out; foreign: a script or language that the policy
+        does not know; passages: found by patterns.
         """
         policy, several = self.model.policy, self.model.policy.multi_label
         scores = dict.fromkeys(policy.learned, 0.0)
@@ -77,7 +79,7 @@ class Classifier:
                 choice = name_one(last.head.classes, probabilities, last.thresholds, novel=novel)
             each = zip(last.head.classes, probabilities.tolist(), strict=True)
             scores = {label: score for label, score in each if label != OTHER}
-        choice = self._abstain(choice, unread, foreign if parts else "")
+        choice = self._abstain(choice, _left_out(reading, unread), foreign if parts else "")
         learned = Verdict(
             classifier=self.name,
             version=self.version,
@@ -86,7 +88,7 @@ class Classifier:
             scores=scores,
             novelty=max((float(part.away.max()) for part in parts), default=0.0),
             abstention=choice.abstention,
-            doubt=choice.doubt,
+            doubts=choice.doubts,
             reason=choice.reason,
             stage=last.name if last else "",
             thresholds=last.thresholds if last else {},
@@ -95,18 +97,31 @@ class Classifier:
         )
         return _with_passages(learned, passages, policy) if self.patterns else learned
 
-    def _abstain(self, choice: LabelChoice, unread: int, foreign: str) -> LabelChoice:
+    def _abstain(self, choice: LabelChoice, left_out: Sequence[tuple[Abstention, str]], foreign: str) -> LabelChoice:
         # a part does not show the one label of the whole
         several = self.model.policy.multi_label
         labels = choice.labels if several else ()
         if foreign:
             reason = f"written in {foreign}; languages: names {', '.join(self.model.policy.languages)}"
             choice = replace(choice, labels=labels, abstention=Abstention.LANGUAGE, reason=reason)
-        if unread:
-            doubt = choice.abstention if several else None
-            reason = f"{unread} {'window was' if unread == 1 else 'windows were'} not read"
-            choice = replace(choice, labels=labels, abstention=Abstention.UNREAD, doubt=doubt, reason=reason)
+        if left_out and not several:
+            choice = replace(choice, abstention=None)
+        for kind, reason in left_out:
+            doubts = (*choice.doubts, choice.abstention) if choice.abstention else choice.doubts
+            choice = replace(choice, labels=labels, abstention=kind, doubts=doubts, reason=reason)
         return choice
+
+
+def _left_out(reading: Reading | None, unread: int) -> list[tuple[Abstention, str]]:
+    """What was left out, the gravest last: parts that are no text, and text. unread: windows that were not read."""
+    found: list[tuple[Abstention, str]] = []
+    if reading is not None and reading.incomplete:
+        found.append((Abstention.UNREAD, "a part is no text"))
+    if unread:
+        found.append((Abstention.BROKEN, f"{unread} {'window was' if unread == 1 else 'windows were'} not read"))
+    elif reading is not None and reading.cut:
+        found.append((Abstention.BROKEN, "some of the text could not be read"))
+    return found
 
 
 def from_artifact(artifact: Artifact) -> Classifier:

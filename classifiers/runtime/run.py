@@ -96,7 +96,7 @@ class CascadeRun:
         """The verdict, or None where the next stage must be asked. All vectors must be at hand."""
         stage, pieces = self.stage, self.pieces
         rows = [vectors[key] for key in self.keys or ()]
-        unread, foreign = sum(span.unread for span in self.spans) + self.reading.incomplete, self._foreign()
+        unread, foreign = sum(span.unread for span in self.spans), self._foreign()
         if rows:
             lengths = np.array([len(window) for window, *_ in pieces], np.float32)
             # unread windows count: a text is no shorter for being read in part
@@ -105,13 +105,16 @@ class CascadeRun:
             if self.before is not None:
                 result = cascade.combine(result, self.before, multi_label=self.classifier.model.policy.multi_label)
             last = self.reached == len(self.classifier.model.stages) - 1
-            if not last and not self._settle(result, pieces, sure_to_abstain=bool(unread or foreign)):
+            sure_to_abstain = bool(unread or foreign or self.reading.incomplete or self.reading.cut)
+            if not last and not self._settle(result, pieces, sure_to_abstain=sure_to_abstain):
                 self.reached, self.pieces, self.asked, self.keys = self.reached + 1, (), (), None
                 return None
             if last:
                 self.parts.append(result)
         read = sum(len(span.windows) for span in self.spans)
-        verdict = self.classifier.verdict(self.parts, read=read, unread=unread, foreign=foreign, passages=self.passages)
+        verdict = self.classifier.verdict(
+            self.parts, read=read, unread=unread, reading=self.reading, foreign=foreign, passages=self.passages
+        )
         if self.tagged is None:
             return verdict
         now = self.reading.now or datetime.now().astimezone()

@@ -183,7 +183,7 @@ class Runtime:
         except DeadlinePassed:
             return broken(reading.classifier, "deadline", classifier.version)
         if not classifier.model.stages:
-            return classifier.verdict((), read=0, unread=int(reading.incomplete), passages=passages)
+            return classifier.verdict((), read=0, reading=reading, passages=passages)
         return CascadeRun(
             reading=reading,
             classifier=classifier,

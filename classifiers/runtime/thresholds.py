@@ -93,7 +93,7 @@ class LabelChoice:
     labels: tuple[str, ...] = ()
     confidence: float = 0.0
     abstention: Abstention | None = None
-    doubt: Abstention | None = None
+    doubts: tuple[Abstention, ...] = ()
     reason: str = ""
 
 

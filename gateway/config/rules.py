@@ -219,9 +219,9 @@ class SlotSource(FrozenRecord):
 class RuleSettings(FrozenRecord):
     """Binds a classifier to requests and says what to do per label; `*` stands for every label but `other`.
 
-    when_unsure, when_unread, when_broken: what to do where the classifier abstains. Left out, a safety
-    classifier forwards what it is unsure of and blocks the other two; the other kinds forward. Of safety, what is
-    unsure can be put to a judge, whose verdict then stands in place of the classifier's.
+    when_unsure, when_unread, when_broken: what to do where the classifier abstains. Left out, all forward, but that a
+    safety classifier blocks where it is broken, and a rule that redacts where it is broken or unread. Of safety, what
+    is unsure can be put to a judge, whose verdict then stands in place of the classifier's.
     with_tools: whether it answers where the model may call tools but need not; else such calls are forwarded.
     fields: what fills a field of a schema, by the field's name: `label`, `confidence` or `{slot: …}`; needed where
     several fields could take the label. ignores: fields that are not compared: left out, or given this value where a

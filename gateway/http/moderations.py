@@ -45,7 +45,7 @@ def _must_be_judged(verdict: Verdict) -> None:
     """What was not read, or not judged, must not be called harmless. A label that holds stands all the same."""
     if verdict.labels:
         return
-    if verdict.abstention is Abstention.UNREAD:
+    if verdict.windows_unread:
         raise BadRequest("input: is too long to be read whole; send it in parts", param="input")
     if verdict.abstention is Abstention.LANGUAGE:
         raise BadRequest(f"input: is in a language that {verdict.classifier} does not name", param="input")

@@ -190,7 +190,7 @@ class Resolver:
         """Of several texts, those on which the classifier abstains alone: the judge is not paid for the others."""
         if len(reading.texts) < 2 or len(shown.texts) != len(reading.texts):
             return shown
-        each = [replace(reading, texts=(text,), incomplete=False) for text in reading.texts]
+        each = [replace(reading, texts=(text,), incomplete=False, cut=False) for text in reading.texts]
         alone = await self.classify(context, each)
         doubtful = tuple(text for text, own in zip(shown.texts, alone, strict=True) if own.abstention is not None)
         return replace(shown, texts=doubtful or shown.texts)
@@ -199,11 +199,12 @@ class Resolver:
 def _joined(verdict: Verdict, answer: JudgeAnswer | None) -> Verdict:
     """A classifier's verdict with its judge's: certain labels stand, and the judge adds its own.
 
-    Unread text stays unread. Broken where the judge gave no verdict, or could not be asked (None).
+    What was not read stays unread. Broken where the judge gave no verdict, or could not be asked (None).
     """
     if answer is None or not answer.given:
         reason = f"the judge: {answer.outcome.value}" if answer else "its text cannot be shown to the judge"
-        return replace(verdict, abstention=Abstention.BROKEN, doubt=None, reason=reason)
-    unread = Abstention.UNREAD if verdict.abstention is Abstention.UNREAD else None
+        return replace(verdict, abstention=Abstention.BROKEN, doubts=(), reason=reason)
+    unread = [kind for kind in (verdict.abstention, *verdict.doubts) if kind in _UNKNOWN]
     labels = tuple(dict.fromkeys((*verdict.labels, *answer.labels)))
-    return replace(verdict, labels=labels, abstention=unread, doubt=None, reason="judged")
+    first, rest = (unread[0], tuple(unread[1:])) if unread else (None, ())
+    return replace(verdict, labels=labels, abstention=first, doubts=rest, reason="judged")

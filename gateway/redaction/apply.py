@@ -74,13 +74,13 @@ def redacting(pairs: Sequence[tuple[Rule, Verdict]]) -> tuple[Step, ...] | None:
     its classifier has not read."""
     if any(rule.redacts and _unknown(rule, verdict) for rule, verdict in pairs):
         return None
-    steps = (apply(rule, replace(verdict, abstention=None, doubt=None)) for rule, verdict in pairs)
+    steps = (apply(rule, replace(verdict, abstention=None, doubts=())) for rule, verdict in pairs)
     return tuple(redaction for step in steps for redaction in redactions_of(step))
 
 
 def _unknown(rule: Rule, verdict: Verdict) -> bool:
-    unread = verdict.abstention in (Abstention.UNREAD, Abstention.BROKEN)
-    return unread and rule.otherwise[str(verdict.abstention)].act is Act.BLOCK
+    unread = {Abstention.UNREAD, Abstention.BROKEN}.intersection((verdict.abstention, *verdict.doubts))
+    return any(rule.otherwise[kind.value].act is Act.BLOCK for kind in unread if kind)
 
 
 def of_answer(
@@ -159,7 +159,7 @@ def _blocking(step: Step) -> Step | None:
     action = step.rule.otherwise[Abstention.BROKEN.value]
     if action.act is not Act.BLOCK:
         return None
-    verdict = replace(step.verdict, abstention=Abstention.BROKEN, doubt=None, reason="cannot be redacted")
+    verdict = replace(step.verdict, abstention=Abstention.BROKEN, doubts=(), reason="cannot be redacted")
     return replace(step, verdict=verdict, label=None, action=action, ends=True)
 
 

@@ -47,7 +47,7 @@ def compile_rules(
 
 
 def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str], judges: Mapping[str, str]) -> Rule:
-    safety, contract, ask = policy.kind == "safety", rule.contract, rule.when_unsure
+    safety, contract = policy.kind == "safety", rule.contract
     then = {label: _action(action, replies) for label, action in rule.then.items()}
     star = then.pop("*", None)
     if star is not None:
@@ -57,17 +57,11 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str], judges
         *(kind for kind, label in policy.patterns.items() if label in hidden),
         *dict.fromkeys(slot for label in hidden for slot in policy.slots_of(label)),
     )
-    strict: FallThrough = "block" if safety or redacts else "forward"
     turns = rule.reads.turns or ("all" if safety or redacts else "last")
     # clients send earlier turns again, the model's own among them
     usual = get_args(Role) if redacts else ("user", "tool") if safety else ("user",)
     roles = usual if rule.reads.roles is None else rule.reads.roles
-    otherwise = {
-        "unsure": ask or "forward",
-        "language": ask or "forward",
-        "unread": rule.when_unread or rule.when_broken or strict,
-        "broken": rule.when_broken or strict,
-    }
+    otherwise = _otherwise(rule, safety=safety, redacts=bool(redacts))
     made = Rule(
         name=rule.name,
         classifier=rule.classifier,
@@ -83,7 +77,7 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str], judges
         output=rule.reads.output,
         template=_template(rule.reads, whole=safety),
         then=then,
-        otherwise={kind: _otherwise(word, then) for kind, word in otherwise.items()},
+        otherwise={kind: _fallback(word, then) for kind, word in otherwise.items()},
         names=Names((*policy.labels, *((OTHER,) if policy.other else ())), rule.aliases),
         slots=policy.slots,
         languages=policy.languages,
@@ -91,8 +85,10 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str], judges
         taxonomy={name: label.taxonomy for name, label in policy.labels.items()},
         retrains=rule.retrain is not None,
     )
-    if isinstance(ask, AskJudge):
-        made = replace(made, asks=_asks(ask, policy, judges), safety=None if contract is None else _safety(contract))
+    if isinstance(rule.when_unsure, AskJudge):
+        made = replace(
+            made, asks=_asks(rule.when_unsure, policy, judges), safety=None if contract is None else _safety(contract)
+        )
     elif contract:
         made = replace(made, terms=Terms(target=contract.max_disagreement, confidence=contract.confidence))
     return replace(made, unusual=unusual(made))
@@ -141,7 +137,15 @@ def _action(then: Then, replies: Mapping[str, str]) -> Action:
     return Action(act=Act.FLAG)
 
 
-def _otherwise(word: FallThrough | AskJudge, then: Mapping[str, Action]) -> Action:
+def _otherwise(rule: RuleSettings, *, safety: bool, redacts: bool) -> dict[str, FallThrough | AskJudge]:
+    """What is done for each abstention: what is written, else what keeps the rule's promise."""
+    unsure = rule.when_unsure or "forward"
+    broken: FallThrough = rule.when_broken or ("block" if safety or redacts else "forward")
+    unread: FallThrough = rule.when_unread or (broken if redacts else "forward")
+    return {"unsure": unsure, "language": unsure, "unread": unread, "broken": broken}
+
+
+def _fallback(word: FallThrough | AskJudge, then: Mapping[str, Action]) -> Action:
     """A block where the classifier abstains has the general message, and the form of the rule's own blocks."""
     if isinstance(word, AskJudge):
         return _ASK

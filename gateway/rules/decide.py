@@ -114,7 +114,7 @@ def decisive(rule: Rule, verdict: Verdict) -> Abstention | None:
         act = rule.otherwise[kind.value].act
         return act is Act.BLOCK, act
 
-    return max((kind for kind in (verdict.abstention, verdict.doubt) if kind), key=severity, default=None)
+    return max((kind for kind in (verdict.abstention, *verdict.doubts) if kind), key=severity, default=None)
 
 
 def _redacted(rule: Rule) -> Collection[str]:
@@ -133,7 +133,7 @@ def note_decision(record: Record, decision: Decision, withheld: Mapping[str, str
     doubts = [
         f"{step.rule.name}:{kind.value}"
         for step in decision.steps
-        for kind in (step.verdict.abstention, step.verdict.doubt)
+        for kind in (step.verdict.abstention, *step.verdict.doubts)
         if kind
     ]
     record.abstentions = ",".join([*doubts, *(f"{rule}:{reason}" for rule, reason in withheld.items())])

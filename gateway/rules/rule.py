@@ -98,15 +98,23 @@ class Rule:
     safety: SafetyTerms | None = None
 
     def reading(
-        self, texts: tuple[str, ...], *, incomplete: bool, system: str = "", alone: frozenset[str] = frozenset()
+        self,
+        texts: tuple[str, ...],
+        *,
+        incomplete: bool = False,
+        cut: bool = False,
+        system: str = "",
+        alone: frozenset[str] = frozenset(),
     ) -> Reading:
-        """What its classifier reads. system: the prompt above the texts; alone: the texts that are a part of it."""
+        """What its classifier reads. incomplete, cut: as of a Reading; system: the prompt above the texts; alone: the
+        texts that are a part of it."""
         return Reading(
             classifier=self.classifier,
             texts=texts,
             system=system,
             alone=alone,
             incomplete=incomplete,
+            cut=cut,
             every_slot=bool(self.redacts),
             # a first stage is as often right as the others, but not as often where it is surest
             last_stage=self.terms is not None,

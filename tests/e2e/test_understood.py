@@ -4,6 +4,7 @@ Each test is something that was seen: a wrong answer in the caller's shape, made
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +31,10 @@ CALLED: list[dict[str, Any]] = [
 def client(starter) -> Iterator[OpenAI]:
     with OpenAI(base_url=f"{starter.url}/v1", api_key="unused", max_retries=0) as made:
         yield made
+
+
+HARM = "I will kill you"
+IMAGE: dict[str, Any] = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
 
 
 def decided(client: OpenAI, *messages: dict[str, Any], **fields: Any) -> tuple[str, str]:
@@ -99,3 +104,21 @@ def test_a_field_that_is_not_known_is_forwarded(client: OpenAI, field: dict[str,
 )
 def test_a_fixed_text_is_not_cut(client: OpenAI, fields: dict[str, Any], reason: str) -> None:
     assert decided(client, HELLO, **fields) == ("forward", f"intents:{reason}")
+
+
+def beside_an_image(text: str) -> dict[str, Any]:
+    return {"role": "user", "content": [{"type": "text", "text": text}, IMAGE]}
+
+
+def test_an_image_passes_the_guard_and_the_text_beside_it_is_judged(client: OpenAI) -> None:
+    assert decided(client, beside_an_image("What is on this photo?")) == ("forward", "safety:unread,intents:unread")
+    assert decided(client, beside_an_image(HARM))[0] == "block"
+
+
+def test_a_guard_that_is_to_block_images_does(start_gateway, workspace: Path) -> None:
+    text = (workspace / "config" / "gateway.yaml").read_text().replace("when_unread: forward", "when_unread: block")
+    (workspace / "config" / "strict.yaml").write_text(text)
+    gateway = start_gateway(workspace / "config" / "strict.yaml")
+    with OpenAI(base_url=f"{gateway.url}/v1", api_key="unused", max_retries=0) as client:
+        assert decided(client, beside_an_image("What is on this photo?"))[0] == "block"
+        assert decided(client, {"role": "user", "content": "What is on this photo?"})[0] == "forward"

@@ -104,8 +104,9 @@ class FakeUpstream:
 class FakeClassify:
     """Classifiers that find a label where the text holds its name, `unsure`, `unread` and `broken` included.
 
-    Labels told by patterns are really sought. A version that is tried (`name@version`) also knows `words` for labels.
-    `meanwhile` is done before they answer. `hangs`, where it is given, is set, and they never answer.
+    `too long` is broken, too, with a window unread. Labels told by patterns are really sought. A version that is
+    tried (`name@version`) also knows `words` for labels. `meanwhile` is done before they answer. `hangs`, where it is
+    given, is set, and they never answer.
     """
 
     policies: Mapping[str, Policy]
@@ -136,13 +137,17 @@ class FakeClassify:
         spans = Passages().find(reading.texts, policy.patterns)
         labels = (*dict.fromkeys(span.label for span in spans), *labels)
         abstention = next((kind for kind in Abstention if kind.value in text), None)
-        doubt = None
+        doubts: tuple[Abstention, ...] = ()
+        too_long = "too long" in text
+        if cut := too_long or reading.cut:
+            abstention = Abstention.BROKEN
         if reading.incomplete and abstention not in (Abstention.BROKEN, Abstention.UNREAD):
-            doubt, abstention = (abstention if policy.multi_label else None), Abstention.UNREAD
+            doubts = (abstention,) if abstention and policy.multi_label else ()
+            abstention = Abstention.UNREAD
         scores = {label: 0.9 if label in labels else 0.01 for label in policy.labels}
         if not policy.multi_label:
             labels = () if abstention else labels[:1] or ("other",)
-        if abstention is Abstention.BROKEN:
+        if abstention is Abstention.BROKEN and not cut:
             return broken(reading.classifier, "said so", version or "v1")
         return Verdict(
             classifier=policy.name,
@@ -151,8 +156,9 @@ class FakeClassify:
             confidence=0.9,
             scores=scores,
             abstention=abstention,
-            doubt=doubt,
+            doubts=doubts,
             windows_read=1,
+            windows_unread=int(too_long),
             spans=spans,
         )
 

@@ -92,14 +92,14 @@ rules:
     assert gateway.record().classifier_s is not None
 
 
-async def test_a_text_on_which_a_pattern_runs_out_of_time_is_unread_under_safety(wire: Wire, ask: Any) -> None:
+async def test_a_text_on_which_a_pattern_runs_out_of_time_is_not_passed_under_safety(wire: Wire, ask: Any) -> None:
     gateway = wire(SLOW)
     text = "Ticket:" + " " * 120_000
     answer = await ask(gateway.app, body(text))
-    assert [(one.classifier, one.texts, one.incomplete) for one in gateway.classify.asked] == [("safe", (text,), True)]
+    assert [(one.classifier, one.texts, one.cut) for one in gateway.classify.asked] == [("safe", (text,), True)]
     assert answer.headers["x-offramp-decision"] == "block"
     await ask(gateway.app, body("Ticket: a greeting\n---"))
-    asked = [(one.classifier, one.texts, one.incomplete) for one in gateway.classify.asked[1:]]
+    asked = [(one.classifier, one.texts, one.cut) for one in gateway.classify.asked[1:]]
     assert asked == [("safe", ("a greeting",), False), ("bank", ("a greeting",), False)]
 
 
@@ -123,7 +123,7 @@ async def test_an_answer_that_cannot_be_read_fails_closed(
     gateway = wire(OUT, upstreams={"one": fake_upstream([make_answer(said)])})
     assert (await ask(gateway.app, body())).headers["x-offramp-decision"] == "block"
     record = gateway.record()
-    assert (record.decision, record.label, record.spent_usd) == ("block", "unread", None)
+    assert (record.decision, record.label, record.spent_usd) == ("block", "broken", None)
 
 
 async def test_a_rule_reads_the_answer_though_the_prompt_it_matches_is_redacted(

@@ -1,12 +1,14 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from classifiers.model.model import Model
 from classifiers.runtime.classifier import Classifier
-from classifiers.verdict import Abstention, Verdict
+from classifiers.verdict import Abstention, Reading, Verdict
 
+IMAGE = Reading(classifier="safe", texts=(), incomplete=True)
 FIRST, SECOND, BETWEEN, AWAY = ([1, 0], [0, 1], [0.7071, 0.7071], [-1, 0])
 
 
@@ -46,9 +48,10 @@ def test_safety_takes_the_worst_window(safety: Classifier) -> None:
     assert judge(safety, *rows(FIRST, SECOND)).labels == ("first", "second")
 
 
-@pytest.mark.parametrize("why", [{"unread": 3}, {"foreign": "Cyrillic"}])
+@pytest.mark.parametrize("why", [{"unread": 3}, {"reading": IMAGE}, {"foreign": "Cyrillic"}])
 def test_what_was_not_read_or_not_understood_abstains(intent: Classifier, safety: Classifier, why: dict) -> None:
-    kind = Abstention.UNREAD if "unread" in why else Abstention.LANGUAGE
+    kinds = {"unread": Abstention.BROKEN, "reading": Abstention.UNREAD, "foreign": Abstention.LANGUAGE}
+    kind = kinds[next(iter(why))]
     one = judge(intent, *rows(FIRST), **why)
     assert (one.labels, one.abstention) == ((), kind)
     harmful = judge(safety, *rows(FIRST), **why)
@@ -59,12 +62,14 @@ def test_what_was_not_read_or_not_understood_abstains(intent: Classifier, safety
 def test_of_safety_text_what_was_read_may_be_in_doubt_beside_what_was_not(
     intent: Classifier, safety: Classifier
 ) -> None:
-    both = judge(safety, *rows(FIRST), unread=1, foreign="Cyrillic")
-    assert (both.labels, both.abstention, both.doubt) == (("first",), Abstention.UNREAD, Abstention.LANGUAGE)
+    both = judge(safety, *rows(FIRST), reading=IMAGE, foreign="Cyrillic")
+    assert (both.labels, both.abstention, both.doubts) == (("first",), Abstention.UNREAD, (Abstention.LANGUAGE,))
     alone = judge(safety, *rows(FIRST), unread=1)
-    assert (alone.doubt, alone.reason) == (None, "1 window was not read")
-    one = judge(intent, *rows(FIRST), unread=1, foreign="Cyrillic")
-    assert (one.labels, one.abstention, one.doubt) == ((), Abstention.UNREAD, None)
+    assert (alone.doubts, alone.reason) == ((), "1 window was not read")
+    every = judge(safety, *rows(FIRST), unread=1, reading=IMAGE, foreign="Cyrillic")
+    assert (every.abstention, every.doubts) == (Abstention.BROKEN, (Abstention.LANGUAGE, Abstention.UNREAD))
+    one = judge(intent, *rows(FIRST), unread=1, reading=IMAGE, foreign="Cyrillic")
+    assert (one.labels, one.abstention, one.doubts) == ((), Abstention.BROKEN, (Abstention.UNREAD,))
     assert judge(intent, *rows(FIRST), unread=2).reason == "2 windows were not read"
 
 
@@ -73,4 +78,6 @@ def test_nothing_to_read(intent: Classifier, safety: Classifier) -> None:
     assert (one.labels, one.abstention, one.reason) == ((), Abstention.UNSURE, "nothing to read")
     assert (clean.labels, clean.abstention, clean.confidence) == ((), None, 1)
     assert clean.scores == {"first": 0, "second": 0}
-    assert judge(safety, *rows(), unread=1).abstention is Abstention.UNREAD
+    assert judge(safety, *rows(), unread=1).abstention is Abstention.BROKEN
+    assert judge(safety, *rows(), reading=IMAGE).abstention is Abstention.UNREAD
+    assert judge(safety, *rows(), reading=replace(IMAGE, cut=True)).abstention is Abstention.BROKEN

@@ -95,10 +95,10 @@ def test_a_chat_that_goes_on_costs_its_new_turn_only(runtime: Runtime, counted: 
 def test_beyond_the_budget_is_unread_and_the_latest_text_is_read_first(runtime: Runtime) -> None:
     old = "we talked about many things " * 200
     verdict, intent = runtime.classify([safe(old, HARM, max_windows=3), bank(old, max_windows=2)])
-    assert (verdict.labels, verdict.abstention) == (("violence",), Abstention.UNREAD)
+    assert (verdict.labels, verdict.abstention) == (("violence",), Abstention.BROKEN)
     assert verdict.windows_read == 3
     assert verdict.windows_unread > 3
-    assert (intent.labels, intent.abstention) == ((), Abstention.UNREAD)
+    assert (intent.labels, intent.abstention) == ((), Abstention.BROKEN)
 
 
 def test_texts_beyond_the_budget_are_not_tokenised(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +159,7 @@ def test_verdicts_are_well_formed(runtime: Runtime, texts: list[str], max_window
         assert 0 <= verdict.novelty <= 1
         assert all(0 <= score <= 1 for score in verdict.scores.values())
         assert verdict.windows_read <= max_windows
-        assert (verdict.windows_unread > 0) == (verdict.abstention is Abstention.UNREAD)
+        assert (verdict.windows_unread > 0) == (verdict.abstention is Abstention.BROKEN)
 
 
 def test_a_classifier_that_fails_its_own_tests_is_not_served(
@@ -199,7 +199,7 @@ def test_a_text_is_read_from_its_beginning_however_long_it_is(runtime: Runtime) 
     harm, rest = f"{HARM} " * 100, "The garden is lovely at this time of the year. " * 2000
     short, long = runtime.classify([safe(harm, max_windows=2), safe(harm + rest, max_windows=2)])
     assert long.scores == short.scores
-    assert (long.windows_read, long.abstention) == (2, Abstention.UNREAD)
+    assert (long.windows_read, long.abstention) == (2, Abstention.BROKEN)
 
 
 @pytest.mark.parametrize("name", ENCODINGS)

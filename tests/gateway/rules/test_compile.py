@@ -68,15 +68,17 @@ def test_what_is_written_is_what_is_done(compiled: Callable[[str], Rule], tmp_pa
     assert not rule.last_turn
 
 
-def test_a_safety_rule_left_short_fails_closed(compiled: Callable[[str], Rule]) -> None:
+def test_a_safety_rule_left_short_fails_closed_but_for_what_is_no_text(compiled: Callable[[str], Rule]) -> None:
     rule = compiled("  - {name: s, classifier: safe, then: {violence: block}}\n")
     assert (rule.roles, rule.last_turn) == ({"user", "tool"}, False)
     assert {kind: action.act for kind, action in rule.otherwise.items()} == {
         "unsure": Act.FORWARD,
         "language": Act.FORWARD,
-        "unread": Act.BLOCK,
+        "unread": Act.FORWARD,
         "broken": Act.BLOCK,
     }
+    rule = compiled("  - {name: s, classifier: safe, then: {violence: block}, when_unread: block}\n")
+    assert rule.otherwise["unread"].act is Act.BLOCK
 
 
 def test_a_rule_that_redacts_slots_reads_all_turns_of_all_roles(

@@ -67,7 +67,7 @@ def test_what_was_read_is_in_doubt_though_a_part_was_not(
     make_rule: MakeRule, make_verdict: MakeVerdict, unsure: Act, unread: Act, act: Act, why: Abstention
 ) -> None:
     rule = make_rule({}, unsure=unsure, unread=unread)
-    both = replace(make_verdict(abstention=Abstention.UNREAD), doubt=Abstention.UNSURE)
+    both = replace(make_verdict(abstention=Abstention.UNREAD), doubts=(Abstention.UNSURE,))
     assert decide([(rule, both)]).act is act
     assert decisive(rule, both) is why
 
