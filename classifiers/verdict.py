@@ -76,6 +76,7 @@ class Verdict:
     spans: the places that it points at, by text and start; those of one label do not overlap.
     slots: what the texts fill in, by text and start; none overlap. missing: required slots that nothing fills; the
         verdict then abstains as unsure, whatever its label.
+    further: what other classifiers say of the same texts, by their names, where an answer needs more than this one.
     """
 
     classifier: str
@@ -94,6 +95,7 @@ class Verdict:
     spans: tuple[Passage, ...] = ()
     slots: tuple[SlotValue, ...] = ()
     missing: tuple[str, ...] = ()
+    further: "Mapping[str, Verdict]" = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -121,6 +121,7 @@ class Pipeline:
         assert step.action is not None
         if step.action.own_label:
             made = call.labels.answers[step.rule.name]
+            context.record.confidence = min(context.record.confidence or 0.0, made.part_confidence)
             self.recorder.save(context, _size(made.content, request))
             return act.label(context.record, request, made)
         self.recorder.save(context, _size(step.action.text, request))

@@ -124,13 +124,19 @@ class Planner:
         call.context.met = {rule.name: 0 for rule in call.rules}
 
     async def classify(self, call: CallState) -> None:
-        """Asks the classifiers, and the versions that are tried."""
-        tried = _challengers(call)
-        readings = [*call.readings, *(reading for _, reading in tried)]
-        verdicts = await self.classifiers.of_rules(call.context, call.rules, readings)
-        call.pairs = self.audits.resolve(list(zip(call.rules, verdicts, strict=False)))
-        rest = verdicts[len(call.rules) :]
-        call.challengers = [(rule, verdict) for (rule, _), verdict in zip(tried, rest, strict=True)]
+        """Asks the classifiers of rules, those of their fields, and the versions that are tried."""
+        own = list(zip(call.rules, call.readings, strict=True))
+        further, tried = _further(own), _challengers(call)
+        asked = [*own, *further, *tried]
+        verdicts = await self.classifiers.of_rules(
+            call.context, [rule for rule, _ in (*own, *further)], [reading for _, reading in asked]
+        )
+        parts = iter(verdicts)
+        pairs = list(zip(call.rules, parts, strict=False))
+        fields = [(rule.name, verdict) for (rule, _), verdict in zip(further, parts, strict=False)]
+        call.pairs = self.audits.resolve([_joined(rule, verdict, fields) for rule, verdict in pairs])
+        challengers = [(rule, verdict) for (rule, _), verdict in zip(tried, parts, strict=True)]
+        call.challengers = [_joined(rule, verdict, fields) for rule, verdict in challengers]
 
     def flip_audits(self, call: CallState) -> None:
         """Builds the answers in the requested format, and flips a coin for each that a contract is about."""
@@ -139,6 +145,21 @@ class Planner:
         texts = {rule.name: "\n".join(reading.texts) for rule, reading in read if rule.retrains}
         call.opened = self.audits.flip(call.request, call.pairs, call.labels, tried=call.challengers, texts=texts)
         call.held = self.audits.held(call.opened)
+
+
+def _further(own: Sequence[tuple[Rule, Reading]]) -> list[tuple[Rule, Reading]]:
+    """What the classifiers of rules' fields are to read: the same as the rules' own."""
+    return [
+        (rule, replace(reading, classifier=name))
+        for rule, reading in own
+        for name in dict.fromkeys(each.classifier for each in rule.further.values())
+    ]
+
+
+def _joined(rule: Rule, verdict: Verdict, fields: Sequence[tuple[str, Verdict]]) -> tuple[Rule, Verdict]:
+    """The rule's verdict with those of its fields. fields: of all rules, each with the rule's name."""
+    further = {each.classifier: each for name, each in fields if name == rule.name}
+    return rule, replace(verdict, further=further) if further else verdict
 
 
 def _challengers(call: CallState) -> list[tuple[Rule, Reading]]:

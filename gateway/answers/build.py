@@ -15,11 +15,13 @@ import regex
 from msgspec import Raw
 
 from classifiers.policy import OTHER
-from classifiers.verdict import Verdict
+from classifiers.verdict import Abstention, Verdict
 from gateway.answers.fill import fill
 from gateway.answers.format import (
+    LABEL,
     AnyObject,
     FunctionCall,
+    FurtherLabel,
     Path,
     PlainWord,
     Prediction,
@@ -34,7 +36,7 @@ from gateway.answers.logprobs import Spelled, logprobs
 from gateway.answers.understood import not_understood
 from gateway.protocols import chat
 from gateway.requests.parse import Request
-from gateway.rules.rule import Act, Action, Rule
+from gateway.rules.rule import Act, Action, FurtherClassifier, Rule
 from gateway.spelling import Names, folded, signed
 
 _KEY: Final = re.compile(r"[\"'“”`]([A-Za-z_][\w-]{0,63})[\"'“”`]\s*:")
@@ -55,17 +57,18 @@ class LocalAnswer:
 
     content: the whole text, or a function's arguments. label: as it is spelled in there, None where there are slots
     only. call: the function, None for text. slots: names of slots by the path of their field, empty ones included.
-    slot_confidence: 0..1, of the least certain slot value. logprobs: of text, where they are asked for. label_at: the
-    label's place in JSON. uncompared, unordered: as of `fill.Filled`.
+    part_confidence: 0..1, of the least certain slot value or further label. logprobs: of text, where they are asked
+    for. label_at: the label's place in JSON. further, uncompared, unordered: as of `fill.Filled`.
     """
 
     content: str
     label: str | None
     call: FunctionCall | None = None
     slots: Mapping[Path, str] = field(default_factory=dict)
-    slot_confidence: float = 1.0
+    part_confidence: float = 1.0
     logprobs: chat.Logprobs | None = None
     label_at: Path | None = None
+    further: Mapping[Path, Names] = field(default_factory=dict)
     uncompared: frozenset[Path] = frozenset()
     unordered: frozenset[Path] = frozenset()
 
@@ -120,18 +123,32 @@ def _answer_actions(rule: Rule, verdict: Verdict) -> list[Action]:
 
 
 def _prediction(rule: Rule, verdict: Verdict) -> Prediction:
+    further = {name: _further(each, verdict.further.get(each.classifier)) for name, each in rule.further.items()}
     return Prediction(
         labels=verdict.labels,
         names=rule.names,
-        confidence=verdict.confidence,
+        confidence=min([verdict.confidence, *(each.confidence for each in further.values() if each.labels)]),
         scores=verdict.scores,
         slots={
             name: SlotFilling(slot=slot, values=tuple(value for value in verdict.slots if value.slot == name))
             for name, slot in rule.slots.items()
         },
         fields=rule.fields,
+        further=further,
         ignores=rule.ignores,
         free_order=rule.free_order,
+    )
+
+
+def _further(source: FurtherClassifier, verdict: Verdict | None) -> FurtherLabel:
+    kind = Abstention.BROKEN if verdict is None else verdict.abstention
+    why = "" if kind is None else f"{kind.value} ({verdict.reason})" if verdict and verdict.reason else kind.value
+    return FurtherLabel(
+        classifier=source.classifier,
+        labels=() if verdict is None or kind else verdict.labels,
+        names=source.names,
+        confidence=verdict.confidence if verdict else 0.0,
+        why=why,
     )
 
 
@@ -159,8 +176,9 @@ def _by_schema(
         label=filled.label,
         call=shape if isinstance(shape, FunctionCall) else None,
         slots=filled.slots,
-        slot_confidence=filled.confidence,
+        part_confidence=filled.confidence,
         label_at=filled.label_at,
+        further=filled.further,
         uncompared=filled.uncompared,
         unordered=filled.unordered,
     )
@@ -196,6 +214,8 @@ def _by_prompt(
         key = key_in_prompt(prompt)
         if isinstance(key, Unsupported):
             return key
+        if prediction.fields.get(key, LABEL) != LABEL:
+            return Unsupported(UnsupportedReason.OTHER_FIELD, key)
         content, place = chat.encode({key: word}).decode(), (key,)
     answer = LocalAnswer(content=content, label=word, label_at=place)
     return _finished(requested, answer, prediction, partial(_spelled_in_prompt, prediction.names, prompt))
@@ -212,8 +232,10 @@ def _finished(
         return Unsupported(UnsupportedReason.STOP)
     if requested.alternatives is None or answer.call is not None:
         return answer
-    least_certain = replace(prediction, confidence=min(prediction.confidence, answer.slot_confidence))
-    tokens = logprobs(answer.content, answer.label, least_certain, requested.alternatives, spelled)
+    least_certain = replace(prediction, confidence=min(prediction.confidence, answer.part_confidence))
+    # the same word may stand for labels of two classifiers
+    label = None if answer.further else answer.label
+    tokens = logprobs(answer.content, label, least_certain, requested.alternatives, spelled)
     return replace(answer, logprobs=tokens)
 
 

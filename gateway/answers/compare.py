@@ -168,16 +168,8 @@ class _Comparison:
             [(name, arguments)] = choice.calls.values()
             return self._object(arguments) if name == self.local.call.name else Result.DIFFERS
         if self.local.content == self.local.label:
-            return self._word(self.content, choice.content)
+            return _word(self.names, self.content, choice.content)
         return self._object(choice.content)
-
-    def _word(self, ours: str, theirs: str) -> Result:
-        if folded(theirs) == folded(ours):
-            return Result.AGREES
-        label = self.names.meant(theirs)
-        if label is None:
-            return Result.MISSING
-        return Result.AGREES if label == self.names.meant(ours) else Result.DIFFERS
 
     def _object(self, text: str) -> Result:
         ours, theirs = map(msgspec.json.decode, (self.content, unfenced(text)))
@@ -194,20 +186,32 @@ class _Comparison:
             if not isinstance(ours, Mapping) or not isinstance(theirs, Mapping):
                 return Result.MISSING
             return _worst([self._part(ours.get(name), theirs.get(name), (*path, name)) for name in {**ours, **theirs}])
-        if path == local.label_at:
-            return self._label(ours, theirs, ordered=path not in local.unordered)
+        names = self.names if path == local.label_at else local.further.get(path)
+        if names is not None:
+            return _label(names, ours, theirs, ordered=path not in local.unordered)
         # a constant, or a field that is empty here
         return Result.AGREES if ours == theirs else Result.DIFFERS
 
-    def _label(self, ours: Any, theirs: Any, *, ordered: bool) -> Result:
-        if not isinstance(ours, list):
-            return self._word(ours, theirs) if isinstance(ours, str) and isinstance(theirs, str) else Result.MISSING
-        if not _are_words(ours) or not _are_words(theirs):
-            return Result.MISSING
-        labels, others = ([self.names.meant(word) or folded(word) for word in words] for words in (ours, theirs))
-        if not ordered:
-            labels, others = sorted(labels), sorted(others)
-        return Result.AGREES if labels == others else Result.DIFFERS
+
+def _word(names: Names, ours: str, theirs: str) -> Result:
+    if folded(theirs) == folded(ours):
+        return Result.AGREES
+    label = names.meant(theirs)
+    if label is None:
+        return Result.MISSING
+    return Result.AGREES if label == names.meant(ours) else Result.DIFFERS
+
+
+def _label(names: Names, ours: Any, theirs: Any, *, ordered: bool) -> Result:
+    """One label or a list of them. names: all that the field's classifier can name."""
+    if not isinstance(ours, list):
+        return _word(names, ours, theirs) if isinstance(ours, str) and isinstance(theirs, str) else Result.MISSING
+    if not _are_words(ours) or not _are_words(theirs):
+        return Result.MISSING
+    labels, others = ([names.meant(word) or folded(word) for word in words] for words in (ours, theirs))
+    if not ordered:
+        labels, others = sorted(labels), sorted(others)
+    return Result.AGREES if labels == others else Result.DIFFERS
 
 
 def _are_words(value: Any) -> bool:

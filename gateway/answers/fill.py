@@ -1,11 +1,11 @@
 """Fills a JSON schema with a predicted label and slots: exactly what the schema allows, or the reason why not. Pure.
 
 One field has one source. A field takes the label where its values (`enum`) are labels of the classifier, however
-spelled, or aliases; `{type: array, items: {enum: …}}` takes all labels. Where several fields could take it, the rule's
-`fields` says which does. A field with a slot's name takes the slot's value in the field's type; an array, all its
-values; null, or left out, where the text has none and that is allowed. A number takes the confidence where `fields`
-says so. A field with one value gets it. For any other field, optional or not, the format is unsupported, unless the
-rule ignores the field.
+spelled, or aliases; `{type: array, items: {enum: …}}` takes all labels. Where several fields could take it, the
+rule's `fields` says which does, or which other classifier's label fills a field. A field with a slot's name takes the
+slot's value in the field's type; an array, all its values; null, or left out, where the text has none and that is
+allowed. A number takes the confidence where `fields` says so. A field with one value gets it. For any other field,
+optional or not, the format is unsupported, unless the rule ignores the field.
 """
 
 import re
@@ -21,6 +21,7 @@ from classifiers.verdict import SlotValue
 from gateway.answers.format import (
     CONFIDENCE,
     LABEL,
+    FurtherLabel,
     NoPlace,
     Path,
     Prediction,
@@ -29,7 +30,7 @@ from gateway.answers.format import (
     UnsupportedReason,
 )
 from gateway.answers.json_schema import ANNOTATIONS, SchemaReader, TooLarge, allows
-from gateway.spelling import folded, spelled
+from gateway.spelling import Names, folded, spelled
 
 _CLOCK: Final = re.compile(r"\d\d:\d\d")
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
@@ -123,8 +124,9 @@ class Filled:
 
     values: the object, once it is whole. label: as the caller spells it, None before there is one. words: the caller's
     values for its place that stand for labels. slots: names of slots by their field's place, empty ones included.
-    confidence: 0..1, of the least certain slot value. count: of slot values. label_at: the label's place. uncompared:
-    places that say nothing about the text: ignored ones, and the confidence. unordered: lists in any order.
+    confidence: 0..1, of the least certain slot value or further label. count: of these. label_at: the label's place;
+    further: places of other classifiers' labels, with all that these can name. uncompared: places that say nothing
+    about the text: ignored ones, and the confidence. unordered: lists in any order.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -134,6 +136,7 @@ class Filled:
     confidence: float = 1.0
     count: int = 0
     label_at: Path | None = None
+    further: dict[Path, Names] = field(default_factory=dict)
     uncompared: frozenset[Path] = frozenset()
     unordered: frozenset[Path] = frozenset()
 
@@ -230,6 +233,9 @@ class _Filling:
             try:
                 return self._value(choice, path, depth + 1)
             except NoPlace as error:
+                if error.reason is UnsupportedReason.FIELD_ABSTAINED:
+                    # what a classifier does not know, no other choice leaves out
+                    raise
                 self.state = before
                 errors.append(error)
         # only a slot may be empty: it was looked for
@@ -243,42 +249,69 @@ class _Filling:
         values = [schema["const"]] if "const" in schema else schema["enum"]
         if not isinstance(values, list) or not values:
             raise NoPlace(UnsupportedReason.SCHEMA, path)
-        if not self._takes_label(values, path):
+        source = self._labels_for(values, path)
+        if source is None:
             if len(values) == 1:
                 return values[0]
             raise NoPlace(UnsupportedReason.OTHER_FIELD, path)
-        if len(self._prediction.labels) > 1:
-            raise NoPlace(UnsupportedReason.AMBIGUOUS, path, self._prediction.labels)
-        return self._label(self._prediction.labels[0], values, path)
+        if len(source.labels) > 1:
+            raise NoPlace(UnsupportedReason.AMBIGUOUS, path, source.labels)
+        return self._words(source, values, path)[0]
 
-    def _label(self, label: str, values: list[Any], path: Path) -> str:
-        """Raises NoPlace where the caller's values hold one that is no label, or another field has the label."""
+    def _words(self, source: Prediction | FurtherLabel, values: list[Any], path: Path) -> list[str]:
+        """The source's labels as the caller spells them. Raises NoPlace where the caller's values hold one that is no
+        label, or another field has the label."""
         self._reader.count(len(values))
-        words = self._label_words(values)
-        unknown = [value for value in values if value is not None and value not in words]
+        known = self._label_words(source.names, values)
+        unknown = [value for value in values if value is not None and value not in known]
         if unknown:
-            raise NoPlace(UnsupportedReason.UNKNOWN_VALUE, path, unknown)
-        if self.state.label_at not in (None, path):
-            both = [".".join(place) for place in (self.state.label_at or (), path)]
+            of = f"{source.classifier} does not know " if isinstance(source, FurtherLabel) else ""
+            raise NoPlace(UnsupportedReason.UNKNOWN_VALUE, path, f"{of}{', '.join(map(str, unknown))}")
+        words: list[str] = []
+        for label in source.labels:
+            word = source.names.spelled(label, known, self._reader.fold)
+            if word is None:
+                raise NoPlace(UnsupportedReason.LABEL_NOT_ASKED, path, label)
+            words.append(word)
+        self._note_label(source, path)
+        if source is self._prediction and self.state.label is None:
+            self.state.label, self.state.words = words[0], known
+        return words
+
+    def _note_label(self, source: Prediction | FurtherLabel, path: Path) -> None:
+        """Notes where a source's label is. Raises NoPlace where it has another place already."""
+        state = self.state
+        if isinstance(source, FurtherLabel):
+            earlier = next((place for place, names in state.further.items() if names is source.names), None)
+        else:
+            earlier = state.label_at
+        if earlier not in (None, path):
+            both = [".".join(place) for place in (earlier or (), path)]
             raise NoPlace(UnsupportedReason.AMBIGUOUS, path, f"{' and '.join(both)} could take the label")
-        word = self._prediction.names.spelled(label, words, self._reader.fold)
-        if word is None:
-            raise NoPlace(UnsupportedReason.LABEL_NOT_ASKED, path, label)
-        self.state.label_at = path
-        if self.state.label is None:
-            self.state.label, self.state.words = word, words
-        return word
+        if not isinstance(source, FurtherLabel):
+            state.label_at = path
+            return
+        if path not in state.further:
+            state.count += 1
+        state.further[path] = source.names
+        state.confidence = min(state.confidence, source.confidence)
 
-    def _takes_label(self, values: object, path: Path) -> bool:
-        """Whether a field takes the label: the one that `fields` names; without that, one whose values are labels."""
-        fields = self._prediction.fields
-        if path and path[-1] in fields:
-            return fields[path[-1]] == LABEL
-        return LABEL not in fields.values() and self._holds_labels(values)
+    def _labels_for(self, values: object, path: Path) -> Prediction | FurtherLabel | None:
+        """Whose labels a field takes: those that `fields` names; without that, the rule's where the values are such.
+        Raises NoPlace where another classifier is named, and abstains."""
+        fields, name = self._prediction.fields, path[-1] if path else ""
+        if path and name in self._prediction.further:
+            further = self._prediction.further[name]
+            if not further.labels:
+                raise NoPlace(UnsupportedReason.FIELD_ABSTAINED, path, f"{further.classifier} abstains: {further.why}")
+            return further
+        if path and name in fields:
+            return self._prediction if fields[name] == LABEL else None
+        return self._prediction if LABEL not in fields.values() and self._holds_labels(values) else None
 
-    def _label_words(self, values: Iterable[object]) -> tuple[str, ...]:
+    def _label_words(self, names: Names, values: Iterable[object]) -> tuple[str, ...]:
         """Those of the values that stand for labels."""
-        meant, fold = self._prediction.names.meant, self._reader.fold
+        meant, fold = names.meant, self._reader.fold
         return tuple(word for word in values if isinstance(word, str) and meant(word, fold) is not None)
 
     def _holds_labels(self, values: object) -> bool:
@@ -327,12 +360,13 @@ class _Filling:
     def _labels(self, schema: Mapping[str, Any], path: Path, depth: int) -> list[Any]:
         _allow_only(schema, _ARRAY_KEYWORDS, path)
         items = self._resolved(schema.get("items"), path, depth)
-        if not self._takes_label(items.get("enum"), path):
+        values = items.get("enum")
+        source = self._labels_for(values, path)
+        if source is None or not isinstance(values, list):
             raise NoPlace(UnsupportedReason.OTHER_FIELD, path)
         _allow_only(items, _ENUM_KEYWORDS, path)
         self._note_order(schema, path)
-        labels = [self._label(label, items["enum"], path) for label in self._prediction.labels]
-        return _counted(labels, schema, path)
+        return _counted(self._words(source, values, path), schema, path)
 
     def _confidence(self, schema: Mapping[str, Any], path: Path) -> float:
         _allow_only(schema, _NUMBER_KEYWORDS, path)
@@ -347,7 +381,7 @@ class _Filling:
         if name is None or schema.get("type") == "object" or "const" in schema:
             return None
         inner = self._resolved(schema.get("items"), path, depth) if schema.get("type") == "array" else schema
-        return None if self._takes_label(inner.get("enum"), path) else name
+        return None if self._labels_for(inner.get("enum"), path) else name
 
     def _slot(self, name: str, schema: Mapping[str, Any], path: Path, depth: int) -> Any:
         filling = self._prediction.slots[name]
@@ -407,7 +441,7 @@ class _Filling:
     def _snapshot(self) -> Filled:
         """A copy of the state, to return to."""
         self._reader.count(len(self.state.slots))
-        return replace(self.state, slots=dict(self.state.slots))
+        return replace(self.state, slots=dict(self.state.slots), further=dict(self.state.further))
 
 
 def _counted(values: list[Any], schema: Mapping[str, Any], path: Path) -> list[Any]:

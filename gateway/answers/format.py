@@ -25,13 +25,26 @@ class SlotFilling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FurtherLabel:
+    """What another classifier says, for the field that it fills. labels: none where it abstains, for which `why`
+    speaks. names: all labels that it knows. confidence: 0..1."""
+
+    classifier: str
+    labels: tuple[str, ...]
+    names: Names
+    confidence: float
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
     """What a classifier predicts for a request, as far as an answer needs it.
 
-    labels: the most certain first. names: all labels that it knows. scores: calibrated, by label. slots: all of its
-    policy's, by name. fields: what fills a schema's field, by the field's name: LABEL, CONFIDENCE or a slot's name.
-    ignores: fields that are left out, or get this value where they are required. free_order: whether lists may be in
-    any order.
+    labels: the most certain first. names: all labels that it knows. confidence: 0..1, with further classifiers the
+    least. scores: calibrated, by label. slots: all of its policy's, by name. fields: what fills a schema's field, by
+    the field's name: LABEL, CONFIDENCE, FURTHER or a slot's name. further: by the field that it fills. ignores:
+    fields that are left out, or get this value where they are required. free_order: whether lists may be in any
+    order.
     """
 
     labels: tuple[str, ...]
@@ -40,11 +53,12 @@ class Prediction:
     scores: Mapping[str, float]
     slots: Mapping[str, SlotFilling] = field(default_factory=dict)
     fields: Mapping[str, str] = field(default_factory=dict)
+    further: Mapping[str, FurtherLabel] = field(default_factory=dict)
     ignores: Mapping[str, Any] = field(default_factory=dict)
     free_order: bool = False
 
 
-LABEL, CONFIDENCE = "label", "confidence"
+LABEL, CONFIDENCE, FURTHER = "label", "confidence", "classifier"
 """What fills a field, besides slots. A slot's name stands behind a blank, which no name begins with."""
 
 
@@ -63,6 +77,8 @@ class UnsupportedReason(StrEnum):
     """The caller's values hold one that the classifier does not know."""
     OTHER_FIELD = "other_field"
     """Nothing fills a field: neither a label nor a slot, and the rule does not ignore it."""
+    FIELD_ABSTAINED = "field_abstained"
+    """Another classifier fills a field, and abstains."""
     NO_VALUE = "no_value"
     """The text has no value for a required field."""
     UNFIT_VALUE = "unfit_value"

@@ -207,23 +207,30 @@ def unfenced(text: str) -> str:
     return text
 
 
-def label_in(completion: Completion, names: Names) -> str | None:
-    """The only label that the choices name, as a text of its own or as strings in JSON; None for none or several."""
+def label_in(completion: Completion, names: Names, at: Sequence[str] | None = None) -> str | None:
+    """The only label that the choices name, as a text of its own or as strings in JSON; None for none or several.
+
+    at: the names of properties that lead to it in JSON, from the outermost in; None for wherever it stands.
+    """
     try:
         choices = completion.choices
     except (msgspec.DecodeError, RecursionError):
         return None
     texts = (text for choice in choices for text in (choice.content, *(call[1] for call in choice.calls.values())))
-    labels = {names.meant(word) for text in texts for word in _words(text)} - {None}
+    labels = {names.meant(word) for text in texts for word in _words(text, at)} - {None}
     return labels.pop() if len(labels) == 1 else None
 
 
-def _words(text: str) -> Iterator[str]:
-    """The strings in a text's JSON; a text that is no JSON as a whole."""
+def _words(text: str, at: Sequence[str] | None) -> Iterator[str]:
+    """The strings in a text's JSON, or in a part of it; a text that is no JSON as a whole."""
     try:
-        yield from (value for value in _leaves(msgspec.json.decode(unfenced(text))) if isinstance(value, str))
+        value = msgspec.json.decode(unfenced(text))
     except (msgspec.DecodeError, RecursionError):
         yield text
+        return
+    for name in at or ():
+        value = value.get(name) if isinstance(value, dict) else None
+    yield from (leaf for leaf in _leaves(value) if isinstance(leaf, str))
 
 
 def _leaves(value: Any) -> Iterator[Any]:

@@ -223,8 +223,9 @@ def _without_policy(
     from gateway.config.load import policy_file
 
     trained = Registry(loaded.models_dir).names()
-    for index, rule in enumerate(loaded.settings.rules):
-        name, path = rule.classifier, ("rules", index, "classifier")
+    bound = [(index, *binding) for index, rule in enumerate(loaded.settings.rules) for binding in rule.bindings]
+    for index, place, name in bound:
+        path: DataPath = ("rules", index, *place)
         file = policy_file(loaded, name)
         if name in policies:
             continue

@@ -133,7 +133,7 @@ def _train(config: Path) -> None:
     loaded = load_gateway(config, os.environ)
     registry = Registry(loaded.models_dir)
     stale = []
-    for name in dict.fromkeys(rule.classifier for rule in loaded.settings.rules):
+    for name in dict.fromkeys(name for rule in loaded.settings.rules for _, name in rule.bindings):
         file = config.parent / "policies" / f"{name}.yaml"
         policy = load_policy(file, os.environ)
         # gone, damaged, or made by another version of Offramp

@@ -54,12 +54,27 @@ def explain(
     except ApiError as error:
         raise fail(error.message, Exit.USAGE) from error
     rules = [
-        _rule(rule.name, verdict, reading, runtime.classifiers[rule.classifier].model)
+        {
+            **_rule(rule.name, verdict, reading, runtime.classifiers[rule.classifier].model),
+            "fields": {name: _field(verdict.further[each.classifier]) for name, each in rule.further.items()},
+        }
         for (rule, verdict), reading in zip(call.pairs, call.readings, strict=True)
     ]
     decision = _decision(call) | {"contracts": dict(contracts)}
     shown = [*(line for rule in rules for line in _rule_lines(rule)), *_decision_lines(decision)]
     result({**decision, "rules": rules}, shown, as_json=json)
+
+
+def _field(verdict: "Verdict") -> dict[str, Any]:
+    """What the classifier of a field says."""
+    return {
+        "classifier": f"{verdict.classifier}@{verdict.version}",
+        "labels": list(verdict.labels),
+        "confidence": round(verdict.confidence, 4),
+        "scores": {label: round(score, 4) for label, score in verdict.scores.items()},
+        "abstained": verdict.abstention.value if verdict.abstention else None,
+        "reason": verdict.reason,
+    }
 
 
 def _rule(name: str, verdict: "Verdict", reading: "Reading", model: "Model") -> dict[str, Any]:
@@ -140,10 +155,15 @@ def _rule_lines(rule: Mapping[str, Any]) -> Iterator[str | Table]:
         yield f"found: {span['kind']} at {place}, which is {span['label']}"
     for slot in rule["slots"]:
         yield f"fills in {slot['slot']}: {slot['raw']!r} ({slot_value(slot)})"
-    if rule["abstained"]:
-        yield f"abstains: {rule['abstained']} ({rule['reason']})"
-    else:
-        yield f"says: {', '.join(rule['labels']) or 'none of its labels'} ({rule['confidence']:.1%})"
+    yield _says(rule)
+    for name, source in rule["fields"].items():
+        yield f"field {name} ({source['classifier']}) {_says(source)}"
+
+
+def _says(verdict: Mapping[str, Any]) -> str:
+    if verdict["abstained"]:
+        return f"abstains: {verdict['abstained']} ({verdict['reason']})"
+    return f"says: {', '.join(verdict['labels']) or 'none of its labels'} ({verdict['confidence']:.1%})"
 
 
 def _decision_lines(decision: Mapping[str, Any]) -> Iterator[str]:

@@ -68,7 +68,10 @@ def init(
             gateway.read_text("utf-8").replace(_OWN_PROMPT, dumps(_SPECIAL.sub(r"[\g<0>]", system) + "*")), "utf-8"
         )
     rules = load_gateway(gateway, os.environ).settings.rules
-    policies = [str(target / "policies" / f"{name}.yaml") for name in dict.fromkeys(rule.classifier for rule in rules)]
+    policies = [
+        str(target / "policies" / f"{name}.yaml")
+        for name in dict.fromkeys(name for rule in rules for _, name in rule.bindings)
+    ]
     following = [shlex.join(["offramp", "train", *policies])] if policies else []
     following.append(shlex.join(["offramp", "serve", str(gateway)]))
     shown = (*(f"wrote {path}" for path in written), "\nNext:", *(f"  {command}" for command in following))

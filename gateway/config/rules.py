@@ -178,12 +178,35 @@ class AskJudge(FrozenRecord):
     ask: Words
 
 
+class FieldSource(FrozenRecord):
+    """What fills a field: one of the policy's slots, or the label of another classifier on the same text.
+
+    aliases: other words for labels of that classifier.
+    """
+
+    slot: Name | None = None
+    classifier: Name | None = None
+    aliases: dict[Words, WordsList] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.slot is None) == (self.classifier is None):
+            raise ValueError("is filled by one source: {slot: …} or {classifier: …}")
+        if self.aliases and self.classifier is None:
+            raise ValueError("aliases are other words for a classifier's labels; a slot has values: in its policy")
+        return self
+
+
 def _as_written(value: object) -> str:
-    return "asks" if isinstance(value, dict | AskJudge) else "word"
+    return "mapping" if isinstance(value, dict | FrozenRecord) else "word"
 
 
 WhenUnsure = Annotated[
-    Annotated[FallThrough, Tag("word")] | Annotated[AskJudge, Tag("asks")],
+    Annotated[FallThrough, Tag("word")] | Annotated[AskJudge, Tag("mapping")],
+    Discriminator(_as_written),
+]
+FilledBy = Annotated[
+    Annotated[Literal["label", "confidence"], Tag("word")] | Annotated[FieldSource, Tag("mapping")],
     Discriminator(_as_written),
 ]
 
@@ -210,12 +233,6 @@ def _pairs(value: object) -> object:
     return int(count)
 
 
-class SlotSource(FrozenRecord):
-    """A field is filled by one of the policy's slots."""
-
-    slot: Name
-
-
 class RuleSettings(FrozenRecord):
     """Binds a classifier to requests and says what to do per label; `*` stands for every label but `other`.
 
@@ -223,9 +240,9 @@ class RuleSettings(FrozenRecord):
     safety classifier blocks where it is broken, and a rule that redacts where it is broken or unread. Of safety, what
     is unsure can be put to a judge, whose verdict then stands in place of the classifier's.
     with_tools: whether it answers where the model may call tools but need not; else such calls are forwarded.
-    fields: what fills a field of a schema, by the field's name: `label`, `confidence` or `{slot: …}`; needed where
-    several fields could take the label. ignores: fields that are not compared: left out, or given this value where a
-    schema requires them. order: whether lists have to be in the model's order.
+    fields: what fills a field of a schema, by the field's name: `label`, `confidence`, `{slot: …}` or `{classifier:
+    …}`; needed where several fields could take the label. ignores: fields that are not compared: left out, or given
+    this value where a schema requires them. order: whether lists have to be in the model's order.
     aliases: other words for labels, in callers' requests and models' answers. contract: the bound under which it
     answers. retrain: the number of kept pairs after which its classifier is trained anew, in the background; the new
     version takes over when it answers more calls under the same bound.
@@ -237,7 +254,7 @@ class RuleSettings(FrozenRecord):
     reads: ReadsSettings = ReadsSettings()
     then: Annotated[dict[Words, Action], Field(min_length=1)]
     with_tools: Literal["forward", "answer"] = "forward"
-    fields: dict[Words, Literal["label", "confidence"] | SlotSource] = Field(default_factory=dict)
+    fields: dict[Words, FilledBy] = Field(default_factory=dict)
     ignores: dict[Words, str] = Field(default_factory=dict)
     order: Literal["kept", "free"] = "kept"
     aliases: dict[Words, WordsList] = Field(default_factory=dict)
@@ -284,6 +301,16 @@ class RuleSettings(FrozenRecord):
         if reads.after or reads.before or reads.regex:
             raise ValueError("a rule that redacts reads whole texts, without after, before and regex")
         return self
+
+    @property
+    def bindings(self) -> tuple[tuple[tuple[str, ...], str], ...]:
+        """The classifiers that it binds, its own first, each with the place that names it."""
+        sources = self.fields.items()
+        others = [(name, source.classifier) for name, source in sources if isinstance(source, FieldSource)]
+        return (
+            (("classifier",), self.classifier),
+            *((("fields", name, "classifier"), other) for name, other in others if other is not None),
+        )
 
     @model_validator(mode="after")
     def _answers_its_own_task(self) -> Self:

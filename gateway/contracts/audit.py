@@ -9,7 +9,7 @@ from gateway.answers.build import LocalAnswer, LocalAnswers, local_answers
 from gateway.answers.compare import Result, Values, compare, compare_again
 from gateway.answers.parse import Completion, label_in
 from gateway.context import RequestContext
-from gateway.contracts.audit_scope import likeliest, scope
+from gateway.contracts.audit_scope import likeliest_of_all, scope
 from gateway.contracts.coin_flip import Flipped
 from gateway.contracts.owner import Owner
 from gateway.contracts.scope import among
@@ -32,8 +32,8 @@ ASK_AGAIN = 0.02  # of the calls that certify; shows how often the model contrad
 class Open:
     """A call that may become a pair: what would be answered here, and how its coin fell.
 
-    sure: whether it is answered here unless its coin chose it; confidence: 0..1, of the label, or of the least certain
-    slot's value where that is less. novelty: 0..1. tried: the same by the challenger;
+    sure: whether it is answered here unless its coin chose it; confidence: 0..1, of the label, or of the answer's
+    least certain part where that is less. novelty: 0..1. tried: the same by the challenger;
     in_use: False where the one in use has no label to give, and this is of the one that is tried; without: how the coin
     fell under the contract of the other version, where only that one has none; text: what the classifier read, where
     that is to be kept for training; hidden: what the reference is not shown of it, by the placeholder that it is shown
@@ -66,7 +66,7 @@ class Audits:
     @staticmethod
     def resolve(pairs: Judged) -> Judged:
         """The verdicts that count under contracts: a rule with one takes the likeliest label."""
-        return [(rule, verdict if rule.terms is None else likeliest(verdict)) for rule, verdict in pairs]
+        return [(rule, verdict if rule.terms is None else likeliest_of_all(verdict)) for rule, verdict in pairs]
 
     def flip(
         self,
@@ -200,7 +200,8 @@ class Audits:
                 await self.owner.repeated(each.flipped.scope, confidence=each.confidence, result=result.value)
 
     def _note_text(self, context: RequestContext, one: Open, completion: Completion | None) -> None:
-        label = label_in(completion, one.rule.names) if completion is not None and one.text is not None else None
+        at = one.made.label_at if one.made.further else None
+        label = label_in(completion, one.rule.names, at) if completion is not None and one.text is not None else None
         if one.text is not None and label is not None:
             labels = among(one.rule.classifier, one.rule.names.labels)
             context.texts.append(partial(self.owner.keep, one.rule.name, one.text, label, among=labels))
@@ -218,7 +219,7 @@ class Audits:
 
 
 def _open(rule: Rule, verdict: Verdict, flipped: Flipped, made: LocalAnswer) -> Open:
-    certain = min(verdict.confidence, made.slot_confidence)
+    certain = min(verdict.confidence, made.part_confidence)
     return Open(
         rule=rule,
         flipped=flipped,

@@ -10,7 +10,7 @@ from classifiers.verdict import ABOUT_A_MESSAGE, Abstention, Verdict
 from gateway.contracts.scope import Scope, digest
 from gateway.requests.messages import select
 from gateway.requests.parse import Request
-from gateway.rules.rule import Rule
+from gateway.rules.rule import FurtherClassifier, Rule
 
 _PLAIN: Final = {"type": "text"}
 _NOTHING: Final = msgspec.Raw(b"null")
@@ -32,6 +32,14 @@ def likeliest(verdict: Verdict) -> Verdict:
     return replace(verdict, labels=(label,), confidence=score, abstention=None)
 
 
+def likeliest_of_all(verdict: Verdict) -> Verdict:
+    """The same for the verdict and those of further classifiers."""
+    if not verdict.further:
+        return likeliest(verdict)
+    further = {name: likeliest(each) for name, each in verdict.further.items()}
+    return replace(likeliest(verdict), further=further)
+
+
 def scope(rule: Rule, verdict: Verdict, request: Request, sent_to: str) -> Scope:
     """The contract that a call belongs to: the prompt around the input and the shape that is asked for are part of it,
     for the reference may answer otherwise where they change. sent_to: where the model is sent first, as
@@ -44,7 +52,7 @@ def scope(rule: Rule, verdict: Verdict, request: Request, sent_to: str) -> Scope
     return Scope(
         rule=rule.name,
         model=request.model,
-        prompt=digest(_COMPARED, request.system_text, *frames, *_shape(request), *rule.unusual),
+        prompt=digest(_COMPARED, request.system_text, *frames, *_shape(request), *rule.unusual, *_versions(verdict)),
         labels=(*rule.names.labels, *("=".join(rule.names.of(label)) for label in rule.names.aliases)),
         # where a version that is tried gave no verdict, that one names the version, too
         classifier=rule.classifier,
@@ -63,7 +71,20 @@ def unusual(rule: Rule) -> tuple[str, ...]:
     usual = answers == set(rule.names.labels) - {OTHER}
     filled = (*sorted(rule.fields.items()), *sorted(rule.ignores.items()))
     parts = (*parts, *(f"field={name}={source}" for name, source in filled), *(["order=free"] * rule.free_order))
+    parts = (*parts, *(part for name, further in sorted(rule.further.items()) for part in _knows(name, further)))
     return parts if usual else (*parts, *(f"answers={label}" for label in sorted(answers)))
+
+
+def _knows(field: str, further: FurtherClassifier) -> list[str]:
+    """What another classifier may fill a field with."""
+    names = further.names
+    words = ["=".join(names.of(label)) for label in names.labels]
+    return [f"field={field}={further.classifier}", *(f"field={field}:{word}" for word in words)]
+
+
+def _versions(verdict: Verdict) -> list[str]:
+    """Of the further classifiers: a new version of one of them answers otherwise, too."""
+    return [f"{name}@{further.version}" for name, further in sorted(verdict.further.items())]
 
 
 def _shape(request: Request) -> list[str]:

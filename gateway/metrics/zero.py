@@ -91,8 +91,12 @@ def versions_at_zero(metrics: Metrics, rules: Sequence[Rule]) -> None:
     for rule in rules:
         # a classifier that is asked directly is asked by no rule
         for name in (rule.name, ""):
-            _make(metrics.verdicts, [name], [rule.classifier], ("clean", *Abstention), [""])
-            _make(metrics.verdicts, [name], [rule.classifier], ["label"], rule.names.labels)
+            for classifier, names in (
+                (rule.classifier, rule.names),
+                *((further.classifier, further.names) for further in rule.further.values()),
+            ):
+                _make(metrics.verdicts, [name], [classifier], ("clean", *Abstention), [""])
+                _make(metrics.verdicts, [name], [classifier], ["label"], names.labels)
         _make(metrics.redacted, [rule.name], rule.redacts)
 
 

@@ -1,6 +1,6 @@
 """Compiles rules from settings and the trained classifiers' policies."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import get_args
 
@@ -8,12 +8,14 @@ import regex
 
 from classifiers.judge_prompt import instructions
 from classifiers.policy import OTHER, Policy
+from gateway.answers.format import FURTHER
 from gateway.config.rules import (
     OWN_LABEL,
     AskJudge,
     Block,
     ContractSettings,
     FallThrough,
+    FieldSource,
     ReadsSettings,
     Role,
     RuleSettings,
@@ -25,7 +27,7 @@ from gateway.contracts.contract import Terms
 from gateway.contracts.safety_contract import SafetyTerms
 from gateway.requests.system import PromptPatterns
 from gateway.requests.template import PromptTemplate
-from gateway.rules.rule import Act, Action, Asks, Rule
+from gateway.rules.rule import Act, Action, Asks, FurtherClassifier, Rule
 from gateway.spelling import Names
 
 _FORWARD = Action(act=Act.FORWARD)
@@ -43,20 +45,19 @@ def compile_rules(
     policies: of every classifier that a rule names. replies: answer files' texts. judges: instructions for judges as
     they were saved at training, by the classifier's name.
     """
-    return tuple(_rule(rule, policies[rule.classifier], replies, judges or {}) for rule in rules)
+    return tuple(_rule(rule, policies, replies, judges or {}) for rule in rules)
 
 
-def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str], judges: Mapping[str, str]) -> Rule:
+def _rule(
+    rule: RuleSettings, policies: Mapping[str, Policy], replies: Mapping[str, str], judges: Mapping[str, str]
+) -> Rule:
+    policy = policies[rule.classifier]
     safety, contract = policy.kind == "safety", rule.contract
     then = {label: _action(action, replies) for label, action in rule.then.items()}
     star = then.pop("*", None)
     if star is not None:
         then = {**dict.fromkeys(policy.labels, star), **then}
-    hidden = [label for label, action in then.items() if action.act is Act.REDACT and label in policy.labels]
-    redacts = (
-        *(kind for kind, label in policy.patterns.items() if label in hidden),
-        *dict.fromkeys(slot for label in hidden for slot in policy.slots_of(label)),
-    )
+    redacts = _redacts(policy, then)
     turns = rule.reads.turns or ("all" if safety or redacts else "last")
     # clients send earlier turns again, the model's own among them
     usual = get_args(Role) if redacts else ("user", "tool") if safety else ("user",)
@@ -69,7 +70,8 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str], judges
         system=_system(rule.when),
         with_tools=rule.with_tools == "answer",
         any_turn=rule.when.turns == "any",
-        fields={name: source if isinstance(source, str) else f" {source.slot}" for name, source in rule.fields.items()},
+        fields={name: _source(source) for name, source in rule.fields.items()},
+        further=_further(rule, policies),
         ignores=rule.ignores,
         free_order=rule.order == "free",
         roles=frozenset(roles),
@@ -78,7 +80,7 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str], judges
         template=_template(rule.reads, whole=safety),
         then=then,
         otherwise={kind: _fallback(word, then) for kind, word in otherwise.items()},
-        names=Names((*policy.labels, *((OTHER,) if policy.other else ())), rule.aliases),
+        names=_names(policy, rule.aliases),
         slots=policy.slots,
         languages=policy.languages,
         redacts=redacts,
@@ -92,6 +94,35 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str], judges
     elif contract:
         made = replace(made, terms=Terms(target=contract.max_disagreement, confidence=contract.confidence))
     return replace(made, unusual=unusual(made))
+
+
+def _redacts(policy: Policy, then: Mapping[str, Action]) -> tuple[str, ...]:
+    """The kinds of passages and the slots that stand for the labels to redact."""
+    hidden = [label for label, action in then.items() if action.act is Act.REDACT and label in policy.labels]
+    return (
+        *(kind for kind, label in policy.patterns.items() if label in hidden),
+        *dict.fromkeys(slot for label in hidden for slot in policy.slots_of(label)),
+    )
+
+
+def _names(policy: Policy, aliases: Mapping[str, Sequence[str]]) -> Names:
+    return Names((*policy.labels, *((OTHER,) if policy.other else ())), aliases)
+
+
+def _source(source: str | FieldSource) -> str:
+    """As of `answers.format.Prediction`."""
+    if isinstance(source, str):
+        return source
+    return FURTHER if source.slot is None else f" {source.slot}"
+
+
+def _further(rule: RuleSettings, policies: Mapping[str, Policy]) -> dict[str, FurtherClassifier]:
+    sources = {name: source for name, source in rule.fields.items() if isinstance(source, FieldSource)}
+    return {
+        name: FurtherClassifier(classifier=source.classifier, names=_names(policies[source.classifier], source.aliases))
+        for name, source in sources.items()
+        if source.classifier is not None
+    }
 
 
 def _system(when: When) -> PromptPatterns | None:

@@ -58,6 +58,15 @@ class Asks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FurtherClassifier:
+    """A classifier besides the rule's own, whose label fills a field. names: all that it can name, with the field's
+    aliases."""
+
+    classifier: str
+    names: Names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One rule.
 
@@ -65,10 +74,10 @@ class Rule:
     abstention. names: all labels that its classifier can name, with the rule's aliases. template: which part of each
     text it reads. slots: of its policy, read in those languages. redacts: the kinds of passages and the slots that it
     replaces. with_tools: whether it answers where the model may call tools but need not. any_turn: whether its fixed
-    texts answer more than a first turn. fields, ignores, free_order: as of `answers.format.Prediction`. terms: of its
-    contract, if it has one. unusual: settings other than the defaults that belong to the contract's scope. retrains:
-    whether texts of its calls are kept to train on. asks: its judge, if it has one. safety: the terms of its safety
-    contract.
+    texts answer more than a first turn. fields, ignores, free_order: as of `answers.format.Prediction`. further:
+    other classifiers, by the field that each fills. terms: of its contract, if it has one. unusual: settings other
+    than the defaults that belong to the contract's scope. retrains: whether texts of its calls are kept to train on.
+    asks: its judge, if it has one. safety: the terms of its safety contract.
     """
 
     name: str
@@ -92,6 +101,7 @@ class Rule:
     with_tools: bool = False
     any_turn: bool = False
     fields: Mapping[str, str] = field(default_factory=dict)
+    further: Mapping[str, FurtherClassifier] = field(default_factory=dict)
     ignores: Mapping[str, str] = field(default_factory=dict)
     free_order: bool = False
     asks: Asks | None = None

@@ -76,7 +76,7 @@ class Reloader:
     def _see(self) -> FileState:
         rules, models_dir = self._loaded.settings.rules, self._loaded.models_dir
         try:
-            current = {rule.classifier: self._registry.current(rule.classifier) for rule in rules}
+            current = {name: self._registry.current(name) for rule in rules for _, name in rule.bindings}
             challengers = {rule.classifier: self._registry.proposed(rule.classifier) for rule in rules if rule.contract}
             versions, proposed = ({n: v for n, v in each.items() if v is not None} for each in (current, challengers))
             seen = FileState(versions=versions, proposed=proposed)

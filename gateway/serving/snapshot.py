@@ -14,7 +14,7 @@ from classifiers.text.language import LanguageDetector
 from gateway.config import source
 from gateway.config.load import Loaded, policy_file
 from gateway.config.problems import ConfigError, Problem, did_you_mean
-from gateway.config.rules import AskJudge, RuleSettings
+from gateway.config.rules import AskJudge, FieldSource, RuleSettings
 from gateway.config.source import DataPath
 from gateway.protocols.moderations import CATEGORIES
 from gateway.rules.compile import compile_rules
@@ -27,8 +27,7 @@ def rule_problems(loaded: Loaded, policies: Mapping[str, Policy]) -> list[Proble
     return [
         loaded.document.problem(("rules", index, *path), message)
         for index, rule in enumerate(loaded.settings.rules)
-        if (policy := policies.get(rule.classifier)) is not None
-        for path, message in _mismatches(loaded, rule, policy)
+        for path, message in (*_mismatches(loaded, rule, policies), *_field_mismatches(rule, policies))
     ]
 
 
@@ -36,13 +35,16 @@ _Mismatches = Iterator[tuple[DataPath, str]]
 """Each a path within the rule, and a message."""
 
 
-def _mismatches(loaded: Loaded, rule: RuleSettings, policy: Policy) -> _Mismatches:
+def _mismatches(loaded: Loaded, rule: RuleSettings, policies: Mapping[str, Policy]) -> _Mismatches:
+    policy = policies.get(rule.classifier)
+    if policy is None:
+        return
     labels = [*policy.labels, *([] if policy.multi_label else [OTHER])]
     for label in rule.then:
         if label not in (*labels, "*"):
             yield ("then", label), f"no such label in {policy.name}{did_you_mean(label, [*labels, '*'])}"
     yield from _redact_mismatches(rule, policy)
-    yield from _alias_mismatches(rule, policy, labels)
+    yield from _alias_mismatches(rule.aliases, policy, labels)
     file = policy_file(loaded, rule.classifier)
     if rule.retrain and not file.is_file():
         yield ("retrain",), f"needs the policy beside this file, at {file}"
@@ -63,10 +65,27 @@ def _judge_mismatches(endpoint: str, policy: Policy) -> Iterator[str]:
                 yield f"a moderation endpoint has no category for {label}; name one in its taxonomy: {{openai: …}}"
 
 
-def _alias_mismatches(rule: RuleSettings, policy: Policy, labels: Sequence[str]) -> _Mismatches:
+def _field_mismatches(rule: RuleSettings, policies: Mapping[str, Policy]) -> _Mismatches:
+    """Fields of classifiers that may give a text several labels, and their aliases."""
+    for name, filler in rule.fields.items():
+        policy = policies.get(filler.classifier or "") if isinstance(filler, FieldSource) else None
+        if isinstance(filler, str) or policy is None:
+            continue
+        if policy.name == rule.classifier:
+            yield ("fields", name, "classifier"), f"{policy.name} is the rule's own classifier; write {name}: label"
+        elif policy.multi_label:
+            what = f"{policy.name} may give a text several labels, or none; a field takes the one of an intent or topic"
+            yield ("fields", name, "classifier"), what
+        elif policy.kind == "slots":
+            yield ("fields", name, "classifier"), f"{policy.name} finds values, and no label that a field could take"
+        for path, message in _alias_mismatches(filler.aliases, policy, [*policy.labels, OTHER]):
+            yield ("fields", name, *path), message
+
+
+def _alias_mismatches(aliases: Mapping[str, Sequence[str]], policy: Policy, labels: Sequence[str]) -> _Mismatches:
     """Aliases of unknown labels, and aliases that are another label or another label's alias."""
     stands_for = {folded(label): label for label in labels}
-    for label, words in rule.aliases.items():
+    for label, words in aliases.items():
         if label not in labels:
             yield ("aliases", label), f"no such label in {policy.name}{did_you_mean(label, labels)}"
             continue
@@ -115,7 +134,7 @@ class Snapshots:
 
 def edition(loaded: Loaded, runtime: Runtime | None, proposed: Mapping[str, str] | None = None) -> Snapshot:
     """The rules of a gateway file with the classifiers that they bind."""
-    names = {rule.classifier for rule in loaded.settings.rules}
+    names = _bound(loaded)
     classifiers = {} if runtime is None else {n: one for n, one in runtime.classifiers.items() if n in names}
     policies = {name: classifier.model.policy for name, classifier in classifiers.items()}
     instructions = {name: classifier.judge for name, classifier in classifiers.items()}
@@ -142,11 +161,12 @@ def load_runtime(
     or fails its own tests.
     """
     registry = Registry(loaded.models_dir)
-    names = list(dict.fromkeys(rule.classifier for rule in loaded.settings.rules))
+    names = _bound(loaded)
     missing = [
-        loaded.document.problem(("rules", index, "classifier"), _untrained(rule.classifier, loaded))
+        loaded.document.problem(("rules", index, *path), _untrained(name, loaded))
         for index, rule in enumerate(loaded.settings.rules)
-        if registry.current(rule.classifier) is None
+        for path, name in rule.bindings
+        if registry.current(name) is None
     ]
     if missing:
         raise ConfigError(missing)
@@ -157,6 +177,11 @@ def load_runtime(
     if problems:
         raise ConfigError([_since_trained(problem, loaded) for problem in problems])
     return runtime
+
+
+def _bound(loaded: Loaded) -> list[str]:
+    """The classifiers that rules bind."""
+    return list(dict.fromkeys(name for rule in loaded.settings.rules for _, name in rule.bindings))
 
 
 def train_command(policy: Path, loaded: Loaded) -> str:

@@ -45,6 +45,12 @@ BOOKING = LocalAnswer(
     label_at=("intent",),
     slots={("booking", name): name for name in ("people", "date", "names")},
 )
+URGENT = LocalAnswer(
+    content='{"intent":"card_lost","urgency":"high"}',
+    label="card_lost",
+    label_at=("intent",),
+    further={("urgency",): Names(("high", "low", "other"), {"high": ("P1",)})},
+)
 NO_DATE = LocalAnswer(content='{"people":4,"date":null}', label=None, slots={("people",): "people", ("date",): "date"})
 
 
@@ -110,6 +116,10 @@ def calling(name: str, *arguments: str) -> bytes:
         (NO_DATE, body('{"people": 4}'), Result.AGREES),
         (NO_DATE, body('{"people": 4.0, "date": ""}'), Result.AGREES),
         (NO_DATE, body('"4"'), Result.MISSING),
+        (URGENT, body('{"intent": "LOST", "urgency": "p1"}'), Result.AGREES),
+        (URGENT, body('{"intent": "LOST", "urgency": "low"}'), Result.DIFFERS),
+        (URGENT, body('{"intent": "LOST", "urgency": "lost"}'), Result.MISSING),
+        (URGENT, body('{"intent": "LOST"}'), Result.MISSING),
         (CALL, calling("route", '{"intent": "other"}'), Result.DIFFERS),
         (CALL, calling("reply", '{"intent": "card_lost"}'), Result.DIFFERS),
         (CALL, calling("route", "{"), Result.MISSING),

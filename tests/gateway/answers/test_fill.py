@@ -1,6 +1,7 @@
 """Filled objects by tests/tables/answers.yaml, each held against the caller's schema by jsonschema; and the bounds."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -9,7 +10,7 @@ import pytest
 from classifiers.policy import Slot
 from classifiers.verdict import SlotValue
 from gateway.answers.fill import Filled, fill, fit
-from gateway.answers.format import Prediction, SlotFilling, Unsupported, UnsupportedReason
+from gateway.answers.format import FURTHER, FurtherLabel, Prediction, SlotFilling, Unsupported, UnsupportedReason
 from gateway.spelling import Names
 from tests.gateway.answers.conftest import obj, rows
 
@@ -22,6 +23,7 @@ PARTS = {
     "INTENT": {"Intent": {**ENUM, "title": "Intent"}},
     "INTEGER": {"type": "integer"},
     "STRING": {"type": "string"},
+    "URGENCY": {"type": "string", "enum": ["P1", "Low"]},
 }
 SLOTS = {
     "people": Slot(means="how many", type="number"),
@@ -140,6 +142,41 @@ def test_a_rule_says_what_fills_a_field() -> None:
     assert bound(obj(intent=ENUM, size={"type": "number"}), ignores={"size": "0"}) == {"intent": "Card Lost", "size": 0}
     optional = {"type": "object", "properties": {"intent": ENUM, "why": {"type": "string"}}}
     assert bound(optional, ignores={"why": ""}) == {"intent": "Card Lost"}
+
+
+URGENCY = FurtherLabel(
+    classifier="urgency", labels=(), names=Names(("high", "low"), {"high": ("P1",)}), confidence=0.7, why="unsure (so)"
+)
+
+
+def with_urgency(schema: dict[str, Any], labels: list[str]) -> Filled | Unsupported:
+    further = replace(URGENCY, labels=tuple(labels))
+    fields, names = {"urgency": FURTHER}, KNOWN
+    return fill(
+        schema,
+        Prediction(
+            labels=("card_lost",), names=names, confidence=0.9, scores={}, fields=fields, further={"urgency": further}
+        ),
+    )
+
+
+def test_another_classifier_fills_a_field() -> None:
+    cases = [(row, outcome(with_urgency(row[0], row[1]))) for row in rows("further", PARTS)]
+    assert not [(row, found) for row, found in cases if found != row[2]]
+
+
+def test_a_field_of_another_classifier_says_whose_it_is() -> None:
+    two = obj(intent=ENUM, urgency=PARTS["URGENCY"])
+    found = with_urgency(two, ["high"])
+    assert isinstance(found, Filled)
+    assert (found.label_at, found.further, found.confidence) == (("intent",), {("urgency",): URGENCY.names}, 0.7)
+    assert with_urgency(two, []) == Unsupported(
+        UnsupportedReason.FIELD_ABSTAINED, "urgency: urgency abstains: unsure (so)"
+    )
+    three = obj(intent=ENUM, urgency={"enum": ["high", "medium", "low"]})
+    assert with_urgency(three, ["high"]) == Unsupported(
+        UnsupportedReason.UNKNOWN_VALUE, "urgency: urgency does not know medium"
+    )
 
 
 @pytest.mark.parametrize(

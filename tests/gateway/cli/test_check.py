@@ -92,6 +92,35 @@ def test_a_file_that_does_not_fit_is_a_problem(
     assert message in next(problem["message"] for problem in shown["problems"] if problem["path"] == path)
 
 
+SAFETY = "version: 1\nname: safe\nkind: safety\nabout: Harm.\nlabels: {violence: {means: harm, examples: [hit him]}}\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "path", "message"),
+    [
+        ("classifier: urgncy", ["urgency", "classifier"], 'or name another; did you mean "urgency"?'),
+        ("classifier: safe", ["urgency", "classifier"], "safe may give a text several labels"),
+        ("classifier: shop", ["urgency", "classifier"], "shop is the rule's own classifier; write urgency: label"),
+        ("classifier: urgency, aliases: {hgih: P1}", ["urgency", "aliases", "hgih"], "no such label in urgency"),
+        ("classifier: urgency, slot: when", ["urgency"], "is filled by one source"),
+        ("slot: when, aliases: {high: P1}", ["urgency"], "a slot has values: in its policy"),
+        ("classifier: urgency, aliases: {high: P1}", [], ""),
+    ],
+)
+def test_the_classifier_of_a_field(check: Check, folder: Path, source: str, path: list[str], message: str) -> None:
+    (folder / "gateway.yaml").write_text(GATEWAY + f"    fields: {{urgency: {{{source}}}}}\n")
+    (folder / "policies" / "urgency.yaml").write_text(POLICY.replace("shop", "urgency").replace("hours", "high"))
+    (folder / "policies" / "safe.yaml").write_text(SAFETY)
+    code, shown = check("gateway.yaml")
+    if not message:
+        assert (code, shown["problems"]) == (0, [])
+        return
+    [problem] = shown["problems"]
+    assert (code, problem["path"][:3]) == (2, ["rules", 0, "fields"])
+    assert problem["path"][3:] == path
+    assert message in problem["message"]
+
+
 def test_all_mistakes_are_listed_with_their_places(check: Check, folder: Path, offramp: Callable[..., Any]) -> None:
     (folder / "gateway.yaml").write_text(GATEWAY.replace("answer:", "anser:"))
     (folder / "policies/bad.yaml").write_text(POLICY.replace("intent", "intnt").replace("examples:", "exmples:"))

@@ -1,6 +1,7 @@
 """Which contract a call belongs to."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -70,6 +71,24 @@ def test_another_prompt_shape_or_reach_is_another_contract() -> None:
         key(of=rule(OTHER, then={**ALL, "other": {"answer": "label"}})),
     ]
     assert len(set(keys)) == len(keys)
+
+
+def further(version: str = "v1", **urgency: Any) -> str:
+    labels = {"high": {"means": "high"}, "low": {"means": "low"}, **urgency.pop("labels", {})}
+    other = POLICY.model_copy(update={"name": "urgency", "labels": labels})
+    fields = {"urgency": {"classifier": "urgency", **urgency}}
+    settings = {"name": "r", "classifier": "shop", "contract": True, "when": {"any_system": True}, "then": ALL}
+    made = RuleSettings.model_validate(settings | {"fields": fields})
+    (compiled,) = compile_rules((made,), {"shop": POLICY, "urgency": other}, {})
+    says = replace(VERDICT, classifier="urgency", version=version)
+    request = parse_chat(b'{"model":"m","messages":[]}')
+    return scope(compiled, replace(VERDICT, further={"urgency": says}), request, "one/m").key
+
+
+def test_a_contract_belongs_to_the_classifiers_of_fields_too() -> None:
+    keys = [further(), further("v2"), further(aliases={"high": ["P1"]}), further(labels={"medium": {"means": "m"}})]
+    assert len({*keys, key()}) == 5
+    assert further() == further()
 
 
 @pytest.mark.parametrize("odd", ["1e400", "9" * 5000, "[" * 900 + "]" * 900])

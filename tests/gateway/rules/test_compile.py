@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from classifiers.policy import Policy
+from gateway.answers.format import FURTHER
 from gateway.config.load import Loaded
 from gateway.requests.parse import parse_chat
 from gateway.requests.system import PromptPatterns
 from gateway.rules.compile import compile_rules
-from gateway.rules.rule import Act, Action, Rule, matching
+from gateway.rules.rule import Act, Action, FurtherClassifier, Rule, matching
 from gateway.serving.snapshot import rule_problems
+from gateway.spelling import Names
 
 BASE = """\
 version: 1
@@ -95,6 +97,18 @@ def test_a_rule_that_redacts_slots_reads_all_turns_of_all_roles(
     assert rule.roles == {"system", "developer", "user", "assistant", "tool"}
     assert not rule.last_turn
     assert rule.reading(("hi",), incomplete=False).every_slot
+
+
+def test_a_field_of_another_classifier_has_its_names(
+    compiled: Callable[[str], Rule], policies: dict[str, Policy]
+) -> None:
+    labels = {"high": {"means": "now"}, "low": {"means": "later"}}
+    policies["urgency"] = policies["bank"].model_copy(update={"name": "urgency", "labels": labels})
+    filled = "{urgency: {classifier: urgency, aliases: {high: [P1]}}, score: confidence}"
+    rule = compiled(f"  - {{name: r, classifier: bank, then: {{card: flag}}, fields: {filled}}}\n")
+    assert rule.fields == {"urgency": FURTHER, "score": "confidence"}
+    names = Names(("high", "low", "other"), {"high": ("P1",)})
+    assert rule.further == {"urgency": FurtherClassifier(classifier="urgency", names=names)}
 
 
 @pytest.mark.parametrize(
