@@ -45,6 +45,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         config = _starter(Path(scratch), options.models)
         lines = ["# Answers to what was not asked", "", f"Made by `python -m benchmarks.answers` on {machine()}.", ""]
+        lines += ["How many calls of a rule's own task are still answered: [value.md](value.md).", ""]
         lines += _typos(options.models or Path(scratch, "models"))
         with gateway(config) as (_, _, address):
             for name, file in files.items():
