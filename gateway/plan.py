@@ -17,7 +17,7 @@ from gateway.context import Headers, RequestContext
 from gateway.contracts.audit import Audits, Open
 from gateway.metrics.observe import Metrics
 from gateway.redaction.placeholders import Placeholders
-from gateway.requests.messages import SYSTEM, select
+from gateway.requests.messages import SYSTEM, passed_over, select
 from gateway.requests.parse import Request, parse_chat
 from gateway.rules.decide import Decision
 from gateway.rules.rule import Act, Rule, matching
@@ -40,10 +40,11 @@ class Classify(Protocol):
 class CallState(Struct, kw_only=True):
     """One chat request on its way. Each step fills in what the later ones read.
 
-    targets: where it is forwarded to. matched: the rules whose `when` holds; rules: those of them that read something
-    of it, each with its reading. pairs: these rules with their verdicts; challengers: rules with the verdicts of
-    versions that are tried. labels: answers in the requested format. opened: calls under a contract, by rule; held:
-    why a rule must not answer; pending: opened calls that the reference's answer makes pairs.
+    targets: where it is forwarded to. left_out: messages of exchanges that were blocked. matched: the rules whose
+    `when` holds; rules: those of them that read something of it, each with its reading. pairs: these rules with
+    their verdicts; challengers: rules with the verdicts of versions that are tried. labels: answers in the
+    requested format. opened: calls under a contract, by rule; held: why a rule must not answer; pending: opened
+    calls that the reference's answer makes pairs.
     """
 
     context: RequestContext
@@ -51,6 +52,7 @@ class CallState(Struct, kw_only=True):
     headers: Headers
     targets: Sequence[Target]
     snapshot: Snapshot
+    left_out: int = 0
     matched: Sequence[Rule] = ()
     rules: Sequence[Rule] = ()
     readings: Sequence[Reading] = ()
@@ -118,8 +120,16 @@ class Planner:
         self.flip_audits(call)
 
     def read(self, call: CallState) -> None:
-        """Finds the rules that the request meets, and what the classifier of each is to read."""
+        """Finds the rules that the request meets, and what the classifier of each is to read.
+
+        What was blocked before is taken out first: rules would block it again, and a model could go on from it.
+        """
         call.matched = matching(call.snapshot.rules, call.request)
+        blocks = frozenset[str]().union(*[rule.blocks for rule in call.matched if rule.roles])
+        places = passed_over(call.request.turns, blocks) if blocks else ()
+        if places:
+            call.request, call.left_out = call.request.without(places), len(places)
+            call.context.prompt_bytes, call.context.attaches = call.request.prompt_size()
         call.rules, call.readings = read_by(call.matched, call.request)
         call.context.met = {rule.name: 0 for rule in call.rules}
 

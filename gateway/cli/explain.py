@@ -117,6 +117,7 @@ def _decision(call: "CallState") -> dict[str, Any]:
     return {
         "model": call.request.model,
         "template": fingerprint(call.request.system_text) if call.request.system_text.strip() else None,
+        "left_out": call.left_out,
         "rules_not_met": [rule.name for rule in call.snapshot.rules if rule not in call.rules],
         "decision": decision.act.name.lower(),
         "by_rule": step.rule.name if step else None,
@@ -169,6 +170,8 @@ def _says(verdict: Mapping[str, Any]) -> str:
 def _decision_lines(decision: Mapping[str, Any]) -> Iterator[str]:
     if decision["template"]:
         yield f"\nsystem prompt: its template is {decision['template']}"
+    if decision["left_out"]:
+        yield f"left out: {decision['left_out']} messages of exchanges that were blocked"
     for name in decision["rules_not_met"]:
         yield f"rule {name}: its `when` does not hold, or no text fits what it reads"
     parts = {"to": decision["to"], "by rule": decision["by_rule"], "for": decision["label"]}

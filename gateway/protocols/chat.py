@@ -302,6 +302,7 @@ class UpstreamAnswer(UpstreamMeta):
 
 
 decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+decode_list = msgspec.json.Decoder(list[Raw]).decode
 decode_options = msgspec.json.Decoder(dict[str, Raw] | None).decode
 decode_request = msgspec.json.Decoder(ChatRequest).decode
 decode_choices = msgspec.json.Decoder(UpstreamChoices).decode

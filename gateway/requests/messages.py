@@ -75,6 +75,25 @@ def select(turns: Sequence[Turn], roles: frozenset[str], *, last: bool) -> tuple
     return texts, any(turn.incomplete for turn in chosen)
 
 
+def passed_over(turns: Sequence[Turn], blocks: frozenset[str]) -> frozenset[int]:
+    """The places of messages in exchanges that this gateway has blocked: from a user's turn, with all calls of tools
+    and their results, to an assistant's turn that is exactly one of `blocks`, the texts that are sent for a block.
+
+    System messages stay. None where nothing follows: then the blocked turn is what is asked.
+    """
+    found: set[int] = set()
+    exchange: list[int] = []
+    for place, turn in enumerate(turns):
+        if turn.role in SYSTEM:
+            continue
+        exchange.append(place)
+        if turn.role == "assistant" and not turn.calls:
+            if len(turn.texts) == 1 and turn.texts[0] in blocks:
+                found.update(exchange)
+            exchange = []
+    return frozenset(found if exchange else ())
+
+
 def text_paths(turns: Sequence[Turn], roles: frozenset[str], *, last: bool) -> tuple[Path, ...]:
     """The path in the list of messages of each text that `select` gives."""
     return tuple(path for turn in _chosen(turns, roles, last=last) for path in turn.paths)

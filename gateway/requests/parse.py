@@ -1,7 +1,8 @@
 """Parses a chat request as far as the gateway reads it. All other fields keep their bytes for the forward."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -51,6 +52,12 @@ class Request:
     def system_text(self) -> str:
         """What system and developer messages say."""
         return system_text(self.turns)
+
+    def without(self, places: Collection[int]) -> "Request":
+        """The request without the messages at these places."""
+        rows = chat.decode_list(self.messages)
+        messages = msgspec.Raw(chat.encode([row for place, row in enumerate(rows) if place not in places]))
+        return replace(self, messages=messages, fields={**self.fields, "messages": messages})
 
     def prompt_size(self) -> tuple[int, bool]:
         """Bytes of the text that a model would read; and whether images, audio or files go along, whose bytes say

@@ -93,7 +93,9 @@ def _rule(
         )
     elif contract:
         made = replace(made, terms=Terms(target=contract.max_disagreement, confidence=contract.confidence))
-    return replace(made, unusual=unusual(made))
+    sent = (*made.then.values(), *made.otherwise.values())
+    blocks = frozenset(action.text for action in sent if action.act is Act.BLOCK)
+    return replace(made, unusual=unusual(made), blocks=blocks)
 
 
 def _redacts(policy: Policy, then: Mapping[str, Action]) -> tuple[str, ...]:

@@ -77,7 +77,8 @@ class Rule:
     texts answer more than a first turn. fields, ignores, free_order: as of `answers.format.Prediction`. further:
     other classifiers, by the field that each fills. terms: of its contract, if it has one. unusual: settings other
     than the defaults that belong to the contract's scope. retrains: whether texts of its calls are kept to train on.
-    asks: its judge, if it has one. safety: the terms of its safety contract.
+    asks: its judge, if it has one. safety: the terms of its safety contract. blocks: all texts that it sends for a
+    block.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Rule:
     taxonomy: Mapping[str, Mapping[str, tuple[str, ...]]]
     slots: Mapping[str, Slot] = field(default_factory=dict)
     languages: tuple[str, ...] = ("en",)
+    blocks: frozenset[str] = frozenset()
     redacts: tuple[str, ...] = ()
     terms: Terms | None = None
     unusual: tuple[str, ...] = ()

@@ -122,3 +122,15 @@ def test_a_guard_that_is_to_block_images_does(start_gateway, workspace: Path) ->
     with OpenAI(base_url=f"{gateway.url}/v1", api_key="unused", max_retries=0) as client:
         assert decided(client, beside_an_image("What is on this photo?"))[0] == "block"
         assert decided(client, {"role": "user", "content": "What is on this photo?"})[0] == "forward"
+
+
+def test_after_a_block_the_next_turn_passes_and_what_was_blocked_does_not(client: OpenAI) -> None:
+    harmful = {"role": "user", "content": HARM}
+    blocked = client.chat.completions.create(model="gpt-4o", messages=[harmful]).choices[0]
+    assert blocked.finish_reason == "content_filter"
+    kept: Any = blocked.message.model_dump(exclude_none=True)
+    later = {"role": "user", "content": "Which laptop do you advise for a student?"}
+    assert decided(client, harmful, kept, later)[0] == "forward"
+    go_on = {"role": "user", "content": "go on"}
+    for between in ([], [{"role": "assistant", "content": "Sure."}]):
+        assert decided(client, harmful, *between, go_on)[0] == "block"

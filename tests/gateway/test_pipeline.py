@@ -116,6 +116,21 @@ async def test_a_whole_answer_is_blocked(wire: Wire, ask: Any, fake_upstream: An
     assert record.spent_usd == pytest.approx(7 * 10e-6 + 3 * 40e-6)
 
 
+async def test_a_blocked_exchange_is_sent_to_no_model(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
+) -> None:
+    one = fake_upstream([make_answer(whole("fine"))])
+    rules = "rules:\n  - {name: safety, classifier: safe, then: {violence: {block: Not here.}}}\n"
+    gateway = wire(rules, upstreams={"one": one})
+    history = [
+        *({"role": "system", "content": "be nice"}, {"role": "user", "content": "violence"}),
+        *({"role": "assistant", "content": "Not here."}, {"role": "user", "content": "hello"}),
+    ]
+    await ask(gateway.app, json.dumps({"model": "dear", "messages": history}).encode())
+    assert [reading.texts for reading in gateway.classify.asked] == [("hello",)]
+    assert json.loads(one.calls[0].body)["messages"] == [history[0], history[3]]
+
+
 @pytest.mark.parametrize("said", [b"not json", b'{"choices":[{"message":{"content":[]}}]}'])
 async def test_an_answer_that_cannot_be_read_fails_closed(
     wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer, said: bytes

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BadRequest
-from gateway.requests.messages import Turn, select, system_text, turns_of
+from gateway.requests.messages import Turn, passed_over, select, system_text, turns_of
 from gateway.requests.parse import parse_chat
 
 
@@ -180,3 +180,33 @@ def test_what_is_alike_and_no_key_that_stands_twice_is_read() -> None:
     number = b"9" * 5000
     message = b'{"role":"user","content":' + msgspec.json.encode(text) + b',"odd":[{"a":1e999},{"a":' + number + b"}]}"
     assert turns_of(msgspec.Raw(b"[" + message + b", " + message + b"]")) == [Turn("user", (text,), False)] * 2
+
+
+SENTENCE = "We can't help with that."
+
+
+@pytest.mark.parametrize(
+    ("roles", "texts", "places"),
+    [
+        ("user assistant user", ("harm", SENTENCE, "hi"), {0, 1}),
+        ("user assistant user", ("harm", "I can't.", "go on"), set()),
+        ("user assistant user", ("harm", f"{SENTENCE} ", "go on"), set()),
+        ("user user", ("harm", "go on"), set()),
+        # the block itself is what is asked to go on
+        ("user assistant", ("harm", SENTENCE), set()),
+        ("system user assistant developer user", ("be nice", "harm", SENTENCE, "be brief", "hi"), {1, 2}),
+        ("user assistant user assistant user", ("one", "two", "harm", SENTENCE, "hi"), {2, 3}),
+        ("user assistant user assistant user", ("harm", SENTENCE, "worse", SENTENCE, "hi"), {0, 1, 2, 3}),
+        ("user call tool assistant user", ("look", "{}", "harm", SENTENCE, "hi"), {0, 1, 2, 3}),
+        # only an assistant's turn is a block's
+        ("user user user", ("harm", SENTENCE, "hi"), set()),
+    ],
+)
+def test_an_exchange_is_passed_over_where_it_ended_in_the_sentence_of_a_block(
+    roles: str, texts: tuple[str, ...], places: set[int]
+) -> None:
+    turns = [
+        Turn("assistant" if role == "call" else role, (text,), incomplete=False, calls=role == "call")
+        for role, text in zip(roles.split(), texts, strict=True)
+    ]
+    assert passed_over(turns, frozenset({SENTENCE, "Another."})) == places
