@@ -2,6 +2,7 @@
 
 import json
 import math
+import random
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 from openai import OpenAI
 from openai.lib._parsing import type_to_response_format_param
 from pydantic import BaseModel
+
+from benchmarks.answers.typos import mistyped
+from gateway.config.load import load_policy
 
 from .conftest import start
 
@@ -115,6 +119,23 @@ def test_what_cannot_be_given_here_is_left_to_the_model(client: OpenAI, fields: 
     _, headers = ask(client, **fields)
     assert headers["x-offramp-decision"] == "forward"
     assert headers["x-offramp-abstained"] == f"intents:{why}"
+
+
+@pytest.mark.parametrize(("typos", "most"), [(1, 1), (2, 2), (3, 3)])
+def test_the_policys_own_examples_with_typos(client: OpenAI, workspace: Path, typos: int, most: int) -> None:
+    """Of the 87 examples 3, 10 and 13 were called `other` when that had no threshold."""
+    policy = load_policy(workspace / "config" / "policies" / "shop-intents.yaml", {})
+    chance = random.Random(f"{typos} typos")
+    examples = [(mistyped(text, typos, chance), name) for name, one in policy.labels.items() for text in one.examples]
+    schema = {"type": "object", "properties": {"intent": {"enum": [*policy.labels, "other"]}}, "required": ["intent"]}
+    form = {"type": "json_schema", "json_schema": {"name": "intent", "schema": schema}}
+    given = []
+    for text, name in examples:
+        answer, headers = ask(client, messages=[{"role": "user", "content": text}], response_format=form)
+        if headers["x-offramp-decision"] == "answer":
+            given.append(json.loads(answer.choices[0].message.content)["intent"] == name)
+    assert len(given) > len(examples) // 4
+    assert given.count(False) <= most
 
 
 def test_a_streamed_word(client: OpenAI) -> None:
