@@ -1,7 +1,7 @@
 """`offramp serve`."""
 
 import os
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Annotated
@@ -43,7 +43,7 @@ def serve(
     except OSError as error:
         raise _cannot_listen(host, port, error) from error
     bound = any(rule.contract for rule in loaded.settings.rules)
-    with sole(loaded.ledger) if bound else nullcontext():
+    with closing(listener), sole(loaded.ledger) if bound else nullcontext():
         runtime = load_runtime(loaded, detector=detector)
         prices = load_prices(loaded.prices, os.environ)
         with (

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from classifiers.errors import ArtifactError
 from gateway.cli.output import Exit
 from gateway.server import bind
 
@@ -33,6 +34,21 @@ def test_a_port_that_another_took_while_this_one_was_loading_is_told(
     assert done.exit_code == Exit.ENVIRONMENT
     assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in done.output
     assert "offramp serves" not in done.output
+
+
+def test_the_port_is_free_again_where_no_classifier_can_be_loaded(
+    file: Path, monkeypatch: pytest.MonkeyPatch, offramp: Callable[..., Any]
+) -> None:
+    bound = [bind("127.0.0.1", 0)]
+
+    def fail(*_: object, **__: object) -> None:
+        raise ArtifactError("damaged")
+
+    monkeypatch.setattr("gateway.server.bind", lambda *_: bound[0])
+    monkeypatch.setattr("gateway.serving.snapshot.load_runtime", fail)
+    done = offramp("serve", file)
+    assert "damaged" in str(done.exception or done.output)
+    assert bound[0].fileno() == -1
 
 
 def test_a_host_is_checked_and_may_stand_in_brackets(file: Path, offramp: Callable[..., Any]) -> None:
