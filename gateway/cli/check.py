@@ -160,8 +160,7 @@ def _check_gateway(file: Path, checked: Sequence[Path], result: _CheckResult) ->
     Raises ConfigError.
     """
     from classifiers.errors import ArtifactError
-    from gateway.cli.forecast import outlooks
-    from gateway.cli.judges import costs
+    from gateway.cli.forecast import costs, outlooks
     from gateway.config.load import gateway_notes, load_gateway
     from gateway.ledger.prices import load_prices
     from gateway.ledger.store import LedgerError

@@ -1,10 +1,12 @@
-"""What `offramp check` expects of the contracts in a gateway's file: calls and days to a certificate and to an alarm.
+"""What `offramp check` expects of a gateway's file: of contracts, calls and days to a certificate and to an alarm; of
+judges, what their questions cost.
 
 It gives days only where calls were seen for a day or more. Where no attempt runs, the figures are for several rates of
 disagreement.
 """
 
 import math
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -12,7 +14,9 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final
 
+from classifiers.judge_prompt import instructions
 from classifiers.model.registry import Registry
+from classifiers.policy import Policy
 from gateway.cli.output import fields, quoted
 from gateway.config.load import Loaded
 from gateway.config.rules import AskJudge, RuleSettings
@@ -24,8 +28,12 @@ from gateway.contracts.safety_contract import SafetyContract, SafetyTerms, Zone
 from gateway.contracts.safety_forecast import Elsewhere, side_outlook
 from gateway.contracts.safety_store import SafetyStore, SafetyTraffic, StoredSafety
 from gateway.contracts.store import ContractStore, StoredContract
+from gateway.ledger.prices import load_prices
 from gateway.upstreams.base import Routes
 
+_BYTES_A_TOKEN: Final = 4
+_ANSWER_TOKENS: Final = 12
+"""Of `{"labels": ["self_harm"]}`."""
 _DAY_S: Final = 86400.0
 _LATELY_S: Final = 7 * _DAY_S
 _SHOWN: Final = 3
@@ -59,6 +67,37 @@ def outlooks(loaded: Loaded) -> list[ForecastLine]:
         with closing(SafetyStore(loaded.ledger, read_only=True)) as safety:
             lines += [line for rule in judged for line in _safety_of_rule(rule, loaded, safety)]
     return lines
+
+
+def costs(loaded: Loaded, policies: Mapping[str, Policy]) -> Iterator[ForecastLine]:
+    """For each rule with a judge whose policy is at hand, what a thousand questions cost beside the texts themselves;
+    under a contract, how many are needed. Raises ConfigError where the prices cannot be read."""
+    prices = load_prices(loaded.prices, os.environ)
+    for rule in loaded.settings.rules:
+        ask, policy = rule.when_unsure, policies.get(rule.classifier)
+        if not isinstance(ask, AskJudge) or policy is None:
+            continue
+        route = loaded.settings.models[ask.ask]
+        model = route.model or ask.ask
+        tokens = 0 if route.endpoint == "moderations" else len(instructions(policy).encode()) // _BYTES_A_TOKEN
+        price = prices.find(model)
+        answer = _ANSWER_TOKENS if route.endpoint == "chat" else 0
+        usd = None if price is None else 1000 * price.cost(input_tokens=tokens, output_tokens=answer)
+        terms = rule.contract and fields(rule.contract, "max_missed", "max_false_alarms", "confidence")
+        what = "about every call until it is certified" if terms else "what its classifier is unsure of"
+        cost = "It has no known price"
+        if usd is not None:
+            cost = f"A thousand questions of {tokens:,} tokens cost about ${usd:.2f}, and their texts' tokens"
+        yield ForecastLine(
+            line=f"rule {rule.name} asks {ask.ask} ({model}) {what}. {cost}.",
+            data={
+                "rule": rule.name,
+                "judge": model,
+                "instruction_tokens": tokens,
+                "usd_a_thousand": usd,
+                "contract": terms,
+            },
+        )
 
 
 def _agreement_of_rule(rule: RuleSettings, loaded: Loaded, store: ContractStore) -> Iterator[ForecastLine]:

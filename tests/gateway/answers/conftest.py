@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from classifiers.verdict import SlotValue
+
 _ROWS = yaml.safe_load((Path(__file__).parents[2] / "tables" / "answers.yaml").read_text("utf-8"))
 
 
@@ -26,3 +28,8 @@ def rows(section: str, parts: Mapping[str, Any]) -> list[Any]:
         return parts.get(value[1:], value) if isinstance(value, str) and value.startswith("$") else value
 
     return [expanded(row) for row in _ROWS[section]]
+
+
+def value_of(slot: str, value: Any, currency: str | None = None) -> SlotValue:
+    """A value that a text fills a slot with."""
+    return SlotValue(slot=slot, start=0, end=1, raw=str(value), value=value, currency=currency, confidence=0.8)

@@ -8,11 +8,10 @@ import jsonschema
 import pytest
 
 from classifiers.policy import Slot
-from classifiers.verdict import SlotValue
-from gateway.answers.fill import Filled, fill, fit
+from gateway.answers.fill import Filled, fill
 from gateway.answers.format import FURTHER, FurtherLabel, Prediction, SlotFilling, Unsupported, UnsupportedReason
 from gateway.spelling import Names
-from tests.gateway.answers.conftest import obj, rows
+from tests.gateway.answers.conftest import obj, rows, value_of
 
 KNOWN = Names(("card_lost", "card_stolen", "top_up"), {"top_up": ("add money", "Recharge")})
 ENUM = {"type": "string", "enum": ["Card Lost", "Card Stolen", "Top Up"]}
@@ -31,20 +30,8 @@ SLOTS = {
     "guest_name": Slot(means="who"),
     "seating": Slot(means="where", type="enum", values={"outside": ("terrace",), "inside": ()}),
 }
-VALUE_SLOTS = {
-    "number": Slot(means="how many", type="number"),
-    "date": Slot(means="the day", type="date"),
-    "time": Slot(means="the time", type="time"),
-    "money": Slot(means="how much", type="money"),
-    "name": Slot(means="who"),
-    "seat": Slot(means="where", type="enum", values={"outside": ("terrace", "outdoors"), "inside": ("indoors",)}),
-}
 MOST_S = 3.0
 """Of the processor, on any machine: what is given up takes some hundredths, and took from four to twenty."""
-
-
-def value_of(slot: str, value: Any, currency: str | None = None) -> SlotValue:
-    return SlotValue(slot=slot, start=0, end=1, raw=str(value), value=value, currency=currency, confidence=0.8)
 
 
 def filled_with(schema: dict[str, Any], *labels: str, **values: Any) -> Filled | Unsupported:
@@ -81,18 +68,6 @@ def test_slots() -> None:
     # no guest: slots are known also where the text has no value for any
     cases = [(row, outcome(filled_with(row[0], **{"guest_name": [], **row[1]}))) for row in rows("slots", PARTS)]
     assert not [(row, found) for row, found in cases if found != row[2]]
-
-
-def test_a_value_fits_exactly_or_not_at_all() -> None:
-    wrong = []
-    for slot, value, schema, expected in rows("values", {}):
-        text, _, currency = str(value).partition(" ") if slot == "money" else (value, "", "")
-        found = fit(VALUE_SLOTS[slot], value_of(slot, text, currency or None), schema)
-        if (found, type(found)) != (expected, type(expected)):
-            wrong.append((slot, value, schema, found))
-        if found is not None:
-            jsonschema.validate(found, schema)
-    assert not wrong
 
 
 def test_a_schema_that_holds_itself_ends() -> None:
