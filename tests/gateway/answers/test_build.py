@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from gateway.answers.build import (
     word_in_prompt,
 )
 from gateway.answers.format import (
+    FURTHER,
     AnyObject,
     PlainWord,
     Prediction,
@@ -51,6 +53,11 @@ def made(requested: RequestedFormat, prediction: Prediction = FEES) -> LocalAnsw
             RequestedFormat(shape=PlainWord()),
             Prediction(labels=("fees", "top_up"), names=Names(("fees", "top_up")), confidence=0.9, scores={}),
             UnsupportedReason.AMBIGUOUS,
+        ),
+        (
+            RequestedFormat(shape=AnyObject()),
+            replace(FEES, fields={"label": FURTHER}),
+            UnsupportedReason.OTHER_FIELD,
         ),
     ],
 )

@@ -205,3 +205,11 @@ def body(*contents: str | None, **message: Any) -> bytes:
 )
 def test_the_label_in_a_whole_answer(answer: bytes, expected: str | None) -> None:
     assert label_in(Completion(answer, stream=False), NAMES) == expected
+
+
+def test_the_label_at_its_place() -> None:
+    answer = json.dumps({"a": {"intent": "card_lost"}, "team": "greeting"})
+    completion = Completion(json.dumps({"choices": [{"message": {"content": answer}}]}).encode(), stream=False)
+    names = Names(("card_lost", "greeting"))
+    places = (None, ("a", "intent"), ("team",), ("team", "b"))
+    assert [label_in(completion, names, at) for at in places] == [None, "card_lost", "greeting", None]
