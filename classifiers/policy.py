@@ -38,6 +38,9 @@ NONE = "none"
 ANYTHING_ELSE = "anything else"
 """What is out of scope where a policy does not say."""
 
+OUT_OF_SCOPE = 0.1
+"""The share of the traffic that is of no label, where a policy does not say."""
+
 Kind = Literal["intent", "topic", "safety", "slots"]
 SlotType = Literal["text", "enum", "number", "money", "date", "time"]
 Recipe = Literal["frozen", "finetune", "auto"]
@@ -165,6 +168,7 @@ class Policy(FrozenRecord):
     cascade: a larger encoder behind the small one.
     reads_system: of kind safety, whether each text is read with the system prompt that it was written under.
     everyday: whether the built-in writer's everyday sentences stand for what is none of the labels.
+    out_of_scope: of kinds that name one label, the share of the traffic, 0 to 1, that thresholds allow to be of none.
     """
 
     version: Version
@@ -178,6 +182,7 @@ class Policy(FrozenRecord):
     labels: dict[Words, Label] = Field(default_factory=dict, validate_default=True)
     other: Words | None = Field(default=None, validate_default=True)
     everyday: Flag = True
+    out_of_scope: Share = OUT_OF_SCOPE
     slots: dict[SlotName, Slot] = Field(default_factory=dict)
     reads_system: Flag = False
     encoder: Words | None = None
@@ -200,6 +205,8 @@ class Policy(FrozenRecord):
         if self.cascade and (self.several or self.slots or self.kind == "slots"):
             what = "topics with multi_label" if self.several else "policies with slots"
             yield f"cascade: is not for {what}; name a larger one as encoder:"
+        if self.multi_label and self.out_of_scope != OUT_OF_SCOPE:
+            yield "out_of_scope: is for policies that name one label"
         if self.reads_system and self.kind != "safety":
             yield "reads_system: is for kind safety"
         if not self.reads_system and any(test.system for test in self.tests):

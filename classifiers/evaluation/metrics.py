@@ -17,12 +17,13 @@ _RANKED = ("auprc", "auroc", "recall_at_1pct_false_alarms")
 _CURVE_POINTS, _RANKING_POINTS = 60, 100
 _Bools = NDArray[np.bool_]
 _Counts = NDArray[np.int64]
+_Weights = NDArray[np.float64]
 
 ROUNDING = 1e-9
 """Tolerance for a share or count against its bound: floats hold 80 % of 10 rows inexactly."""
 
 
-def wilson(successes: int, total: int) -> tuple[float, float]:
+def wilson(successes: float, total: float) -> tuple[float, float]:
     """95 % interval of a share (Wilson 1927). (0, 1) where there is nothing to count."""
     if not total:
         return 0.0, 1.0
@@ -46,6 +47,14 @@ def most(share: float, total: int) -> int:
 def ratio(part: int, whole: int) -> float | None:
     """Five digits; None where there is nothing to count."""
     return round(part / whole, 5) if whole else None
+
+
+def weighted_share(name: str, chosen: _Bools, weights: _Weights) -> Mapping[str, Any]:
+    """The same of the rows that are chosen, by weight. The interval is that of as many equal rows as tell as much
+    (Kish 1965). chosen, weights: (n,), of which one is above 0."""
+    alike = float(weights.sum()) ** 2 / float((weights**2).sum())
+    part = float(weights[chosen].sum() / weights.sum())
+    return {name: round(part, 5), f"{name}_interval": wilson(part * alike, alike)}
 
 
 def share(name: str, part: int, whole: int) -> Mapping[str, Any]:
@@ -128,11 +137,13 @@ def precision_recall(scores: Floats, holds: _Bools) -> list[tuple[float, float]]
     return [(round(float(caught[i] / holds.sum()), 5), round(float(caught[i] / flagged[i]), 5)) for i in places]
 
 
-def _steps(scores: Floats, holds: _Bools) -> tuple[Floats, _Counts, _Counts]:
-    """The distinct scores from the highest down, and how many rows of each or more hold, and are there."""
+def _steps(scores: Floats, holds: _Bools, weights: _Weights | None = None) -> tuple[Floats, _Counts, _Counts]:
+    """The distinct scores from the highest down, and how many rows of each or more hold, and are there; with weights,
+    what these rows weigh."""
     lowered, places = np.unique(-scores, return_inverse=True)
-    held, rows = np.bincount(places[holds], minlength=len(lowered)), np.bincount(places, minlength=len(lowered))
-    return -lowered, held.cumsum(), rows.cumsum()
+    held_weights = None if weights is None else weights[holds]
+    held = np.bincount(places[holds], held_weights, minlength=len(lowered))
+    return -lowered, held.cumsum(), np.bincount(places, weights, minlength=len(lowered)).cumsum()
 
 
 def _spread(count: int, points: int) -> list[int]:
@@ -170,10 +181,12 @@ class Reach:
     error: float
 
 
-def risk_coverage(confidences: Floats, correct: _Bools) -> list[Reach]:
-    """Every point of the curve, the most certain first. confidences, correct: (n,)."""
-    acts, wrong, rows = _steps(confidences, ~correct)
-    columns = acts.tolist(), (rows / max(len(correct), 1)).tolist(), (wrong / rows).tolist()
+def risk_coverage(confidences: Floats, correct: _Bools, weights: _Weights | None = None) -> list[Reach]:
+    """Every point of the curve, the most certain first. confidences, correct: (n,); weights: (n,) above 0, of the rows
+    where they do not count alike."""
+    acts, wrong, rows = _steps(confidences, ~correct, weights)
+    total = float(rows[-1]) if len(rows) else 1.0
+    columns = acts.tolist(), (rows / total).tolist(), (wrong / rows).tolist()
     return [Reach(act=act, answered=answered, error=error) for act, answered, error in zip(*columns, strict=True)]
 
 

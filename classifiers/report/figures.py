@@ -70,6 +70,24 @@ def where(report: Mapping[str, Any]) -> str:
     return f"{report['measured_on']}, {counted(rows, 'row')}" + (f", {real} of them real" if 0 < real < rows else "")
 
 
+def out_of_scope(report: Mapping[str, Any]) -> Iterator[str]:
+    """What a model of one label does where as much of the traffic is out of scope as its policy says, and with which
+    text that was measured. Nothing for other models."""
+    found = report.get("out_of_scope")
+    if not found:
+        return
+    if not found["kinds"]:
+        yield "no text out of scope to measure on: give other:, or rows labelled other"
+        return
+    yield (
+        f"with {percent(found['share'])} of the traffic out of scope ({found['measured_on']}): "
+        f"{percent(found['answered'])} answered, {percent(found['error'])} of that wrong; "
+        f"{percent(found['outside_answered'])} of text out of scope answered"
+    )
+    counts = [f"{kind} {count['answered']} of {count['rows']}" for kind, count in found["kinds"].items()]
+    yield f"text out of scope that was answered: {', '.join(counts)}"
+
+
 def teacher_caution(report: Mapping[str, Any]) -> str:
     """What figures on text written for training are worth; empty where users wrote all of it."""
     if report["measured_on"] in _MEASURED_ON_REAL_ROWS:

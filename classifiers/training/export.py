@@ -67,6 +67,7 @@ def report_of(
         "goals": trained.chosen.goals,
         "aimed_error": None if policy.goal or policy.multi_label else calibrate.DEFAULT_ERROR,
         "bands": trained.chosen.by_band,
+        "out_of_scope": trained.chosen.out_of_scope,
         "tests": {
             "count": tests,
             "failed": list(evaluation.failures),

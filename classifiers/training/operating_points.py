@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.evaluation.metrics import most, ratio
+from classifiers.evaluation.metrics import most
 from classifiers.model.model import NEVER, Band, Floats, Threshold
-from classifiers.policy import NONE, Goal, Policy
+from classifiers.policy import NONE, OTHER, Goal, Policy
 from classifiers.runtime.thresholds import band_of, families, language_of
 from classifiers.text.language import LanguageDetector
 from classifiers.text.normalise import normalise
@@ -21,6 +21,7 @@ from classifiers.training import calibrate
 from classifiers.training.rows import REAL, Row
 
 Bools = NDArray[np.bool_]
+Weights = NDArray[np.float64]
 
 MOST_LOST = 0.005
 """The largest share of texts that the encoder gets right and the first stage wrong, with 95 % confidence."""
@@ -153,12 +154,12 @@ def of_texts(policy: Policy, texts: Sequence[str]) -> list[Band]:
 
 
 def stricter(
-    bands: Sequence[Band], confidences: Floats, correct: Bools, *, act: float, max_error: float
+    bands: Sequence[Band], confidences: Floats, correct: Bools, weights: Weights, *, act: float, max_error: float
 ) -> dict[Band, float]:
     """Thresholds of bands in which, with 80 % confidence, more than `max_error` of the answers from `act` on are wrong:
     the lowest that keeps to it on these rows, or `NEVER`'s.
 
-    act: the common threshold. bands, confidences, correct: (n,) of held-out rows that are named.
+    act: the common threshold. bands, confidences, correct, weights: (n,) of held-out rows that are named.
     """
     from scipy.special import betaincinv
 
@@ -166,24 +167,35 @@ def stricter(
     for band, here in _each(bands):
         # only answered rows count: right rows below the common threshold could make a lower one look good enough
         answered = here & (confidences >= act)
-        wrong, right = int((answered & ~correct).sum()), int((answered & correct).sum())
+        own_weights = weights[answered]
+        # as many equal rows tell as much (Kish 1965)
+        alike = own_weights.sum() ** 2 / max((own_weights**2).sum(), 1e-300)
+        wrong = alike * weights[answered & ~correct].sum() / max(own_weights.sum(), 1e-300)
         # Clopper and Pearson 1934, one-sided
-        least = float(betaincinv(wrong, right + 1.0, 1 - CONFIDENCE)) if wrong else 0.0
+        least = float(betaincinv(wrong, alike - wrong + 1.0, 1 - CONFIDENCE)) if wrong else 0.0
         if here.sum() >= LEAST_ROWS and least > max_error:
-            reach = calibrate.act_for_error(confidences[answered], correct[answered], max_error)
+            reach = calibrate.act_for_error(confidences[answered], correct[answered], max_error, own_weights)
             own[band] = reach.act if reach else NEVER.act
     return own
 
 
 def band_summary(
-    bands: Sequence[Band], confidences: Floats, correct: Bools, *, act: float, own: Mapping[Band, float]
+    bands: Sequence[Band],
+    confidences: Floats,
+    correct: Bools,
+    weights: Weights,
+    *,
+    act: float,
+    own: Mapping[Band, float],
 ) -> list[dict[str, Any]]:
     """For the report, the shortest texts first: the figures of each band at the common threshold and at its own."""
 
     def shares(here: Bools, threshold: float) -> dict[str, float | None]:
-        answered = confidences[here] >= threshold
-        wrong = int((answered & ~correct[here]).sum())
-        return {"answered": ratio(int(answered.sum()), len(answered)), "error": ratio(wrong, int(answered.sum()))}
+        answered = here & (confidences >= threshold)
+        return {
+            "answered": _part(answered, here, weights),
+            "error": _part(answered & ~correct, answered, weights),
+        }
 
     return [
         {
@@ -198,6 +210,47 @@ def band_summary(
         }
         for band, here in _each(bands)
     ]
+
+
+def _part(part: Bools, whole: Bools, weights: Weights) -> float | None:
+    """The share of a part by weight; None where there is nothing to weigh."""
+    return round(float(weights[part].sum() / weights[whole].sum()), 5) if whole.any() else None
+
+
+IN_SCOPE = ""
+"""The kind of a row that has a label."""
+EVERYDAY, SERVICES, NEIGHBOURS = "everyday sentences", "messages to other services", "messages of labels left out"
+"""Kinds of text out of scope, besides the policy's own rows of `other`. The last one stands for what neighbours of the
+task are asked: messages of a label, judged by a head that does not know it."""
+
+
+def weights_at(kinds: NDArray[np.str_], share: float) -> Weights:
+    """(n,) what rows weigh where `share` of the traffic is out of scope: all of it together 1, each of its kinds alike.
+
+    kinds: (n,).
+    """
+    names, place, counts = np.unique(kinds, return_inverse=True, return_counts=True)
+    # none weighs nothing, since a share of nothing is undefined
+    share = min(max(share, 1e-9), 1 - 1e-9)
+    outside = names != IN_SCOPE
+    each = np.where(outside, share / max(int(outside.sum()), 1), 1 - share) / counts
+    weights: Weights = each[place]
+    return weights
+
+
+def at_share(kinds: NDArray[np.str_], weights: Weights, answered: Bools, correct: Bools) -> dict[str, Any]:
+    """For the report: the share of the traffic that is answered, of these the share that is wrong, the share of text
+    out of scope that is answered, and of each of its kinds how many rows are. All: (n,)."""
+    every, outside = np.ones(len(kinds), bool), kinds != IN_SCOPE
+    return {
+        "answered": _part(answered, every, weights),
+        "error": _part(answered & ~correct, answered, weights),
+        "outside_answered": _part(answered & outside, outside, weights),
+        "kinds": {
+            str(kind): {"rows": int((kinds == kind).sum()), "answered": int((answered & (kinds == kind)).sum())}
+            for kind in np.unique(kinds[outside])
+        },
+    }
 
 
 def _each(bands: Sequence[Band]) -> Iterator[tuple[Band, Bools]]:
@@ -307,6 +360,11 @@ def is_real(rows: Sequence[Row], held: NDArray[np.intp]) -> Bools:
 def is_foreign(rows: Sequence[Row], held: NDArray[np.intp]) -> Bools:
     """(n,) whether they are in a language on which the classifier abstains when served."""
     return np.array([bool(rows[index].foreign) for index in held.tolist()], bool)
+
+
+def of_no_label(rows: Sequence[Row], held: NDArray[np.intp]) -> Bools:
+    """(n,) whether they are out of scope of a single-label policy."""
+    return np.array([rows[index].labels == (OTHER,) for index in held.tolist()], bool)
 
 
 def answerable(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp]) -> Bools:

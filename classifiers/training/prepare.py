@@ -1,24 +1,27 @@
 """Rows made ready for fitting: cleaned, encoded, near misses given a label, label noise reviewed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from classifiers import data
 from classifiers.encoder.session import Encoder, embed
 from classifiers.errors import TrainingError
 from classifiers.model.model import Floats
 from classifiers.policy import OTHER, Policy
-from classifiers.text.language import LanguageDetector
+from classifiers.text.language import LanguageDetector, code_of
 from classifiers.training import label_noise
 from classifiers.training.clean import Cleaned, clean
 from classifiers.training.fit.fitted import Progress
 from classifiers.training.fit.linear import unit
 from classifiers.training.label_noise import Doubt
 from classifiers.training.language_filter import is_dropped, mark_foreign
+from classifiers.training.operating_points import EVERYDAY, SERVICES
 from classifiers.training.rows import Row
 from classifiers.training.slots.rows import with_marks
+from classifiers.training.split import held_together
 from classifiers.training.windows import wholes
 
 _TOO_NEAR = 0.55
@@ -66,13 +69,15 @@ def _nearest(policy: Policy, row: Row, labels: Sequence[str], cosines: Floats) -
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingText:
     """rows, vectors: (rows, dimensions), to fit on; cleaned: what was removed before, and why; doubts: rows whose text
-    looks like another label; dropped: a teacher's sentences in languages that the policy does not list."""
+    looks like another label; dropped: a teacher's sentences in languages that the policy does not list;
+    outside: (kind, text) of text out of scope that is only measured on."""
 
     rows: Sequence[Row]
     vectors: Floats
     cleaned: Cleaned
     doubts: Sequence[Doubt] = ()
     dropped: Sequence[Row] = ()
+    outside: Sequence[tuple[str, str]] = ()
 
 
 def nothing(policy: Policy) -> TrainingText:
@@ -112,7 +117,30 @@ def prepare_text(
     progress.step("review")
     descriptions = reads(encoder, label_noise.described(policy), progress.advance)
     reviewed = label_noise.review(policy, kept, vectors, descriptions, seed=seed)
-    return replace(ready, rows=reviewed.rows, vectors=reviewed.vectors, doubts=reviewed.doubts)
+    return replace(
+        ready,
+        rows=held_together(reviewed.rows),
+        vectors=reviewed.vectors,
+        doubts=reviewed.doubts,
+        outside=_out_of_scope(policy, reviewed.rows, reviewed.vectors, lambda texts: reads(encoder, texts)),
+    )
+
+
+def _out_of_scope(
+    policy: Policy, rows: Sequence[Row], vectors: Floats, read: Callable[[Sequence[str]], Floats]
+) -> list[tuple[str, str]]:
+    """Messages that people send to other services, and everyday sentences unless the policy learns from these; without
+    what is too near to the policy's own text. All are English."""
+    if not policy.everyday or "en" not in map(code_of, policy.languages):
+        return []
+    texts = [(SERVICES, text) for text in data.table("tasks.json")["ordinary"]]
+    if policy.other is None:
+        texts += [(EVERYDAY, text) for text in data.lines("everyday.txt")]
+    known = {row.text for row in rows}
+    own = np.array([row.labels != (OTHER,) for row in rows])
+    near = (read([text for _, text in texts]) @ vectors[own].T).max(axis=1) > _TOO_NEAR
+    pairs = zip(texts, near.tolist(), strict=True)
+    return [(kind, text) for (kind, text), is_near in pairs if not is_near and text not in known]
 
 
 def _in_place(policy: Policy, rows: Sequence[Row], vectors: Floats) -> tuple[list[Row], Floats]:

@@ -175,7 +175,9 @@ class _Run:
             threads=encoder.threads,
             progress=self.clock.progress,
         )
-        training = TrainingSet(policy=self.learned, rows=text.rows, encoder=encoder, vectors=text.vectors)
+        training = TrainingSet(
+            policy=self.learned, rows=text.rows, encoder=encoder, vectors=text.vectors, outside=text.outside
+        )
         fitted = with_task_filters(self.learned, text.rows, recipe.fit_policy(training, bench), self.seed)
         return patterns.whole(self.policy, fitted)
 

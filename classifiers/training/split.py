@@ -1,18 +1,20 @@
 """Folds and held-out scores: each row is scored once by a fit that saw neither it nor its group."""
 
 import random
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.model.model import Floats, Nearest
 from classifiers.runtime import heads
+from classifiers.training.clean import key
 from classifiers.training.fit import linear
 from classifiers.training.fit.linear import Ints
-from classifiers.training.rows import Row
+from classifiers.training.rows import REAL, Row
 from classifiers.training.windows import Windows, each_whole
 
 
@@ -43,6 +45,31 @@ def folds(rows: Sequence[Row], count: int, seed: int) -> NDArray[np.int32]:
             held[fold] += len(members[group])
             size[fold] += len(members[group])
     return fold_of
+
+
+_DIGITS = re.compile(r"\d+")
+
+
+def held_together(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """The rows, with users' rows of one label that are the same but for digits, case and marks in one group.
+
+    So a message that comes again with another number is never both learned and measured.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    groups = np.unique([row.group for row in rows], return_inverse=True)[1]
+    first: dict[tuple[tuple[str, ...], str], int] = {}
+    leaders = np.arange(len(rows))
+    for index, row in enumerate(rows):
+        if row.source in REAL:
+            leaders[index] = first.setdefault((row.labels, _DIGITS.sub("0", key(row.text))), index)
+    pairs = coo_array((np.ones(len(rows), bool), (groups, groups[leaders])), shape=(len(rows), len(rows)))
+    groups = connected_components(pairs, directed=False)[1][groups]
+    names: dict[int, str] = {}
+    return tuple(
+        replace(row, group=names.setdefault(group, row.group)) for row, group in zip(rows, groups.tolist(), strict=True)
+    )
 
 
 Bools = NDArray[np.bool_]
@@ -124,6 +151,54 @@ def one_of(
             vote = Nearest(owners=owners.astype(np.int32), sharpness=sharpness, share=1.0)
             votes[sharpness][np.ix_(here, present)] = heads.votes(vote, cosines)
     return HeldOut(rows=asked, logits=logits, votes=votes)
+
+
+LEFT_OUT, LEAST_LEFT_OUT = 3, 9
+"""Into how many parts labels are dealt, of which each is left out once; and the fewest labels of which that is done: of
+fewer, what is left is another task."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """Scores of rows by fits without any row of their own label. rows, logits: as of `HeldOut`; votes: (n, classes)."""
+
+    rows: NDArray[np.intp]
+    logits: Floats
+    votes: Floats
+
+
+def left_out(
+    rows: Sequence[Row],
+    vectors: Floats,
+    classes: Ints,
+    *,
+    weights: Floats,
+    count: int,
+    labels: int,
+    sharpness: float,
+    seed: int,
+) -> LeftOut | None:
+    """The rows of each label as text out of scope; None where the labels are too few.
+
+    Arguments as of `one_of`. labels: how many of the classes are labels, the first ones; sharpness: of the votes.
+    """
+    if labels < LEAST_LEFT_OUT:
+        return None
+    part_of = np.full(count, -1)
+    part_of[:labels] = np.random.default_rng(seed).permutation(labels) % LEFT_OUT
+    asked = _asked(rows, classes < labels, count, seed)
+    logits = np.zeros((len(asked), count), np.float32)
+    votes = np.full((len(asked), count), _NO_VOTE, np.float32)
+    for part in range(LEFT_OUT):
+        train, here = part_of[classes] != part, part_of[classes[asked]] == part
+        if here.any() and train.any():
+            test = asked[here]
+            fitted = linear.one_of(vectors[train], classes[train], weights[train], count, seed)
+            logits[here] = vectors[test] @ fitted.weights.T + fitted.bias
+            present, owners = np.unique(fitted.owners, return_inverse=True)
+            vote = Nearest(owners=owners.astype(np.int32), sharpness=sharpness, share=1.0)
+            votes[np.ix_(here, present)] = heads.votes(vote, vectors[test] @ fitted.exemplars.T)
+    return LeftOut(rows=asked, logits=logits, votes=votes)
 
 
 def any_of(

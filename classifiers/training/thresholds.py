@@ -1,19 +1,19 @@
 """Held-out scores → the model's thresholds, and whether the policy's goals were reached. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import compress
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.evaluation.metrics import ROUNDING, Reach, fewest, ratio, share
+from classifiers.evaluation.metrics import ROUNDING, Reach, fewest, ratio, share, weighted_share
 from classifiers.model.model import NEVER, Band, Floats, Threshold
 from classifiers.policy import OTHER, Goal, Policy
 from classifiers.training import calibrate
 from classifiers.training import operating_points as by_band
-from classifiers.training.operating_points import Bools
+from classifiers.training.operating_points import IN_SCOPE, MOSTLY_REAL, REAL_ROWS, Bools
 
 _MOST_DOUBT = 0.1
 """The share of harmless text that may be in doubt, over all labels together."""
@@ -78,12 +78,13 @@ def _all_met(*sides: bool | None) -> bool | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reached:
-    """What thresholds reach, in counts. answers: labels given; wrong, to_no_label: of these; answered: rows of a label
-    that are given one, rightly or not; in_scope: rows that have a label, at least 1."""
+    """What thresholds reach, in counts. answers: labels given; to_no_label: of these; error: the share of these that is
+    wrong, with its interval, where there are any; answered: rows of a label that are given one, rightly or not;
+    in_scope: rows that have a label, at least 1."""
 
     answers: int
-    wrong: int
     to_no_label: int
+    error: Mapping[str, Any]
     answered: int
     in_scope: int
 
@@ -93,12 +94,12 @@ class _Reached:
             "answered": round(self.answered / self.in_scope, 5),
             "answers": self.answers,
             "answers_to_no_label": self.to_no_label,
-            **(share("error", self.wrong, self.answers) if self.answers else {}),
+            **(self.error if self.answers else {}),
         }
 
     def describe(self, noun: str) -> str:
         """For people. noun: for an answer."""
-        error = f"{self.wrong / self.answers:.1%} with" if self.answers else "to name nothing, with"
+        error = f"{self.error['error']:.1%} with" if self.answers else "to name nothing, with"
         given = _counted(self.answers, noun, self.to_no_label, "to text of no label")
         return f"{error} {self.answered / self.in_scope:.1%} answered ({given})"
 
@@ -121,13 +122,15 @@ def _counted(count: int, noun: str, part: int, what: str) -> str:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChosenThresholds:
     """thresholds: by class; goals: what was asked for and reached, for the report; missed: a line for each stated goal
-    that was not reached; bands: the thresholds of bands that have their own; by_band: their figures, for the report."""
+    that was not reached; bands: the thresholds of bands that have their own; by_band: their figures, for the report;
+    out_of_scope: of one label, what is answered at the policy's share of text of no label, for the report."""
 
     thresholds: dict[str, Threshold]
     goals: list[dict[str, Any]]
     missed: tuple[str, ...] = ()
     bands: dict[Band, dict[str, Threshold]] = field(default_factory=dict)
     by_band: list[dict[str, Any]] = field(default_factory=list)
+    out_of_scope: dict[str, Any] | None = None
 
     def for_band(self, band: Band) -> dict[str, Threshold]:
         """The thresholds of a band's texts."""
@@ -137,23 +140,33 @@ class ChosenThresholds:
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Answers:
     """Held-out rows that are given a label. confidences, correct, counted: (n,), the last whether a row has some label;
-    in_scope: how many rows have one, answered or not."""
+    weights: (n,); in_scope, outside: how many rows have a label, at least 1, and none, answered or not."""
 
     confidences: Floats
     correct: Bools
     counted: Bools
+    weights: NDArray[np.float64]
     in_scope: int
+    outside: int
 
     def reached(self, act: float | Floats) -> _Reached:
         """Where those of at least this confidence are answered."""
         answered: Bools = self.confidences >= act
         return _Reached(
             answers=int(answered.sum()),
-            wrong=int((answered & ~self.correct).sum()),
+            error=weighted_share("error", ~self.correct[answered], self.weights[answered]) if answered.any() else {},
             to_no_label=int((answered & ~self.counted).sum()),
             answered=int((answered & self.counted).sum()),
             in_scope=self.in_scope,
         )
+
+    def within(self, max_error: float) -> Reach | None:
+        """Where most is answered with at most this share of it wrong."""
+        return calibrate.act_for_error(self.confidences, self.correct, max_error, self.weights)
+
+    def nearest(self, least: int) -> Reach | None:
+        """Where the fewest answers are wrong, with `least` rows of a label answered."""
+        return calibrate.nearest_reach(self.confidences, self.correct, self.counted, least, self.weights)
 
     def best(self, nearest: Reach | None, reach: Reach | None) -> str:
         """What can be reached of a missed goal. reach: the point within the error wanted."""
@@ -174,32 +187,64 @@ def for_one(
     on: str,
     novel: Bools | None = None,
     bands: Sequence[Band] = (),
+    kinds: Sequence[str] | None = None,
 ) -> ChosenThresholds:
     """Single-label: one threshold for all labels, and a higher one for bands in which it lets too many errors through.
 
-    `other` has a threshold of its own, by the texts that are likeliest `other`. Answered is a share of the rows that
-    have a label; a label given to `other` text is an error and no answer. probabilities: (n, classes) of held-out text;
-    truth: (n,); on: what it was measured on, for people; novel: (n,) rows that are not answered; bands: of each row, or
-    none.
+    Rows weigh as the policy's share of text out of scope says, each kind of such text alike. `other` has a threshold of
+    its own, by the texts that are likeliest `other`. Answered is a share of the rows that have a label; a label given
+    to text out of scope is an error and no answer.
+
+    probabilities: (n, classes) of held-out text; truth: (n,), -1 or `other` out of scope; on: what it was measured on,
+    for people; novel: (n,) rows that are not answered; bands: of each row, or none. kinds: (n,) of text out of scope,
+    `IN_SCOPE` for other rows; by default all is of one kind.
     """
     guess = probabilities.argmax(axis=1)
     other = classes.index(OTHER) if OTHER in classes else -1
+    outside = (truth == other) | (truth < 0)
+    groups = np.where(outside, OTHER, IN_SCOPE) if kinds is None else np.asarray(kinds)
+    weights = by_band.weights_at(groups, policy.out_of_scope)
     named = guess != other if novel is None else (guess != other) & ~novel
-    confidences, correct = probabilities.max(axis=1)[named], (guess == truth)[named]
-    counted, in_scope = (truth != other)[named], max(int((truth != other).sum()), 1)
-    answers = _Answers(confidences=confidences, correct=correct, counted=counted, in_scope=in_scope)
-    apart = _other_act(probabilities, guess == other, truth == other)
+    answers = _Answers(
+        confidences=probabilities.max(axis=1)[named],
+        correct=(guess == truth)[named],
+        counted=~outside[named],
+        weights=weights[named],
+        in_scope=max(int((~outside).sum()), 1),
+        outside=int(outside.sum()),
+    )
+    apart = _other_act(probabilities, guess == other, outside)
     rows = list(compress(bands, named))
+    chosen = _one_chosen(policy, classes, answers, rows, apart=apart, on=on)
+    limits = np.array([chosen.for_band(band)[classes[0]].act for band in rows] or chosen.thresholds[classes[0]].act)
+    answered: Bools = np.zeros(len(truth), bool)
+    answered[named] = answers.confidences >= limits.astype(np.float32)
+    traffic = by_band.at_share(groups, weights, answered, guess == truth)
+    return replace(chosen, out_of_scope={"share": policy.out_of_scope, "measured_on": on, **traffic})
+
+
+def _one_chosen(
+    policy: Policy,
+    classes: Sequence[str],
+    answers: _Answers,
+    rows: Sequence[Band],
+    *,
+    apart: float,
+    on: str,
+) -> ChosenThresholds:
+    """The thresholds by the policy's goal, or by default. apart: the threshold of `other`; on: as of `for_one`."""
     if policy.goal is None:
-        reach = calibrate.act_for_error(confidences, correct, calibrate.DEFAULT_ERROR)
-        act = float(np.clip(reach.act if reach else 1.0, calibrate.LOWEST_ACT, calibrate.HIGHEST_ACT))
+        reach = answers.within(calibrate.DEFAULT_ERROR)
+        real = on in (REAL_ROWS, MOSTLY_REAL)
+        limits = calibrate.ONE_LABEL_ACTS if real else calibrate.ONE_LABEL_ACTS_BY_WRITTEN_TEXT
+        act = float(np.clip(reach.act if reach else 1.0, *limits))
         return _by_band((act, apart), [], classes, rows, answers, max_error=calibrate.DEFAULT_ERROR, least=0)
-    error, least = policy.goal.max_error, fewest(policy.goal.min_answered, in_scope)
-    reach = calibrate.act_for_error(confidences, correct, error)
+    error, least = policy.goal.max_error, fewest(policy.goal.min_answered, answers.in_scope)
+    reach = answers.within(error)
     met = reach is not None and answers.reached(reach.act).answered >= least
-    nearest = reach if met else calibrate.nearest_reach(confidences, correct, counted, least)
+    nearest = reach if met else answers.nearest(least)
     act = nearest.act if nearest else NEVER.act
-    asked, missed = _asked(policy.goal, on, len(truth), int((truth == other).sum()))
+    asked, missed = _asked(policy.goal, on, answers.in_scope + answers.outside, answers.outside)
     goals = [{**asked, "met": met, **(answers.reached(act).record() if nearest else {})}]
     if met:
         return _by_band((act, apart), goals, classes, rows, answers, max_error=error, least=least)
@@ -233,8 +278,8 @@ def _by_band(
     act, apart = acts
     if not rows:
         return ChosenThresholds(thresholds=_same(classes, act, apart), goals=goals)
-    confidences, correct = answers.confidences, answers.correct
-    own = by_band.stricter(rows, confidences, correct, act=act, max_error=max_error)
+    confidences, correct, weights = answers.confidences, answers.correct, answers.weights
+    own = by_band.stricter(rows, confidences, correct, weights, act=act, max_error=max_error)
     reached = answers.reached(np.array([own.get(band, act) for band in rows], np.float32))
     if reached.answered < least:
         own = {}
@@ -242,7 +287,7 @@ def _by_band(
         thresholds=_same(classes, act, apart),
         goals=[record | (reached.record() if own else {}) for record in goals],
         bands={band: _same(classes, strict, apart) for band, strict in own.items()},
-        by_band=by_band.band_summary(rows, confidences, correct, act=act, own=own),
+        by_band=by_band.band_summary(rows, confidences, correct, weights, act=act, own=own),
     )
 
 
@@ -277,19 +322,18 @@ def for_any(
     act, unsure = (np.array([getattr(limit, side) for limit in limits.values()]) for side in ("act", "unsure"))
     named, of_a_label = probabilities >= act, np.asarray(holds.any(axis=1))
     sure = named.any(axis=1) & ~((probabilities >= unsure) & ~named).any(axis=1) & of_a_label
+    wrong, count = int((named & ~holds).sum()), int(named.sum())
     reached = _Reached(
-        answers=int(named.sum()),
-        wrong=int((named & ~holds).sum()),
+        answers=count,
+        error=share("error", wrong, count),
         to_no_label=int(named[~of_a_label].sum()),
         # text of no label does not count, since it would make any model look decided
         answered=int((sure if foreign is None else sure & ~foreign).sum()),
         in_scope=max(int(of_a_label.sum()), 1),
     )
     asked, missed = _asked(policy.goal, on, len(holds), int((~of_a_label).sum()))
-    met = _all_met(
-        reached.wrong / reached.answers <= policy.goal.max_error + ROUNDING if reached.answers else None,
-        reached.answered >= fewest(policy.goal.min_answered, reached.in_scope),
-    )
+    kept = wrong / count <= policy.goal.max_error + ROUNDING if count else None
+    met = _all_met(kept, reached.answered >= fewest(policy.goal.min_answered, reached.in_scope))
     record = {**asked, "met": met, **reached.record()}
     record["never_named"] = [name for name, limit in limits.items() if limit.act >= NEVER.act]
     missed = f"{missed}; the nearest reachable is {reached.describe('label')}"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.encoder.session import Encoder
-from classifiers.model.model import Floats, Model
+from classifiers.model.model import Band, Floats, Model
 from classifiers.policy import OTHER, Policy
 from classifiers.training.rows import Row
 from classifiers.training.split import Dealt
@@ -95,12 +95,14 @@ class TrainingSet:
     unseen: (rows,) the only rows that are held out, if given.
     windows: of several labels, what held-out rows are judged by; by default each row as a whole.
     dealt: of several labels, the folds, where they are known already.
+    outside: of one label, (kind, text) of text out of scope that nothing is fitted on.
     """
 
     policy: Policy
     rows: Sequence[Row]
     encoder: Encoder
     vectors: Floats
+    outside: Sequence[tuple[str, str]] = ()
     ngrams: Floats | None = None
     tuned: TunedHead | None = None
     unseen: NDArray[np.bool_] | None = None
@@ -149,6 +151,7 @@ class MeasuredModel:
     verdicts: the calibrated verdict on each, by a fit that has not seen it.
     used: (rows,) which of them calibrated the model.
     settings: of the fit, for the report.
+    outside: of one label, text out of scope besides.
     """
 
     model: Model
@@ -158,6 +161,25 @@ class MeasuredModel:
     verdicts: tuple[Verdict, ...]
     used: NDArray[np.bool_]
     settings: dict[str, Any]
+    outside: "OutsideText | None" = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutsideText:
+    """Text out of scope as a single-label model judges it, which knows neither the text nor its label.
+
+    probabilities: (n, classes); novel: (n,) what it takes for novel; kinds, bands: (n,).
+    """
+
+    probabilities: Floats
+    novel: NDArray[np.bool_]
+    kinds: Sequence[str]
+    bands: Sequence[Band]
+
+    @classmethod
+    def nothing(cls, classes: int) -> "OutsideText":
+        """No text."""
+        return cls(probabilities=np.zeros((0, classes), np.float32), novel=np.zeros(0, bool), kinds=(), bands=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

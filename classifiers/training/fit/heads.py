@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.model.model import (
+    Band,
     Calibration,
     Floats,
     LinearHead,
@@ -18,20 +19,28 @@ from classifiers.model.model import (
     Windowing,
 )
 from classifiers.policy import OTHER, Policy
-from classifiers.runtime import heads
+from classifiers.runtime import cascade, heads
 from classifiers.runtime.heads import any_logit
 from classifiers.runtime.heads import probabilities as squash
 from classifiers.runtime.thresholds import NOVELTY_LIMIT, LabelChoice, name_any, name_one, score
 from classifiers.training import calibrate, operating_points, split
 from classifiers.training.fit import linear
 from classifiers.training.fit.ensemble import blend, pool
-from classifiers.training.fit.fitted import MeasuredModel, TrainingSet, TunedHead, Workbench
+from classifiers.training.fit.fitted import MeasuredModel, OutsideText, TrainingSet, TunedHead, Workbench
 from classifiers.training.fit.linear import Ints
-from classifiers.training.operating_points import answerable, enough, is_foreign, is_real, measured_on, rare
+from classifiers.training.operating_points import (
+    answerable,
+    enough,
+    is_foreign,
+    is_real,
+    measured_on,
+    of_no_label,
+    rare,
+)
 from classifiers.training.rows import Row
 from classifiers.training.split import HeldOutWindows
 from classifiers.training.thresholds import ChosenThresholds, for_any, for_one
-from classifiers.training.windows import each_whole, highest, tuned_windowing
+from classifiers.training.windows import each_whole, highest, tuned_windowing, wholes
 from classifiers.verdict import Verdict
 
 Advance = Callable[[int, int], None]
@@ -39,6 +48,8 @@ Bools = NDArray[np.bool_]
 
 _SAFETY_STRENGTH = 3.0
 _NEVER_NOVEL = 2.0
+NO_CLASS = -1
+"""The class of text out of scope, of a model that has no class `other`."""
 _SAFETY_WINDOWS = Windowing(tokens=32, overlap=8)
 """One harmful sentence in long harmless text: AUC 0.80 with these, 0.66 with windows of 128 tokens (contrast rows
 inside 250 tokens of Banking77 messages, highest window)."""
@@ -108,37 +119,40 @@ def _single_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
     policy, rows, classes = training.policy, training.rows, training.classes
     targets = np.array([classes.index(row.labels[0]) for row in rows], np.int32)
     held = _held_out_logits(training, bench, targets)
-    calibration, probabilities, earlier = _calibrated(training, held, bench.seed)
+    calibrated = _calibrated(training, held, bench.seed)
     fitted = linear.one_of(training.vectors, targets, training.weights, len(classes), bench.seed)
     use, on = measured_on(policy, rows, held.rows)
     novelty, far = _novelty(training, fitted, held, use)
     novel = far > novelty.limit
-    bands = operating_points.of_texts(policy, [rows[index].text for index in held.rows])
-    chosen = for_one(
-        policy,
-        classes,
-        probabilities[use],
-        held.truth[use],
-        on=on,
-        novel=(novel | is_foreign(rows, held.rows))[use],
-        bands=[bands[index] for index in np.flatnonzero(use)],
-    )
     own, (share, rest) = training.tuned or fitted, held.pooled
     weights, bias = rest * fitted.weights + share * own.weights, rest * fitted.bias + share * own.bias
     stage = Stage(
         encoder=training.encoder.id,
         head=LinearHead(classes=classes, weights=weights.astype(np.float32), bias=bias.astype(np.float32)),
-        calibration=calibration,
-        thresholds=chosen.thresholds,
+        calibration=calibrated.alone,
+        thresholds={},
         novelty=novelty,
         nearest=Nearest(owners=fitted.owners, sharpness=held.sharpness, share=held.share) if held.share else None,
-        bands=chosen.bands,
-        earlier=earlier,
+        earlier=calibrated.earlier,
     )
+    outside = _outside(training, stage, held, targets, bench.seed)
+    bands = operating_points.of_texts(policy, [rows[index].text for index in held.rows])
+    shown = use | of_no_label(rows, held.rows)
+    chosen = choose(
+        policy,
+        classes,
+        calibrated.probabilities[shown],
+        [rows[index] for index in held.rows[shown].tolist()],
+        on=on,
+        novel=(novel | is_foreign(rows, held.rows))[shown],
+        bands=[bands[index] for index in np.flatnonzero(shown)],
+        outside=outside,
+    )
+    stage = replace(stage, calibration=calibrated.calibration, thresholds=chosen.thresholds, bands=chosen.bands)
     verdicts = [
         verdict_of(policy, classes, row, name_one(classes, row, limits, novel=new), away)
         for row, limits, new, away in zip(
-            probabilities, map(chosen.for_band, bands), novel.tolist(), far.tolist(), strict=True
+            calibrated.probabilities, map(chosen.for_band, bands), novel.tolist(), far.tolist(), strict=True
         )
     ]
     settings = {
@@ -146,8 +160,79 @@ def _single_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
         "nearest": {"sharpness": held.sharpness, "share": held.share, "exemplars": len(fitted.owners)},
         "calibrated_on": on,
     }
-    return measured(
+    made = measured(
         policy, rows, held.rows, stages=(stage,), chosen=chosen, verdicts=verdicts, used=use, settings=settings
+    )
+    return replace(made, outside=outside)
+
+
+def choose(
+    policy: Policy,
+    classes: Sequence[str],
+    probabilities: Floats,
+    read: Sequence[Row],
+    *,
+    on: str,
+    novel: Bools,
+    bands: Sequence[Band],
+    outside: OutsideText | None,
+) -> ChosenThresholds:
+    """Thresholds by held-out rows and by text out of scope. read: the rows of probabilities, novel and bands."""
+    outside = outside or OutsideText.nothing(len(classes))
+    place = {name: index for index, name in enumerate(classes)}
+    truth = [place.get(row.labels[0], NO_CLASS) for row in read]
+    own = [_kind_of(row) for row in read]
+    return for_one(
+        policy,
+        classes,
+        np.concatenate([probabilities, outside.probabilities]),
+        np.array([*truth, *[place.get(OTHER, NO_CLASS)] * len(outside.kinds)], np.int32),
+        on=on,
+        novel=np.concatenate([novel, outside.novel]),
+        # of a band's length and language, text out of scope shows no more than any other does
+        bands=[*bands, *outside.bands],
+        kinds=[*own, *outside.kinds],
+    )
+
+
+def _kind_of(row: Row) -> str:
+    if row.labels != (OTHER,):
+        return operating_points.IN_SCOPE
+    return operating_points.EVERYDAY if row.source == "builtin" else OTHER
+
+
+def _outside(training: TrainingSet, stage: Stage, held: "_HeldOutLogits", targets: Ints, seed: int) -> OutsideText:
+    """Text of `training.outside`, and the policy's own text judged by fits that do not know its label."""
+    policy, rows, count = training.policy, training.rows, len(training.classes)
+    kinds, texts = [kind for kind, _ in training.outside], [text for _, text in training.outside]
+    scores, far = np.zeros((0, count), np.float32), np.zeros(0, np.float32)
+    if texts:
+        scores, far = cascade.score(stage, wholes(training.encoder, texts))
+    near = None
+    # a tuned encoder knows all labels, whatever its head does
+    if training.tuned is None:
+        near = split.left_out(
+            rows,
+            training.vectors,
+            targets,
+            weights=training.weights,
+            count=count,
+            labels=len(policy.labels),
+            sharpness=held.sharpness,
+            seed=seed,
+        )
+    if near is not None:
+        own = near.logits + np.float32(held.share) * heads.among_likeliest(near.votes, near.logits)
+        scores = np.concatenate([scores, own])
+        named = own[:, : len(policy.labels)]
+        far = np.concatenate([far, score(stage.novelty, training.vectors[near.rows], named)])
+        kinds += [operating_points.NEIGHBOURS] * len(near.rows)
+        texts += [rows[index].text for index in near.rows.tolist()]
+    return OutsideText(
+        probabilities=squash(stage.calibration, scores, multi_label=False),
+        novel=far > stage.novelty.limit,
+        kinds=kinds,
+        bands=operating_points.of_texts(policy, texts),
     )
 
 
@@ -179,8 +264,18 @@ def _held_out_logits(training: TrainingSet, bench: Workbench, targets: Ints) -> 
     )
 
 
-def _calibrated(training: TrainingSet, held: _HeldOutLogits, seed: int) -> tuple[Calibration, Floats, float]:
-    """The calibration, (n, classes) probabilities of held-out rows, and how much the n-gram table counts."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Calibrated:
+    """calibration: with the n-gram table, and alone: without it; probabilities: (n, classes) of held-out rows; earlier:
+    how much the table counts."""
+
+    calibration: Calibration
+    alone: Calibration
+    probabilities: Floats
+    earlier: float = 0.0
+
+
+def _calibrated(training: TrainingSet, held: _HeldOutLogits, seed: int) -> _Calibrated:
     scale = calibrate.temperature(held.scores[held.sure], held.truth[held.sure])
     real = is_real(training.rows, held.rows) & ~is_foreign(training.rows, held.rows)
     if not enough(real):
@@ -188,14 +283,20 @@ def _calibrated(training: TrainingSet, held: _HeldOutLogits, seed: int) -> tuple
         # it could not show how much a table of words is worth
         offset = np.zeros(len(training.classes), np.float32)
         calibration = Calibration(scale=np.array([scale], np.float32), offset=offset)
-        return calibration, squash(calibration, held.scores, multi_label=False), 0.0
+        probabilities = squash(calibration, held.scores, multi_label=False)
+        return _Calibrated(calibration=calibration, alone=calibration, probabilities=probabilities)
     calibration = calibrate.fit_offsets(held.scores[real], held.truth[real], scale)
     probabilities = calibrate.unseen(held.scores, held.truth, real, scale, seed)
     if training.ngrams is None:
-        return calibration, probabilities, 0.0
+        return _Calibrated(calibration=calibration, alone=calibration, probabilities=probabilities)
     spared = rare(held.truth, held.sure)
     blended = blend(calibration, training.ngrams[held.rows], probabilities, held.truth, held.sure, spared=spared)
-    return blended.calibration, blended.probabilities, blended.earlier
+    return _Calibrated(
+        calibration=blended.calibration,
+        alone=calibration,
+        probabilities=blended.probabilities,
+        earlier=blended.earlier,
+    )
 
 
 def _novelty(training: TrainingSet, fitted: linear.Fitted, held: _HeldOutLogits, use: Bools) -> tuple[Novelty, Floats]:

@@ -17,7 +17,7 @@ from classifiers.encoder.session import Encoder
 from classifiers.model.model import NEVER, Floats, Threshold
 from classifiers.policy import OTHER, Policy
 from classifiers.runtime.thresholds import name_one
-from classifiers.training import calibrate, operating_points, thresholds
+from classifiers.training import calibrate, operating_points
 from classifiers.training.fit.ensemble import blend
 from classifiers.training.fit.fitted import (
     LARGE,
@@ -29,10 +29,18 @@ from classifiers.training.fit.fitted import (
     Workbench,
     classes_of,
 )
-from classifiers.training.fit.heads import fit, measured, verdict_of
+from classifiers.training.fit.heads import choose, fit, measured, verdict_of
 from classifiers.training.fit.tuning_set import centroids, targets_of
 from classifiers.training.fit.weights import find_weights
-from classifiers.training.operating_points import Bools, HeldOutScores, answerable, choose_exit, is_foreign, measured_on
+from classifiers.training.operating_points import (
+    Bools,
+    HeldOutScores,
+    answerable,
+    choose_exit,
+    is_foreign,
+    measured_on,
+    of_no_label,
+)
 from classifiers.training.rows import Row
 from classifiers.training.thresholds import ChosenThresholds
 from classifiers.training.windows import wholes
@@ -115,6 +123,10 @@ class _HeldOutPair:
         self.limits = [model.model.last.novelty.limit for model in models]
         self.known: Bools = self.far[0] <= self.limits[0]
         self.used, self.on = measured_on(policy, rows, self.held)
+        self.shown: Bools = self.used | of_no_label(rows, self.held)
+        self.here = here
+        # the last encoder may be tuned, and then knows all labels
+        self.outside = first.outside
         self.sure = answerable(policy, rows, self.held)
         self.truth = np.array([self.classes.index(row.labels[0]) for row in here], np.int32)
         self.blended = blend(last.model.last.calibration, self.small, self.large, self.truth, self.sure)
@@ -132,15 +144,23 @@ class _HeldOutPair:
 
     def exit(self) -> tuple[float, Bools, Floats, ChosenThresholds]:
         """From where on the first stage settles texts, (n,) which, (n, classes) of both, the last one's thresholds."""
-        act, used = self.point.act if self.point else NEVER.act, self.used
-        bands = [self.bands[index] for index in np.flatnonzero(used).tolist()]
+        act, places = self.point.act if self.point else NEVER.act, np.flatnonzero(self.shown)
+        read = [self.here[index] for index in places.tolist()]
+        bands = [self.bands[index] for index in places.tolist()]
         while True:
             settled: Bools = self.known & (self.small.max(axis=1) >= act)
             mixed = np.where(settled[:, None], self.small, self.blended.probabilities)
             # what the first one settles is not novel to it
-            novel = (((self.far[1] > self.limits[1]) & ~settled) | self.foreign)[used]
-            chosen = thresholds.for_one(
-                self.policy, self.classes, mixed[used], self.truth[used], on=self.on, novel=novel, bands=bands
+            novel = (((self.far[1] > self.limits[1]) & ~settled) | self.foreign)[places]
+            chosen = choose(
+                self.policy,
+                self.classes,
+                mixed[places],
+                read,
+                on=self.on,
+                novel=novel,
+                bands=bands,
+                outside=self.outside,
             )
             banded = [limit for own in chosen.bands.values() for limit in own.values()]
             needed = max(limit.act for limit in (*chosen.thresholds.values(), *banded))

@@ -24,7 +24,7 @@ def test_a_band_in_which_more_is_wrong_than_is_wanted_has_a_threshold_of_its_own
     """All at 0.8, but for the wrong short ones, which lie at 0.7."""
     bands, wrong = [SHORT] * 200 + [LONG] * 200, np.arange(400) < 20
     confidences = np.where(wrong, 0.7, 0.8).astype(np.float32)
-    assert stricter(bands, confidences, ~wrong, act=0.6, max_error=0.05) == {SHORT: np.float32(0.8)}
+    assert stricter(bands, confidences, ~wrong, np.ones(400), act=0.6, max_error=0.05) == {SHORT: np.float32(0.8)}
 
 
 def test_languages_part_texts_only_where_the_policy_names_several(make_policy: Callable[..., Policy]) -> None:

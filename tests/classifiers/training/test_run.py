@@ -13,6 +13,7 @@ from classifiers.errors import PolicyError, TrainingError
 from classifiers.model import artifact
 from classifiers.model.registry import Registry
 from classifiers.policy import OTHER, Policy
+from classifiers.report import figures
 from classifiers.training.run import TrainingOutcome, train
 from classifiers.verdict import Abstention
 
@@ -95,6 +96,11 @@ def test_a_policy_becomes_a_classifier_that_answers_until_a_test_fails(
     assert stored["tests"] == {"count": 3, "failed": [], "left_out": 0}
     assert stored["held_out"]["rows"] == 6 + len(rows)
     assert stored["everyday"]["rows"] > 100
+    assert (stored["out_of_scope"]["share"], stored["out_of_scope"]["measured_on"]) == (0.1, "written text")
+    assert stored["out_of_scope"]["kinds"].keys() == {"everyday sentences", "messages to other services"}
+    [line, _] = figures.out_of_scope(stored)
+    assert line.startswith("with 10.0 % of the traffic out of scope (written text): ")
+    assert f"{line[0].upper()}{line[1:]}." in (outcome.folder / "MODEL_CARD.md").read_text()
     assert stored["everyday"]["answered"] < 10
     assert next(iter(stored["seconds"])) == "load"
 

@@ -29,7 +29,7 @@ def test_other_that_is_named_is_wrong_and_no_answer(make_policy: Callable[..., P
     probabilities[50:100] = probabilities[112:] = (0.1, 0.0, 0.0, 0.9)
     truth[100:] = CLASSES.index(OTHER)
     for least, missed in (("50%", False), ("51%", True), ("62%", True)):
-        policy = make_policy(goal={"max_error": "20%", "min_answered": least})
+        policy = make_policy(goal={"max_error": "20%", "min_answered": least}, out_of_scope="50%")
         chosen = for_one(policy, CLASSES, probabilities, truth, on="real rows")
         assert bool(chosen.missed) is missed
         assert (chosen.goals[0]["answered"], chosen.goals[0]["error"]) == (0.5, round(12 / 62, 5))

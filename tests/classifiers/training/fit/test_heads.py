@@ -171,3 +171,64 @@ def test_everyday_text_that_may_be_in_scope_is_found() -> None:
     rows[5] = Row(text="given", labels=(OTHER,), group="f", source="data")
     near = prepare.in_scope_everyday(policy("intent", 2, other="x"), rows, vectors)
     assert near.tolist() == [True] + [False] * 9
+
+
+@pytest.mark.parametrize("other", [None, "anything else"])
+def test_real_rows_leave_room_for_text_that_neighbours_of_the_task_are_asked(other: str | None) -> None:
+    """Of labels that training has never seen, where they are a tenth of the traffic."""
+    chance = np.random.default_rng(0)
+    centres = chance.normal(0, 1, (16, 24)) + 0.7 * chance.normal(0, 1, 24)
+
+    def near(labels: range, each: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        truth = np.repeat(np.array(labels, np.int32), each)
+        return linear.unit(centres[truth] + np.random.default_rng(seed).normal(0, 1.05, (len(truth), 24))), truth
+
+    vectors, truth = near(range(12), 30, 1)
+    rows = [replace(row, group=row.text) for row in rows_of(truth)]
+    if other:
+        vectors = np.concatenate([vectors, linear.unit(chance.normal(0, 1, (40, 24)))])
+        rows += [Row(text=f"x{i}", labels=(OTHER,), group=f"x{i}", source="builtin") for i in range(40)]
+    made = fitted(policy("intent", 12, other=other), rows, vectors)
+    stage = made.model.last
+
+    def answered(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        read = cascade.part(stage, vectors, multi_label=False)
+        named, known = read.probabilities.argmax(axis=1), read.away <= stage.novelty.limit
+        sure = read.probabilities.max(axis=1) >= stage.thresholds["label 0"].act
+        return sure & known & (named < 12), named
+
+    asked, right = near(range(12), 200, 2)
+    given, named = answered(asked)
+    strange = answered(near(range(12, 16), 200, 3)[0])[0]
+    if other:
+        # everyday text is a kind as well, and counts as much
+        strange = np.concatenate([strange, answered(linear.unit(chance.normal(0, 1, (800, 24))))[0]])
+    wrong = 0.9 * (given & (named != right)).mean() + 0.1 * strange.mean()
+    assert given.mean() > 0.85
+    assert wrong / (0.9 * given.mean() + 0.1 * strange.mean()) <= 0.05
+    found = made.chosen.out_of_scope
+    assert found is not None
+    assert found["error"] <= 0.05
+    assert found["kinds"]["messages of labels left out"]["rows"] == 360
+    without = fitted(policy("intent", 12, other=other, out_of_scope="0%"), rows, vectors)
+    assert without.model.last.thresholds["label 0"].act < stage.thresholds["label 0"].act
+
+
+def test_copies_of_a_message_are_held_out_together() -> None:
+    """Labels are random for each message, so that copies on both sides would look like knowledge."""
+    chance = np.random.default_rng(0)
+    messages = chance.normal(0, 1, (60, 300))
+    copies = linear.unit(np.repeat(messages, 4, axis=0) + chance.normal(0, 0.1, (240, 300)))
+    truth = np.repeat(chance.integers(0, 4, 60), 4).astype(np.int32)
+    rows = [replace(row, text=f"{'x' * (i // 4)} ticket {i}", group=row.text) for i, row in enumerate(rows_of(truth))]
+
+    def accuracy(rows: Sequence[Row]) -> float:
+        held = split.one_of(rows, copies, truth, weights=ones(truth), count=4, seed=0, advance=lambda *_: None)
+        return float((held.logits.argmax(axis=1) == truth).mean())
+
+    together = split.held_together(rows)
+    assert len({row.group for row in together}) == 60
+    assert accuracy(rows) > 0.9
+    assert accuracy(together) < 0.5
+    written = [replace(row, source="teacher") for row in rows]
+    assert [row.group for row in split.held_together(written)] == [row.group for row in rows]
