@@ -7,7 +7,7 @@ by; a contract certifies answers on fresh calls. All else is pure and needs no m
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from statistics import median
@@ -25,7 +25,13 @@ from gateway.requests.messages import system_text
 from gateway.spelling import Names
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from classifiers.encoder.session import Encoder
+    from classifiers.model.model import Floats
+    from classifiers.training.fit.linear import Ints
+    from classifiers.training.rows import Row
 
 
 MOST_INPUTS: Final = 4000
@@ -54,7 +60,7 @@ class PredictedAgreement:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerPair:
     """A held-out input. confidence: of the likeliest label. agrees: whether that is the paid model's. calls: how many
-    had this input."""
+    had this input, or a near-duplicate of it with the same answer."""
 
     text: str
     confidence: float
@@ -67,6 +73,8 @@ def pairs_of(
 ) -> list[AnswerPair]:
     """Each distinct input once, with the first answer that it got, judged by a fit that has not seen it.
 
+    Near-duplicates with the same answer are one input.
+
     An input is read in all of its windows, as a trained classifier would. Answers that are no label agree with nothing,
     nor do those that no other input got.
     """
@@ -74,10 +82,7 @@ def pairs_of(
 
     require("offramp discover", "sklearn", "scipy")
     import numpy as np
-    from threadpoolctl import threadpool_limits
 
-    from classifiers.training import calibrate, split
-    from classifiers.training.fit import linear
     from classifiers.training.rows import Row
     from classifiers.training.windows import wholes
 
@@ -89,9 +94,35 @@ def pairs_of(
     place = {name: index for index, name in enumerate(labels.names)}
     truth = np.array([place.get(first[text] or "", _NO_CLASS) for text in texts], np.int32)
     vectors = wholes(encoder, texts, advance)
+    calls = _near_duplicates(texts, [first[text] or "" for text in texts], counts)
+    chosen = list(calls)
+    texts, truth, vectors = [texts[index] for index in chosen], truth[chosen], vectors[chosen]
     known = np.flatnonzero(truth != _NO_CLASS)
     rows = [Row(text=texts[i], labels=(labels.names[truth[i]],), group=str(i), source="data") for i in known]
-    count, weights = len(labels.names), np.ones(len(known), np.float32)
+    order, scores, scale = _judged(rows, vectors, truth, known, len(labels.names))
+    powers = np.exp(scale * (scores - scores.max(axis=1, keepdims=True)))
+    confidences = powers.max(axis=1) / powers.sum(axis=1)
+    agrees = scores.argmax(axis=1) == truth[order]
+    return [
+        AnswerPair(text=texts[i], confidence=confidence, agrees=same, calls=calls[chosen[i]])
+        for i, confidence, same in zip(order.tolist(), confidences.tolist(), agrees.tolist(), strict=True)
+    ]
+
+
+def _judged(
+    rows: Sequence["Row"], vectors: "Floats", truth: "Ints", known: "NDArray[np.intp]", count: int
+) -> tuple["NDArray[np.intp]", "Floats", float]:
+    """The places of all texts in some order, the logits of each by a fit that has not seen it, and their temperature.
+
+    known: the places of the rows, which have one of `count` labels.
+    """
+    import numpy as np
+    from threadpoolctl import threadpool_limits
+
+    from classifiers.training import calibrate, split
+    from classifiers.training.fit import linear
+
+    weights = np.ones(len(known), np.float32)
     with threadpool_limits(1):
         held = split.one_of(
             rows, vectors[known], truth[known], weights=weights, count=count, seed=_SEED, advance=lambda *_: None
@@ -102,16 +133,26 @@ def pairs_of(
         scores = held.logits + np.float32(share) * held.votes[sharpness]
         scale = np.float32(calibrate.temperature(scores, truth[tested]))
         fitted = linear.one_of(vectors[tested], truth[tested], weights[held.rows], count, _SEED)
-    others = np.setdiff1d(np.arange(len(texts)), tested)
-    order = np.concatenate([tested, others])
+    others = np.setdiff1d(np.arange(len(truth)), tested)
     scores = np.concatenate([scores, vectors[others] @ fitted.weights.T + fitted.bias])
-    powers = np.exp(scale * (scores - scores.max(axis=1, keepdims=True)))
-    confidences = powers.max(axis=1) / powers.sum(axis=1)
-    agrees = scores.argmax(axis=1) == truth[order]
-    return [
-        AnswerPair(text=texts[i], confidence=confidence, agrees=same, calls=counts[texts[i]])
-        for i, confidence, same in zip(order.tolist(), confidences.tolist(), agrees.tolist(), strict=True)
-    ]
+    return np.concatenate([tested, others]), scores, float(scale)
+
+
+def _near_duplicates(texts: Sequence[str], answers: Sequence[str], counts: Mapping[str, int]) -> Counter[int]:
+    """How many calls had each text or a near-duplicate of it with the same answer, by the first of these texts' place.
+
+    counts: how many calls had each text.
+    """
+    from classifiers.training.rows import Row
+    from classifiers.training.split import held_together
+
+    pairs = enumerate(zip(texts, answers, strict=True))
+    rows = [Row(text=text, labels=(answer,), group=str(place), source="data") for place, (text, answer) in pairs]
+    calls: Counter[int] = Counter()
+    for row in held_together(rows):
+        # a group keeps the name of its first row
+        calls[int(row.group)] += counts[row.text]
+    return calls
 
 
 def agreement_of(pairs: Sequence[AnswerPair], *, bound: float, confidence: float = 0.95) -> PredictedAgreement:

@@ -1,5 +1,6 @@
 """A group's figures, the agreement to expect, and the obstacles; and the order of findings."""
 
+import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from gateway.ledger.prices import load_prices
 from .logs import calls_of, harm_calls, pair, user
 
 PRICES = load_prices(Path(__file__).parents[3] / "config" / "prices.yaml")
-BILLS = [f"my invoice number {number} is wrong, please send it again" for number in range(6)]
-PARCELS = [f"where is parcel {number}, it was to arrive on monday" for number in range(6)]
+BILLS = [f"my {what} is wrong" for what in ("invoice", "bill", "receipt", "bank statement", "balance", "payment slip")]
+PARCELS = [f"where is my {what}" for what in ("parcel", "order", "new sofa", "letter", "pair of shoes", "delivery van")]
 
 
 def test_inputs_are_judged_by_a_fit_that_has_not_seen_them(encoder: Encoder) -> None:
@@ -26,6 +27,20 @@ def test_inputs_are_judged_by_a_fit_that_has_not_seen_them(encoder: Encoder) -> 
     pairs = pairs_of(list(answers), labels, encoder, advance=lambda *_: None)
     assert sorted(pair.text for pair in pairs) == sorted(answers)
     assert [pair.text for pair in pairs if not pair.agrees] == ["hm"]
+
+
+def test_a_log_that_repeats_its_tickets_shows_no_more_than_the_tickets(encoder: Encoder) -> None:
+    """Each ticket comes four times, with another number; and the answers are drawn by lot."""
+    things = ["card", "invoice", "parcel", "password", "refund", "phone", "garden", "bicycle", "cat", "soup", "piano"]
+    tickets = [f"my {thing} {what}" for thing in things for what in ("is broken", "came too late")]
+    chance = random.Random(0)
+    drawn = [chance.choice("ab") for _ in tickets]
+    inputs = [f"{ticket}, ticket {number}" for number in range(100, 500, 100) for ticket in tickets]
+    labels = Labels(by_call=tuple(drawn * 4), field="", names=("a", "b"))
+    agreement = agreement_of(pairs_of(inputs, labels, encoder, advance=lambda *_: None), bound=0.05)
+    assert agreement.inputs == len(tickets)
+    assert agreement.share < 0.8
+    assert agreement.threshold is None
 
 
 [CALL] = calls_of([pair(user("hello"), "a" * 40, 0)])
