@@ -19,6 +19,7 @@ from classifiers.evaluation.metrics import share
 from classifiers.model.model import Floats, Stage, TaskFilter
 from classifiers.policy import OTHER, Policy
 from classifiers.runtime.tasks import units
+from classifiers.training.fit import early_exit
 from classifiers.training.fit.fitted import FittedModel
 from classifiers.training.rows import Row
 from classifiers.training.write.tasks import about_messages, as_sent, instructions, ordinary
@@ -26,8 +27,7 @@ from classifiers.training.write.tasks import about_messages, as_sent, instructio
 _MESSAGES: Final = 1_500
 """The most texts of the policy that a filter learns from; more of them tell no more about tasks."""
 _FOLDS: Final = 4
-_STRENGTH: Final = 3.0
-"""scikit-learn's C."""
+_STRENGTH: Final = 3.0  # scikit-learn's C
 _OWN: Final = 0.7
 """How much the policy's own messages weigh among all messages. At no message lost, tasks missed fall from 53 to 6 of
 860 against messages that weigh alike."""
@@ -51,9 +51,9 @@ class _Texts:
 
 
 def with_task_filters(policy: Policy, rows: Sequence[Row], fitted: FittedModel, seed: int) -> FittedModel:
-    """The model with a filter on each of its stages, its figures among the settings for the report.
+    """The model with a filter on each of its encoders' stages, its figures among the settings for the report.
 
-    A safety policy gets none: harm in a task about a message is harm. rows: all text that the model is fitted on.
+    A safety policy gets none (harm in a task is harm), nor does an early exit. rows: all text that it is fitted on.
     """
     texts = None if policy.kind == "safety" or not fitted.encoders else _texts(rows, seed)
     if texts is None:
@@ -61,6 +61,9 @@ def with_task_filters(policy: Policy, rows: Sequence[Row], fitted: FittedModel, 
     stages: list[Stage] = []
     figures: list[dict[str, Any]] = []
     for stage, encoder in zip(fitted.trained.model.stages, fitted.encoders, strict=True):
+        if stage.name == early_exit.NAME:
+            stages.append(stage)
+            continue
         made, measured = _fit(texts, _vectors(encoder, stage, texts.texts))
         stages.append(replace(stage, tasks=made))
         figures.append({"stage": stage.name, **measured})
