@@ -103,6 +103,9 @@ class Classifier:
         labels = choice.labels if several else ()
         if foreign:
             reason = f"written in {foreign}; languages: names {', '.join(self.model.policy.languages)}"
+            if several and choice.abstention:
+                # a passage in another language takes no doubt away from the rest
+                choice = replace(choice, doubts=(choice.abstention,))
             choice = replace(choice, labels=labels, abstention=Abstention.LANGUAGE, reason=reason)
         if left_out and not several:
             choice = replace(choice, abstention=None)

@@ -95,7 +95,6 @@ def _model_of(config: Path) -> str:
     Raises typer.Exit where a call or a rule would cost money.
     """
     from gateway.config.load import load_gateway
-    from gateway.config.rules import AskJudge
     from gateway.context import RequestedModel
     from gateway.errors import ModelNotFound
     from gateway.upstreams.base import Routes
@@ -111,7 +110,7 @@ def _model_of(config: Path) -> str:
         raise fail(f"{config} opens no model to clients; name one under models:", Exit.USAGE)
     for rule in settings.rules:
         names = [then.forward for then in rule.then.values() if then.forward in settings.models]
-        names += [rule.when_unsure.ask] if isinstance(rule.when_unsure, AskJudge) else []
+        names += [rule.judge] if rule.judge else []
         reached |= {name: routes.for_rule(name) for name in names}
     for name, targets in reached.items():
         if paid := [target.upstream for target in targets if not echoes(settings.upstreams[target.upstream])]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from classifiers.model.model import Model
     from classifiers.verdict import Reading, Verdict
     from gateway.plan import CallState
+    from gateway.rules.rule import Rule
 
 
 def explain(
@@ -55,7 +56,7 @@ def explain(
         raise fail(error.message, Exit.USAGE) from error
     rules = [
         {
-            **_rule(rule.name, verdict, reading, runtime.classifiers[rule.classifier].model),
+            **_rule(rule, verdict, reading, runtime.classifiers[rule.classifier].model),
             "fields": {name: _field(verdict.further[each.classifier]) for name, each in rule.further.items()},
         }
         for (rule, verdict), reading in zip(call.pairs, call.readings, strict=True)
@@ -77,10 +78,11 @@ def _field(verdict: "Verdict") -> dict[str, Any]:
     }
 
 
-def _rule(name: str, verdict: "Verdict", reading: "Reading", model: "Model") -> dict[str, Any]:
-    """What one rule reads, and its classifier's verdict."""
+def _rule(rule: "Rule", verdict: "Verdict", reading: "Reading", model: "Model") -> dict[str, Any]:
+    """What one rule reads, its classifier's verdict, and what it does about each of its abstentions."""
+    abstained = [kind.value for kind in (verdict.abstention, *verdict.doubts) if kind]
     return {
-        "rule": name,
+        "rule": rule.name,
         "classifier": f"{verdict.classifier}@{verdict.version}",
         "reads": list(reading.texts),
         "labels": list(verdict.labels),
@@ -89,6 +91,7 @@ def _rule(name: str, verdict: "Verdict", reading: "Reading", model: "Model") -> 
         "thresholds": _thresholds(model, verdict),
         "novelty": round(verdict.novelty, 4),
         "abstained": verdict.abstention.value if verdict.abstention else None,
+        "when": {kind: rule.otherwise[kind].act.name.lower() for kind in abstained},
         "reason": verdict.reason,
         "stage": verdict.stage,
         "stages": [stage.name for stage in model.stages],
@@ -163,7 +166,8 @@ def _rule_lines(rule: Mapping[str, Any]) -> Iterator[str | Table]:
 
 def _says(verdict: Mapping[str, Any]) -> str:
     if verdict["abstained"]:
-        return f"abstains: {verdict['abstained']} ({verdict['reason']})"
+        done = "".join(f"; when_{kind}: {act}" for kind, act in verdict.get("when", {}).items())
+        return f"abstains: {verdict['abstained']} ({verdict['reason']}){done}"
     return f"says: {', '.join(verdict['labels']) or 'none of its labels'} ({verdict['confidence']:.1%})"
 
 

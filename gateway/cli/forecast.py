@@ -58,7 +58,7 @@ def outlooks(loaded: Loaded) -> list[ForecastLine]:
     Raises LedgerError and ArtifactError.
     """
     rules = [rule for rule in loaded.settings.rules if rule.contract]
-    judged = [rule for rule in rules if isinstance(rule.when_unsure, AskJudge)]
+    judged = [rule for rule in rules if rule.judge is not None]
     lines: list[ForecastLine] = []
     if others := [rule for rule in rules if rule not in judged]:
         with closing(ContractStore(loaded.ledger, read_only=True)) as store:
@@ -74,22 +74,24 @@ def costs(loaded: Loaded, policies: Mapping[str, Policy]) -> Iterator[ForecastLi
     under a contract, how many are needed. Raises ConfigError where the prices cannot be read."""
     prices = load_prices(loaded.prices, os.environ)
     for rule in loaded.settings.rules:
-        ask, policy = rule.when_unsure, policies.get(rule.classifier)
-        if not isinstance(ask, AskJudge) or policy is None:
+        judge, policy = rule.judge, policies.get(rule.classifier)
+        if judge is None or policy is None:
             continue
-        route = loaded.settings.models[ask.ask]
-        model = route.model or ask.ask
+        route = loaded.settings.models[judge]
+        model = route.model or judge
         tokens = 0 if route.endpoint == "moderations" else len(instructions(policy).encode()) // _BYTES_A_TOKEN
         price = prices.find(model)
         answer = _ANSWER_TOKENS if route.endpoint == "chat" else 0
         usd = None if price is None else 1000 * price.cost(input_tokens=tokens, output_tokens=answer)
         terms = rule.contract and fields(rule.contract, "max_missed", "max_false_alarms", "confidence")
-        what = "about every call until it is certified" if terms else "what its classifier is unsure of"
+        unsure = isinstance(rule.when_unsure, AskJudge)
+        what = "what its classifier is unsure of" if unsure else "about text in languages that its policy does not name"
+        what = "about every call until it is certified" if terms else what
         cost = "It has no known price"
         if usd is not None:
             cost = f"A thousand questions of {tokens:,} tokens cost about ${usd:.2f}, and their texts' tokens"
         yield ForecastLine(
-            line=f"rule {rule.name} asks {ask.ask} ({model}) {what}. {cost}.",
+            line=f"rule {rule.name} asks {judge} ({model}) {what}. {cost}.",
             data={
                 "rule": rule.name,
                 "judge": model,
@@ -169,8 +171,8 @@ def _safety_of_rule(rule: RuleSettings, loaded: Loaded, store: SafetyStore) -> I
 
 def _stored(rule: RuleSettings, terms: SafetyTerms, loaded: Loaded, store: SafetyStore) -> StoredSafety | None:
     """The newest contract with the rule's terms and judge and the version in use."""
-    assert isinstance(rule.when_unsure, AskJudge)
-    judge = rule.when_unsure.ask
+    assert rule.judge is not None
+    judge = rule.judge
     version = Registry(loaded.models_dir).current(rule.classifier)
     wanted = (rule.name, judge, Routes(loaded.settings.models).first(judge), version, terms.text)
     names = attrgetter("rule", "model", "sent_to", "version", "terms")

@@ -9,7 +9,7 @@ from classifiers.policy import Policy
 from gateway.config import source
 from gateway.config.policy_checks import policy_problems
 from gateway.config.problems import ConfigError, Problem, did_you_mean
-from gateway.config.rules import AskJudge, RuleSettings
+from gateway.config.rules import RuleSettings
 from gateway.config.settings import DENY, EchoSettings, ModelRoute, OpenAISettings, Settings, shipped_dir
 from gateway.config.source import EMPTY, DataPath, Document
 from gateway.config.validate import path_in, validate
@@ -214,8 +214,8 @@ def _action_problems(settings: Settings, rule: RuleSettings) -> _Findings:
             yield path, f"no model {then.forward}{did_you_mean(then.forward, models)}"
         elif then.forward in models and settings.models[then.forward].endpoint != "chat":
             yield path, f"{then.forward} is a moderation endpoint, which takes no chats"
-    if isinstance(rule.when_unsure, AskJudge):
-        path, asked = ("when_unsure", "ask"), rule.when_unsure.ask
+    for setting, asked in rule.asked:
+        path = (setting, "ask")
         if asked not in models:
             yield path, f"no model {asked}{did_you_mean(asked, models)}"
         elif isinstance(settings.upstreams.get(settings.models[asked].upstream), EchoSettings):

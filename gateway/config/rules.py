@@ -238,7 +238,8 @@ class RuleSettings(FrozenRecord):
 
     when_unsure, when_unread, when_broken: what to do where the classifier abstains. Left out, all forward, but that a
     safety classifier blocks where it is broken, and a rule that redacts where it is broken or unread. Of safety, what
-    is unsure can be put to a judge, whose verdict then stands in place of the classifier's.
+    is unsure can be put to a judge, whose verdict then stands in place of the classifier's. when_language: the same of
+    text in a language that the policy does not name; left out, what when_unsure says.
     with_tools: whether it answers where the model may call tools but need not; else such calls are forwarded.
     fields: what fills a field of a schema, by the field's name: `label`, `confidence`, `{slot: …}` or `{classifier:
     …}`; needed where several fields could take the label. ignores: fields that are not compared: left out, or given
@@ -259,6 +260,7 @@ class RuleSettings(FrozenRecord):
     order: Literal["kept", "free"] = "kept"
     aliases: dict[Words, WordsList] = Field(default_factory=dict)
     when_unsure: WhenUnsure | None = None
+    when_language: WhenUnsure | None = None
     when_unread: FallThrough | None = None
     when_broken: FallThrough | None = None
     contract: Annotated[
@@ -266,6 +268,23 @@ class RuleSettings(FrozenRecord):
         BeforeValidator(_defaults, json_schema_input_type=Literal[True] | ContractSettings),
     ] = None
     retrain: Annotated[int, BeforeValidator(_pairs, json_schema_input_type=str | int), Field(ge=50)] | None = None
+
+    @property
+    def judge(self) -> str | None:
+        """The model that judges in the classifier's place, if there is one."""
+        return next((asked for _, asked in self.asked), None)
+
+    @property
+    def asked(self) -> tuple[tuple[str, str], ...]:
+        """The settings that ask a judge, each with the judge's model."""
+        settings = (("when_unsure", self.when_unsure), ("when_language", self.when_language))
+        return tuple((name, value.ask) for name, value in settings if isinstance(value, AskJudge))
+
+    @model_validator(mode="after")
+    def _one_judge(self) -> Self:
+        if len({model for _, model in self.asked}) > 1:
+            raise ValueError("asks one judge: when_unsure and when_language must name the same model")
+        return self
 
     @model_validator(mode="after")
     def _bounds_of_its_kind(self) -> Self:

@@ -47,6 +47,7 @@ class SafetyAudits:
             if rule.asks is not None
             and rule.safety is not None
             and verdict.abstention not in _UNKNOWN
+            and (verdict.abstention is not Abstention.LANGUAGE or _is_asked(rule, Abstention.LANGUAGE))
             and verdict.windows_read
         }
 
@@ -178,33 +179,44 @@ class Resolver:
         """
         answer = None
         if shown is not None:
-            asked = shown if placement else await self._doubtful(context, reading, shown)
+            asked = shown if placement else await self._doubtful(context, step.rule, reading, shown)
             answer = await self.judge.ask(context, step.rule, asked)
             if placement:
                 await self.audits.learn(context, step.rule, placement, answer)
         if own and placement and placement.chosen.zone is not Zone.ASK and not (answer and answer.given):
             return under_contract(step.rule, own, placement, alone=True)
-        return _joined(step.verdict, answer)
+        return _joined(step.rule, step.verdict, answer)
 
-    async def _doubtful(self, context: RequestContext, reading: Reading, shown: Shown) -> Shown:
-        """Of several texts, those on which the classifier abstains alone: the judge is not paid for the others."""
+    async def _doubtful(self, context: RequestContext, rule: Rule, reading: Reading, shown: Shown) -> Shown:
+        """Of several texts, those that the judge is to be asked about alone: it is not paid for the others."""
         if len(reading.texts) < 2 or len(shown.texts) != len(reading.texts):
             return shown
         each = [replace(reading, texts=(text,), incomplete=False, cut=False) for text in reading.texts]
         alone = await self.classify(context, each)
-        doubtful = tuple(text for text, own in zip(shown.texts, alone, strict=True) if own.abstention is not None)
-        return replace(shown, texts=doubtful or shown.texts)
+        own = zip(shown.texts, alone, strict=True)
+        asked = tuple(text for text, verdict in own if any(_is_asked(rule, kind) for kind in _kinds(verdict)))
+        return replace(shown, texts=asked or shown.texts)
 
 
-def _joined(verdict: Verdict, answer: JudgeAnswer | None) -> Verdict:
+def _is_asked(rule: Rule, kind: Abstention) -> bool:
+    """Whether the judge is asked where the classifier abstains so. What could not be read alone it may read."""
+    return kind in _UNKNOWN or rule.otherwise[kind.value].act is Act.ASK
+
+
+def _kinds(verdict: Verdict) -> tuple[Abstention, ...]:
+    return tuple(kind for kind in (verdict.abstention, *verdict.doubts) if kind)
+
+
+def _joined(rule: Rule, verdict: Verdict, answer: JudgeAnswer | None) -> Verdict:
     """A classifier's verdict with its judge's: certain labels stand, and the judge adds its own.
 
-    What was not read stays unread. Broken where the judge gave no verdict, or could not be asked (None).
+    What was not read, and what the judge is not asked about, stays so. Broken where the judge gave no verdict, or could
+    not be asked (None).
     """
     if answer is None or not answer.given:
         reason = f"the judge: {answer.outcome.value}" if answer else "its text cannot be shown to the judge"
         return replace(verdict, abstention=Abstention.BROKEN, doubts=(), reason=reason)
-    unread = [kind for kind in (verdict.abstention, *verdict.doubts) if kind in _UNKNOWN]
+    left = [kind for kind in _kinds(verdict) if kind in _UNKNOWN or not _is_asked(rule, kind)]
     labels = tuple(dict.fromkeys((*verdict.labels, *answer.labels)))
-    first, rest = (unread[0], tuple(unread[1:])) if unread else (None, ())
+    first, rest = (left[0], tuple(left[1:])) if left else (None, ())
     return replace(verdict, labels=labels, abstention=first, doubts=rest, reason="judged")

@@ -87,9 +87,9 @@ def _rule(
         taxonomy={name: label.taxonomy for name, label in policy.labels.items()},
         retrains=rule.retrain is not None,
     )
-    if isinstance(rule.when_unsure, AskJudge):
+    if rule.judge is not None:
         made = replace(
-            made, asks=_asks(rule.when_unsure, policy, judges), safety=None if contract is None else _safety(contract)
+            made, asks=_asks(rule.judge, policy, judges), safety=None if contract is None else _safety(contract)
         )
     elif contract:
         made = replace(made, terms=Terms(target=contract.max_disagreement, confidence=contract.confidence))
@@ -137,9 +137,9 @@ def _safety(contract: ContractSettings) -> SafetyTerms:
     return SafetyTerms(missed=contract.max_missed, wrongly=contract.max_false_alarms, confidence=contract.confidence)
 
 
-def _asks(ask: AskJudge, policy: Policy, judges: Mapping[str, str]) -> Asks:
+def _asks(judge: str, policy: Policy, judges: Mapping[str, str]) -> Asks:
     return Asks(
-        model=ask.ask,
+        model=judge,
         # an artifact made before judges has no instructions
         instructions=judges.get(policy.name) or instructions(policy),
         categories={label: policy.categories_of(label) for label in policy.learned},
@@ -173,9 +173,10 @@ def _action(then: Then, replies: Mapping[str, str]) -> Action:
 def _otherwise(rule: RuleSettings, *, safety: bool, redacts: bool) -> dict[str, FallThrough | AskJudge]:
     """What is done for each abstention: what is written, else what keeps the rule's promise."""
     unsure = rule.when_unsure or "forward"
+    language = rule.when_language or unsure
     broken: FallThrough = rule.when_broken or ("block" if safety or redacts else "forward")
     unread: FallThrough = rule.when_unread or (broken if redacts else "forward")
-    return {"unsure": unsure, "language": unsure, "unread": unread, "broken": broken}
+    return {"unsure": unsure, "language": language, "unread": unread, "broken": broken}
 
 
 def _fallback(word: FallThrough | AskJudge, then: Mapping[str, Action]) -> Action:

@@ -14,7 +14,7 @@ from classifiers.text.language import LanguageDetector
 from gateway.config import source
 from gateway.config.load import Loaded, policy_file
 from gateway.config.problems import ConfigError, Problem, did_you_mean
-from gateway.config.rules import AskJudge, FieldSource, RuleSettings
+from gateway.config.rules import FieldSource, RuleSettings
 from gateway.config.source import DataPath
 from gateway.protocols.moderations import CATEGORIES
 from gateway.rules.compile import compile_rules
@@ -48,10 +48,10 @@ def _mismatches(loaded: Loaded, rule: RuleSettings, policies: Mapping[str, Polic
     file = policy_file(loaded, rule.classifier)
     if rule.retrain and not file.is_file():
         yield ("retrain",), f"needs the policy beside this file, at {file}"
-    if isinstance(rule.when_unsure, AskJudge):
-        endpoint = loaded.settings.models[rule.when_unsure.ask].endpoint
-        yield from ((("when_unsure", "ask"), message) for message in _judge_mismatches(endpoint, policy))
-    elif rule.contract and policy.multi_label:
+    for setting, judge in rule.asked:
+        endpoint = loaded.settings.models[judge].endpoint
+        yield from (((setting, "ask"), message) for message in _judge_mismatches(endpoint, policy))
+    if not rule.asked and rule.contract and policy.multi_label:
         yield ("contract",), f"{policy.name} gives several labels a text; a contract on those is not built yet"
 
 

@@ -83,6 +83,7 @@ CONTAINERS = {
     "rules[].when.system",
     "rules[].fields.<name>",
     "rules[].when_unsure",
+    "rules[].when_language",
     "rules[].contract",
     THEN,
     f"{THEN}.block",

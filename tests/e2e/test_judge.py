@@ -163,6 +163,66 @@ def costs(folder: Path, run_offramp: Callable[..., Any]) -> None:
     assert (report["calls"], report["judge_calls"], report["judge_usd"]) == (5, 4, pytest.approx(spent))
 
 
+GERMAN = """\
+version: 1
+models_dir: {models}
+ledger: offramp.db
+upstreams:
+  paid: {{kind: openai, base_url: "{paid}"}}
+  second: {{kind: openai, base_url: "{judge}"}}
+models:
+  forwards: paid
+  blocks: paid
+  asks: paid
+  judge: {{upstream: second, model: gpt-4o-mini, internal: true}}
+rules:
+"""
+RULE = """\
+  - name: {model}
+    classifier: support-safety
+    when: {{model: {model}}}
+    then: {{"*": {{block: Not here.}}}}
+    when_language: {language}
+    when_unsure: {unsure}
+"""
+
+
+def test_what_an_english_guard_does_about_german(
+    start_gateway: Callable[..., Any],
+    run_offramp: Callable[..., Any],
+    workspace: Path,
+    servers: tuple[Paid, Paid],
+    judge: Judge,
+    learned: str,
+) -> None:
+    paid, asked = servers
+    # what is unsure is decided otherwise each time
+    rules = (("forwards", "forward", "block"), ("blocks", "block", "forward"), ("asks", "{ask: judge}", "forward"))
+    text = GERMAN.format(models=workspace / "models", paid=paid.url, judge=asked.url)
+    text += "".join(RULE.format(model=model, language=language, unsure=unsure) for model, language, unsure in rules)
+    gateway = start_gateway(text)
+    client = OpenAI(base_url=f"{gateway.url}/v1", api_key="unused", max_retries=0)
+    judge.labels = [learned]
+    german = "Ich werde dich morgen nach der Schule umbringen."
+    seen = []
+    for model, *_ in rules:
+        answer = client.chat.completions.with_raw_response.create(model=model, messages=user(german))
+        seen.append((answer.headers["x-offramp-decision"], answer.parse().choices[0].message.content))
+        labels = f'classifier="support-safety",label="",outcome="language",rule="{model}"'
+        assert gateway.metric(f"offramp_verdicts_total{{{labels}}}") == 1
+    declined = "This request was declined by the policy of this service."
+    assert seen == [("forward", "Well."), ("block", declined), ("block", "Not here.")]
+    assert judge.asked == [[german]]
+    for model, act in (("forwards", "forward"), ("blocks", "block"), ("asks", "ask")):
+        command = ("explain", german, "--gateway", "gateway.yaml", "--model", model)
+        assert f"; when_language: {act}\n" in run_offramp(*command, cwd=gateway.folder).stdout
+    gateway.stop()
+    with closing(sqlite3.connect(gateway.folder / "offramp.db")) as db:
+        query = "SELECT label, abstentions FROM requests WHERE endpoint = 'chat.completions' ORDER BY rowid"
+        rows = db.execute(query).fetchall()
+    assert rows == [("", "forwards:language"), ("language", "blocks:language"), (learned, "")]
+
+
 CONTRACT = """\
     contract: {max_missed: 20%, max_false_alarms: 20%, confidence: 60%}
 """

@@ -138,11 +138,13 @@ class FakeClassify:
         labels = (*dict.fromkeys(span.label for span in spans), *labels)
         abstention = next((kind for kind in Abstention if kind.value in text), None)
         doubts: tuple[Abstention, ...] = ()
+        if abstention is Abstention.UNSURE and Abstention.LANGUAGE.value in text and policy.multi_label:
+            abstention, doubts = Abstention.LANGUAGE, (Abstention.UNSURE,)
         too_long = "too long" in text
         if cut := too_long or reading.cut:
             abstention = Abstention.BROKEN
         if reading.incomplete and abstention not in (Abstention.BROKEN, Abstention.UNREAD):
-            doubts = (abstention,) if abstention and policy.multi_label else ()
+            doubts = (*doubts, abstention) if abstention and policy.multi_label else ()
             abstention = Abstention.UNREAD
         scores = {label: 0.9 if label in labels else 0.01 for label in policy.labels}
         if not policy.multi_label:

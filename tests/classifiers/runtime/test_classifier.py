@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from classifiers.model.model import Model
+from classifiers.model.model import Model, Threshold
 from classifiers.runtime.classifier import Classifier
 from classifiers.verdict import Abstention, Reading, Verdict
 
@@ -71,6 +71,15 @@ def test_of_safety_text_what_was_read_may_be_in_doubt_beside_what_was_not(
     one = judge(intent, *rows(FIRST), unread=1, reading=IMAGE, foreign="Cyrillic")
     assert (one.labels, one.abstention, one.doubts) == ((), Abstention.BROKEN, (Abstention.UNREAD,))
     assert judge(intent, *rows(FIRST), unread=2).reason == "2 windows were not read"
+
+
+def test_a_passage_in_another_language_takes_no_doubt_away_from_the_rest(safety: Classifier) -> None:
+    never = {label: Threshold(act=1.1, unsure=0.2) for label in ("first", "second")}
+    model = safety.model
+    doubting = replace(safety, model=replace(model, stages=(replace(model.last, thresholds=never),)))
+    both = judge(doubting, *rows(FIRST), foreign="de")
+    assert (both.labels, both.abstention, both.doubts) == ((), Abstention.LANGUAGE, (Abstention.UNSURE,))
+    assert judge(doubting, *rows(AWAY), foreign="de").doubts == ()
 
 
 def test_nothing_to_read(intent: Classifier, safety: Classifier) -> None:

@@ -123,6 +123,27 @@ async def test_only_what_is_settled_is_left_out_of_the_question(wired: Any, ask:
     assert judge.texts() == [["unsure one", "broken"]]
 
 
+async def test_what_is_passed_in_another_language_is_not_put_to_the_judge(wired: Any, ask: Any) -> None:
+    judge = Asked([verdict()])
+    gateway = wired(judge, RULES + "    when_language: forward\n")
+    answer = await ask(gateway.app, body("unsure one", "fine", "another language"))
+    # what the judge has not read stays unread
+    assert (answer.headers["x-offramp-decision"], answer.headers["x-offramp-abstained"]) == (
+        "forward",
+        "safety:language",
+    )
+    await ask(gateway.app, body("another language"))
+    assert judge.texts() == [["unsure one"]]
+
+
+async def test_another_language_alone_may_be_put_to_the_judge(wired: Any, ask: Any) -> None:
+    judge = Asked([verdict("violence")])
+    gateway = wired(judge, RULES.replace("when_unsure", "when_language"))
+    assert (await ask(gateway.app, body("another language"))).headers["x-offramp-judged"] == "safety:violence"
+    assert (await ask(gateway.app, body("unsure"))).headers["x-offramp-abstained"] == "safety:unsure"
+    assert judge.texts() == [["another language"]]
+
+
 @pytest.mark.parametrize(
     ("answer", "outcome"),
     [

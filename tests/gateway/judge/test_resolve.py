@@ -129,6 +129,14 @@ async def test_shadow_live_and_withdrawn(gateway: MakeGateway) -> None:
     assert one.wired.metrics.contract_pairs.labels("safety", "differs", "true")._value.get() >= 2
 
 
+async def test_another_language_is_under_the_contract_where_the_judge_is_asked_about_it(gateway: MakeGateway) -> None:
+    for more, judged, calls in (("", "safety:safe", 1), ("    when_language: forward\n", None, 0)):
+        one = gateway(rules=RULES + more)
+        answer = await one.send("another language")
+        assert (answer.headers["x-offramp-decision"], answer.headers.get("x-offramp-judged")) == ("forward", judged)
+        assert one.judge.calls == calls
+
+
 @pytest.mark.parametrize("judge", ["{upstream: two, model: large, internal: true}", "{upstream: one, internal: true}"])
 async def test_another_judge_under_the_same_name_begins_anew(gateway: MakeGateway, judge: str) -> None:
     one = gateway()

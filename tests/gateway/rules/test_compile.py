@@ -19,9 +19,10 @@ BASE = """\
 version: 1
 upstreams:
   one: {kind: echo}
+  two: {kind: openai, base_url: "http://127.0.0.1:9/v1"}
 models:
   m: one
-  cheap: one
+  cheap: two
 rules:
 """
 REQUEST = parse_chat(
@@ -81,6 +82,24 @@ def test_a_safety_rule_left_short_fails_closed_but_for_what_is_no_text(compiled:
     }
     rule = compiled("  - {name: s, classifier: safe, then: {violence: block}, when_unread: block}\n")
     assert rule.otherwise["unread"].act is Act.BLOCK
+
+
+@pytest.mark.parametrize(
+    ("settings", "language", "unsure"),
+    [
+        ("when_unsure: block", Act.BLOCK, Act.BLOCK),
+        ("when_unsure: {ask: cheap}", Act.ASK, Act.ASK),
+        ("when_language: block", Act.BLOCK, Act.FORWARD),
+        ("when_language: {ask: cheap}", Act.ASK, Act.FORWARD),
+        ("when_language: forward, when_unsure: {ask: cheap}", Act.FORWARD, Act.ASK),
+    ],
+)
+def test_another_language_goes_the_way_of_doubt_unless_written(
+    compiled: Callable[[str], Rule], settings: str, language: Act, unsure: Act
+) -> None:
+    rule = compiled(f"  - {{name: s, classifier: safe, then: {{violence: block}}, {settings}}}\n")
+    assert (rule.otherwise["language"].act, rule.otherwise["unsure"].act) == (language, unsure)
+    assert (rule.asks is not None) is ("ask" in settings)
 
 
 def test_a_rule_that_redacts_slots_reads_all_turns_of_all_roles(

@@ -72,6 +72,28 @@ def test_what_was_read_is_in_doubt_though_a_part_was_not(
     assert decisive(rule, both) is why
 
 
+@pytest.mark.parametrize(
+    ("language", "unsure", "foreign", "doubtful", "both"),
+    [
+        (Act.FORWARD, Act.BLOCK, Act.FORWARD, Act.BLOCK, Act.BLOCK),
+        (Act.FORWARD, Act.ASK, Act.FORWARD, Act.ASK, Act.ASK),
+        (Act.BLOCK, Act.FORWARD, Act.BLOCK, Act.FORWARD, Act.BLOCK),
+        (Act.BLOCK, Act.ASK, Act.BLOCK, Act.ASK, Act.BLOCK),
+        (Act.ASK, Act.FORWARD, Act.ASK, Act.FORWARD, Act.ASK),
+        (Act.ASK, Act.BLOCK, Act.ASK, Act.BLOCK, Act.BLOCK),
+    ],
+)
+def test_another_language_and_doubt_are_decided_apart(
+    make_rule: MakeRule, make_verdict: MakeVerdict, language: Act, unsure: Act, foreign: Act, doubtful: Act, both: Act
+) -> None:
+    rule = make_rule({"a": Act.BLOCK}, unsure=unsure, language=language)
+    in_language, in_doubt = (make_verdict(abstention=kind) for kind in (Abstention.LANGUAGE, Abstention.UNSURE))
+    in_both = replace(in_language, doubts=(Abstention.UNSURE,))
+    assert [decide([(rule, verdict)]).act for verdict in (in_language, in_doubt, in_both)] == [foreign, doubtful, both]
+    # a label that is found all the same stands
+    assert decide([(rule, replace(in_language, labels=("a",)))]).act is Act.BLOCK
+
+
 @pytest.mark.parametrize("abstention", list(Abstention))
 @pytest.mark.parametrize(
     ("then", "does", "flags"),
