@@ -13,11 +13,12 @@ ABOUT_A_MESSAGE = "a task about a message, not the message itself"
 
 class Abstention(StrEnum):
     """Why a verdict names no label: not certain enough, in a language or script that the policy does not name, beside a
-    part that is no text, or no answer from the classifier on the whole text."""
+    part that is no text, not in time, or no answer from the classifier on the whole text."""
 
     UNSURE = "unsure"
     LANGUAGE = "language"
     UNREAD = "unread"
+    LATE = "late"
     BROKEN = "broken"
 
 

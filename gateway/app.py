@@ -72,10 +72,9 @@ def create_app(
     engine = Engine(
         in_use=services.snapshots,
         routes=services.routes,
-        classify=services.classify,
+        classifiers=services.classifiers,
         metrics=services.metrics,
         recorder=services.recorder,
-        classify_time_s=limits.classify_time,
         max_body_bytes=limits.body,
     )
     hot = ChatEndpoint(services.pipeline(), services.metrics, max_body_bytes=limits.body)
@@ -99,7 +98,9 @@ class _Services:
         metrics.build_info.labels(gateway.__version__).set(1)
         self.routes = Routes(settings.models)
         self.worker = None if runtime is None else Worker(runtime)
-        self.classify: Classify = no_verdicts if self.worker is None else self.worker.classify
+        classify: Classify = no_verdicts if self.worker is None else self.worker.classify
+        within_s, wait_s = settings.limits.classify_time, self.wait_s
+        self.classifiers = TimedClassifiers(classify, metrics, within_s=within_s, wait_s=wait_s)
         self.writer = LedgerWriter(store, on_failure=metrics.ledger_failures.inc, on_lost=metrics.ledger_lost.inc)
         metrics.watch(worker=self.worker, runtime=runtime, writer=self.writer)
         self.snapshots = Snapshots(edition(loaded, runtime))
@@ -134,6 +135,10 @@ class _Services:
         )
         self._watch_contracts()
 
+    def wait_s(self) -> float:
+        """How long the classifiers' queue is."""
+        return 0.0 if self.worker is None else self.worker.wait_s
+
     def _watch_contracts(self) -> None:
         rules, metrics = self.snapshots.edition.rules, self.metrics
         bound = [rule.name for rule in rules if rule.terms is not None]
@@ -147,13 +152,11 @@ class _Services:
 
     def pipeline(self) -> Pipeline:
         """The way of a chat request."""
-        limits = self.loaded.settings.limits
         forwarder, recorder, routes, metrics = self.forwarder, self.recorder, self.routes, self.metrics
         audits = Audits(owner=self.owner, routes=routes, metrics=metrics, in_flight=self.in_flight)
-        classifiers = TimedClassifiers(self.classify, metrics, within_s=limits.classify_time)
         return Pipeline(
-            planner=Planner(in_use=self.snapshots, routes=routes, classifiers=classifiers, audits=audits),
-            classifiers=classifiers,
+            planner=Planner(in_use=self.snapshots, routes=routes, classifiers=self.classifiers, audits=audits),
+            classifiers=self.classifiers,
             routes=routes,
             forwarder=forwarder,
             recorder=recorder,
@@ -219,7 +222,7 @@ async def _look(looking: Sequence[Looks]) -> None:
                 _log.exception("a look at what is due")
 
 
-async def no_verdicts(readings: Sequence[Reading], deadline_s: float, _: Runtime | None) -> list[Verdict]:
+async def no_verdicts(readings: Sequence[Reading], deadline_s: float, _: Runtime | None, __: str) -> list[Verdict]:
     """Where no rule binds a classifier there is nothing to ask."""
     raise NotFound(f"no classifier is loaded here ({len(readings)} asked within {deadline_s} s)")
 

@@ -28,7 +28,9 @@ Headers = list[tuple[bytes, bytes]]
 class RequestContext:
     """One request. `record` is filled by its steps. Times are time.perf_counter() seconds.
 
+    client: whose share of the classifiers' time it takes: an address and a key's hash.
     runtime: the classifiers that it began with; a version that is loaded meanwhile does not judge it.
+    wait_s: how long the classifiers' queue was, where they had no time.
     prompt_bytes: bytes of the text that a model would read; tokens are estimated from it. attaches: images, audio or
     files go along.
     met: the rules that read of it, each with the bytes of the local answer; 0 where those are not known.
@@ -45,7 +47,9 @@ class RequestContext:
 
     record: Record
     started: float = field(default_factory=time.perf_counter)
+    client: str = ""
     runtime: Runtime | None = None
+    wait_s: float = 0.0
     prompt_bytes: int = 0
     attaches: bool = False
     met: dict[str, int] = field(default_factory=dict)
@@ -60,9 +64,10 @@ class RequestContext:
     texts: list[Callable[[], None]] = field(default_factory=list)
 
 
-def new_context(request_id: str, endpoint: str, consumer: str) -> RequestContext:
+def new_context(request_id: str, endpoint: str, consumer: str, client: str = "") -> RequestContext:
     """A context for a request that has just come in."""
-    return RequestContext(record=Record(request_id=request_id, at=time.time(), endpoint=endpoint, consumer=consumer))
+    record = Record(request_id=request_id, at=time.time(), endpoint=endpoint, consumer=consumer)
+    return RequestContext(record=record, client=client)
 
 
 def new_request_id() -> str:

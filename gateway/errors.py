@@ -13,18 +13,22 @@ ApiError
 │   └── AnswerLost      502 upstream_answer_lost
 │       └── CallDropped 502 upstream_answer_lost
 ├── Unavailable         503 unavailable
+│   └── Overloaded      503 overloaded
 └── UpstreamTimeout     504 upstream_timeout
     └── AnswerStalled   504 upstream_timeout
 
 Only an ApiError's own message reaches a client; anything else becomes InternalError with the request's id.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 import msgspec
 
 _INVALID: Final = "invalid_request_error"
+_LONGEST_WAIT_S: Final = 30
+"""In Retry-After: the queue may be shorter by then."""
 
 
 class ApiError(Exception):
@@ -104,6 +108,17 @@ class CallDropped(AnswerLost):
 
 class Unavailable(ApiError, status=503, code="unavailable"):
     """The gateway cannot take the request just now."""
+
+
+class Overloaded(Unavailable, code="overloaded", should_retry=True):
+    """The classifiers had no time for the request. wait_s: after which those that wait now are done."""
+
+    def __init__(self, wait_s: float) -> None:
+        self.retry_after_s = min(max(math.ceil(wait_s), 1), _LONGEST_WAIT_S)
+        super().__init__(f"the classifiers are too busy; send the request again in {self.retry_after_s} s")
+
+    def headers(self) -> Mapping[str, str]:
+        return {**super().headers(), "retry-after": str(self.retry_after_s)}
 
 
 class UpstreamTimeout(ApiError, status=504, code="upstream_timeout"):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from classifiers.verdict import Reading, Verdict
 from gateway.answers.parse import Completion
 from gateway.context import Reply, RequestContext
-from gateway.errors import Blocked
+from gateway.errors import ApiError
 from gateway.judge.protocol import Shown
 from gateway.judge.resolve import Pairs, Resolver
 from gateway.metrics.observe import Metrics
@@ -44,7 +44,7 @@ class Output:
             return Reply(status=answer.status, headers=answer.headers, body=answer.body)
         blocked, completion = await self._check(call, rules, answer.completion)
         if blocked is not None:
-            return act.carry_out(call.context.record, call.request, blocked)
+            return act.carry_out(call.context.record, call.request, blocked, wait_s=call.context.wait_s)
         return Reply(status=answer.status, headers=answer.headers, body=completion.body)
 
     def _stream(self, call: CallState, answer: Answer, rules: Sequence[Rule], *, held: bool) -> Reply:
@@ -53,8 +53,8 @@ class Output:
             if blocked is None:
                 return None if after is completion else Reply(headers=[], chunks=_once(after.body))
             try:
-                return act.carry_out(call.context.record, call.request, blocked)
-            except Blocked as error:
+                return act.carry_out(call.context.record, call.request, blocked, wait_s=call.context.wait_s)
+            except ApiError as error:
                 return act.broken_off(error)
 
         most, strip = self.max_answer_bytes if held else None, not call.request.wants_usage
@@ -74,7 +74,7 @@ class Output:
                 continue
             if step.action.act is Act.FLAG:
                 note_flags(context.record, (step,))
-            if step.action.act is Act.BLOCK:
+            if step.action.act in (Act.BLOCK, Act.ERROR):
                 return _block(context, step), completion
         if redactions:
             redacted, stopped, counts = of_answer(completion, redactions, placeholders)
@@ -123,7 +123,7 @@ def _shown(completion: Completion, pairs: Pairs) -> Shown | None:
 
 def _block(context: RequestContext, step: Step) -> Action | None:
     note_step(context.record, step)
-    context.record.decision = "block"
+    context.record.decision = "block" if step.action is not None and step.action.act is Act.BLOCK else "error"
     return step.action
 
 

@@ -61,7 +61,7 @@ class Pipeline:
             await self._decide(call)
             self._redact(call)
             self._note(call)
-            if call.decision.act in (Act.ANSWER, Act.BLOCK):
+            if call.decision.act in (Act.ANSWER, Act.BLOCK, Act.ERROR):
                 return await self._act(call)
         return await self._forward(call)
 
@@ -114,7 +114,7 @@ class Pipeline:
             call.pending = [replace(one, text=None, hidden=hidden) for one in call.pending]
 
     async def _act(self, call: CallState) -> Reply:
-        """What is answered or blocked here. Raises Blocked where a block is to be an HTTP error."""
+        """What is answered or blocked here. Raises Blocked and Overloaded as `act.carry_out` does."""
         context, request, step = call.context, call.request, call.decision.step
         await self.audits.missed(context, call.pending)
         assert step is not None
@@ -124,8 +124,9 @@ class Pipeline:
             context.record.confidence = min(context.record.confidence or 0.0, made.part_confidence)
             self.recorder.save(context, _size(made.content, request))
             return act.label(context.record, request, made)
-        self.recorder.save(context, _size(step.action.text, request))
-        return act.carry_out(context.record, request, step.action)
+        if step.action.act is not Act.ERROR:
+            self.recorder.save(context, _size(step.action.text, request))
+        return act.carry_out(context.record, request, step.action, wait_s=context.wait_s)
 
     async def _forward(self, call: CallState) -> Reply:
         """The upstream's answer, under the rules that read answers."""

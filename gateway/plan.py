@@ -4,14 +4,14 @@ Shared by the pipeline, which acts on it, and `offramp explain`, which prints it
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from msgspec import Struct
 
 from classifiers.runtime.runtime import Runtime, key_of_version
-from classifiers.verdict import Reading, Verdict
+from classifiers.verdict import Abstention, Reading, Verdict
 from gateway.answers.build import LocalAnswers, local_answers
 from gateway.context import Headers, RequestContext
 from gateway.contracts.audit import Audits, Open
@@ -28,13 +28,18 @@ _FORWARD: Final = Decision(act=Act.FORWARD, step=None, flags=(), steps=())
 _NO_LABELS: Final = LocalAnswers()
 
 
+_DOUBLED_CHARS: Final = 20_000
+"""A text of so many characters has twice the time of a short one."""
+_MOST_CHARS: Final = 200_000
+
+
 class Classify(Protocol):
-    """The classifiers, off the event loop. Never raises: a classifier that fails or is late gives a broken verdict."""
+    """The classifiers, off the event loop. Never raises: one that fails or is late says so in its verdict."""
 
     async def __call__(
-        self, readings: Sequence[Reading], deadline_s: float, runtime: Runtime | None, /
+        self, readings: Sequence[Reading], deadline_s: float, runtime: Runtime | None, client: str, /
     ) -> list[Verdict]:
-        """One verdict for each reading. runtime: of the snapshot that the request began with."""
+        """One verdict for each reading. runtime: of the snapshot that the request began with. client: who asks."""
 
 
 class CallState(Struct, kw_only=True):
@@ -68,16 +73,23 @@ class CallState(Struct, kw_only=True):
 
 @dataclass(eq=False)
 class TimedClassifiers:
-    """The classifiers as requests ask them: timed in the record, verdicts counted."""
+    """The classifiers as requests ask them: timed in the record, verdicts counted.
+
+    within_s: the time for a short text. wait_s: how long their queue is.
+    """
 
     classify: Classify
     metrics: Metrics
     within_s: float
+    wait_s: Callable[[], float] = lambda: 0.0
 
     async def verdicts(self, context: RequestContext, readings: Sequence[Reading]) -> Sequence[Verdict]:
         """One verdict for each reading."""
         started = time.perf_counter()
-        verdicts = await self.classify(readings, self.within_s, context.runtime)
+        within_s = self.within_s * (1 + min(_chars(readings), _MOST_CHARS) / _DOUBLED_CHARS)
+        verdicts = await self.classify(readings, within_s, context.runtime, context.client)
+        if any(verdict.abstention is Abstention.LATE for verdict in verdicts):
+            context.wait_s = self.wait_s()
         context.record.classifier_s = (context.record.classifier_s or 0.0) + time.perf_counter() - started
         return verdicts
 
@@ -91,6 +103,11 @@ class TimedClassifiers:
         for rule, verdict in zip(rules, verdicts, strict=False):
             self.metrics.observe_verdict(verdict, rule.name)
         return verdicts
+
+
+def _chars(readings: Sequence[Reading]) -> int:
+    """Characters of the different texts."""
+    return sum(map(len, {text for reading in readings for text in reading.texts}))
 
 
 @dataclass(kw_only=True, eq=False)

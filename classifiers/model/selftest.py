@@ -15,7 +15,7 @@ def passes(policy: Policy, test: PolicyTest, verdict: Verdict) -> bool:
     language, will do. Safety: every expected label holds; `none` expects a sure, clean verdict. Expected slots must be
     filled, in the text's words or as a value; a missing required slot fails no test.
     """
-    if verdict.abstention in {Abstention.BROKEN, Abstention.UNREAD} or not _filled(test, verdict):
+    if verdict.abstention in {Abstention.BROKEN, Abstention.LATE, Abstention.UNREAD} or not _filled(test, verdict):
         return False
     return not test.expect or _labelled(policy, test, verdict)
 

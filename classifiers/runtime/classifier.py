@@ -151,6 +151,11 @@ def broken(name: str, reason: str, version: str = "") -> Verdict:
     return Verdict(classifier=name, version=version, scores={}, abstention=Abstention.BROKEN, reason=reason)
 
 
+def late(name: str, reason: str, version: str = "") -> Verdict:
+    """The verdict where a classifier had no time."""
+    return Verdict(classifier=name, version=version, scores={}, abstention=Abstention.LATE, reason=reason)
+
+
 def _with_passages(verdict: Verdict, passages: tuple[Passage, ...], policy: Policy) -> Verdict:
     """A verdict with the labels that patterns found, which are certain."""
     labels = tuple(dict.fromkeys(passage.label for passage in passages))

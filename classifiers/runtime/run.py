@@ -1,7 +1,7 @@
 """One reading through a classifier's stages: what to encode next, what is settled; and the passages patterns find."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -73,13 +73,15 @@ class CascadeRun:
         each = zip(asked, again, strict=True)
         self._ask(reader, [(window, span, system) for (_, span, system), windows in each for window in windows])
 
-    def tag(self, reader: Reader, vectors: dict[Key, Floats], deadline: float | None) -> None:
+    def tag(
+        self, reader: Reader, vectors: dict[Key, Floats], deadline: float | None, between: Callable[[], None]
+    ) -> None:
         """Tag the words of the texts once they are read. Raises DeadlinePassed."""
         model = self.classifier.model
         if model.tagger is None or self.tagged is not None or self.keys is None:
             return
         self.tagged = [
-            reader.tag(text, model, span, vectors, deadline)
+            reader.tag(text, model, span, vectors, deadline, between=between)
             for text, span in zip(self.reading.texts, self.spans, strict=True)
         ]
 

@@ -1,6 +1,6 @@
 """Texts → verdicts. Classifiers on the same encoder share it, its windows and its cache."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -15,7 +15,7 @@ from classifiers.model.artifact import Artifact
 from classifiers.model.model import Floats, Stage
 from classifiers.model.registry import Registry
 from classifiers.runtime import tasks
-from classifiers.runtime.classifier import Classifier, broken, from_artifact
+from classifiers.runtime.classifier import Classifier, broken, from_artifact, late
 from classifiers.runtime.run import CascadeRun, Passages
 from classifiers.runtime.windows import DeadlinePassed, Key, Reader, check_time
 from classifiers.text.language import LanguageDetector
@@ -119,11 +119,13 @@ class Runtime:
         """How many windows were encoded, and how many were taken from the cache."""
         return Counts(encoded=self._reader.encoded, cached=self._reader.cached)
 
-    def classify(self, readings: Sequence[Reading], deadline: float | None = None) -> list[Verdict]:
+    def classify(
+        self, readings: Sequence[Reading], deadline: float | None = None, between: Callable[[], None] = lambda: None
+    ) -> list[Verdict]:
         """A verdict for each reading, in order.
 
-        deadline: by time.monotonic(). A reading whose windows are not all encoded by then gets a broken verdict, and so
-        does a reading of a classifier that is not loaded.
+        deadline: by time.monotonic(). A reading whose windows are not all encoded by then gets a late verdict; that of
+        a classifier that is not loaded is broken. between: called between windows; it may classify other readings.
         """
         begun = [self._begin(reading, deadline) for reading in readings]
         verdicts = {index: start for index, start in enumerate(begun) if isinstance(start, Verdict)}
@@ -134,16 +136,17 @@ class Runtime:
                 with suppress(DeadlinePassed):
                     run.read(self._reader, deadline)
                 with suppress(DeadlinePassed):
-                    run.tag(self._reader, vectors, deadline)
+                    run.tag(self._reader, vectors, deadline, between)
             # one call for all runs, so that equal windows are encoded once
             with suppress(DeadlinePassed):
-                self._reader.encode(chain.from_iterable(c.wanted() for c in going_on.values()), vectors, deadline)
+                wanted = chain.from_iterable(run.wanted() for run in going_on.values())
+                self._reader.encode(wanted, vectors, deadline, between)
             for index, run in going_on.items():
                 if not run.at_hand(vectors):
-                    verdicts[index] = broken(run.reading.classifier, "deadline", run.classifier.version)
+                    verdicts[index] = late(run.reading.classifier, "deadline", run.classifier.version)
                 elif verdict := run.judge(vectors):
                     verdicts[index] = verdict
-        self._check_tasks(readings, verdicts, vectors, deadline)
+        self._check_tasks(readings, verdicts, vectors, deadline, between)
         return [verdicts[index] for index in range(len(readings))]
 
     def _check_tasks(
@@ -152,8 +155,9 @@ class Runtime:
         verdicts: dict[int, Verdict],
         vectors: dict[Key, Floats],
         deadline: float | None,
+        between: Callable[[], None],
     ) -> None:
-        """A verdict on a task about a message names no label. One that cannot be checked in time is broken."""
+        """A verdict on a task about a message names no label. One that cannot be checked in time is late."""
         stages = {
             index: stage
             for index, verdict in verdicts.items()
@@ -161,13 +165,13 @@ class Runtime:
         }
         read = {index: tasks.windows(self._reader, stage, readings[index].texts) for index, stage in stages.items()}
         with suppress(DeadlinePassed):
-            self._reader.encode(chain.from_iterable(read.values()), vectors, deadline)
+            self._reader.encode(chain.from_iterable(read.values()), vectors, deadline, between)
         for index, stage in stages.items():
             keys = [key for key, _ in read[index]]
             if all(key in vectors for key in keys):
                 verdicts[index] = tasks.checked(verdicts[index], stage, keys, vectors)
             else:
-                verdicts[index] = broken(readings[index].classifier, "deadline", verdicts[index].version)
+                verdicts[index] = late(readings[index].classifier, "deadline", verdicts[index].version)
 
     def _stages(self, reading: Reading) -> Sequence[Stage]:
         return self.classifiers[reading.classifier].model.stages
@@ -181,7 +185,7 @@ class Runtime:
             passages = self._passages.find(reading.texts, classifier.patterns, deadline)
             texts = _revealed(classifier, reading, deadline)
         except DeadlinePassed:
-            return broken(reading.classifier, "deadline", classifier.version)
+            return late(reading.classifier, "deadline", classifier.version)
         if not classifier.model.stages:
             return classifier.verdict((), read=0, reading=reading, passages=passages)
         return CascadeRun(

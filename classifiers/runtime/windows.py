@@ -165,8 +165,15 @@ class Reader:
         ids = self._systems.find(key, lambda: reads.system(system, stage.system_tokens))
         return array("i", reads.after_system(ids, window))
 
-    def encode(self, wanted: Iterable[tuple[Key, Window]], vectors: dict[Key, Floats], deadline: float | None) -> None:
-        """Fill in the vector of every window until the deadline. Raises DeadlinePassed."""
+    def encode(
+        self,
+        wanted: Iterable[tuple[Key, Window]],
+        vectors: dict[Key, Floats],
+        deadline: float | None,
+        between: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Fill in the vector of every window until the deadline. between: called before each but the first. Raises
+        DeadlinePassed."""
         missing: dict[str, dict[Key, Window]] = {}
         for key, window in wanted:
             if key in vectors or key in missing.get(key[0], ()):
@@ -180,6 +187,8 @@ class Reader:
         for sha256, windows in missing.items():
             encoder, keys = self.encoders[sha256], list(windows)
             for start in range(0, len(keys), encoder.threads):
+                if start:
+                    between()
                 check_time(deadline)
                 part = keys[start : start + encoder.threads]
                 for key, vector in zip(part, encoder.encode([windows[key] for key in part]), strict=True):
@@ -187,7 +196,16 @@ class Reader:
                     self._vectors.put(key, vector)
                 self.encoded += len(part)
 
-    def tag(self, text: str, model: Model, span: Span, vectors: dict[Key, Floats], deadline: float | None) -> Tagged:
+    def tag(
+        self,
+        text: str,
+        model: Model,
+        span: Span,
+        vectors: dict[Key, Floats],
+        deadline: float | None,
+        *,
+        between: Callable[[], None] = lambda: None,
+    ) -> Tagged:
         """The words of a text and their tags' logits, by a model with a tagger, as far as `span` was read.
 
         Single words may take more tokens than the normalised text, and blanks take none; so a text that was read whole
@@ -205,6 +223,7 @@ class Reader:
         pieces = list(word_windows(words, room=room, overlap=overlap, most=most))
         logits = np.empty((judged(pieces), len(tagger.bias)), np.float32)
         for piece in pieces:
+            between()
             check_time(deadline)
             vector, states = self._state(reads, piece.window)
             vectors[key_of(reads.id, piece.window)] = vector

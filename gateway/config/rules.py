@@ -211,6 +211,9 @@ FilledBy = Annotated[
 ]
 
 
+WhenLate = Literal["forward", "block", "error"]
+
+
 class ContractSettings(FrozenRecord):
     """Lets a rule answer only while a bound holds on how often it disagrees with the model that the client asks for;
     and one that asks a judge decide by itself only while two bounds hold on how often it disagrees with the judge.
@@ -236,10 +239,11 @@ def _pairs(value: object) -> object:
 class RuleSettings(FrozenRecord):
     """Binds a classifier to requests and says what to do per label; `*` stands for every label but `other`.
 
-    when_unsure, when_unread, when_broken: what to do where the classifier abstains. Left out, all forward, but that a
-    safety classifier blocks where it is broken, and a rule that redacts where it is broken or unread. Of safety, what
-    is unsure can be put to a judge, whose verdict then stands in place of the classifier's. when_language: the same of
-    text in a language that the policy does not name; left out, what when_unsure says.
+    when_unsure, when_unread, when_late, when_broken: what to do where the classifier abstains. Left out, all forward,
+    but that a safety classifier blocks where it is broken, and a rule that redacts where it is broken or unread; where
+    either is late, the client gets an error and is to ask again. Of safety, what is unsure can be put to a judge, whose
+    verdict then stands in place of the classifier's. when_language: the same of text in a language that the policy
+    does not name; left out, what when_unsure says.
     with_tools: whether it answers where the model may call tools but need not; else such calls are forwarded.
     fields: what fills a field of a schema, by the field's name: `label`, `confidence`, `{slot: …}` or `{classifier:
     …}`; needed where several fields could take the label. ignores: fields that are not compared: left out, or given
@@ -262,6 +266,7 @@ class RuleSettings(FrozenRecord):
     when_unsure: WhenUnsure | None = None
     when_language: WhenUnsure | None = None
     when_unread: FallThrough | None = None
+    when_late: WhenLate | None = None
     when_broken: FallThrough | None = None
     contract: Annotated[
         ContractSettings | None,

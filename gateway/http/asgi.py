@@ -17,6 +17,12 @@ class ClientGone(Exception):
     """The client closed its connection before its body was read."""
 
 
+def client_of(scope: Scope) -> str:
+    """Who asks: the address, and the hash of the key that was sent, so that clients behind one proxy may differ."""
+    key = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    return f"{(scope.get('client') or ('',))[0]} {hash(key):x}"
+
+
 async def read_body(scope: Scope, receive: Receive, *, max_bytes: int) -> bytes:
     """The request's body; the server bounds its time. Raises BodyTooLarge, BadRequest or ClientGone."""
     for name, value in scope["headers"]:

@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.context import REQUEST_ID, Headers, RequestContext, new_context
 from gateway.errors import InternalError, MethodNotAllowed, stopping
-from gateway.http.asgi import note_failure, read_body, send_error, send_reply
+from gateway.http.asgi import client_of, note_failure, read_body, send_error, send_reply
 from gateway.http.disconnect import ClientWatch
 from gateway.ledger.record import Record
 from gateway.metrics.observe import Metrics
@@ -37,7 +37,7 @@ class ChatEndpoint:
         if scope["method"] != "POST":
             await send_error(send, MethodNotAllowed(f"{scope['method']} is not allowed here; use POST"))
             return
-        context = new_context(scope[REQUEST_ID], _ENDPOINT, "anonymous")
+        context = new_context(scope[REQUEST_ID], _ENDPOINT, "anonymous", client_of(scope))
         self._in_flight.inc()
         try:
             await self._answer(context, scope, receive, send)

@@ -51,7 +51,7 @@ class SlotResult(Struct):
 
 
 class ClassifyResult(Struct):
-    """A verdict. label: the first of labels, null where there is none; abstained: null, unsure, unread or broken;
+    """A verdict. label: the first of labels, null where there is none; abstained: null, or why it abstains;
     slots, missing: of a policy with slots, what the input fills in and which required slots it does not."""
 
     label: str | None

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Any, Final
 
 import msgspec
@@ -14,10 +13,10 @@ from starlette.responses import Response
 from classifiers.verdict import Reading, Verdict
 from gateway.context import REQUEST_ID, RequestContext, new_context
 from gateway.errors import BadRequest
-from gateway.http.asgi import note_failure, read_body
+from gateway.http.asgi import client_of, note_failure, read_body
 from gateway.ledger.recorder import Recorder
 from gateway.metrics.observe import Metrics
-from gateway.plan import Classify
+from gateway.plan import TimedClassifiers
 from gateway.serving.snapshot import Snapshot, Snapshots
 from gateway.upstreams.base import Routes
 
@@ -33,10 +32,9 @@ class Engine:
 
     in_use: Snapshots
     routes: Routes
-    classify: Classify
+    classifiers: TimedClassifiers
     metrics: Metrics
     recorder: Recorder
-    classify_time_s: float
     max_body_bytes: int
 
     async def body(self, request: Request) -> bytes:
@@ -57,7 +55,7 @@ def bounded(inputs: Sequence[object]) -> None:
 @asynccontextmanager
 async def recorded(engine: Engine, request: Request, endpoint: str) -> AsyncIterator[RequestContext]:
     """The context of a request, whose record is closed however the request ends."""
-    context = new_context(request.scope[REQUEST_ID], endpoint, "anonymous")
+    context = new_context(request.scope[REQUEST_ID], endpoint, "anonymous", client_of(request.scope))
     context.record.decision = "answer"
     engine.metrics.in_flight.inc()
     try:
@@ -74,13 +72,12 @@ async def recorded(engine: Engine, request: Request, endpoint: str) -> AsyncIter
 
 async def ask(
     engine: Engine, context: RequestContext, edition: Snapshot, name: str, readings: Sequence[Reading]
-) -> list[Verdict]:
+) -> Sequence[Verdict]:
     """One classifier's verdicts, timed and counted. edition: in use when the request began."""
     record = context.record
     record.classifier, record.classifier_version = name, edition.versions[name]
-    started = perf_counter()
-    verdicts = await engine.classify(readings, engine.classify_time_s, edition.runtime)
-    record.classifier_s = perf_counter() - started
+    context.runtime = edition.runtime
+    verdicts = await engine.classifiers.verdicts(context, readings)
     for verdict in verdicts:
         engine.metrics.observe_verdict(verdict, "")
     if len(verdicts) == 1:

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from classifiers.policy import Policy
 from classifiers.verdict import Abstention, Reading, Verdict
 from gateway.context import REQUEST_ID
-from gateway.errors import BadRequest, ModelNotFound, NotFound, Unavailable
+from gateway.errors import BadRequest, ModelNotFound, NotFound, Overloaded, Unavailable
 from gateway.http.direct import Engine, ask, bounded, json_response, recorded
 from gateway.protocols import moderations as wire
 from gateway.protocols.json import decoded
@@ -33,7 +33,7 @@ def moderations_route(engine: Engine) -> Route:
             readings = [Reading(classifier=name, texts=texts) for texts in _inputs(asked)]
             verdicts = await ask(engine, context, edition, name, readings)
             for verdict in verdicts:
-                _must_be_judged(verdict)
+                _must_be_judged(verdict, context.wait_s)
             results = [_result(verdict, edition.policies[name]) for verdict in verdicts]
             answer_id = "modr-" + request.scope[REQUEST_ID].removeprefix("req_")
             return json_response(wire.ModerationAnswer(answer_id, f"{name}@{edition.versions[name]}", results))
@@ -41,7 +41,7 @@ def moderations_route(engine: Engine) -> Route:
     return Route("/moderations", moderations, methods=["POST"])
 
 
-def _must_be_judged(verdict: Verdict) -> None:
+def _must_be_judged(verdict: Verdict, wait_s: float) -> None:
     """What was not read, or not judged, must not be called harmless. A label that holds stands all the same."""
     if verdict.labels:
         return
@@ -49,6 +49,8 @@ def _must_be_judged(verdict: Verdict) -> None:
         raise BadRequest("input: is too long to be read whole; send it in parts", param="input")
     if verdict.abstention is Abstention.LANGUAGE:
         raise BadRequest(f"input: is in a language that {verdict.classifier} does not name", param="input")
+    if verdict.abstention is Abstention.LATE:
+        raise Overloaded(wait_s)
     if verdict.abstention is Abstention.BROKEN:
         raise Unavailable(f"the classifier {verdict.classifier} gave no verdict ({verdict.reason})")
 

@@ -20,7 +20,7 @@ from gateway.rules.decide import Decision, Step, decide
 from gateway.rules.rule import Act, Rule
 from gateway.upstreams.base import Routes
 
-_UNKNOWN = (Abstention.UNREAD, Abstention.BROKEN)
+_UNKNOWN = (Abstention.UNREAD, Abstention.LATE, Abstention.BROKEN)
 
 Pairs = Sequence[tuple[Rule, Verdict]]
 ShownTo = Callable[[Rule], Shown | None]

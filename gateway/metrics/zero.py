@@ -47,6 +47,7 @@ _DECISIONS: Final[Mapping[Act, Sequence[str]]] = {
     Act.REDACT: ("forward", "error"),
     Act.ANSWER: ("answer",),
     Act.BLOCK: ("block",),
+    Act.ERROR: ("error",),
 }
 _MISSING: Final = ("not_reported", "cut_off")
 _RETRAININGS: Final = ("proposed", "refused", "failed", "promoted", "withdrawn")
@@ -180,7 +181,7 @@ class _Money:
 def _actions(rule: Rule) -> Iterator[Action]:
     """Those that decide. A call that is forwarded because a classifier abstains is decided by no rule."""
     yield from rule.then.values()
-    yield from (action for action in rule.otherwise.values() if action.act is Act.BLOCK)
+    yield from (action for action in rule.otherwise.values() if action.act in (Act.BLOCK, Act.ERROR))
 
 
 def _meets(rule: Rule, model: str) -> bool:

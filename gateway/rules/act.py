@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType, structs
 
 from gateway.answers.build import LocalAnswer
 from gateway.context import Reply
-from gateway.errors import Blocked, error_body
+from gateway.errors import ApiError, Blocked, Overloaded, error_body
 from gateway.ledger.record import Record
 from gateway.protocols import chat, sse
 from gateway.requests.parse import Request
@@ -33,12 +33,15 @@ def label(record: Record, request: Request, local: LocalAnswer) -> Reply:
     return _reply(record, request, message, finish, None if call else local.logprobs)
 
 
-def carry_out(record: Record, request: Request, action: Action) -> Reply:
+def carry_out(record: Record, request: Request, action: Action, *, wait_s: float = 0.0) -> Reply:
     """An answer with the action's text, or a block with its message as a content_filter answer.
 
     Where the client parses a schema a block is a refusal that ends with `stop`, as OpenAI's do: OpenAI's client reads
-    no message that ends otherwise. Raises Blocked where the rule asks for an HTTP error.
+    no message that ends otherwise. Raises Blocked where the rule asks for an HTTP error, and Overloaded where there was
+    no time to judge. wait_s: after which there may be.
     """
+    if action.act is Act.ERROR:
+        raise Overloaded(wait_s)
     if action.act is not Act.BLOCK:
         return _reply(record, request, chat.AnswerMessage(content=action.text), "stop")
     if action.shape == "error":
@@ -111,8 +114,8 @@ async def _stream(
     yield sse.DONE
 
 
-def broken_off(error: Blocked) -> Reply:
-    """A block as an error event, for a stream whose status has been sent already."""
+def broken_off(error: ApiError) -> Reply:
+    """An error as an event, for a stream whose status has been sent already."""
 
     async def chunks() -> AsyncIterator[bytes]:
         yield sse.event(error_body(error))

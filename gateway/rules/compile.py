@@ -21,6 +21,7 @@ from gateway.config.rules import (
     RuleSettings,
     Then,
     When,
+    WhenLate,
 )
 from gateway.contracts.audit_scope import unusual
 from gateway.contracts.contract import Terms
@@ -32,6 +33,7 @@ from gateway.spelling import Names
 
 _FORWARD = Action(act=Act.FORWARD)
 _ASK = Action(act=Act.ASK)
+_ERROR = Action(act=Act.ERROR)
 
 
 def compile_rules(
@@ -170,20 +172,21 @@ def _action(then: Then, replies: Mapping[str, str]) -> Action:
     return Action(act=Act.FLAG)
 
 
-def _otherwise(rule: RuleSettings, *, safety: bool, redacts: bool) -> dict[str, FallThrough | AskJudge]:
+def _otherwise(rule: RuleSettings, *, safety: bool, redacts: bool) -> dict[str, WhenLate | AskJudge]:
     """What is done for each abstention: what is written, else what keeps the rule's promise."""
     unsure = rule.when_unsure or "forward"
     language = rule.when_language or unsure
     broken: FallThrough = rule.when_broken or ("block" if safety or redacts else "forward")
     unread: FallThrough = rule.when_unread or (broken if redacts else "forward")
-    return {"unsure": unsure, "language": language, "unread": unread, "broken": broken}
+    late: WhenLate = rule.when_late or ("forward" if broken == "forward" else "error")
+    return {"unsure": unsure, "language": language, "unread": unread, "late": late, "broken": broken}
 
 
-def _fallback(word: FallThrough | AskJudge, then: Mapping[str, Action]) -> Action:
+def _fallback(word: WhenLate | AskJudge, then: Mapping[str, Action]) -> Action:
     """A block where the classifier abstains has the general message, and the form of the rule's own blocks."""
     if isinstance(word, AskJudge):
         return _ASK
-    if word == "forward":
-        return _FORWARD
+    if word != "block":
+        return _FORWARD if word == "forward" else _ERROR
     shapes = {action.shape for action in then.values() if action.act is Act.BLOCK}
     return Action(act=Act.BLOCK, text=Block().message, shape="error" if shapes == {"error"} else "message")

@@ -100,7 +100,7 @@ def apply(rule: Rule, verdict: Verdict, *, may_answer: bool = True) -> Step:
     if abstained is not None and (action is None or action.act < Act.BLOCK):
         # what was not read or not certain must not be answered or sent elsewhere on the part that was
         fallback = rule.otherwise[abstained.value]
-        stops = fallback.act in (Act.BLOCK, Act.ASK)
+        stops = fallback.act in (Act.ERROR, Act.BLOCK, Act.ASK)
         if stops or ends:
             label, action, ends = None, fallback if stops else None, stops
     return Step(rule=rule, verdict=verdict, label=label, action=action, ends=ends)
@@ -122,7 +122,7 @@ def _redacted(rule: Rule) -> Collection[str]:
     return [label for label, action in rule.then.items() if action.act is Act.REDACT]
 
 
-_DECIDED: Final[Mapping[Act, Decided]] = {Act.ANSWER: "answer", Act.BLOCK: "block"}
+_DECIDED: Final[Mapping[Act, Decided]] = {Act.ANSWER: "answer", Act.BLOCK: "block", Act.ERROR: "error"}
 
 
 def note_decision(record: Record, decision: Decision, withheld: Mapping[str, str]) -> None:

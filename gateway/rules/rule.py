@@ -22,8 +22,10 @@ class Act(IntEnum):
     FORWARD = 2
     ANSWER = 3
     REDACT = 4
-    BLOCK = 5
-    ASK = 6
+    ERROR = 5
+    """Answer that there is no time just now."""
+    BLOCK = 6
+    ASK = 7
     """Ask a judge before anything else is decided."""
 
 

@@ -2,8 +2,9 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from typing import Any
 
 import pytest
 import uvloop
@@ -16,7 +17,8 @@ READINGS = [Reading(classifier="bank", texts=("hi",)), Reading(classifier="safe"
 
 
 class Slow(Runtime):
-    """A Runtime whose answers take as long as a test wants; `gate` holds them back until it is set."""
+    """A Runtime whose answers take as long as a test wants; `gate` holds them back until it is set. A window has a
+    thousand characters; `read` has the first letter of each text in the order in which they were done with."""
 
     def __init__(self, label: str = "a", seconds: float = 0.0, error: Exception | None = None) -> None:
         self.classifiers = {}
@@ -25,11 +27,19 @@ class Slow(Runtime):
         self.gate.set()
         self.calls = 0
         self.deadlines: list[float | None] = []
+        self.read: list[str] = []
 
-    def classify(self, readings: Sequence[Reading], deadline: float | None = None) -> list[Verdict]:
+    def classify(
+        self, readings: Sequence[Reading], deadline: float | None = None, between: Callable[[], None] = lambda: None
+    ) -> list[Verdict]:
         self.calls += 1
         self.deadlines.append(deadline)
         self.gate.wait(10)
+        for text in (text for reading in readings for text in reading.texts):
+            for _ in range(len(text) // 1000):
+                time.sleep(0.001)
+                between()
+            self.read.append(text[:1])
         time.sleep(self.seconds)
         if self.error:
             raise self.error
@@ -51,8 +61,8 @@ def worker(slow: Slow) -> Iterator[Worker]:
     worker.close()
 
 
-def reasons(verdicts: list[Verdict]) -> list[str]:
-    assert all(verdict.abstention is Abstention.BROKEN for verdict in verdicts)
+def reasons(verdicts: list[Verdict], kind: Abstention = Abstention.LATE) -> list[str]:
+    assert all(verdict.abstention is kind for verdict in verdicts)
     return [verdict.reason for verdict in verdicts]
 
 
@@ -99,6 +109,68 @@ async def test_a_full_queue_is_a_verdict(slow: Slow, worker: Worker) -> None:
     assert worker.queued == 0
 
 
+def text_of(letter: str, chars: int) -> list[Reading]:
+    return [Reading(classifier="safe", texts=(letter * chars,))]
+
+
+async def order_of(slow: Slow, worker: Worker, *jobs: tuple[str, int, str]) -> str:
+    """The letters of texts in the order in which they are done with. jobs: letter, characters and client; the first one
+    has begun when the others come."""
+    slow.gate.clear()
+    tasks = []
+    for letter, chars, client in jobs:
+        tasks.append(asyncio.create_task(worker.classify(text_of(letter, chars), 10, None, client)))
+        await until_running(slow)
+    await asyncio.sleep(0)
+    slow.gate.set()
+    await asyncio.gather(*tasks)
+    return "".join(slow.read)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "order"),
+    [
+        # the shortest first, whoever asks, and between two windows of a text that is much longer
+        ([("a", 500, "x"), ("b", 3000, "x"), ("c", 100, "x")], "acb"),
+        ([("a", 30_000, "x"), ("b", 100, "x"), ("c", 100, "y")], "cba"),
+        ([("a", 30_000, "x"), ("b", 4000, "y"), ("c", 100, "y")], "cba"),
+        ([("a", 3000, "x"), ("b", 2000, "y")], "ab"),
+        # a client that has had more of the thread's time waits for those that have had less
+        ([("a", 30_000, "x"), ("b", 100, "x"), ("c", 8000, "y")], "bac"),
+        ([("a", 3000, "x"), ("b", 900, "x"), ("c", 2000, "y")], "acb"),
+    ],
+)
+async def test_short_texts_come_first_and_clients_have_equal_shares(
+    slow: Slow, jobs: list[tuple[str, int, str]], order: str
+) -> None:
+    with closing(Worker(slow)) as worker:
+        assert await order_of(slow, worker, *jobs) == order
+        assert worker.queued == 0
+        assert worker.wait_s == 0
+
+
+async def test_a_full_queue_gives_up_what_the_heaviest_client_wants(slow: Slow, worker: Worker) -> None:
+    slow.gate.clear()
+    running = asyncio.create_task(worker.classify(READINGS, 5))
+    await until_running(slow)
+    heavy = [asyncio.create_task(worker.classify(text_of("h", size), 5, None, "heavy")) for size in (10, 500)]
+    await asyncio.sleep(0)
+    light = asyncio.create_task(worker.classify(text_of("l", 10), 5, None, "light"))
+    assert reasons(await heavy[1]) == ["queue full"]
+    slow.gate.set()
+    done = await asyncio.gather(running, heavy[0], light)
+    assert all(verdict.labels == ("a",) for verdicts in done for verdict in verdicts)
+
+
+async def test_a_job_that_nobody_waits_for_ends_at_its_next_window(slow: Slow, worker: Worker) -> None:
+    gone = asyncio.create_task(worker.classify(text_of("g", 5_000_000), 10))
+    await until_running(slow)
+    gone.cancel()
+    assert [verdict.labels for verdict in await worker.classify(text_of("n", 4_000_000), 0.01)] == [()]
+    assert [verdict.labels for verdict in await worker.classify(READINGS, 5)] == [("a",), ("a",)]
+    assert "g" not in slow.read
+
+
 async def test_an_abandoned_job_is_not_run_and_makes_room(slow: Slow, worker: Worker) -> None:
     slow.gate.clear()
     running = asyncio.create_task(worker.classify(READINGS, 5))
@@ -118,7 +190,8 @@ async def test_an_abandoned_job_is_not_run_and_makes_room(slow: Slow, worker: Wo
 async def test_an_exception_is_a_verdict_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     worker = Worker(Slow(error=ZeroDivisionError("no")))
     with caplog.at_level(logging.ERROR):
-        assert reasons(await worker.classify(READINGS, 5)) == ["ZeroDivisionError", "ZeroDivisionError"]
+        found = await worker.classify(READINGS, 5)
+    assert reasons(found, Abstention.BROKEN) == ["ZeroDivisionError", "ZeroDivisionError"]
     assert "ZeroDivisionError" in caplog.text
     worker.swap(Slow("b"))
     assert (await worker.classify(READINGS, 5))[0].labels == ("b",)
@@ -128,16 +201,16 @@ async def test_an_exception_is_a_verdict_and_is_logged(caplog: pytest.LogCapture
 class _Fails(Slow):
     """Cannot read for `bank`."""
 
-    def classify(self, readings: Sequence[Reading], deadline: float | None = None) -> list[Verdict]:
+    def classify(self, readings: Sequence[Reading], *more: Any) -> list[Verdict]:
         if any(reading.classifier == "bank" for reading in readings):
             raise OverflowError
-        return super().classify(readings, deadline)
+        return super().classify(readings, *more)
 
 
 async def test_an_error_of_one_classifier_breaks_no_other() -> None:
     with closing(Worker(_Fails())) as worker:
         bank, safe = await worker.classify(READINGS, 5)
-    assert reasons([bank]) == ["OverflowError"]
+    assert reasons([bank], Abstention.BROKEN) == ["OverflowError"]
     assert safe.labels == ("a",)
 
 

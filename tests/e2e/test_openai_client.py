@@ -1,5 +1,6 @@
 """The unmodified openai client against a real gateway process."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -195,3 +196,16 @@ def test_a_long_conversation_is_a_normal_request(client: OpenAI) -> None:
     raw = client.chat.completions.with_raw_response.create(model="gpt-4o", messages=messages)
     assert raw.headers["x-offramp-decision"] == "forward"
     assert "broken" not in raw.headers.get("x-offramp-abstained", "")
+
+
+async def test_a_burst_beyond_the_queue_is_no_refusal_and_is_answered_when_it_is_over(start_gateway, workspace) -> None:
+    file = workspace / "config" / "patient.yaml"
+    file.write_text((workspace / "config" / "gateway.yaml").read_text() + "limits: {classify_time: 60s}\n")
+    gateway = start_gateway(file)
+    asked = [user(f"Which shelf holds order {number} of the blue garden chairs?") for number in range(400)]
+    async with AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key="unused", max_retries=8) as client:
+        calls = (client.chat.completions.create(model="gpt-4o", messages=messages) for messages in asked)
+        answers = await asyncio.gather(*calls)
+    assert {answer.choices[0].finish_reason for answer in answers} == {"stop"}
+    late = 'offramp_verdicts_total{classifier="support-safety",label="",outcome="late",rule="safety"}'
+    assert gateway.metric(late) > 0

@@ -21,7 +21,7 @@ from classifiers.model import artifact
 from classifiers.model.model import Calibration, LinearHead, Model, Novelty, Stage
 from classifiers.model.registry import Registry
 from classifiers.policy import Policy
-from classifiers.runtime.classifier import broken
+from classifiers.runtime.classifier import broken, late
 from classifiers.runtime.run import Passages
 from classifiers.verdict import Abstention, Reading, Verdict
 from gateway.config.load import Loaded, load_gateway
@@ -104,9 +104,9 @@ class FakeUpstream:
 class FakeClassify:
     """Classifiers that find a label where the text holds its name, `unsure`, `unread` and `broken` included.
 
-    `too long` is broken, too, with a window unread. Labels told by patterns are really sought. A version that is
-    tried (`name@version`) also knows `words` for labels. `meanwhile` is done before they answer. `hangs`, where it is
-    given, is set, and they never answer.
+    `too late` is late, and `too long` broken with a window unread. Labels told by patterns are really sought. A
+    version that is tried (`name@version`) also knows `words` for labels. `meanwhile` is done before they answer.
+    `hangs`, where it is given, is set, and they never answer.
     """
 
     policies: Mapping[str, Policy]
@@ -116,7 +116,7 @@ class FakeClassify:
     hangs: asyncio.Event | None = None
 
     async def __call__(
-        self, readings: Sequence[Reading], deadline_s: float, runtime: Runtime | None = None
+        self, readings: Sequence[Reading], deadline_s: float, runtime: Runtime | None = None, client: str = ""
     ) -> list[Verdict]:
         """One verdict for each reading."""
         self.asked += readings
@@ -136,7 +136,8 @@ class FakeClassify:
         labels = tuple(label for label in policy.learned if label in text)
         spans = Passages().find(reading.texts, policy.patterns)
         labels = (*dict.fromkeys(span.label for span in spans), *labels)
-        abstention = next((kind for kind in Abstention if kind.value in text), None)
+        words_of = {kind: kind.value for kind in Abstention} | {Abstention.LATE: "too late"}
+        abstention = next((kind for kind, word in words_of.items() if word in text), None)
         doubts: tuple[Abstention, ...] = ()
         if abstention is Abstention.UNSURE and Abstention.LANGUAGE.value in text and policy.multi_label:
             abstention, doubts = Abstention.LANGUAGE, (Abstention.UNSURE,)
@@ -149,8 +150,9 @@ class FakeClassify:
         scores = {label: 0.9 if label in labels else 0.01 for label in policy.labels}
         if not policy.multi_label:
             labels = () if abstention else labels[:1] or ("other",)
-        if abstention is Abstention.BROKEN and not cut:
-            return broken(reading.classifier, "said so", version or "v1")
+        if abstention in (Abstention.LATE, Abstention.BROKEN) and not cut:
+            gives = late if abstention is Abstention.LATE else broken
+            return gives(reading.classifier, "said so", version or "v1")
         return Verdict(
             classifier=policy.name,
             version=version or "v1",
@@ -520,7 +522,7 @@ def serving() -> Serving:
 
 @pytest.fixture
 def make_rule() -> Callable[..., Rule]:
-    """make_rule(then={label: Act…}, unsure=…, unread=…, broken=…, …): a rule of the safety classifier."""
+    """make_rule(then={label: Act…}, unsure=…, unread=…, late=…, broken=…, …): a rule of the safety classifier."""
 
     def make(
         then: Mapping[str, Act] | None = None,
@@ -529,6 +531,7 @@ def make_rule() -> Callable[..., Rule]:
         unsure: Act = Act.FORWARD,
         language: Act = Act.FORWARD,
         unread: Act = Act.BLOCK,
+        late: Act = Act.ERROR,
         broken: Act = Act.BLOCK,
         models: tuple[str, ...] = (),
         system: str | None = None,
@@ -546,6 +549,7 @@ def make_rule() -> Callable[..., Rule]:
                 "unsure": Action(act=unsure, text="unsure"),
                 "language": Action(act=language, text="language"),
                 "unread": Action(act=unread, text="unread"),
+                "late": Action(act=late),
                 "broken": Action(act=broken, text="broken"),
             },
             names=Names(()),

@@ -131,6 +131,36 @@ async def test_a_blocked_exchange_is_sent_to_no_model(
     assert json.loads(one.calls[0].body)["messages"] == [history[0], history[3]]
 
 
+@pytest.mark.parametrize(
+    ("more", "status", "decision"),
+    [("", 503, "error"), ("    when_late: block\n", 200, "block"), ("    when_late: forward\n", 200, "forward")],
+)
+async def test_what_there_is_no_time_for_is_no_refusal(
+    wire: Wire, ask: Any, more: str, status: int, decision: str
+) -> None:
+    rules = "rules:\n  - name: safety\n    classifier: safe\n    then: {violence: {block: Not here.}}\n"
+    gateway = wire(rules + more)
+    answer = await ask(gateway.app, body("this is read too late"))
+    record = gateway.record()
+    assert (answer.status, record.decision, record.abstentions) == (status, decision, "safety:late")
+    if status == 503:
+        assert json.loads(answer.body)["error"]["code"] == "overloaded"
+        assert (answer.headers["retry-after"], answer.headers["x-should-retry"]) == ("1", "true")
+        assert (record.rule, record.label, record.saved_usd) == ("safety", "late", 0.0)
+
+
+async def test_an_answer_that_there_is_no_time_to_read_is_an_error(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
+) -> None:
+    answers = [make_answer(whole("too late")), make_answer(events=stream("too ", "late"))]
+    gateway = wire(OUT, upstreams={"one": fake_upstream(answers)})
+    assert (await ask(gateway.app, body())).status == 503
+    streamed = await ask(gateway.app, body(stream=True))
+    assert b"overloaded" in streamed.body
+    assert b"[DONE]" not in streamed.body
+    assert [record.decision for record in gateway.records()] == ["error", "error"]
+
+
 @pytest.mark.parametrize("said", [b"not json", b'{"choices":[{"message":{"content":[]}}]}'])
 async def test_an_answer_that_cannot_be_read_fails_closed(
     wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer, said: bytes

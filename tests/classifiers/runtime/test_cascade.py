@@ -190,7 +190,7 @@ def test_a_text_in_doubt_is_read_again_by_the_next_stage(
     # three texts for the shared encoder, one for the other
     assert runtime.counts.encoded == 4
     late = runtime.classify([Reading(classifier="bank", texts=("my card has not come",))], deadline=0.0)
-    assert late[0].abstention is Abstention.BROKEN
+    assert late[0].abstention is Abstention.LATE
 
 
 def test_one_shared_encoder_is_opened_once(

@@ -137,16 +137,16 @@ def test_past_the_deadline_what_is_at_hand_is_judged(runtime: Runtime, counted: 
     intent, late = runtime.classify([bank(CARD), safe(long)], deadline=started + 1.0)
     assert time.monotonic() - started < 5
     assert intent.labels == ("card_arrival",)
-    assert (late.abstention, late.reason, late.version) == (Abstention.BROKEN, "deadline", "v1")
-    assert [v.abstention for v in runtime.classify([bank("new text")], deadline=started)] == [Abstention.BROKEN]
+    assert (late.abstention, late.reason, late.version) == (Abstention.LATE, "deadline", "v1")
+    assert [v.abstention for v in runtime.classify([bank("new text")], deadline=started)] == [Abstention.LATE]
     # whichever comes first
     none, intent = runtime.classify([bank("another text"), bank(CARD)], deadline=started)
-    assert (none.abstention, intent.labels) == (Abstention.BROKEN, ("card_arrival",))
+    assert (none.abstention, intent.labels) == (Abstention.LATE, ("card_arrival",))
     # what was encoded in vain is remembered: asking again gets further
     before = counted.encoded
     counted.pause_s = 0
     again = runtime.classify([safe(long)])[0]
-    assert again.abstention is not Abstention.BROKEN
+    assert again.abstention is not Abstention.LATE
     assert counted.encoded - before < again.windows_read
 
 

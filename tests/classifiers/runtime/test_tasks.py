@@ -67,17 +67,17 @@ def test_the_message_itself_is_named(runtime: Runtime) -> None:
     assert verdict.labels == ("order",)
 
 
-def test_a_verdict_that_cannot_be_checked_in_time_is_broken(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_verdict_that_cannot_be_checked_in_time_is_late(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     reading = Reading(classifier="shop", texts=("where is my order? I have waited.",))
     encode, calls = runtime._reader.encode, []
 
-    def late(wanted: object, vectors: object, deadline: object) -> None:
+    def late(wanted: object, *more: object) -> None:
         calls.append(wanted)
         if len(calls) == 1:
-            encode(wanted, vectors, deadline)
+            encode(wanted, *more)
 
     monkeypatch.setattr(runtime._reader, "encode", late)
-    assert runtime.classify([reading])[0].abstention is Abstention.BROKEN
+    assert runtime.classify([reading])[0].abstention is Abstention.LATE
 
 
 def test_a_stage_without_a_filter_is_not_checked(runtime: Runtime) -> None:

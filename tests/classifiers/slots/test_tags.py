@@ -130,7 +130,7 @@ def test_all_that_counts_as_read_was_searched(marking: Runtime, before: str) -> 
     assert (last.raw, last.end) == ("Smith", len(text))
 
 
-def test_past_the_deadline_what_is_not_at_hand_is_broken(marking: Runtime) -> None:
+def test_past_the_deadline_what_is_not_at_hand_is_late(marking: Runtime) -> None:
     late = Reading(classifier="details", texts=("never read before", "nor this"))
     (verdict,) = marking.classify([late], deadline=time.monotonic())
-    assert (verdict.abstention, verdict.reason) == (Abstention.BROKEN, "deadline")
+    assert (verdict.abstention, verdict.reason) == (Abstention.LATE, "deadline")

@@ -12,6 +12,7 @@ from gateway.http.request_id import RequestId
 from gateway.ledger.recorder import Recorder
 from gateway.ledger.writer import LedgerWriter
 from gateway.metrics.observe import Metrics
+from gateway.plan import TimedClassifiers
 from gateway.rules.compile import compile_rules
 from gateway.serving.snapshot import Snapshot, Snapshots
 from gateway.upstreams.base import Routes
@@ -50,10 +51,9 @@ def api(
                 )
             ),
             routes=routes,
-            classify=wire().classify,
+            classifiers=TimedClassifiers(wire().classify, metrics, within_s=1.0),
             metrics=metrics,
             recorder=Recorder(writer=writer, metrics=metrics, prices=prices, routes=routes, notional={"one": True}),
-            classify_time_s=1.0,
             max_body_bytes=2000,
         )
         return RequestId(composition._api(engine, writer, None)), engine, writer

@@ -54,7 +54,7 @@ async def test_what_the_drain_does_not_wait_for_is_told_so(
         begun.set()
         await asyncio.sleep(60)
 
-    monkeypatch.setattr(type(engine.classify), "__call__", waits)
+    monkeypatch.setattr(type(engine.classifiers.classify), "__call__", waits)
     in_flight = partial(engine.metrics.registry.get_sample_value, "offramp_in_flight_requests")
     assert in_flight() == 0
     question = asyncio.ensure_future(ask(app, b'{"input": "hello"}', path=path))

@@ -78,10 +78,26 @@ def test_a_safety_rule_left_short_fails_closed_but_for_what_is_no_text(compiled:
         "unsure": Act.FORWARD,
         "language": Act.FORWARD,
         "unread": Act.FORWARD,
+        "late": Act.ERROR,
         "broken": Act.BLOCK,
     }
-    rule = compiled("  - {name: s, classifier: safe, then: {violence: block}, when_unread: block}\n")
-    assert rule.otherwise["unread"].act is Act.BLOCK
+
+
+@pytest.mark.parametrize(
+    ("more", "kind", "act"),
+    [
+        ("when_unread: block", "unread", Act.BLOCK),
+        ("when_late: block", "late", Act.BLOCK),
+        ("when_late: forward", "late", Act.FORWARD),
+        # who lets pass what no verdict is on does not want an error either
+        ("when_broken: forward", "late", Act.FORWARD),
+    ],
+)
+def test_what_happens_where_a_classifier_abstains_is_written(
+    compiled: Callable[[str], Rule], more: str, kind: str, act: Act
+) -> None:
+    rule = compiled(f"  - {{name: s, classifier: safe, then: {{violence: block}}, {more}}}\n")
+    assert rule.otherwise[kind].act is act
 
 
 @pytest.mark.parametrize(

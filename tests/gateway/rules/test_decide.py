@@ -118,8 +118,8 @@ def test_a_certain_flag_stands_beside_what_is_in_doubt(
 
 
 LABELS = st.sampled_from(["a", "b", "c", "d"])
-ACTS = st.sampled_from([act for act in Act if act is not Act.ASK])
-FALLBACKS = st.sampled_from([Act.FORWARD, Act.BLOCK, Act.ASK])
+ACTS = st.sampled_from([act for act in Act if act not in (Act.ASK, Act.ERROR)])
+FALLBACKS = st.sampled_from([Act.FORWARD, Act.BLOCK, Act.ERROR, Act.ASK])
 
 
 @st.composite
@@ -176,7 +176,7 @@ def test_a_rule_added_below_changes_nothing_that_was_decided_above(
         assert before == after
     # where a judge is asked, all is decided once more with its verdict
     keeps = before.redactions == after.redactions[: len(before.redactions)]
-    assert after.act in (Act.ANSWER, Act.BLOCK, Act.ASK) or keeps
+    assert after.act in (Act.ANSWER, Act.ERROR, Act.BLOCK, Act.ASK) or keeps
 
 
 @given(rules(), VERDICTS)
@@ -188,8 +188,8 @@ def test_what_is_certain_or_fails_closed_is_blocked_and_what_is_in_doubt_is_judg
     certain = any(rule.then[label].act is Act.BLOCK for label in verdict.labels if label in rule.then)
     if certain or fallback is Act.BLOCK:
         assert decision.act is Act.BLOCK
-    elif fallback is Act.ASK:
-        assert (decision.act, decision.redactions) == (Act.ASK, ())
+    elif fallback in (Act.ASK, Act.ERROR):
+        assert (decision.act, decision.redactions) == (fallback, ())
     if decision.act is Act.ANSWER:
         assert verdict.abstention is None
         assert decision.step is not None
