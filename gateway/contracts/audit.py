@@ -10,7 +10,7 @@ from gateway.answers.compare import Result, Values, compare, compare_again
 from gateway.answers.parse import Completion, label_in
 from gateway.context import RequestContext
 from gateway.contracts.audit_scope import likeliest_of_all, scope
-from gateway.contracts.coin_flip import Flipped
+from gateway.contracts.contract import Flipped
 from gateway.contracts.owner import Owner
 from gateway.contracts.scope import among
 from gateway.drain import InFlight

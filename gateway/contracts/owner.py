@@ -11,9 +11,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from gateway.contracts.coin_flip import Flipped
 from gateway.contracts.consistency import MOST, share
-from gateway.contracts.contract import DEMOTED_CHALLENGER, Contract, Pair, Phase, Terms, count, due, see
+from gateway.contracts.contract import DEMOTED_CHALLENGER, Contract, Flipped, Pair, Phase, Terms, count, due, see
 from gateway.contracts.drift import why
 from gateway.contracts.memory import LAPSED_S, ORDERING, ContractMemory, Trial, Volume, leaving, thin_out
 from gateway.contracts.recovery import taken_up

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from gateway.contracts.coin_flip import Flipped
-from gateway.contracts.contract import Contract, Phase, Terms
+from gateway.contracts.contract import Contract, Flipped, Phase, Terms
 from gateway.contracts.owner import Owner
 from gateway.contracts.sampling import Coin
 from gateway.contracts.scope import Scope

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.contracts.certificate import Attempt, Rung, ThresholdCounts
-from gateway.contracts.coin_flip import Flipped
-from gateway.contracts.contract import Contract, Phase, Terms
+from gateway.contracts.contract import Contract, Flipped, Phase, Terms
 from gateway.contracts.detector import AlarmDetector
 from gateway.contracts.owner import Owner
 from gateway.contracts.recovery import interrupted
