@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 from starlette.applications import Starlette
@@ -17,7 +18,7 @@ from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 import gateway
 from classifiers import Reading, Runtime, Verdict, Worker
 from gateway.config.load import Loaded
-from gateway.context import CLIENT_CLOSED, REQUEST_ID
+from gateway.context import CLIENT_CLOSED, REQUEST_ID, RequestContext
 from gateway.contracts.audit import Audits
 from gateway.contracts.owner import Owner
 from gateway.contracts.repeat_calls import RepeatCalls
@@ -34,8 +35,8 @@ from gateway.http.direct import Engine
 from gateway.http.request_id import RequestId
 from gateway.judge.judge import Judge
 from gateway.judge.resolve import SafetyAudits
-from gateway.ledger.call_log import CallLog
-from gateway.ledger.call_store import CallStore
+from gateway.ledger.call_log import CallLog, TextLog
+from gateway.ledger.call_store import CallStore, TextStore
 from gateway.ledger.prices import PriceTable
 from gateway.ledger.record import Record
 from gateway.ledger.recorder import Recorder
@@ -113,12 +114,7 @@ class _Services:
         )
         self.repeats = RepeatCalls(forwarder=self.forwarder, recorder=self.recorder)
         self.in_flight = InFlight()
-        self.keeping = CallLog(
-            CallStore(contracts.path),
-            keeps=settings.content.calls,
-            on_failure=metrics.ledger_failures.inc,
-            on_lost=metrics.kept_calls_lost.inc,
-        )
+        self.keeping, self.texts = self._kept(contracts.path)
         self.owner = Owner(
             contracts,
             on_move=self._count_move,
@@ -150,6 +146,19 @@ class _Services:
         """scope, bound: a contract of either kind."""
         self.metrics.contract_moves.labels(scope.rule, bound.phase.value).inc()
 
+    def _kept(self, ledger: Path) -> tuple[CallLog, TextLog]:
+        """What keeps calls, and texts for review."""
+        content, on_failure = self.loaded.settings.content, self.metrics.ledger_failures.inc
+        on_lost = self.metrics.kept_calls_lost.inc
+        calls = CallLog(CallStore(ledger), keeps=content.calls, on_failure=on_failure, on_lost=on_lost)
+        texts = TextStore(ledger)
+        return calls, TextLog(texts, content, ask=self._ask_again, on_failure=on_failure, on_lost=on_lost)
+
+    async def _ask_again(self, context: RequestContext, readings: Sequence[Reading]) -> Sequence[Verdict]:
+        # not timed: the request's record is closed by now
+        ask = self.classifiers
+        return await ask.classify(readings, ask.within_s, context.runtime, context.client)
+
     def pipeline(self) -> Pipeline:
         """The way of a chat request."""
         forwarder, recorder, routes, metrics = self.forwarder, self.recorder, self.routes, self.metrics
@@ -166,6 +175,7 @@ class _Services:
             bounds=SafetyAudits(owner=self.safety, routes=routes, metrics=metrics, in_flight=self.in_flight),
             repeats=self.repeats,
             keeping=self.keeping,
+            texts=self.texts,
             max_answer_bytes=MAX_ANSWER_BYTES,
         )
 
@@ -183,7 +193,7 @@ class _Services:
         looking = asyncio.gather(
             _look(due),
             # by itself: it may take minutes, and nothing else is to wait for it
-            _look((Retention(self.owner, self.keeping.store, loaded.settings.content.keep),)),
+            _look((Retention(self.owner, self.keeping.store, self.texts.store, loaded.settings.content),)),
             # else the end of one would be taken for that of both
             return_exceptions=True,
         )
@@ -199,7 +209,7 @@ class _Services:
                 worker.close()
         finally:
             # last, what may still be deleting
-            for closing in (self.owner, self.safety, self.writer, self.keeping):
+            for closing in (self.owner, self.safety, self.writer, self.keeping, self.texts):
                 closing.close()
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from classifiers.verdict import Reading, Verdict
 from gateway.answers.parse import Completion
@@ -9,6 +10,7 @@ from gateway.context import Reply, RequestContext
 from gateway.errors import ApiError
 from gateway.judge.protocol import Shown
 from gateway.judge.resolve import Pairs, Resolver
+from gateway.ledger.call_log import TextLog
 from gateway.metrics.observe import Metrics
 from gateway.plan import CallState
 from gateway.protocols import sse
@@ -31,6 +33,7 @@ class Output:
     ask: Ask
     resolver: Resolver
     metrics: Metrics
+    texts: TextLog
     max_answer_bytes: int
 
     async def reply(self, call: CallState, answer: Answer) -> Reply:
@@ -99,6 +102,7 @@ class Output:
             if step.action is not None and step.action.act is Act.ASK:
                 shown = _shown(completion, pairs)
                 step = apply(rule, await self.resolver.verdict(context, step, reading, shown))
+            self.texts.note(context, step, verdict, reading, partial(_texts, completion, pairs))
             yield step
 
     def _note(self, context: RequestContext, step: Step, counts: Counts) -> None:
@@ -119,6 +123,11 @@ def _shown(completion: Completion, pairs: Pairs) -> Shown | None:
     if stopped is not None:
         return None
     return Shown(texts=tuple(map(str, (redacted or completion).texts)))
+
+
+def _texts(completion: Completion, pairs: Pairs) -> Sequence[str] | None:
+    shown = _shown(completion, pairs)
+    return None if shown is None else shown.texts
 
 
 def _block(context: RequestContext, step: Step) -> Action | None:

@@ -3,6 +3,7 @@
 No step looks back. Receiving and authenticating come before, the record after.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -13,7 +14,7 @@ from gateway.contracts.repeat_calls import RepeatCalls
 from gateway.judge.judge import Judge
 from gateway.judge.protocol import Shown
 from gateway.judge.resolve import Pairs, Resolver, SafetyAudits, ShownTo
-from gateway.ledger.call_log import CallLog
+from gateway.ledger.call_log import CallLog, TextLog
 from gateway.ledger.recorder import Recorder
 from gateway.metrics.observe import Metrics
 from gateway.output_rules import Output
@@ -43,13 +44,18 @@ class Pipeline:
     bounds: SafetyAudits
     repeats: RepeatCalls
     keeping: CallLog
+    texts: TextLog
     max_answer_bytes: int
 
     def __post_init__(self) -> None:
         ask = self.classifiers
         self._resolver = Resolver(judge=self.judge, classify=ask.verdicts, audits=self.bounds)
         self._output = Output(
-            ask=ask.of_rules, resolver=self._resolver, metrics=self.metrics, max_answer_bytes=self.max_answer_bytes
+            ask=ask.of_rules,
+            resolver=self._resolver,
+            metrics=self.metrics,
+            texts=self.texts,
+            max_answer_bytes=self.max_answer_bytes,
         )
 
     async def chat(self, context: RequestContext, body: bytes, headers: Headers) -> Reply:
@@ -59,6 +65,7 @@ class Pipeline:
         if call.snapshot.rules:
             await self.planner.plan(call)
             await self._decide(call)
+            self._keep_texts(call)
             self._redact(call)
             self._note(call)
             if call.decision.act in (Act.ANSWER, Act.BLOCK, Act.ERROR):
@@ -88,6 +95,18 @@ class Pipeline:
         except BaseException:
             self.audits.leave(call.opened.values())
             raise
+
+    def _keep_texts(self, call: CallState) -> None:
+        """Keeps for review what was blocked or in doubt."""
+        if not self.texts.keeps:
+            return
+        own = {
+            rule.name: (verdict, reading) for (rule, verdict), reading in zip(call.pairs, call.readings, strict=True)
+        }
+        shown = _shown(call.request, call.pairs)
+        for step in call.decision.steps:
+            verdict, reading = own[step.rule.name]
+            self.texts.note(call.context, step, verdict, reading, partial(_texts, shown, step.rule))
 
     def _redact(self, call: CallState) -> None:
         """What cannot be redacted may be blocked instead."""
@@ -161,11 +180,16 @@ def _size(text: str, request: Request) -> int:
     return len(text.encode()) * request.choices
 
 
+def _texts(shown: ShownTo, rule: Rule) -> Sequence[str] | None:
+    seen = shown(rule)
+    return None if seen is None else seen.texts
+
+
 def _shown(request: Request, pairs: Pairs) -> ShownTo:
     """What a judge may see of a request: what a model would be sent of it, redacted by all rules that redact."""
-    redacted = apply.as_sent(request, pairs)
 
     def shown(rule: Rule) -> Shown | None:
+        redacted = apply.as_sent(request, pairs)
         reading = None if redacted is None else reading_of(rule, redacted)
         return None if reading is None else Shown.of(reading.texts, reading.system)
 

@@ -116,17 +116,27 @@ def _keep(value: object) -> object:
     return kept_s
 
 
-class Content(FrozenRecord):
-    """How long texts are kept: the inputs of rules that retrain, and, with `calls`, whole forwarded calls for
-    `offramp discover`."""
+Kept = Annotated[float | None, BeforeValidator(_keep, json_schema_input_type=str)]
+"""Seconds, or None where nothing is kept."""
 
-    keep: Annotated[float | None, BeforeValidator(_keep, json_schema_input_type=str)] = None
+
+class Content(FrozenRecord):
+    """How long texts are kept. keep: the inputs of rules that retrain, and, with `calls`, whole forwarded calls for
+    `offramp discover`. blocked, unsure: texts that rules blocked or were in doubt of, for `offramp review`. redact:
+    whether personal data in these is replaced, whatever the rules do."""
+
+    keep: Kept = None
     calls: Flag = False
+    blocked: Kept = None
+    unsure: Kept = None
+    redact: Flag = False
 
     @model_validator(mode="after")
     def _for_a_time(self) -> Self:
         if self.calls and self.keep is None:
             raise ValueError("calls are kept for a time: say how long, {keep: 30d, calls: true}")
+        if self.redact and self.blocked is None and self.unsure is None:
+            raise ValueError("redact is about texts of blocked and unsure: say how long these are kept, {blocked: 30d}")
         return self
 
 

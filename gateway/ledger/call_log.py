@@ -1,25 +1,35 @@
-"""Keeps whole calls for `offramp discover`, where the operator asks for it.
+"""Keeps of calls what the operator asks for: whole calls for `offramp discover`, and texts for `offramp review`.
 
 A call is kept only if it was forwarded unchanged and answered by the model that was asked for. Nothing is kept of a
-call that a rule redacted, blocked or rerouted, or that a fallback answered.
+call that a rule redacted, blocked or rerouted, or that a fallback answered. A text is kept if a rule blocked it, or a
+rule that could block it was in doubt of it; as a judge would see it, so without what rules redact.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
+from msgspec import structs
+
+from classifiers.patterns.find import find
+from classifiers.verdict import Abstention, Reading, Verdict
 from gateway.answers.parse import Completion
+from gateway.config.settings import Content
 from gateway.context import RequestContext
-from gateway.ledger.call_store import CallStore, KeptCall
+from gateway.ledger.call_store import CallStore, KeptAs, KeptCall, KeptText, TextStore
 from gateway.ledger.writer import Writer
 from gateway.protocols import chat
+from gateway.redaction.placeholders import Placeholders, RedactedSpan, Unredactable, edits, holds_json, replace_spans
 from gateway.requests.parse import Request
+from gateway.rules.decide import Step
+from gateway.rules.rule import Act
 from gateway.upstreams.base import Answer
 
 _LARGEST: Final = 64 * 1024
-"""Bytes of a request and its answer together; a call for a small decision is no larger."""
+"""Bytes of a request and its answer together, or of a text; a call for a small decision is no larger."""
 _MOST_PENDING: Final = 1000
-"""Calls that wait in memory while the file cannot be written."""
+"""Calls or texts that wait in memory while the file cannot be written."""
 _OK: Final = range(200, 300)
 
 
@@ -61,3 +71,123 @@ async def _note(context: RequestContext, request: Request, completion: Completio
     context.kept = KeptCall(
         request_id=record.request_id, at=record.at, model=request.model, request=body, answer=completion.body
     )
+
+
+AskAgain = Callable[[RequestContext, Sequence[Reading]], Awaitable[Sequence[Verdict]]]
+"""The classifiers' verdicts, one for each reading, that count in no record and no metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Redacting:
+    """A store of texts whose personal data is replaced before they are written, in the writer's thread."""
+
+    store: TextStore
+
+    def append(self, records: Sequence[KeptText]) -> None:
+        """As the store's. A text that cannot be redacted is left out."""
+        texts = [(record, redacted(record.text)) for record in records]
+        self.store.append([structs.replace(record, text=text) for record, text in texts if text is not None])
+
+    def close(self) -> None:
+        """As the store's."""
+        self.store.close()
+
+
+class TextLog:
+    """Keeps texts for review where `content` says so; otherwise it only forgets. ask: for texts of one reading that are
+    judged again, each alone. on_failure, on_lost: as of a Writer."""
+
+    def __init__(
+        self,
+        store: TextStore,
+        content: Content,
+        *,
+        ask: AskAgain,
+        on_failure: Callable[[int], None],
+        on_lost: Callable[[int], None],
+    ) -> None:
+        self.store = store
+        wanted: dict[KeptAs, float | None] = {"blocked": content.blocked, "unsure": content.unsure}
+        self.keeps = frozenset(kept_as for kept_as, seconds in wanted.items() if seconds is not None)
+        self._ask = ask
+        target = _Redacting(store) if content.redact else store
+        self._writer = (
+            Writer(target, on_failure=on_failure, on_lost=on_lost, most=_MOST_PENDING) if self.keeps else None
+        )
+
+    def note(
+        self,
+        context: RequestContext,
+        step: Step,
+        own: Verdict,
+        reading: Reading,
+        shown: Callable[[], Sequence[str] | None],
+    ) -> None:
+        """Keeps what a step was about, if it is to be kept. own: the classifier's verdict, before a judge's. shown: the
+        reading's texts without what rules redact; None where they cannot be shown.
+
+        Which of several texts the step was about is found out once the client has its answer.
+        """
+        kept_as = reason_to_keep(step, own)
+        texts = shown() if kept_as in self.keeps else None
+        if self._writer is None or kept_as is None or not texts:
+            return
+        label = step.label or max(own.scores, key=own.scores.__getitem__, default="")
+        kept = KeptText(
+            request_id=context.record.request_id,
+            at=context.record.at,
+            latest=context.record.at,
+            kept_as=kept_as,
+            rule=step.rule.name,
+            label=label,
+            confidence=own.scores.get(label, step.verdict.confidence),
+            classifier=own.classifier,
+            version=own.version,
+            text="\n".join(texts),
+        )
+        if len(texts) == 1 or len(texts) != len(reading.texts):
+            self._add(kept)
+        else:
+            context.later.append(partial(self._keep_some, context, kept, reading, texts))
+
+    def close(self) -> None:
+        """Writes what is pending."""
+        (self._writer or self.store).close()
+
+    async def _keep_some(self, context: RequestContext, kept: KeptText, reading: Reading, texts: Sequence[str]) -> None:
+        """Of several texts those that have the label alone, else those that are in doubt alone; else all as one."""
+        each = [replace(reading, texts=(text,), incomplete=False, cut=False) for text in reading.texts]
+        alone = list(zip(texts, await self._ask(context, each), strict=True))
+        named = [text for text, verdict in alone if kept.label in verdict.labels]
+        doubtful = [text for text, verdict in alone if _unsure(verdict)]
+        for text in dict.fromkeys(named or doubtful or [kept.text]):
+            self._add(structs.replace(kept, text=text))
+
+    def _add(self, kept: KeptText) -> None:
+        # halves of surrogate pairs, which JSON may hold, are no UTF-8
+        whole = kept.text.encode(errors="replace")
+        if self._writer is not None and kept.text.strip() and len(whole) <= _LARGEST:
+            self._writer.add(structs.replace(kept, text=whole.decode()))
+
+
+def reason_to_keep(step: Step, own: Verdict) -> KeptAs | None:
+    """Why a step's text is worth a review: a rule blocked it for a label or in doubt, or one that could block it was in
+    doubt of it. None of what was not read or not judged. own: the classifier's verdict, before a judge's."""
+    blocks = step.action is not None and step.action.act is Act.BLOCK
+    if blocks and (step.label is not None or _unsure(own)):
+        return "blocked"
+    able = (*step.rule.then.values(), step.rule.otherwise[Abstention.UNSURE.value])
+    return "unsure" if _unsure(own) and any(action.act is Act.BLOCK for action in able) else None
+
+
+def _unsure(verdict: Verdict) -> bool:
+    return Abstention.UNSURE in (verdict.abstention, *verdict.doubts)
+
+
+def redacted(text: str) -> str | None:
+    """The text with placeholders for personal data that has a form; None where it is JSON and would be none then."""
+    marks = [RedactedSpan(start=match.start, end=match.end, kind=match.kind) for match in find(text)]
+    try:
+        return replace_spans(text, edits(text, marks, Placeholders(), is_json=holds_json(text)))
+    except Unredactable:
+        return None

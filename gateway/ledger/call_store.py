@@ -1,11 +1,15 @@
-"""Whole calls in the ledger's file, which `offramp discover` reads; kept only where the operator asks."""
+"""What is kept of calls, in the ledger's file and only where the operator asks: whole calls, which `offramp discover`
+reads, and texts that rules blocked or were in doubt of, which `offramp review` goes through.
 
+Stores are for several threads."""
+
+import hashlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -23,8 +27,12 @@ from gateway.ledger.store import (
 _READERS_MS: Final = 1000
 _AT_ONCE: Final = 200
 _PAUSE_S: Final = 0.05
-"""Calls deleted in one step, and the pause after it, in which others can write."""
-_FORGET: Final = "DELETE FROM calls WHERE rowid IN (SELECT rowid FROM calls WHERE at < ? LIMIT ?)"
+"""Rows deleted in one step, and the pause after it, in which others can write."""
+MOST_TEXTS: Final = 100_000
+"""Texts that are kept for review; the oldest beyond are deleted."""
+
+KeptAs = Literal["blocked", "unsure"]
+"""Why a text is kept."""
 
 
 class KeptCall(msgspec.Struct, kw_only=True):
@@ -42,57 +50,93 @@ class KeptCall(msgspec.Struct, kw_only=True):
     spent_usd: float | None = None
 
 
-_CREATE, _INSERT = table("calls", KeptCall)
-_STATEMENTS: Final = (_CREATE, "CREATE INDEX IF NOT EXISTS calls_at ON calls (at)")
-_NAMES: Final = KeptCall.__struct_fields__
-_SELECT: Final = f"SELECT {', '.join(_NAMES)} FROM calls ORDER BY at"  # noqa: S608 - columns are constants
-
-
-class CallStore:
-    """Opens the file, or makes it. For several threads. Raises LedgerError where it cannot be used.
-
-    read_only: for `calls` alone. The file is not changed: an older gateway may serve with it.
+class KeptText(msgspec.Struct, kw_only=True):
+    """A text that a rule blocked or was in doubt of. at, latest: Unix seconds, of the first request that brought it and
+    of the latest, whose are request_id, label, confidence (0..1) and version; times: how many did. harmful: as it was
+    reviewed, None until then.
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+    request_id: str
+    at: float
+    latest: float
+    kept_as: KeptAs
+    rule: str
+    label: str
+    confidence: float
+    classifier: str
+    version: str
+    text: str
+    id: str = ""
+    times: int = 1
+    harmful: bool | None = None
+
+
+class Review(msgspec.Struct, kw_only=True):
+    """What a reviewer decided, without the text, so that it can stay. at, reviewed_at: Unix seconds, of the first
+    request with the text and of the review."""
+
+    at: float
+    reviewed_at: float
+    kept_as: KeptAs
+    rule: str
+    harmful: bool
+
+
+T = TypeVar("T", bound=msgspec.Struct)
+_CREATE_CALLS, _INSERT_CALL = table("calls", KeptCall)
+_CREATE_TEXTS, _INSERT_TEXT = table("kept_texts", KeptText)
+_CREATE_REVIEWS, _INSERT_REVIEW = table("reviews", Review)
+_CALL_COLUMNS: Final = KeptCall.__struct_fields__
+_TEXT_COLUMNS: Final = KeptText.__struct_fields__
+_FORGET_CALLS: Final = "DELETE FROM calls WHERE rowid IN (SELECT rowid FROM calls WHERE at < ? LIMIT ?)"
+_FORGET_TEXTS: Final = """DELETE FROM kept_texts WHERE rowid IN
+    (SELECT rowid FROM kept_texts WHERE kept_as = ? AND at < ? LIMIT ?)"""
+_FORGET_OLDEST: Final = """DELETE FROM kept_texts WHERE rowid IN (SELECT rowid FROM kept_texts ORDER BY at
+    LIMIT min(?2, max(0, (SELECT count(*) FROM kept_texts) - ?1)))"""
+_OF_THE_LATEST: Final = ("latest", "request_id", "label", "confidence", "version")
+_AGAIN: Final = " ON CONFLICT (id) DO UPDATE SET times = times + 1, " + ", ".join(
+    f"{name} = excluded.{name}" for name in _OF_THE_LATEST
+)
+_COUNTS: Final = """
+SELECT kept_as, rule, sum(kept) AS kept, sum(harmful) AS harmful, sum(harmless) AS harmless FROM (
+    SELECT at, kept_as, rule, 1 AS kept, 0 AS harmful, 0 AS harmless FROM kept_texts
+    UNION ALL SELECT at, kept_as, rule, 0, harmful, NOT harmful FROM reviews
+) WHERE at >= ? AND at < ? GROUP BY kept_as, rule ORDER BY kept_as, rule
+"""
+
+
+class KeptRows(Generic[T]):
+    """Tables of the ledger's file whose rows are deleted after a time. Opens the file, or makes it.
+
+    create: the statements that make tables; indexes: on them. insert: of a row. read_only: the file is not changed, for
+    an older gateway may serve with it. Raises LedgerError where it cannot be used.
+    """
+
+    def __init__(
+        self, path: Path, create: Sequence[str], indexes: Sequence[str], insert: str, *, read_only: bool
+    ) -> None:
         self._path = path
+        self._insert = insert
         self._lock = threading.Lock()
         with self._using("used"):
             if read_only:
                 self._db = opened_to_read(path)
                 with closed_on_failure(self._db):
-                    stand_in(self._db, _STATEMENTS)
+                    stand_in(self._db, create)
                 return
             self._db = opened_to_write(path)
             with closed_on_failure(self._db):
                 write_ahead(self._db)
                 self._db.execute("PRAGMA synchronous = NORMAL")
-                for statement in _STATEMENTS:
+                for statement in (*create, *indexes):
                     self._db.execute(statement)
 
-    def append(self, records: Sequence[KeptCall]) -> None:
-        """Writes calls, all or none. Raises LedgerError."""
-        rows = [msgspec.structs.astuple(call) for call in records]
+    def append(self, records: Sequence[T]) -> None:
+        """Writes rows, all or none. Raises LedgerError."""
+        rows = [msgspec.structs.astuple(record) for record in records]
         with self._using("written"), self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany(_INSERT, rows)
-
-    def calls(self) -> list[KeptCall]:
-        """All that are kept, the oldest first. Raises LedgerError."""
-        with self._using("read"):
-            rows = self._db.execute(_SELECT).fetchall()
-        return [KeptCall(**dict(zip(_NAMES, row, strict=True))) for row in rows]
-
-    def forget(self, before: float) -> int:
-        """Deletes the calls before a time, in Unix seconds; how many. Raises LedgerError, some may be deleted then."""
-        forgotten = 0
-        while True:
-            with self._using("written"):
-                deleted = self._db.execute(_FORGET, (before, _AT_ONCE)).rowcount
-            forgotten += deleted
-            if deleted < _AT_ONCE:
-                return forgotten
-            time.sleep(_PAUSE_S)
+            self._db.executemany(self._insert, rows)
 
     def empty_log(self) -> bool:
         """Empties the write-ahead log, which still holds deleted content. False while another program reads it.
@@ -113,7 +157,95 @@ class CallStore:
         with self._lock:
             self._db.close()
 
+    def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self._using("read"):
+            return self._db.execute(query, values).fetchall()
+
+    def _delete(self, statement: str, *values: Any) -> int:
+        """In steps, whose size is the statement's last parameter; how many."""
+        forgotten = 0
+        while True:
+            with self._using("written"):
+                deleted = self._db.execute(statement, (*values, _AT_ONCE)).rowcount
+            forgotten += deleted
+            if deleted < _AT_ONCE:
+                return forgotten
+            time.sleep(_PAUSE_S)
+
     @contextmanager
     def _using(self, what: str) -> Iterator[None]:
-        with ledger_errors(f"the calls kept in {self._path} cannot be {what}"), self._lock:
+        with ledger_errors(f"what is kept of calls in {self._path} cannot be {what}"), self._lock:
             yield
+
+
+class CallStore(KeptRows[KeptCall]):
+    """Whole calls. read_only: for `calls` alone."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        indexes = ["CREATE INDEX IF NOT EXISTS calls_at ON calls (at)"]
+        super().__init__(path, [_CREATE_CALLS], indexes, _INSERT_CALL, read_only=read_only)
+
+    def calls(self) -> list[KeptCall]:
+        """All that are kept, the oldest first. Raises LedgerError."""
+        rows = self._rows(f"SELECT {', '.join(_CALL_COLUMNS)} FROM calls ORDER BY at")  # noqa: S608 - constants
+        return [KeptCall(**dict(zip(_CALL_COLUMNS, row, strict=True))) for row in rows]
+
+    def forget(self, before: float) -> int:
+        """Deletes the calls before a time, in Unix seconds; how many. Raises LedgerError, some may be deleted then."""
+        return self._delete(_FORGET_CALLS, before)
+
+
+class TextStore(KeptRows[KeptText]):
+    """Texts for review, each once for a rule and a reason, and what reviewers decided. read_only: for `texts` and
+    `counts` alone."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        indexes = [
+            "CREATE UNIQUE INDEX IF NOT EXISTS kept_texts_id ON kept_texts (id)",
+            "CREATE INDEX IF NOT EXISTS kept_texts_at ON kept_texts (at)",
+        ]
+        create = [_CREATE_TEXTS, _CREATE_REVIEWS]
+        super().__init__(path, create, indexes, _INSERT_TEXT + _AGAIN, read_only=read_only)
+
+    def append(self, records: Sequence[KeptText]) -> None:
+        """Writes texts; of one that is kept already, that it came again. Raises LedgerError."""
+        super().append([msgspec.structs.replace(record, id=_id(record)) for record in records])
+
+    def texts(self, since: float = 0.0) -> list[KeptText]:
+        """Those that came since a time, in Unix seconds, the latest last. Raises LedgerError."""
+        query = f"SELECT {', '.join(_TEXT_COLUMNS)} FROM kept_texts WHERE latest >= ? ORDER BY latest, rowid"  # noqa: S608 - constants
+        kept = []
+        for row in self._rows(query, since):
+            values = dict(zip(_TEXT_COLUMNS, row, strict=True))
+            harmful = values.pop("harmful")
+            kept.append(KeptText(**values, harmful=None if harmful is None else bool(harmful)))
+        return kept
+
+    def review(self, texts: Sequence[KeptText], *, harmful: bool, at: float) -> None:
+        """Notes the decision on texts that are equal but for the rule or the reason. Raises LedgerError."""
+        with self._using("written"), self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            for text in texts:
+                changed = self._db.execute(
+                    "UPDATE kept_texts SET harmful = ? WHERE id = ? AND harmful IS NULL", (harmful, text.id)
+                )
+                # another reviewer may have been first
+                if changed.rowcount:
+                    review = Review(at=text.at, reviewed_at=at, kept_as=text.kept_as, rule=text.rule, harmful=harmful)
+                    self._db.execute(_INSERT_REVIEW, msgspec.structs.astuple(review))
+
+    def counts(self, since: float, until: float) -> list[dict[str, Any]]:
+        """Of the texts that first came in Unix seconds [since, until), by reason and rule, how many are kept, and how
+        many were reviewed as harmful and harmless, whether or not they are still kept. Raises LedgerError."""
+        names = ("kept_as", "rule", "kept", "harmful", "harmless")
+        return [dict(zip(names, row, strict=True)) for row in self._rows(_COUNTS, since, until)]
+
+    def forget(self, before: Mapping[KeptAs, float]) -> int:
+        """Deletes texts before a time of each reason, in Unix seconds, and the oldest of too many; how many. What
+        reviewers decided stays. Raises LedgerError, some may be deleted then."""
+        due = sum(self._delete(_FORGET_TEXTS, kept_as, time_) for kept_as, time_ in before.items())
+        return due + self._delete(_FORGET_OLDEST, MOST_TEXTS)
+
+
+def _id(text: KeptText) -> str:
+    return hashlib.sha256("\0".join((text.kept_as, text.rule, text.classifier, text.text)).encode()).hexdigest()[:12]

@@ -118,7 +118,7 @@ class Instruments:
         self.ledger_pending = gauge("ledger_pending_rows", "Ledger rows not written yet.")
         self.ledger_failures = count("ledger_failures", "Writes to the ledger that failed.")
         self.ledger_lost = count("ledger_lost_rows", "Ledger rows given up.")
-        self.kept_calls_lost = count("kept_calls_lost", "Calls that were to be kept, given up.")
+        self.kept_calls_lost = count("kept_calls_lost", "Calls and texts that were to be kept, given up.")
         self.build_info = gauge("build_info", "The version that runs.", "version")
 
     def _counter(self, name: str, text: str, labels: str = "") -> Counter:

@@ -1,4 +1,4 @@
-"""Deletes texts and calls whose time is over; all of them if none are to be kept any more.
+"""Deletes texts and calls whose time is over; all of a kind if none of it is to be kept any more.
 
 Deleted content leaves the disk only with the ledger's write-ahead log, which is emptied afterwards.
 """
@@ -7,11 +7,12 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
+from gateway.config.settings import Content
 from gateway.contracts.owner import Owner
-from gateway.ledger.call_store import CallStore
+from gateway.ledger.call_store import CallStore, KeptAs, TextStore
 from gateway.ledger.store import LedgerError
 
 _log = logging.getLogger(__name__)
@@ -19,14 +20,22 @@ _EVERY_S: Final = 60.0
 
 
 class Retention:
-    """keep_s: how long texts are kept; None: not at all."""
+    """content: how long each kind is kept. owner: has the texts that rules train on."""
 
     def __init__(
-        self, owner: Owner, calls: CallStore, keep_s: float | None, *, clock: Callable[[], float] = time.time
+        self,
+        owner: Owner,
+        calls: CallStore,
+        texts: TextStore,
+        content: Content,
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._owner = owner
         self._calls = calls
-        self._keep_s = keep_s
+        self._texts = texts
+        self._keep_s = content.keep
+        self._review_s: Mapping[KeptAs, float | None] = {"blocked": content.blocked, "unsure": content.unsure}
         self._clock = clock
         self._latest = -math.inf
         # a gateway that was killed may have left something in the log
@@ -41,7 +50,9 @@ class Retention:
             return
         self._latest = now
         try:
-            await self._forget(math.inf if self._keep_s is None else now - self._keep_s)
+            await self._forget(_before(now, self._keep_s))
+            before = {kept_as: _before(now, keep_s) for kept_as, keep_s in self._review_s.items()}
+            self._log_full |= bool(await asyncio.to_thread(self._texts.forget, before))
             if self._log_full:
                 await self._empty_log()
         except LedgerError as error:
@@ -73,3 +84,8 @@ class Retention:
                 "minute"
             )
         self._warned = self._log_full
+
+
+def _before(now: float, keep_s: float | None) -> float:
+    """The time before which all of a kind is deleted."""
+    return math.inf if keep_s is None else now - keep_s

@@ -38,8 +38,8 @@ from gateway.http.chat import ChatEndpoint
 from gateway.http.request_id import RequestId
 from gateway.judge.judge import Judge
 from gateway.judge.resolve import SafetyAudits
-from gateway.ledger.call_log import CallLog
-from gateway.ledger.call_store import CallStore
+from gateway.ledger.call_log import CallLog, TextLog
+from gateway.ledger.call_store import CallStore, TextStore
 from gateway.ledger.prices import Price, PriceTable
 from gateway.ledger.record import Record
 from gateway.ledger.recorder import Recorder
@@ -214,6 +214,7 @@ class Wired:
     contracts: Owner
     safety: SafetyOwner
     keeping: CallLog
+    texts: TextLog
 
     def records(self) -> list[Record]:
         """All that was recorded; ends the writer."""
@@ -390,6 +391,13 @@ def wire(
             on_failure=metrics.ledger_failures.inc,
             on_lost=metrics.kept_calls_lost.inc,
         )
+        texts = TextLog(
+            TextStore(tmp_path / "contracts.db"),
+            loaded.settings.content,
+            ask=lambda context, readings: classify(readings, 1.0, context.runtime),
+            on_failure=metrics.ledger_failures.inc,
+            on_lost=metrics.kept_calls_lost.inc,
+        )
         in_flight = InFlight()
         snapshots = Snapshots(Snapshot(rules=compiled, proposed=dict.fromkeys(policies, "v2") if tried else {}))
         audits = Audits(owner=owner, routes=routes, metrics=metrics, in_flight=in_flight)
@@ -402,16 +410,17 @@ def wire(
             recorder=recorder,
             repeats=RepeatCalls(forwarder=forwarder, recorder=recorder),
             keeping=keeping,
+            texts=texts,
             metrics=metrics,
             audits=audits,
             judge=Judge(forwarder=forwarder, recorder=recorder, routes=routes, metrics=metrics),
             bounds=SafetyAudits(owner=safety, routes=routes, metrics=metrics, in_flight=in_flight),
             max_answer_bytes=max_answer_bytes,
         )
-        for one in (owner, safety, keeping, writer):
+        for one in (owner, safety, keeping, texts, writer):
             opened.enter_context(closing(one))
         app = RequestId(Auth(ChatEndpoint(pipeline, metrics, max_body_bytes=max_body_bytes), access_key))
-        return Wired(app, metrics, classify, writer, memory_store, targets, owner, safety, keeping)
+        return Wired(app, metrics, classify, writer, memory_store, targets, owner, safety, keeping, texts)
 
     with opened:
         yield make

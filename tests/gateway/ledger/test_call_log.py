@@ -1,5 +1,6 @@
 """Whole calls are kept where the operator asks, for the time that is stated, and nothing of what a rule touched."""
 
+import asyncio
 import json
 import sqlite3
 import time
@@ -12,7 +13,7 @@ import pytest
 
 from gateway.context import new_context
 from gateway.ledger.call_log import CallLog
-from gateway.ledger.call_store import CallStore, KeptCall
+from gateway.ledger.call_store import CallStore, KeptCall, KeptText, TextStore
 
 KEEPS = "content: {keep: 30d, calls: true}\n"
 RULES = """
@@ -78,3 +79,61 @@ def test_a_thousand_calls_wait_at_most(tmp_path: Path) -> None:
     assert sum(lost) == 100
     keeping.close()
     assert sum(lost) == 1100
+
+
+REVIEW = "content: {blocked: 30d, unsure: 30d}\n"
+GUARDS = """
+rules:
+  - {name: details, classifier: data, then: {contact: redact}}
+  - {name: safety, classifier: safe, then: {violence: block, jailbreak: flag}}
+  - {name: answers, classifier: safe, reads: {roles: [], output: true}, then: {jailbreak: block}}
+  - {name: bank, classifier: bank, when: {any_system: true}, then: {rate: {forward: cheap}}}
+"""
+
+
+@pytest.fixture
+def kept_texts(wire: Callable[..., Any], ask: Any, tmp_path: Path) -> Callable[..., Any]:
+    """kept_texts(bodies, …): what was kept for review of these requests."""
+
+    async def send(*bodies: bytes, models: str = REVIEW) -> list[KeptText]:
+        gateway = wire(GUARDS, models=models)
+        for each in bodies:
+            await ask(gateway.app, each)
+            await asyncio.sleep(0.01)
+        gateway.texts.close()
+        with closing(TextStore(tmp_path / "contracts.db", read_only=True)) as store:
+            return store.texts()
+
+    return send
+
+
+async def test_texts_that_were_blocked_or_in_doubt_are_kept_where_asked(kept_texts: Callable[..., Any]) -> None:
+    """Equal ones once. In doubt is what a rule that can block was unsure of, of answers too; not what was not
+    judged."""
+    texts = ("violence", "violence", "unsure", "broken", "plain", "violence " + "x" * 70_000)
+    assert await kept_texts(*map(body, texts), models="") == []
+    blocked, unsure, answer = await kept_texts(*map(body, texts))
+    assert (answer.text, answer.kept_as, answer.rule) == ("echo: unsure", "unsure", "answers")
+    assert (blocked.text, blocked.kept_as, blocked.rule, blocked.label) == ("violence", "blocked", "safety", "violence")
+    assert (blocked.times, blocked.confidence, blocked.version) == (2, 0.9, "v1")
+    assert (unsure.text, unsure.kept_as, unsure.rule, unsure.label) == ("unsure", "unsure", "safety", "violence")
+    again = await kept_texts(body("unsure"), models="content: {blocked: 1d}\n")
+    assert [text.times for text in again] == [2, 1, 1]
+
+
+async def test_of_a_conversation_the_turn_that_was_blocked_is_kept_without_what_rules_redact(
+    kept_texts: Callable[..., Any],
+) -> None:
+    turns = ("my mail is a@b.org", "violence to c@d.org", "and then?")
+    messages = [{"role": "user", "content": text} for text in turns]
+    [blocked] = await kept_texts(body("", messages=messages))
+    assert blocked.text == "violence to [EMAIL_2]"
+
+
+async def test_a_blocked_answer_is_kept_and_personal_data_is_replaced_where_asked(
+    kept_texts: Callable[..., Any],
+) -> None:
+    """The echo upstream answers with the text, which rules on requests flag only."""
+    asked = "content: {blocked: 30d, redact: true}\n"
+    [blocked] = await kept_texts(body("jailbreak, from 4111 1111 1111 1111"), models=asked)
+    assert (blocked.rule, blocked.text) == ("answers", "echo: jailbreak, from [CARD_1]")

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from gateway.config.settings import Content
 from gateway.contracts.owner import Owner
 from gateway.contracts.store import ContractStore
-from gateway.ledger.call_store import CallStore, KeptCall
+from gateway.ledger.call_store import CallStore, KeptAs, KeptCall, KeptText, TextStore
 from gateway.ledger.store import LedgerError
 from gateway.serving.retention import Retention
 
@@ -37,8 +38,9 @@ def left_of(file: Path, name: str) -> set[str]:
 def retaining(
     kept: tuple[ContractStore, CallStore], keep_s: float | None, clock: Callable[[], float] = lambda: 10 * DAY_S
 ) -> Iterator[Retention]:
-    with closing(Owner(kept[0], clock=clock)) as owner:
-        yield Retention(owner, kept[1], keep_s, clock=clock)
+    file = kept[0].path
+    with closing(Owner(kept[0], clock=clock)) as owner, closing(TextStore(file)) as texts:
+        yield Retention(owner, kept[1], texts, Content(keep=None if keep_s is None else f"{keep_s:.0f}s"), clock=clock)
 
 
 @pytest.fixture
@@ -134,3 +136,35 @@ def test_closing_waits_for_what_is_deleted_and_ends_the_rest(tmp_path: Path) -> 
         assert 0 < len(again.calls()) < 3000
         again.forget(2.0)
         assert again.calls() == []
+
+
+def blocked(text: str, *, at: float, kept_as: KeptAs = "blocked") -> KeptText:
+    names = {"request_id": f"req_{at}", "rule": "safety", "label": "violence", "classifier": "safe", "version": "v1"}
+    return KeptText(**names, at=at, latest=at, kept_as=kept_as, confidence=0.9, text=text)
+
+
+async def test_texts_for_review_are_kept_for_their_own_time_and_what_was_decided_stays(tmp_path: Path) -> None:
+    """Of a text that comes again, the time counts from the first request on."""
+    file, now = tmp_path / "offramp.db", 10 * DAY_S
+    with closing(TextStore(file)) as texts, closing(CallStore(file)) as calls:
+        texts.append([blocked("old text", at=now - 3 * DAY_S), blocked("new text", at=now - DAY_S)])
+        texts.append([blocked("doubtful text", at=now - DAY_S, kept_as="unsure"), blocked("old text", at=now)])
+        again = texts.texts(since=now - 1)
+        assert [(text.text, text.times, text.request_id) for text in again] == [("old text", 2, f"req_{now}")]
+        texts.review(again, harmful=False, at=now)
+        texts.review(again, harmful=True, at=now)
+        with closing(Owner(ContractStore(file))) as owner:
+            await Retention(owner, calls, texts, Content(blocked="2d", unsure="12h"), clock=lambda: now).look()
+        assert [text.text for text in texts.texts()] == ["new text"]
+        counts = {"kept_as": "blocked", "rule": "safety", "kept": 1, "harmful": 0, "harmless": 1}
+        assert texts.counts(0, now + 1) == [counts]
+        left = b"".join(each.read_bytes() for each in (file, Path(f"{file}-wal")))
+        assert (b"new text" in left, b"old text" in left, b"doubtful text" in left) == (True, False, False)
+
+
+def test_of_too_many_texts_for_review_the_oldest_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.ledger.call_store.MOST_TEXTS", 300)
+    with closing(TextStore(tmp_path / "offramp.db")) as texts:
+        texts.append([blocked(f"text {number}", at=float(number)) for number in range(750)])
+        assert texts.forget({"blocked": 0.0}) == 450
+        assert [text.text for text in texts.texts()] == [f"text {number}" for number in range(450, 750)]
