@@ -19,6 +19,7 @@ from gateway.cli import (
     init,
     models,
     report,
+    review,
     serve,
     train,
 )
@@ -45,6 +46,8 @@ app.command("explain")(explain.explain)
 app.command("classify")(classify.classify)
 app.command("serve")(serve.serve)
 app.command("report")(report.report)
+app.command("blocked")(review.blocked)
+app.command("review")(review.review)
 app.command("discover")(discover.discover)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)

@@ -2,10 +2,10 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Column, Table
@@ -26,6 +26,7 @@ def report(
     """What was spent and saved in a period, from the ledger."""
     from classifiers.fields import parse_duration
     from gateway.config.load import load_gateway
+    from gateway.ledger.call_store import TextStore
     from gateway.ledger.savings import summarise
     from gateway.ledger.store import SQLiteLedger
 
@@ -34,8 +35,11 @@ def report(
     path = ledger or load_gateway(config, os.environ, secrets=False).ledger
     with closing(SQLiteLedger(path, read_only=True)) as store:
         summary = summarise(store.summary(now - back_s, now + 1))
-    value = {"ledger": str(path), "since": now - back_s, "until": now, **summary.as_dict()}
-    result(value, summary_shown(summary, f"Savings over the last {since}"), as_json=json)
+    with closing(TextStore(path, read_only=True)) as texts:
+        counts = texts.counts(now - back_s, now + 1)
+    value = {"ledger": str(path), "since": now - back_s, "until": now, **summary.as_dict(), "reviews": counts}
+    shown = (*summary_shown(summary, f"Savings over the last {since}"), *_reviews_shown(counts))
+    result(value, shown, as_json=json)
 
 
 def summary_shown(summary: "Summary", title: str) -> Iterator[str | Table]:
@@ -61,6 +65,17 @@ def summary_shown(summary: "Summary", title: str) -> Iterator[str | Table]:
     made.add_row("all", "", *counts, f"${summary.spent_usd:.6f}", f"${summary.saved_usd:.6f}")
     yield made
     yield from (f"· {note}" for note in summary.notes())
+
+
+def _reviews_shown(counts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """counts: as of TextStore."""
+    for row in counts:
+        reviewed = row["harmful"] + row["harmless"]
+        of = f"· rule {row['rule']}: {row['kept']:,} texts are kept, {reviewed:,} were reviewed, "
+        if row["kept_as"] == "blocked":
+            yield f"{of}{row['harmless']:,} of them wrongly blocked"
+        else:
+            yield f"{of}{row['harmful']:,} of them harmful; it was in doubt of them"
 
 
 def _figure(text: str, *, aside: bool) -> str:

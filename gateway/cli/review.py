@@ -1,0 +1,277 @@
+"""`offramp blocked` and `offramp review`: texts that rules blocked or were in doubt of, listed and decided on."""
+
+import json as jsonlib
+import os
+import sys
+import termios
+import time
+import tty
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from gateway.cli.inputs import parsed
+from gateway.cli.output import Exit, Json, fail, fields, percent, quoted, result, stderr, table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from gateway.config.load import Loaded
+    from gateway.ledger.call_store import KeptText, TextStore
+
+_BEGINNING: Final = 80
+"""Characters of a text in a table."""
+_SHOWN: Final = 4000
+"""Characters of a text to decide on."""
+_COLUMNS: Final = ("id", "request_id", "rule", "label", "confidence", "classifier", "version", "times")
+_WORDS: Final = {"harmful": True, "harmless": False}
+_KEYS: Final = {"h": True, "n": False, "s": None}
+_ASKED: Final = "[h] harmful   [n] not harmful   [s] skip   [q] quit"
+
+Config = Annotated[Path, typer.Argument(help="The gateway's file.")]
+RuleName = Annotated[str | None, typer.Option("--rule", help="Texts of this rule only.")]
+_DEFAULT: Final = Path("config/gateway.yaml")
+
+
+def blocked(
+    config: Config = _DEFAULT,
+    since: Annotated[str, typer.Option(help="How far back, such as 24h or 30d.")] = "24h",
+    rule: RuleName = None,
+    unsure: Annotated[bool, typer.Option("--unsure", help="Texts that rules were in doubt of instead.")] = False,
+    json: Json = False,
+) -> None:
+    """List texts that rules blocked, where the gateway keeps them."""
+    from classifiers.fields import parse_duration
+    from gateway.config.load import load_gateway
+
+    loaded = load_gateway(config, os.environ, secrets=False)
+    back_s = parsed(parse_duration, since, "--since")
+    wanted = "unsure" if unsure else "blocked"
+    with closing(_opened(loaded.ledger, read_only=True)) as store:
+        texts = store.texts(time.time() - back_s)
+    kept = [text for text in texts if text.kept_as == wanted and rule in (None, text.rule)]
+    rows = [
+        {"time": _time(text.latest), **fields(text, *_COLUMNS), "review": _review_of(text), "text": text.text}
+        for text in kept
+    ]
+    result(rows, _listed(rows, wanted, kept=getattr(loaded.settings.content, wanted) is not None), as_json=json)
+
+
+def review(
+    config: Config = _DEFAULT,
+    rule: RuleName = None,
+    decisions: Annotated[
+        Path | None, typer.Option("--from", help="A file with a line `id harmful` or `id harmless` for each text.")
+    ] = None,
+    rows: Annotated[Path | None, typer.Option(help="The file that rows are added to, of one classifier.")] = None,
+    json: Json = False,
+) -> None:
+    """Decide on texts that rules blocked or were in doubt of, one after the other, and make rows of them."""
+    from gateway.config.load import load_gateway
+
+    loaded = load_gateway(config, os.environ, secrets=False)
+    if decisions is None and not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+        what = "there is no terminal here to ask in; write a line `id harmful` or `id harmless` for each text into a "
+        raise fail(f"{what}file for --from (`offramp blocked --json` has the ids)", Exit.USAGE)
+    with closing(_opened(loaded.ledger)) as store:
+        texts = store.texts()
+        pending = [equal for equal in _pending(texts) if rule is None or any(text.rule == rule for text in equal)]
+        reviewer = _Reviewer(store, _row_files(loaded, pending, rows))
+        if decisions is None:
+            with _keys_at_once():
+                left = _asked(pending, reviewer)
+        else:
+            left = len(pending) - _from_file(decisions, texts, pending, reviewer)
+    value = {**fields(reviewer, "harmful", "harmless"), "left": left, "rows": dict(reviewer.written)}
+    result(value, _reviewed(value), as_json=json)
+
+
+def _opened(ledger: Path, *, read_only: bool = False) -> "TextStore":
+    from gateway.ledger.call_store import TextStore
+    from gateway.ledger.store import NoLedger
+
+    if not ledger.is_file():
+        raise NoLedger(ledger)
+    return TextStore(ledger, read_only=read_only)
+
+
+def _pending(texts: Sequence["KeptText"]) -> list[list["KeptText"]]:
+    """Texts that nobody has reviewed, as given; equal ones of one classifier together."""
+    by_text: dict[tuple[str, str], list[KeptText]] = {}
+    for text in texts:
+        by_text.setdefault((text.classifier, text.text), []).append(text)
+    return [equal for equal in by_text.values() if all(text.harmful is None for text in equal)]
+
+
+@dataclass(frozen=True, slots=True)
+class _RowFile:
+    """Where rows of a classifier go. labels: those that its policy learns. none: the label of harmless text; empty
+    where the policy has no word for it."""
+
+    path: Path
+    labels: Collection[str]
+    none: str
+
+    def add(self, text: "KeptText", *, harmful: bool) -> int:
+        """How many rows were added."""
+        label = text.label if harmful else self.none
+        if not label or (harmful and label not in self.labels):
+            return 0
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(jsonlib.dumps({"text": text.text, "label": label}, ensure_ascii=False) + "\n")
+        return 1
+
+
+@dataclass(slots=True, eq=False)
+class _Reviewer:
+    """Notes decisions and makes rows of them. files: by classifier. written: rows added, by file."""
+
+    store: "TextStore"
+    files: Mapping[str, _RowFile]
+    harmful: int = 0
+    harmless: int = 0
+    written: dict[str, int] = field(default_factory=dict)
+
+    def decide(self, equal: Sequence["KeptText"], *, harmful: bool) -> None:
+        """Of texts that are equal. The row comes first: of one that is written twice training takes one."""
+        file = self.files[equal[0].classifier]
+        added = file.add(equal[0], harmful=harmful)
+        self.store.review(equal, harmful=harmful, at=time.time())
+        self.harmful += harmful
+        self.harmless += not harmful
+        self.written[str(file.path)] = self.written.get(str(file.path), 0) + added
+
+
+def _row_files(loaded: "Loaded", pending: Sequence[Sequence["KeptText"]], rows: Path | None) -> dict[str, _RowFile]:
+    """By classifier. Raises ConfigError where a policy cannot be read."""
+    from gateway.config.load import load_policy, policy_file
+
+    names = sorted({equal[0].classifier for equal in pending})
+    if rows is not None and len(names) > 1:
+        raise fail(f"--rows takes rows of one classifier, not of {', '.join(names)}; name a --rule", Exit.USAGE)
+    files = {}
+    for name in names:
+        file = policy_file(loaded, name)
+        policy = load_policy(file, os.environ, secrets=False)
+        none = "none" if policy.kind == "safety" or policy.multi_label else ""
+        files[name] = _RowFile(rows or file.with_name(f"{name}.reviewed.jsonl"), policy.learned, none)
+    return files
+
+
+def _asked(pending: Sequence[Sequence["KeptText"]], reviewer: _Reviewer) -> int:
+    """Asks in the terminal; how many are left."""
+    decided = 0
+    for number, equal in enumerate(pending, 1):
+        text = equal[0]
+        head = (
+            f"{number} of {len(pending)}   {_time(text.latest)}   {text.rule}: {text.label} {percent(text.confidence)}"
+        )
+        how = "blocked" if any(each.kept_as == "blocked" for each in equal) else "in doubt"
+        stderr().print(f"\n{head}, {how}, came {sum(each.times for each in equal)} times", style="bold")
+        for line in text.text[:_SHOWN].splitlines():
+            stderr().print(quoted(line), soft_wrap=True)
+        if (more := len(text.text) - _SHOWN) > 0:
+            stderr().print(f"… and {more:,} characters more", style="dim")
+        key = _key()
+        if key == "q":
+            break
+        harmful = _KEYS[key]
+        if harmful is not None:
+            reviewer.decide(equal, harmful=harmful)
+            decided += 1
+    return len(pending) - decided
+
+
+@contextmanager
+def _keys_at_once() -> Iterator[None]:
+    """The terminal gives each key as it is pressed, and does not show it."""
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal)
+    tty.setcbreak(terminal, termios.TCSADRAIN)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+
+
+def _key() -> str:
+    """The next key that means something. A closed terminal quits."""
+    stderr().print(_ASKED, style="dim")
+    while True:
+        key = os.read(sys.stdin.fileno(), 1).decode(errors="replace")
+        if key in ("", "\x04", "q"):
+            return "q"
+        if key in _KEYS:
+            return key
+
+
+def _from_file(
+    file: Path, texts: Sequence["KeptText"], pending: Sequence[Sequence["KeptText"]], reviewer: _Reviewer
+) -> int:
+    """Takes the decisions of a file, all or none of which are understood; how many were taken. One on a text that was
+    reviewed before changes nothing."""
+    known = {text.id for text in texts}
+    open_ids = {text.id: equal for equal in pending for text in equal}
+    decisions: dict[str, bool] = {}
+    for number, line in enumerate(file.read_text("utf-8-sig").splitlines(), 1):
+        if not line.strip():
+            continue
+        name, _, word = line.strip().partition(" ")
+        if word.strip() not in _WORDS:
+            raise fail(f"{file}:{number}: write `id harmful` or `id harmless`", Exit.USAGE)
+        if name not in known:
+            raise fail(f"{file}:{number}: no text with the id {quoted(name)} is kept", Exit.USAGE)
+        if decisions.setdefault(name, _WORDS[word.strip()]) is not _WORDS[word.strip()]:
+            raise fail(f"{file}:{number}: {name} was called the opposite before", Exit.USAGE)
+    taken = 0
+    for name, harmful in decisions.items():
+        equal = open_ids.get(name)
+        if equal is not None and equal[0].id in open_ids:
+            reviewer.decide(equal, harmful=harmful)
+            taken += 1
+            for text in equal:
+                del open_ids[text.id]
+    return taken
+
+
+def _listed(rows: Sequence[Mapping[str, Any]], what: str, *, kept: bool) -> "Iterator[str | Table]":
+    """kept: whether the gateway keeps any by now."""
+    if not rows:
+        yield f"none in this time{'' if kept else f'; nothing is kept without content: {{{what}: 30d}}'}"
+        return
+    cells = (
+        (
+            row["time"],
+            row["id"],
+            row["request_id"],
+            row["rule"],
+            quoted(row["label"]),
+            percent(row["confidence"]),
+            row["version"],
+            str(row["times"]),
+            row["review"] or "",
+            quoted(row["text"][:_BEGINNING]),
+        )
+        for row in rows
+    )
+    names = ("time", "id", "request", "rule", "label", "confidence", "version", "times", "review", "text")
+    yield table("", names, cells)
+
+
+def _reviewed(value: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{value['harmful']} harmful, {value['harmless']} harmless, {value['left']} left"
+    for file, count in value["rows"].items():
+        yield f"{count} rows added to {file}; name it under data: in the policy, then train"
+
+
+def _review_of(text: "KeptText") -> str | None:
+    return None if text.harmful is None else "harmful" if text.harmful else "harmless"
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

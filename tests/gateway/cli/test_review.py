@@ -1,0 +1,166 @@
+"""Texts kept for review, listed, decided on and made rows of."""
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from classifiers.training.data import read_rows
+from gateway.config.load import load_policy
+from gateway.ledger.call_store import KeptAs, KeptText, TextStore
+from gateway.ledger.store import NoLedger, SQLiteLedger
+
+from .conftest import Offramp
+
+GATEWAY = """\
+version: 1
+ledger: offramp.db
+upstreams: {echo: {kind: echo}}
+content: {blocked: 30d, unsure: 30d}
+"""
+THREAT = "I will\n\x1b[31mhurt you"
+POLICY = """\
+version: 1
+name: safe
+kind: safety
+about: tests
+labels:
+  violence:
+    means: threatens somebody
+"""
+
+
+def kept(text: str, *, rule: str = "safety", kept_as: KeptAs = "blocked", classifier: str = "safe") -> KeptText:
+    names = {"request_id": "req_1", "label": "violence", "version": "v1"}
+    now = time.time()
+    return KeptText(
+        **names, rule=rule, classifier=classifier, at=now, latest=now, kept_as=kept_as, confidence=0.83, text=text
+    )
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A gateway's file whose ledger has three texts, one of them both blocked and in doubt."""
+    file = tmp_path / "gateway.yaml"
+    file.write_text(GATEWAY)
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "safe.yaml").write_text(POLICY)
+    ledger = tmp_path / "offramp.db"
+    SQLiteLedger(ledger).close()
+    with closing(TextStore(ledger)) as store:
+        store.append([kept(THREAT), kept("kill the process")])
+        store.append([kept("so what", kept_as="unsure"), kept("kill the process", kept_as="unsure", rule="other")])
+    return file
+
+
+def listed(offramp: Offramp, config: Path, *more: str) -> list[dict[str, object]]:
+    done = offramp("blocked", config, "--json", *more)
+    assert done.exit_code == 0, done.stderr
+    rows: list[dict[str, object]] = json.loads(done.stdout)
+    return rows
+
+
+def test_blocked_lists_what_is_kept(offramp: Offramp, config: Path) -> None:
+    rows = listed(offramp, config)
+    assert [row["text"] for row in rows] == [THREAT, "kill the process"]
+    assert {name: rows[0][name] for name in ("request_id", "rule", "label", "confidence", "version", "review")} == {
+        "request_id": "req_1",
+        "rule": "safety",
+        "label": "violence",
+        "confidence": 0.83,
+        "version": "v1",
+        "review": None,
+    }
+    assert [row["text"] for row in listed(offramp, config, "--unsure", "--rule", "safety")] == ["so what"]
+    shown = offramp("blocked", config).stdout
+    assert r"I will\n\x1b[31mhurt" in shown
+    assert "83.0%" in shown
+    assert "none in this time" in offramp("blocked", config, "--since", "0s").stdout
+
+
+def test_a_file_of_decisions_makes_rows_that_training_reads(offramp: Offramp, config: Path) -> None:
+    """A text that was blocked by one rule and in doubt of another is decided on once. Nothing is shown twice."""
+    ids = {row["text"]: row["id"] for row in (*listed(offramp, config), *listed(offramp, config, "--unsure"))}
+    decisions = config.with_name("decisions")
+    decisions.write_text(f"{ids[THREAT]} harmful\n\n{ids['kill the process']} harmless\n")
+    done = offramp("review", config, "--from", decisions, "--json")
+    file = config.parent / "policies" / "safe.reviewed.jsonl"
+    assert json.loads(done.stdout) == {"harmful": 1, "harmless": 1, "left": 1, "rows": {str(file): 2}}
+    rows = read_rows(load_policy(config.parent / "policies" / "safe.yaml", {}), [file])
+    assert [(row.text, row.labels) for row in rows] == [
+        (THREAT, ("violence",)),
+        ("kill the process", ()),
+    ]
+    again = json.loads(offramp("review", config, "--from", decisions, "--json").stdout)
+    assert again == {"harmful": 0, "harmless": 0, "left": 1, "rows": {}}
+    assert [row["review"] for row in listed(offramp, config)] == ["harmful", "harmless"]
+    report = json.loads(offramp("report", config, "--json").stdout)
+    assert report["reviews"] == [
+        {"kept_as": "blocked", "rule": "safety", "kept": 2, "harmful": 1, "harmless": 1},
+        {"kept_as": "unsure", "rule": "other", "kept": 1, "harmful": 0, "harmless": 1},
+        {"kept_as": "unsure", "rule": "safety", "kept": 1, "harmful": 0, "harmless": 0},
+    ]
+    assert "2 texts are kept, 2 were reviewed, 1 of them wrongly blocked" in offramp("report", config).stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("{id} maybe", ":2: write `id harmful` or `id harmless`"),
+        ("nothing harmful", ":2: no text with the id nothing is kept"),
+        ("{id} harmless", ":2: {id} was called the opposite before"),
+    ],
+)
+def test_a_file_that_is_not_understood_decides_nothing(offramp: Offramp, config: Path, line: str, problem: str) -> None:
+    name = str(listed(offramp, config)[0]["id"])
+    decisions = config.with_name("decisions")
+    decisions.write_text(f"{name} harmful\n{line.format(id=name)}\n")
+    done = offramp("review", config, "--from", decisions)
+    assert (done.exit_code, problem.format(id=name) in done.stderr) == (2, True)
+    assert [row["review"] for row in listed(offramp, config)] == [None, None]
+
+
+def test_without_a_terminal_or_with_rows_of_two_classifiers_it_says_what_to_do(offramp: Offramp, config: Path) -> None:
+    done = offramp("review", config)
+    assert (done.exit_code, "no terminal" in done.stderr, "--from" in done.stderr) == (2, True, True)
+    with closing(TextStore(config.with_name("offramp.db"))) as store:
+        store.append([kept("out", rule="second", classifier="other")])
+    done = offramp("review", config, "--from", config, "--rows", "rows.jsonl")
+    assert (done.exit_code, "not of other, safe; name a --rule" in done.stderr) == (2, True)
+
+
+def test_in_a_terminal_one_key_decides(config: Path) -> None:
+    """A key that means nothing is passed over. What is skipped, and what is left by q, is asked about again."""
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "gateway", "review", str(config), "--rows", "mine.jsonl"]
+    with subprocess.Popen(
+        command, cwd=config.parent, stdin=follower, stdout=subprocess.PIPE, stderr=follower, text=True
+    ) as process:
+        os.close(follower)
+        seen = b""
+        for key in (b"h", b"xs", b"q"):
+            asked = seen.count(b"[q] quit")
+            while seen.count(b"[q] quit") == asked:
+                assert select.select([leader], [], [], 60)[0], seen
+                seen += os.read(leader, 65536)
+            os.write(leader, key)
+        out, _ = process.communicate(timeout=60)
+        os.close(leader)
+    assert "1 harmful, 0 harmless, 2 left" in out
+    assert json.loads(config.with_name("mine.jsonl").read_text())["label"] == "violence"
+    assert rb"\x1b[31mhurt you" in seen
+
+
+def test_a_ledger_that_is_not_there_is_not_made(offramp: Offramp, config: Path) -> None:
+    ledger = config.with_name("offramp.db")
+    for file in ledger.parent.glob("offramp.db*"):
+        file.unlink()
+    assert isinstance(offramp("blocked", config).exception, NoLedger)
+    assert not ledger.exists()
