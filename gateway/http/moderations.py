@@ -1,7 +1,5 @@
 """POST /v1/moderations: the safety classifier in OpenAI's shape."""
 
-from collections.abc import Mapping
-
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -30,29 +28,38 @@ def moderations_route(engine: Engine) -> Route:
             asked = decoded(_decode, await engine.body(request))
             edition = engine.in_use.edition
             name = _classifier(edition, asked.model)
-            readings = [Reading(classifier=name, texts=texts) for texts in _inputs(asked)]
+            inputs, apart = _inputs(asked)
+            readings = [Reading(classifier=name, texts=texts) for texts in inputs]
             verdicts = await ask(engine, context, edition, name, readings)
-            for verdict in verdicts:
-                _must_be_judged(verdict, context.wait_s)
-            results = [_result(verdict, edition.policies[name]) for verdict in verdicts]
+            policy, results = edition.policies[name], []
+            for place, verdict in enumerate(verdicts):
+                error = _why_not_judged(verdict, f"input[{place}]" if apart else "input", context.wait_s)
+                if error is not None and not apart:
+                    raise BadRequest(error.message, param=error.param)
+                results.append(_result(verdict, policy) if error is None else _not_judged(error, policy))
             answer_id = "modr-" + request.scope[REQUEST_ID].removeprefix("req_")
             return json_response(wire.ModerationAnswer(answer_id, f"{name}@{edition.versions[name]}", results))
 
     return Route("/moderations", moderations, methods=["POST"])
 
 
-def _must_be_judged(verdict: Verdict, wait_s: float) -> None:
-    """What was not read, or not judged, must not be called harmless. A label that holds stands all the same."""
+def _why_not_judged(verdict: Verdict, param: str, wait_s: float) -> wire.ItemError | None:
+    """What was not read, or not judged, must not be called harmless. A label that holds stands all the same.
+
+    Raises Unavailable or Overloaded where the same text may be judged another time: a client that asks again loses
+    nothing. wait_s: after which it may.
+    """
     if verdict.labels:
-        return
+        return None
     if verdict.windows_unread:
-        raise BadRequest("input: is too long to be read whole; send it in parts", param="input")
+        return wire.ItemError(f"{param}: is too long to be read whole; send it in parts", param, "too_long")
     if verdict.abstention is Abstention.LANGUAGE:
-        raise BadRequest(f"input: is in a language that {verdict.classifier} does not name", param="input")
+        return wire.ItemError(f"{param}: is in a language that {verdict.classifier} does not name", param, "language")
     if verdict.abstention is Abstention.LATE:
         raise Overloaded(wait_s)
     if verdict.abstention is Abstention.BROKEN:
         raise Unavailable(f"the classifier {verdict.classifier} gave no verdict ({verdict.reason})")
+    return None
 
 
 def _classifier(edition: Snapshot, model: str | None) -> str:
@@ -67,22 +74,25 @@ def _classifier(edition: Snapshot, model: str | None) -> str:
     return name
 
 
-def _inputs(asked: wire.ModerationRequest) -> list[tuple[str, ...]]:
-    """One tuple of texts for each result; a list of parts is one input. Raises BadRequest for other parts."""
+def _inputs(asked: wire.ModerationRequest) -> tuple[list[tuple[str, ...]], bool]:
+    """One tuple of texts for each result, and whether they are a list's; a list of parts is one input.
+
+    Raises BadRequest for other parts.
+    """
     if isinstance(asked.input, str):
-        return [(asked.input,)]
+        return [(asked.input,)], False
     if not asked.input:
         raise BadRequest("input: must not be empty", param="input")
     bounded(asked.input)
     items = [decoded(_decode_item, bytes(raw)) for raw in asked.input]
     if all(isinstance(item, str) for item in items):
-        return [(item,) for item in items if isinstance(item, str)]
+        return [(item,) for item in items if isinstance(item, str)], True
     parts = [wire.ModerationPart("text", item) if isinstance(item, str) else item for item in items]
     if any(part.text is None or part.type not in READABLE_PARTS for part in parts):
         raise BadRequest(
             "input: only text can be read here, and what was not read is not said to be harmless", param="input"
         )
-    return [tuple(part.text for part in parts if part.text is not None)]
+    return [tuple(part.text for part in parts if part.text is not None)], False
 
 
 def _result(verdict: Verdict, policy: Policy) -> wire.ModerationResult:
@@ -93,5 +103,12 @@ def _result(verdict: Verdict, policy: Policy) -> wire.ModerationResult:
         for category in policy.categories_of(label):
             scores[category] = max(scores.get(category, 0.0), score)
             flags[category] = flags.get(category, False) or label in verdict.labels
-    applied: Mapping[str, list[str]] = {category: ["text"] for category in scores}
-    return wire.ModerationResult(bool(verdict.labels), flags, scores, dict(applied))
+    return wire.ModerationResult(bool(verdict.labels), flags, scores, {category: ["text"] for category in scores})
+
+
+def _not_judged(error: wire.ItemError, policy: Policy) -> wire.ModerationResult:
+    """The result of a list's text that was not judged: flagged, under the same categories, none of which has a
+    value."""
+    own = (category for label in policy.labels for category in policy.categories_of(label))
+    categories: dict[str, None] = dict.fromkeys((*CATEGORIES, *own))
+    return wire.ModerationResult(True, categories, categories, {name: [] for name in categories}, error)

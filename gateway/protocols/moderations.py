@@ -1,9 +1,10 @@
 """POST /v1/moderations in OpenAI's shape, and the categories of OpenAI's own endpoint."""
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 CATEGORIES: Final = (
     "harassment",
@@ -37,13 +38,24 @@ class ModerationPart(Struct):
     text: str | None = None
 
 
+class ItemError(Struct):
+    """Why one text of a list was not judged, with an error's keys. code: `language` or `too_long`."""
+
+    message: str
+    param: str
+    code: str
+    type: str = "invalid_request_error"
+
+
 class ModerationResult(Struct):
-    """What was found in one input."""
+    """What was found in one input. Where it was not judged, `error` says why: no category has a value, and `flagged`
+    is true for those who look at nothing else."""
 
     flagged: bool
-    categories: dict[str, bool]
-    category_scores: dict[str, float]
-    category_applied_input_types: dict[str, list[str]]
+    categories: Mapping[str, bool | None]
+    category_scores: Mapping[str, float | None]
+    category_applied_input_types: Mapping[str, Sequence[str]]
+    error: ItemError | UnsetType = UNSET
 
 
 class ModerationAnswer(Struct):

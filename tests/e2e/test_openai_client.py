@@ -166,6 +166,14 @@ def test_moderations(client: OpenAI) -> None:
     scores = done.results[0].category_scores.model_dump()
     assert max(scores, key=scores.get) not in (None, "")
     assert done.model.startswith("support-safety@")
+    german = "Ich werde dich morgen nach der Schule umbringen."
+    done = client.moderations.create(input=[german, HELLO[0]["content"], ATTACK[0]["content"]])
+    assert [result.flagged for result in done.results] == [True, False, True]
+    unread = done.results[0]
+    assert unread.to_dict()["error"]["code"] == "language"
+    assert set(unread.category_scores.to_dict().values()) == set(unread.categories.to_dict().values()) == {None}
+    with pytest.raises(openai.BadRequestError, match="input: is in a language"):
+        client.moderations.create(input=german)
     parts = client.moderations.create(input=[{"type": "text", "text": ATTACK[0]["content"]}])
     assert parts.results[0].flagged
 

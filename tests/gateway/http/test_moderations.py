@@ -1,8 +1,11 @@
 import asyncio
 import json
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
+
+from gateway.judge.protocol import Unreadable, of_moderation
 
 
 async def moderate(ask: Any, app: Any, body: Any) -> tuple[int, dict[str, Any]]:
@@ -30,12 +33,34 @@ async def test_one_result_for_each_text_and_one_for_all_parts(
 @pytest.mark.parametrize("kind", ["too long", "language"])
 async def test_what_was_not_judged_is_not_called_harmless(api: Any, ask: Any, kind: str) -> None:
     app, _, _ = api("safe")
-    for given in (kind, ["hello", kind], [{"type": "text", "text": kind}]):
+    for given in (kind, [{"type": "text", "text": kind}], [{"type": "text", "text": "hello"}, kind]):
         status, answer = await moderate(ask, app, {"input": given})
         assert (status, answer["error"]["param"], answer["error"]["code"]) == (400, "input", None)
-    assert (await moderate(ask, app, {"input": ["hello", "broken"]}))[0] == 503
+    # asked again, it may be judged; so the whole list is to be asked again
+    assert (await moderate(ask, app, {"input": ["hello", kind, "broken"]}))[0] == 503
     _, answer = await moderate(ask, app, {"input": [f"violence {kind}", "unsure"]})
     assert [result["flagged"] for result in answer["results"]] == [True, False]
+
+
+@pytest.mark.parametrize(("text", "code"), [("too long", "too_long"), ("another language", "language")])
+async def test_of_a_list_each_text_has_its_result_though_others_are_not_judged(
+    api: Any, ask: Any, text: str, code: str
+) -> None:
+    app, _, _ = api("safe")
+    status, answer = await moderate(ask, app, {"input": ["hello", text, "violence", f"violence, {text}"]})
+    hello, unjudged, violence, both = answer["results"]
+    assert (status, hello["flagged"], violence["flagged"], both["flagged"]) == (200, False, True, True)
+    assert not any("error" in result for result in (hello, violence, both))
+    assert (unjudged["flagged"], unjudged["error"]["code"], unjudged["error"]["param"]) == (True, code, "input[1]")
+    # neither flagged nor harmless, under the names of every other result; a judge's client reads none of them
+    assert unjudged["categories"] == dict.fromkeys(hello["categories"])
+    assert unjudged["category_scores"] == dict.fromkeys(hello["category_scores"])
+    assert not any(unjudged["category_applied_input_types"].values())
+    with pytest.raises(Unreadable):
+        of_moderation(json.dumps({"results": [unjudged]}).encode(), {"violence": ["violence"]}, 1)
+    assert (await moderate(ask, app, {"input": [text]}))[1]["results"] == [
+        {**unjudged, "error": {**unjudged["error"], "param": "input[0]", "message": ANY}}
+    ]
 
 
 @pytest.mark.parametrize("given", [[], [7], [{"text": "no type"}], [{"type": "image_url", "image_url": {"url": "x"}}]])
