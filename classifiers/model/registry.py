@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from classifiers.errors import ArtifactError, EncoderError
-from classifiers.model.artifact import MANIFEST, VERSION, manifest_digest
+from classifiers.model.artifact import MANIFEST, VERSION, load, made_at, manifest_digest
 
 
 def publish(made: Path, folder: Path, sign: str) -> None:
@@ -106,6 +107,18 @@ class Registry:
         (self.propose if challenger else self.promote)(name, version)
         return version
 
+    def install(self, folder: Path) -> tuple[str, str]:
+        """Copy a version from another models folder, checked, put it in use, and return its name and version.
+
+        Raises ArtifactError where it is not whole, and OSError.
+        """
+        made = load(folder)
+        if not made.version:
+            raise ArtifactError(f"{folder} is not named like a version")
+        with self.staging(made.name) as staged:
+            shutil.copytree(folder, staged, dirs_exist_ok=True)
+            return made.name, self.publish(made.name, staged, made_at(made.version))
+
     def promote(self, name: str, version: str) -> None:
         """Put a version in use; readers see the old one or the new one, never neither.
 
@@ -180,3 +193,38 @@ class Registry:
         if not _NAME.fullmatch(name) or name in _TAKEN:
             raise ArtifactError(f"{name!r} cannot be a classifier's name")
         return self.models_dir / name
+
+
+_MOST_BYTES = 2_000_000_000
+"""Of an exported version, unpacked; the larger of the shipped encoders takes 66 MB."""
+_OLDEST = (1980, 1, 1, 0, 0, 0)
+
+
+def pack(folder: Path, target: Path) -> None:
+    """Write a version to one file, a zip archive: the same version gives the same bytes. Raises OSError."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in files:
+            entry = zipfile.ZipInfo(f"{folder.name}/{path.relative_to(folder).as_posix()}", _OLDEST)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, path.read_bytes())
+
+
+def unpack(source: Path, folder: Path) -> Path:
+    """Unpack what `pack` has written into an empty folder, and return the version's folder, which is not checked yet.
+
+    Raises ArtifactError where the file is no such archive.
+    """
+    try:
+        with zipfile.ZipFile(source) as archive:
+            entries = archive.infolist()
+            names = {entry.filename.partition("/")[0] for entry in entries}
+            if len(names) != 1 or not VERSION.fullmatch(version := names.pop()):
+                raise ArtifactError(f"{source} holds no exported classifier")
+            if sum(entry.file_size for entry in entries) > _MOST_BYTES:
+                raise ArtifactError(f"{source} is larger than {_MOST_BYTES // 1_000_000} MB unpacked")
+            # zipfile drops drives, leading slashes and `..` from the names
+            archive.extractall(folder)
+    except (zipfile.BadZipFile, NotImplementedError) as error:
+        raise ArtifactError(f"{source} is no file that `offramp models export` has written ({error})") from error
+    return folder / version

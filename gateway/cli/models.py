@@ -1,11 +1,13 @@
-"""`offramp models list|rollback`."""
+"""`offramp models list|rollback|export|import`."""
 
+import hashlib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.output import Json, quoted, result, table
+from gateway.cli.output import Exit, Json, fail, quoted, result, table
 
 app = typer.Typer(no_args_is_help=True, help="Trained classifiers and their versions.")
 ModelsDir = Annotated[Path, typer.Option("--models", file_okay=False, help="The models folder.")]
@@ -41,3 +43,49 @@ def rollback(name: str, models: ModelsDir = Path("models"), json: Json = False) 
 
     version = Registry(models).rollback(name)
     result({"name": name, "version": version}, [f"{name} is at {version} now"], as_json=json)
+
+
+@app.command("export")
+def export(
+    name: str,
+    to: Annotated[Path | None, typer.Option(help="The file; by default NAME-VERSION.zip.")] = None,
+    models: ModelsDir = Path("models"),
+    json: Json = False,
+) -> None:
+    """Write a classifier's version in use to one file, with its card, for `offramp models import` elsewhere."""
+    from classifiers.model.artifact import load
+    from classifiers.model.registry import Registry, pack
+
+    folder = Registry(models).resolve(name)
+    load(folder)
+    file = to or Path(f"{name}-{folder.name}.zip")
+    pack(folder, file)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    shown = [f"wrote {file}", f"sha256: {digest}"]
+    result({"name": name, "version": folder.name, "file": str(file), "sha256": digest}, shown, as_json=json)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="What `offramp models export` has written.", dir_okay=False)],
+    sha256: Annotated[str | None, typer.Option(help="What the file's hash must be, as export printed it.")] = None,
+    models: ModelsDir = Path("models"),
+    json: Json = False,
+) -> None:
+    """Put an exported classifier in use here. It needs no training, and no torch."""
+    from classifiers.encoder.prepare import find
+    from classifiers.model.artifact import load
+    from classifiers.model.registry import Registry, unpack
+
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    if sha256 is not None and sha256.lower() != digest:
+        raise fail(f"{file} has the sha256 {digest}, not {sha256}; nothing was imported", Exit.USAGE)
+    models.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".import-", dir=models) as scratch:
+        folder = unpack(file, Path(scratch))
+        made = load(folder)
+        for stage in made.model.stages:
+            if not stage.encoder.own:
+                find(stage.encoder, models)
+        name, version = Registry(models).install(folder)
+    result({"name": name, "version": version, "sha256": digest}, [f"{name} is at {version} now"], as_json=json)

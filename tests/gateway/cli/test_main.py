@@ -7,6 +7,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+import warnings
+import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,6 +81,49 @@ def test_a_version_in_use_that_is_not_there_is_marked(
         {"name": home.name, "version": old, "current": True, "there": True}
     ]
     assert run("classify", home.name, "hello")
+
+
+def test_an_exported_classifier_is_imported_elsewhere(
+    publish: Callable[[datetime], str], models_dir: Path, tmp_path: Path, offramp: Callable[..., Any]
+) -> None:
+    version = publish(datetime(2026, 1, 1, tzinfo=UTC))
+    name, file, there = next(models_dir.glob(f"*/{version}")).parent.name, tmp_path / "made.zip", tmp_path / "there"
+    made = json.loads(offramp("models", "export", name, "--to", file, "--models", models_dir, "--json").stdout)
+    assert (made["version"], made["file"]) == (version, str(file))
+    again = offramp("models", "export", name, "--to", tmp_path / "again.zip", "--models", models_dir, "--json")
+    assert json.loads(again.stdout)["sha256"] == made["sha256"]
+    shutil.copytree(models_dir / "encoders", there / "encoders", dirs_exist_ok=True)
+    refused = offramp("models", "import", file, "--sha256", "0" * 64, "--models", there)
+    assert refused.exit_code == 2
+    assert "nothing was imported" in refused.output
+    done = offramp("models", "import", file, "--sha256", made["sha256"], "--models", there)
+    assert f"{name} is at {version} now" in done.stdout
+    assert (
+        offramp("classify", name, "hello", "--models", there).stdout
+        == offramp("classify", name, "hello", "--models", models_dir).stdout
+    )
+
+
+@pytest.mark.parametrize("change", ["text", "tampered", "outside"])
+def test_a_file_that_is_no_export_is_refused(
+    change: str, publish: Callable[[datetime], str], models_dir: Path, tmp_path: Path, offramp: Callable[..., Any]
+) -> None:
+    version = publish(datetime(2026, 1, 1, tzinfo=UTC))
+    folder, file, there = next(models_dir.glob(f"*/{version}")), tmp_path / "made.zip", tmp_path / "there"
+    if change == "text":
+        file.write_text("no archive")
+    else:
+        offramp("models", "export", folder.parent.name, "--to", file, "--models", models_dir)
+        with zipfile.ZipFile(file, "a") as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a name that is there twice
+            name = f"{version}/report.json" if change == "tampered" else "../../escaped.txt"
+            archive.writestr(name, "{}")
+    refused = offramp("models", "import", file, "--models", there)
+    assert isinstance(refused.exception, ArtifactError)
+    message = {"text": "no file that", "tampered": "has been changed", "outside": "holds no exported classifier"}
+    assert message[change] in str(refused.exception)
+    assert not [path for path in there.iterdir() if path.name != "encoders"]
+    assert not list(tmp_path.rglob("escaped.txt"))
 
 
 @pytest.mark.parametrize(
