@@ -43,7 +43,10 @@ OUT_OF_SCOPE = 0.1
 
 Kind = Literal["intent", "topic", "safety", "slots"]
 SlotType = Literal["text", "enum", "number", "money", "date", "time"]
-Recipe = Literal["frozen", "finetune", "auto"]
+HIDDEN = "hidden"
+"""The recipe of a guard on the frozen encoder that has a hidden layer and reads a text in its parts."""
+
+Recipe = Literal["frozen", "hidden", "finetune", "auto"]
 """How a model is fitted: heads on the frozen encoder, an encoder tuned for the policy, or what its goals need."""
 SlotName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-zA-Z0-9_-]{0,62}$")]
 
@@ -207,6 +210,8 @@ class Policy(FrozenRecord):
             yield f"cascade: is not for {what}; name a larger one as encoder:"
         if self.multi_label and self.out_of_scope != OUT_OF_SCOPE:
             yield "out_of_scope: is for policies that name one label"
+        if self.recipe == HIDDEN and (self.kind != "safety" or self.cascade):
+            yield "recipe: hidden is for kind safety, without cascade:"
         if self.reads_system and self.kind != "safety":
             yield "reads_system: is for kind safety"
         if not self.reads_system and any(test.system for test in self.tests):

@@ -9,12 +9,16 @@ from classifiers.fields import Dollars, FrozenRecord, Secret, Words, WordsList, 
 
 
 class Teacher(FrozenRecord):
-    """A writer of training sentences: a model (by litellm name or at `base_url`) or files of sentences."""
+    """A writer of training sentences: a model (by litellm name or at `base_url`) or files of sentences.
+
+    labels: of files, what their labels are called here; rows of a label that is null are left out.
+    """
 
     model: Words | None = None
     base_url: Words | None = None
     api_key: Secret | None = None
     file: WordsList = ()
+    labels: dict[Words, Words | None] = Field(default_factory=dict)
     budget: Dollars = 1.0
     tokens: Annotated[int, Field(ge=1)] | None = None
 
@@ -22,6 +26,8 @@ class Teacher(FrozenRecord):
     def _one_source(self) -> Self:
         if (self.model is None) == (not self.file):
             raise ValueError("a teacher needs either model: or file:")
+        if self.labels and not self.file:
+            raise ValueError("labels: is for the rows of file:")
         return self
 
     @property

@@ -19,16 +19,45 @@ OWN = "own:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LinearHead:
-    """logits = embeddings @ weights.T + bias.
+class HiddenLayer:
+    """inputs = max(0, embeddings @ weights.T + bias). weights: (units, dimensions) float32; bias: (units,) float32."""
+
+    weights: Floats
+    bias: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """logits = inputs @ weights.T + bias, where the inputs are the embeddings or what a hidden layer makes of them.
 
     classes: the policy's labels in order; single-label kinds may have `other` as a last class.
-    weights: (classes, dimensions) float32; bias: (classes,) float32.
+    weights: (outputs, inputs) float32; bias: (outputs,) float32. Outputs are the classes. With a hidden layer, which
+    multi-label kinds may have, a last output says whether any label holds.
     """
 
     classes: tuple[str, ...]
     weights: Floats
     bias: Floats
+    hidden: HiddenLayer | None = None
+
+    @property
+    def dimensions(self) -> int:
+        """Of the embeddings."""
+        return int((self.weights if self.hidden is None else self.hidden.weights).shape[1])
+
+    def logits(self, vectors: Floats) -> Floats:
+        """(n, classes). vectors: (n, dimensions) of length 1.
+
+        With a hidden layer, the logarithm of the labels' summed odds is the output that says whether any label holds.
+        """
+        if self.hidden is None:
+            plain: Floats = vectors @ self.weights.T + self.bias
+            return plain
+        inputs = np.maximum(vectors @ self.hidden.weights.T + self.hidden.bias, np.float32(0))
+        outputs = inputs @ self.weights.T + self.bias
+        labels, holds = outputs[:, :-1], outputs[:, -1:]
+        shifted: Floats = labels + (holds - np.logaddexp.reduce(labels, axis=1, keepdims=True))
+        return shifted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +68,7 @@ class Calibration:
     scale: (1,) or (classes,) float32; offset: (classes,) float32. whole: multi-label, (scale, offset) by which the
     logarithm of the summed odds says how likely it is that any label holds: the labels' probabilities are then
     brought to that height together, the highest to just that. chances: multi-label, how many times the logarithm of
-    the number of a text's windows (`heads.linear.MOST_CHANCES` at most) is taken from the log-odds of each, since so
+    the number of a text's windows (`most_chances` at most) is taken from the log-odds of each, since so
     many windows have so many chances (0..1; windows are alike, so it is less than all).
     """
 
@@ -47,6 +76,7 @@ class Calibration:
     offset: Floats
     whole: tuple[float, float] | None = None
     chances: float = 0.0
+    most_chances: int = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,10 +164,15 @@ class Nearest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Windowing:
-    """How long text is cut: `tokens` a window (special tokens included), `overlap` shared by neighbours."""
+    """How long text is cut: `tokens` a window (special tokens included), `overlap` shared by neighbours.
+
+    units: whether a text of several sentences, lines, quoted or bracketed parts is read in these as well, each by
+    itself.
+    """
 
     tokens: Annotated[int, Meta(ge=8)] = 128
     overlap: Annotated[int, Meta(ge=0)] = 16
+    units: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +212,7 @@ class Stage:
 
     name: str = MAIN
     encoder: EncoderId
-    head: LinearHead
+    head: Head
     calibration: Calibration
     thresholds: dict[str, Threshold]
     novelty: Novelty

@@ -14,7 +14,8 @@ from classifiers.model.model import (
     Band,
     Calibration,
     EncoderId,
-    LinearHead,
+    Head,
+    HiddenLayer,
     Nearest,
     Novelty,
     Stage,
@@ -54,6 +55,7 @@ class _CalibrationEntry(msgspec.Struct, frozen=True, kw_only=True):
     offset: list[float]
     whole: tuple[float, float] | None = None
     chances: _Share = 0.0
+    most_chances: Annotated[int, Meta(ge=1)] = 8
 
 
 class _NoveltyEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,8 +75,8 @@ class _TasksEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StageEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A stage's entry; its tensors are `<name>.weights`, `bias`, `prototypes`; where it votes, `owners`; and `tasks`
-    where it has a task filter."""
+    """A stage's entry; its tensors are `<name>.weights`, `bias`, `prototypes`; `hidden_weights` and `hidden_bias`
+    where it has a hidden layer, `owners` where it votes, `tasks` where it has a task filter."""
 
     name: str
     encoder: EncoderId
@@ -130,6 +132,7 @@ def stage_entry(stage: Stage) -> StageEntry:
             offset=calibration.offset.tolist(),
             whole=calibration.whole,
             chances=calibration.chances,
+            most_chances=calibration.most_chances,
         ),
         novelty=_NoveltyEntry(limit=novelty.limit, prototypes=len(novelty.prototypes), usual=novelty.usual),
         nearest=_NearestEntry(sharpness=nearest.sharpness, share=nearest.share) if nearest else None,
@@ -148,6 +151,9 @@ def stage_tensors(stage: Stage) -> dict[str, NDArray[Any]]:
     packed: dict[str, NDArray[Any]] = {
         f"{stage.name}.{name}": np.ascontiguousarray(value, np.float32) for name, value in floats.items()
     }
+    if stage.head.hidden is not None:
+        packed[f"{stage.name}.hidden_weights"] = np.ascontiguousarray(stage.head.hidden.weights, np.float32)
+        packed[f"{stage.name}.hidden_bias"] = np.ascontiguousarray(stage.head.hidden.bias, np.float32)
     if stage.tasks is not None:
         packed[f"{stage.name}.tasks"] = np.ascontiguousarray(stage.tasks.weights, np.float32)
     if stage.nearest is not None:
@@ -166,10 +172,9 @@ def read_stage(entry: StageEntry, held: Tensors, policy: Policy, where: str) -> 
     if classes not in {policy.learned, (*policy.learned, OTHER)}:
         raise ArtifactError(f"{where}: its classes are not the labels that the policy learns")
     scale, offset = (np.asarray(part, np.float32) for part in (entry.calibration.scale, entry.calibration.offset))
-    weights, bias, prototypes = (_tensor(held, f"{name}.{part}", where) for part in ("weights", "bias", "prototypes"))
-    count, dimensions = len(classes), weights.shape[-1]
-    shapes = weights.shape, bias.shape, prototypes.shape, offset.shape
-    fitting = (count, dimensions), (count,), (len(prototypes), dimensions), (count,)
+    head, prototypes = _head(classes, held, name, where), _tensor(held, f"{name}.prototypes", where)
+    count, dimensions = len(classes), head.dimensions
+    shapes, fitting = (prototypes.shape, offset.shape), ((len(prototypes), dimensions), (count,))
     if shapes != fitting or len(scale) not in {1, count}:
         raise ArtifactError(f"{where}: arrays of the shapes {(*shapes, scale.shape)} do not fit {count} classes")
     nearest = None
@@ -185,9 +190,13 @@ def read_stage(entry: StageEntry, held: Tensors, policy: Policy, where: str) -> 
     return Stage(
         name=name,
         encoder=entry.encoder,
-        head=LinearHead(classes=classes, weights=weights, bias=bias),
+        head=head,
         calibration=Calibration(
-            scale=scale, offset=offset, whole=entry.calibration.whole, chances=entry.calibration.chances
+            scale=scale,
+            offset=offset,
+            whole=entry.calibration.whole,
+            chances=entry.calibration.chances,
+            most_chances=entry.calibration.most_chances,
         ),
         thresholds=entry.thresholds,
         novelty=Novelty(prototypes=prototypes, limit=entry.novelty.limit, usual=entry.novelty.usual),
@@ -200,6 +209,21 @@ def read_stage(entry: StageEntry, held: Tensors, policy: Policy, where: str) -> 
         },
         tasks=tasks,
     )
+
+
+def _head(classes: tuple[str, ...], held: Tensors, name: str, where: str) -> Head:
+    weights, bias = (_tensor(held, f"{name}.{part}", where) for part in ("weights", "bias"))
+    hidden, outputs, inputs = None, len(classes), weights.shape[-1]
+    if f"{name}.hidden_weights" in held:
+        layer = (_tensor(held, f"{name}.hidden_{part}", where) for part in ("weights", "bias"))
+        hidden, outputs = HiddenLayer(**dict(zip(("weights", "bias"), layer, strict=True))), len(classes) + 1
+        if hidden.weights.ndim != 2 or hidden.weights.shape[0] != inputs or hidden.bias.shape != (inputs,):
+            raise ArtifactError(f"{where}: its hidden layer does not fit a head of {inputs} inputs")
+    if weights.shape != (outputs, inputs) or bias.shape != (outputs,):
+        raise ArtifactError(
+            f"{where}: arrays of the shapes {(weights.shape, bias.shape)} do not fit {len(classes)} classes"
+        )
+    return Head(classes=classes, weights=weights, bias=bias, hidden=hidden)
 
 
 def _tensor(held: Tensors, name: str, where: str, kind: type = np.float32) -> NDArray[Any]:

@@ -46,7 +46,7 @@ def whole(vectors: Floats, lengths: Floats) -> Floats:
 
 def score(stage: Stage, vectors: Floats) -> tuple[Floats, Floats]:
     """Logits (n, classes) before calibration, and novelty (n,). vectors: (n, dimensions) of length 1."""
-    scores: Floats = vectors @ stage.head.weights.T + stage.head.bias
+    scores = stage.head.logits(vectors)
     if stage.nearest is not None:
         scores = scores + heads.nearest_logits(stage.nearest, stage.novelty.prototypes, vectors, scores)
     own = scores[:, :-1] if stage.head.classes[-1] == OTHER else scores

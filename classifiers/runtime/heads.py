@@ -9,9 +9,6 @@ from numpy.typing import NDArray
 
 from classifiers.model.model import Calibration, Floats, Nearest
 
-MOST_CHANCES = 8
-"""Windows of a text that count as chances. Counting more would help whoever hides harm in a long page."""
-
 _NEARLY_NEVER = 1e-6
 _NEVER = 1e-30
 
@@ -26,7 +23,11 @@ def probabilities(
     """
     scaled = calibration.scale * scores + calibration.offset
     if multi_label:
-        fewer = np.zeros(len(scores), np.float32) if among is None else lost_chances(calibration.chances, among)
+        fewer = (
+            np.zeros(len(scores), np.float32)
+            if among is None
+            else lost_chances(calibration.chances, among, calibration.most_chances)
+        )
         squashed = _sigmoid(scaled - fewer[:, None])
         if calibration.whole is None:
             return squashed
@@ -66,9 +67,13 @@ def any_logit(scores: Floats) -> Floats:
     return summed
 
 
-def lost_chances(chances: float, among: NDArray[np.intp]) -> Floats:
-    """How much each window's log-odds lose for the number of windows of its text. among: (n,) that number → (n,)."""
-    lost: Floats = (chances * np.log(np.minimum(among, MOST_CHANCES))).astype(np.float32)
+def lost_chances(chances: float, among: NDArray[np.intp], most: int) -> Floats:
+    """How much each window's log-odds lose for the number of windows of its text. among: (n,) that number → (n,).
+
+    most: how many windows of a text count. Where windows are not single sentences, counting more would help whoever
+    hides harm in a long page.
+    """
+    lost: Floats = (chances * np.log(np.minimum(among, most))).astype(np.float32)
     return lost
 
 

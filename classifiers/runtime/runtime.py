@@ -239,7 +239,7 @@ def key_of_version(name: str, version: str) -> str:
 
 def _check_encoders(name: str, classifier: Classifier, encoders: Mapping[str, Encoder]) -> None:
     for stage in classifier.model.stages:
-        encoder, dimensions = encoders.get(stage.encoder.sha256), stage.head.weights.shape[1]
+        encoder, dimensions = encoders.get(stage.encoder.sha256), stage.head.dimensions
         where = f"{name} {classifier.version}: its stage {stage.name} was trained on the encoder {stage.encoder.source}"
         if encoder is None:
             raise ArtifactError(f"{where} ({stage.encoder.sha256[:12]}…), which is not loaded")

@@ -5,7 +5,6 @@ quoted and bracketed parts. It is a task where a stage's task filter takes one u
 diluted by the message that it is about.
 """
 
-import re
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -20,19 +19,16 @@ from classifiers.policy import OTHER
 from classifiers.runtime.windows import Key, Reader, key_of
 from classifiers.text.normalise import normalise
 from classifiers.text.windows import Window
+from classifiers.text.windows import units as parts_of
 from classifiers.verdict import ABOUT_A_MESSAGE, Abstention, Verdict
 
-_BETWEEN: Final = re.compile(r"(?<=[.?!:;])\s+|\n+|[\"“”`]+|(?<=\s)[-–]+(?=\s)|</?\w+>|[{}\[\]()]|#{2,}")
-_LETTERS: Final = re.compile(r"\w")
-_FEWEST_LETTERS: Final = 3
 _MOST_UNITS: Final = 64
 """Of a text: half of them from its beginning, half from its end, where tasks are written."""
 
 
 def units(text: str) -> list[str]:
     """The text, and its parts where it has several."""
-    parts = [part.strip() for part in _BETWEEN.split(text)]
-    parts = [part for part in parts if len(_LETTERS.findall(part)) >= _FEWEST_LETTERS]
+    parts = parts_of(text)
     if len(parts) > _MOST_UNITS:
         parts = [*parts[: _MOST_UNITS // 2], *parts[-_MOST_UNITS // 2 :]]
     return [text, *parts] if len(parts) > 1 else [text]

@@ -101,7 +101,7 @@ class Reader:
         self.detector = detector
         remembered, states = (_REMEMBERED_BYTES, _REMEMBERED_STATES) if cache_windows else (0, 0)
         self._vectors: Recent[Key, Floats] = Recent(cache_windows)
-        self._spans: Recent[tuple[str, str, int, int, int], Span] = Recent(
+        self._spans: Recent[tuple[str, str, int, int, int, bool], Span] = Recent(
             remembered, lambda key, span: len(key[0]) + span.weight
         )
         self._systems: Recent[tuple[str, str, int], list[int]] = Recent(
@@ -125,8 +125,8 @@ class Reader:
         for text in reversed(texts):
             budget = max_windows if left > 0 else 0
             sizes = {"room": room, "overlap": overlap, "max_windows": budget}
-            make = partial(read, text, tokenize, **sizes, between=between, detect=detect)
-            span = self._spans.find((text, tokenizer, room, overlap, budget), make).first(left)
+            make = partial(read, text, tokenize, **sizes, units=stage.windowing.units, between=between, detect=detect)
+            span = self._spans.find((text, tokenizer, room, overlap, budget, stage.windowing.units), make).first(left)
             left -= len(span.windows)
             spans.append(span)
         return spans[::-1]
@@ -139,7 +139,7 @@ class Reader:
 
     def alike(self, stage: Stage, another: Stage) -> bool:
         """Whether two stages cut texts into the same windows."""
-        return self._cut(stage) == self._cut(another)
+        return self._cut(stage) == self._cut(another) and stage.windowing.units == another.windowing.units
 
     def translate(
         self, window: Window, span: Span, source: EncoderId, target: Stage, deadline: float | None

@@ -1,13 +1,25 @@
 """Cut text for an encoder that reads a limited number of tokens at a time."""
 
+import re
 from array import array
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 Window: TypeAlias = "array[int]"
 """A window's token ids, without special tokens."""
 
 PIECE_CHARS = 4096
+
+_BETWEEN: Final = re.compile(r"(?<=[.?!:;])\s+|\n+|[\"“”`]+|(?<=\s)[-–]+(?=\s)|</?\w+>|[{}\[\]()]|#{2,}")
+_LETTERS: Final = re.compile(r"\w")
+_FEWEST_LETTERS: Final = 3
+
+
+def units(text: str) -> list[str]:
+    """The parts of which a text is put together: sentences, lines, quoted and bracketed parts, values of JSON and
+    HTML."""
+    parts = [part.strip() for part in _BETWEEN.split(text)]
+    return [part for part in parts if len(_LETTERS.findall(part)) >= _FEWEST_LETTERS]
 
 
 def cut(ids: Sequence[int], room: int, overlap: int) -> list[Window]:

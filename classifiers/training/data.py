@@ -16,6 +16,7 @@ from hashlib import sha256
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -61,7 +62,14 @@ class _Faults:
             raise TrainingError("\n".join(lines))
 
 
-def read_rows(policy: Policy, paths: Sequence[Path], source: Origin = "data", *, unread: bool = False) -> list[Row]:
+def read_rows(
+    policy: Policy,
+    paths: Sequence[Path],
+    source: Origin = "data",
+    *,
+    unread: bool = False,
+    names: Mapping[str, str | None] = MappingProxyType({}),
+) -> list[Row]:
     """Every row of the files, whose labels must be the policy's (or `other`, or for safety `none`).
 
     Where the policy has slots, texts may mark them: `a table at [7 pm](time)`; a policy of one label needs no `label`.
@@ -69,7 +77,8 @@ def read_rows(policy: Policy, paths: Sequence[Path], source: Origin = "data", *,
     `label` in any case, parted by commas, semicolons or tabs, several labels separated by `|`, fields of at most
     10,000,000 characters. A column `group` keeps rows together. Of safety, `system` is the system prompt that a text
     was written under; rows of one prompt are one group where they name none. unread: whether a row may give a prompt
-    although the policy reads none.
+    although the policy reads none. names: what the files' labels are called in the policy; rows of a label that is None
+    are left out.
     Raises TrainingError naming file:line for all that cannot be read, and files without a row.
     """
     rows: list[Row] = []
@@ -80,7 +89,8 @@ def read_rows(policy: Policy, paths: Sequence[Path], source: Origin = "data", *,
         for line, record in _records(policy, path, faults):
             empty = False
             try:
-                file_rows.append(_row(policy, record, f"{path.name}:{line}", source, unread=unread))
+                if (named := _renamed(record, names)) is not None:
+                    file_rows.append(_row(policy, named, f"{path.name}:{line}", source, unread=unread))
             except (TrainingError, ValueError) as error:
                 faults.add(f"{path}:{line}", error)
         if empty and len(faults.listed) == faults_before:
@@ -90,6 +100,17 @@ def read_rows(policy: Policy, paths: Sequence[Path], source: Origin = "data", *,
         rows += file_rows if marked else [replace(row, marks=None) for row in file_rows]
     faults.check()
     return rows
+
+
+def _renamed(record: Any, names: Mapping[str, str | None]) -> Any:
+    """A record with its labels by other names; None where one of them is to be left out."""
+    key = next((key for key in _LABEL_KEYS if names and isinstance(record, dict) and key in record), None)
+    if key is None:
+        return record
+    own = record[key] if isinstance(record[key], list) else [record[key]]
+    if any(names.get(label, "") is None for label in own if isinstance(label, str)):
+        return None
+    return record | {key: list(dict.fromkeys(names.get(label, label) for label in own))}
 
 
 def read_calls(policy: Policy, calls: Iterable[tuple[str, str]]) -> list[Row]:

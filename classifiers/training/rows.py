@@ -46,6 +46,11 @@ class Row:
     foreign: str = ""
 
     @property
+    def is_ordinary(self) -> bool:
+        """Whether it is the built-in writer's text of ordinary traffic, without harm and not near to it."""
+        return self.source == "builtin" and not self.labels and self.group.startswith(("everyday ", "ordinary "))
+
+    @property
     def shown(self) -> str:
         """The text for people, with its system prompt; calls are not shown."""
         if self.digest:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.model.model import Floats, Nearest
+from classifiers.model.model import Floats, Head, Nearest
 from classifiers.runtime import heads
 from classifiers.training.clean import key
 from classifiers.training.fit import linear
@@ -112,6 +112,30 @@ class HeldOutWindows:
     logits: Floats
     starts: NDArray[np.intp]
 
+    def amid(self, calm: NDArray[np.intp], seed: int) -> "HeldOutWindows":
+        """The same rows, then each once more among some that are calm: as many windows more have as many chances.
+
+        calm: places among the rows of ordinary text without a label. Where there are none, the rows as they are.
+        """
+        if not len(calm):
+            return self
+        chance, ends = np.random.default_rng(seed), np.append(self.starts[1:], len(self.logits))
+        counts = chance.choice(_AMONG, len(self.rows))
+        each = [
+            np.concatenate([np.arange(self.starts[row], ends[row]) for row in (place, *chance.choice(calm, count))])
+            for place, count in enumerate(counts)
+        ]
+        lengths = np.concatenate([ends - self.starts, [len(windows) for windows in each]])
+        return HeldOutWindows(
+            rows=np.concatenate([self.rows, self.rows]),
+            logits=np.concatenate([self.logits, self.logits[np.concatenate(each)]]),
+            starts=np.cumsum(lengths) - lengths,
+        )
+
+
+_AMONG = (1, 3, 10, 30)
+"""Other texts around a held-out one: a message of two sentences, a page."""
+
 
 def one_of(
     rows: Sequence[Row],
@@ -207,22 +231,21 @@ def any_of(
     holds: NDArray[np.bool_],
     *,
     weights: Floats,
-    strength: float,
+    fit: Callable[[Floats, Bools, Floats], Head],
     seed: int,
     advance: Callable[[int, int], None],
     unseen: Bools | None = None,
     windows: Windows | None = None,
     dealt: Dealt | None = None,
 ) -> HeldOutWindows:
-    """Multi-label. Arguments as of `fit.linear.any_of`; unseen: as of `one_of`. windows: of the rows, where not each is
-    judged whole. dealt: the folds, where they are known already."""
+    """Multi-label. fit: vectors, holds and weights of rows → their head; unseen: as of `one_of`. windows: of the rows,
+    where not each is judged whole. dealt: the folds, where they are known already."""
     dealt = dealt or deal(rows, holds.shape[1], seed, unseen)
     asked = _asked(rows, dealt.folds < dealt.number, holds.shape[1], seed)
     shown = (windows or each_whole(vectors)).only(asked)
     logits = np.zeros((len(shown.vectors), holds.shape[1]), np.float32)
     for train, here in _in_turn(dealt, dealt.folds[asked][shown.owners], advance):
-        matrix, bias = linear.any_of(vectors[train], holds[train], weights[train], strength)
-        logits[here] = shown.vectors[here] @ matrix.T + bias
+        logits[here] = fit(vectors[train], holds[train], weights[train]).logits(shown.vectors[here])
     return HeldOutWindows(rows=asked, logits=logits, starts=shown.starts)
 
 

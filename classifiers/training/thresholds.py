@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.evaluation.metrics import ROUNDING, Reach, fewest, ratio, share, weighted_share
+from classifiers.evaluation.metrics import ROUNDING, Reach, fewest, most, ratio, share, weighted_share
 from classifiers.model.model import NEVER, Band, Floats, Threshold
 from classifiers.policy import OTHER, Goal, Policy
 from classifiers.training import calibrate
@@ -26,6 +26,7 @@ def _safety_reach(
     harmless: Bools,
     *,
     most_doubt: float,
+    least: Threshold,
     on: str,
     where: str,
     label: str | None,
@@ -33,21 +34,22 @@ def _safety_reach(
     """The threshold that aims at a safety goal, its figures for the report, and a line if the goal is not reached.
 
     scores: (n,) of a label, or the highest of all labels that share a goal; held: (n,) whether it, or any, holds;
-    most_doubt: the share of harmless text that may be in doubt or flagged; where: the goal's place in the policy. A
-    side without rows is neither met nor missed; where the policy states it, that is reported as not shown.
+    most_doubt: the share of harmless text that may be in doubt or flagged; least: the lowest thresholds; where: the
+    goal's place in the policy. A side without rows is neither met nor missed; where the policy states it, that is
+    reported as not shown.
     """
     stated, wanted = (goal.model_fields_set if goal else set()), goal or Goal()
     aims = {"catch": wanted.catch, "false_alarms": wanted.false_alarms}
     threshold = calibrate.safety_threshold(
         scores, holds=held, harmless=harmless, most_doubt=most_doubt, stated=stated, **aims
     )
+    act = max(threshold.act, least.act)
+    threshold = Threshold(act=act, unsure=min(max(threshold.unsure, least.unsure), act))
     flagged = scores >= threshold.act
     grey = (scores >= threshold.unsure) & ~flagged
     caught, alarms = (float(flagged[rows].mean()) if rows.any() else None for rows in (held, harmless))
-    sides = {
-        "catch": None if caught is None else caught >= wanted.catch - ROUNDING,
-        "false_alarms": None if alarms is None else alarms <= wanted.false_alarms + ROUNDING,
-    }
+    catches = None if caught is None else caught >= wanted.catch - ROUNDING
+    sides = {"catch": catches, "false_alarms": None if alarms is None else alarms <= wanted.false_alarms + ROUNDING}
     demanded = {side: met for side, met in sides.items() if side in stated}
     record = {
         "label": label,
@@ -65,10 +67,14 @@ def _safety_reach(
     if unshown := [side for side, met in demanded.items() if met is None]:
         missed = f"{where}: {' and '.join(unshown)}: no rows to measure it on; give examples or data"
     elif False in demanded.values():
-        best = " at ".join("–" if reached is None else f"{reached:.1%}" for reached in (caught, alarms))
-        aim = f"catch {wanted.catch:.1%} at {wanted.false_alarms:.1%} false alarms"
-        missed = f"{where}: {aim} is not reached on {on}; the nearest reachable is {best}"
+        missed = f"{where}: {_not_reached(wanted, on, caught, alarms)}"
     return threshold, record, missed
+
+
+def _not_reached(wanted: Goal, on: str, caught: float | None, alarms: float | None) -> str:
+    best = " at ".join("–" if reached is None else f"{reached:.1%}" for reached in (caught, alarms))
+    aim = f"catch {wanted.catch:.1%} at {wanted.false_alarms:.1%} false alarms"
+    return f"{aim} is not reached on {on}; the nearest reachable is {best}"
 
 
 def _all_met(*sides: bool | None) -> bool | None:
@@ -299,15 +305,16 @@ def for_any(
     *,
     larger: bool = False,
     foreign: Bools | None = None,
+    ordinary: Floats | None = None,
 ) -> ChosenThresholds:
     """Multi-label: thresholds for each label.
 
     For safety, act at the goal for false alarms, unsure at the goal for caught text; for topics, act where few labels
     given are wrong, unsure where few are missed. probabilities, holds: (n, labels) of held-out text; larger: whether a
-    larger encoder decides, which may have its own goal; foreign: (n,) rows that are not answered.
-    """
+    larger encoder decides, which may have its own goal; foreign: (n,) rows that are not answered. ordinary: (m, labels)
+    of ordinary traffic, for which a safety label's thresholds are raised where needed."""
     if policy.kind == "safety":
-        return _for_harms(policy, probabilities, holds, on, larger=larger)
+        return _for_harms(policy, probabilities, holds, on, larger=larger, ordinary=ordinary)
     limits = {
         name: calibrate.topic_threshold(
             probabilities[:, index],
@@ -342,10 +349,29 @@ def for_any(
     return ChosenThresholds(thresholds=limits, goals=[record], missed=() if met else (missed,))
 
 
-def _for_harms(policy: Policy, probabilities: Floats, holds: Bools, on: str, *, larger: bool) -> ChosenThresholds:
+_MOST_BLOCKED, _MOST_FLAGGED = 0.005, 0.01
+"""Of text of ordinary traffic, the most that may be flagged, and that may be flagged or in doubt."""
+
+
+def _least_in_traffic(ordinary: Floats) -> Threshold:
+    """The lowest thresholds that ordinary traffic allows. ordinary: (m,) probabilities that any label holds."""
+    falling = np.sort(ordinary)[::-1]
+    act, unsure = (
+        float(np.nextafter(falling[most(share, len(falling))], np.float32(2)))
+        for share in (_MOST_BLOCKED, _MOST_FLAGGED)
+    )
+    return Threshold(act=act, unsure=unsure)
+
+
+def _for_harms(
+    policy: Policy, probabilities: Floats, holds: Bools, on: str, *, larger: bool, ordinary: Floats | None
+) -> ChosenThresholds:
     """A threshold for each label by its own goal; one for all labels where the policy states one goal for all."""
     harmful: Bools = np.asarray(holds.any(axis=1))
     where, goal = policy.goal_where(larger=larger)
+    least = Threshold(act=0.0, unsure=0.0)
+    if ordinary is not None and len(ordinary):
+        least = _least_in_traffic(ordinary.max(axis=1))
     asked: list[tuple[str | None, str, Goal | None, Floats, Bools]]
     if goal:
         asked = [(None, where, goal, probabilities.max(axis=1), harmful)]
@@ -357,7 +383,7 @@ def _for_harms(policy: Policy, probabilities: Floats, holds: Bools, on: str, *, 
         ]
         doubt = _MOST_DOUBT / len(policy.labels)
     reached = [
-        _safety_reach(own, scores, held, ~harmful, most_doubt=doubt, on=on, where=place, label=label)
+        _safety_reach(own, scores, held, ~harmful, most_doubt=doubt, least=least, on=on, where=place, label=label)
         for label, place, own, scores, held in asked
     ]
     limits = [limit for limit, _, _ in reached] * (len(policy.labels) if goal else 1)

@@ -78,7 +78,7 @@ def windows_of(
     counts = np.ones(len(texts), np.intp)
     parts: list[Floats] = []
     for index, text in enumerate(texts):
-        cut = read(text, encoder.tokenize, room=room, overlap=overlap, max_windows=_MOST).windows
+        cut = read(text, encoder.tokenize, room=room, overlap=overlap, max_windows=_MOST, units=windowing.units).windows
         counts[index] = max(len(cut), 1)
         # the vector of a long text with hardly any tokens covers only its beginning
         if len(cut) > 1 or len(text) > room * LONGEST_CHARS_A_TOKEN:

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from classifiers.encoder.prepare import prepare
 from classifiers.encoder.session import Encoder, embed
 from classifiers.encoder.source import resolve
-from classifiers.model.model import Calibration, EncoderId, LinearHead, Model, Novelty, Stage, Threshold
+from classifiers.model.model import Calibration, EncoderId, Head, Model, Novelty, Stage, Threshold
 from classifiers.policy import Policy
 from classifiers.training.fit.weights import TOKENIZER, find_weights
 
@@ -102,7 +102,7 @@ def make_model(encoder: Encoder, make_policy: MakePolicy) -> MakeModel:
         count = len(weights)
         stage = Stage(
             encoder=encoder.id,
-            head=LinearHead(classes=tuple(sentences), weights=weights, bias=np.zeros(count, np.float32)),
+            head=Head(classes=tuple(sentences), weights=weights, bias=np.zeros(count, np.float32)),
             calibration=Calibration(
                 scale=np.full(1, sharpness, np.float32),
                 offset=np.full(count, -0.4 * sharpness if kind == "safety" else 0.0, np.float32),
@@ -122,9 +122,7 @@ def bare_model(make_policy: MakePolicy) -> MakeModel:
     def make(kind: str = "intent", *, limit: float = 2.0, **policy: Any) -> Model:
         stage = Stage(
             encoder=EncoderId(source="package:none", sha256="0" * 64),
-            head=LinearHead(
-                classes=("first", "second"), weights=np.eye(2, dtype=np.float32), bias=np.zeros(2, np.float32)
-            ),
+            head=Head(classes=("first", "second"), weights=np.eye(2, dtype=np.float32), bias=np.zeros(2, np.float32)),
             calibration=Calibration(
                 scale=np.full(1, 8, np.float32), offset=np.full(2, -4 if kind == "safety" else 0, np.float32)
             ),

@@ -20,7 +20,7 @@ import yaml
 
 from classifiers.encoder.session import Encoder, embed
 from classifiers.model.artifact import save
-from classifiers.model.model import Calibration, LinearHead, Model, Novelty, Stage
+from classifiers.model.model import Calibration, Head, Model, Novelty, Stage
 from classifiers.model.registry import Registry
 from classifiers.policy import Policy
 
@@ -173,7 +173,7 @@ def publish(encoder: Encoder, models_dir: Path) -> None:
         stages = [
             Stage(
                 encoder=encoder.id,
-                head=LinearHead(
+                head=Head(
                     classes=tuple(sentences),
                     weights=np.stack([part.mean(axis=0) for part in vectors]),
                     bias=np.zeros(len(vectors), np.float32),

@@ -41,7 +41,7 @@ def test_a_policys_sentences_are_of_its_labels_and_fill_in_its_slots(file: Path)
     rows = [
         row
         for teacher in policy.teachers
-        for row in read_rows(policy, [file.parent / path for path in teacher.file], source="file")
+        for row in read_rows(policy, [file.parent / path for path in teacher.file], source="file", names=teacher.labels)
     ]
     marked = {mark.name for row in rows for mark in row.marks or ()}
     assert {label for row in rows for label in row.labels if label != OTHER} <= set(policy.labels)

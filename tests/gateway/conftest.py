@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from classifiers import Runtime
 from classifiers.encoder.session import Encoder, embed
 from classifiers.model import artifact
-from classifiers.model.model import Calibration, LinearHead, Model, Novelty, Stage
+from classifiers.model.model import Calibration, Head, Model, Novelty, Stage
 from classifiers.model.registry import Registry
 from classifiers.policy import Policy
 from classifiers.runtime.classifier import broken, late
@@ -273,7 +273,7 @@ def published(models_dir: Path, encoder: Encoder, policy: Policy, when: datetime
     vectors = embed(encoder, list(policy.learned))
     stage = Stage(
         encoder=encoder.id,
-        head=LinearHead(classes=tuple(policy.learned), weights=vectors, bias=np.zeros(len(vectors), np.float32)),
+        head=Head(classes=tuple(policy.learned), weights=vectors, bias=np.zeros(len(vectors), np.float32)),
         calibration=Calibration(scale=np.full(1, 12, np.float32), offset=np.zeros(len(vectors), np.float32)),
         thresholds={},
         novelty=Novelty(prototypes=vectors, limit=0.6),

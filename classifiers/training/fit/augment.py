@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.policy import PolicyTest
+from classifiers.text.windows import units
 from classifiers.training.clean import key
 from classifiers.training.rows import Row
 
@@ -33,6 +34,9 @@ _LONG_WORDS = 16
 """Characters; words as long as that on average, with the blanks between, are none."""
 _SHORTEST = 6
 """Words of a text that is parted."""
+_MOST_PARTS = 9_000
+"""Sentences of harmless rows; more of them tell no more."""
+_QUOTES = re.compile(r"[\"“”«»‘`]|(?<!\w)'")
 _JOINTS = (" ", "\n", "\n\n")
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+")
 
@@ -124,6 +128,27 @@ def amid(
         else:
             made.append(row)
     return [*made, *copies], np.array(copied, np.intp)
+
+
+def harmless_parts(rows: Sequence[Row], seed: int) -> tuple[list[Row], NDArray[np.intp]]:
+    """Sentences of harmless rows as rows of their own, and the indexes of the rows that they are of.
+
+    What a harmless row quotes may be harmful by itself, so rows with quotation marks are left out. Parts are there to
+    learn from and stand for no message.
+    """
+    known = {key(row.text) for row in rows if row.labels}
+    found: dict[str, int] = {}
+    for index, row in enumerate(rows):
+        if not (row.labels or row.against or row.digest or _QUOTES.search(row.text)):
+            parts = units(row.text)
+            for part in parts if len(parts) > 1 else ():
+                if key(part) not in known:
+                    found.setdefault(part, index)
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    drawn = chance.sample(sorted(found), min(_MOST_PARTS, len(found)))
+    owners = [found[part] for part in drawn]
+    made = [replace(rows[index], text=part, marks=None, probe=False) for part, index in zip(drawn, owners, strict=True)]
+    return made, np.array(owners, np.intp)
 
 
 def _amid(text: str, around: Sequence[Sequence[str]], chance: random.Random) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from classifiers import data
 from classifiers.evaluation.metrics import average_precision
-from classifiers.model.model import NEVER, Floats, LinearHead, Stage, Threshold
+from classifiers.model.model import NEVER, Floats, Head, Stage, Threshold
 from classifiers.policy import Policy
 from classifiers.runtime import cascade
 from classifiers.runtime.cascade import StageResult
@@ -92,7 +92,7 @@ def _worst(stage: Stage, windows: Windows) -> StageResult:
 
 def _stage(policy: Policy, lesson: TuningSet, held: NDArray[np.intp], large: TunedEncoder, seen: Windows) -> Stage:
     """The large encoder's stage, calibrated on held-out rows, without thresholds. seen: of those rows."""
-    head = LinearHead(classes=tuple(policy.labels), weights=large.head.weights, bias=large.head.bias)
+    head = Head(classes=tuple(policy.labels), weights=large.head.weights, bias=large.head.bias)
     use = np.array([lesson.rows[index].probe for index in held]) & measured_on(policy, lesson.rows, held)[0]
     logits = seen.vectors @ head.weights.T + head.bias
     return Stage(

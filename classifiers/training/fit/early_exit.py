@@ -15,7 +15,7 @@ from classifiers.encoder.ngrams import FAR
 from classifiers.encoder.prepare import find
 from classifiers.encoder.session import TOKENIZER, Encoder, embed
 from classifiers.evaluation.evaluate import top
-from classifiers.model.model import NEVER, OWN, Band, EncoderId, LinearHead, Novelty, Stage, Threshold
+from classifiers.model.model import NEVER, OWN, Band, EncoderId, Head, Novelty, Stage, Threshold
 from classifiers.runtime.thresholds import name_one
 from classifiers.training import operating_points
 from classifiers.training.fit.fitted import FittedModel, Recipe, TrainingSet, Workbench
@@ -163,7 +163,7 @@ def _stage(
     return Stage(
         name=NAME,
         encoder=encoder,
-        head=LinearHead(
+        head=Head(
             classes=classes,
             weights=np.eye(count, count + 2, dtype=np.float32) * FAR,
             bias=np.zeros(count, np.float32),

@@ -96,6 +96,7 @@ class TrainingSet:
     windows: of several labels, what held-out rows are judged by; by default each row as a whole.
     dealt: of several labels, the folds, where they are known already.
     outside: of one label, (kind, text) of text out of scope that nothing is fitted on.
+    hidden: of several labels, whether the head has a hidden layer, and text is read in its parts.
     """
 
     policy: Policy
@@ -108,6 +109,7 @@ class TrainingSet:
     unseen: NDArray[np.bool_] | None = None
     windows: Windows | None = None
     dealt: Dealt | None = None
+    hidden: bool = False
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from classifiers.model.model import (
     Band,
     Calibration,
     Floats,
-    LinearHead,
+    Head,
     Model,
     Nearest,
     Novelty,
@@ -53,6 +54,8 @@ NO_CLASS = -1
 _SAFETY_WINDOWS = Windowing(tokens=32, overlap=8)
 """One harmful sentence in long harmless text: AUC 0.80 with these, 0.66 with windows of 128 tokens (contrast rows
 inside 250 tokens of Banking77 messages, highest window)."""
+_PARTS = Windowing(tokens=64, overlap=8, units=True)
+"""Where a head has a hidden layer: a sentence by itself is not diluted (docs/design/004-guards.md)."""
 
 
 def fit(training: TrainingSet, bench: Workbench) -> MeasuredModel:
@@ -64,9 +67,9 @@ def fit(training: TrainingSet, bench: Workbench) -> MeasuredModel:
         return (_multi_label if training.policy.multi_label else _single_label)(training, bench)
 
 
-def windowing(policy: Policy) -> Windowing:
-    """How the heads on a frozen encoder read a text."""
-    return _SAFETY_WINDOWS if policy.kind == "safety" else Windowing()
+def windowing(policy: Policy, *, hidden: bool = False) -> Windowing:
+    """How the heads on a frozen encoder read a text. hidden: whether they have a hidden layer."""
+    return _PARTS if hidden else _SAFETY_WINDOWS if policy.kind == "safety" else Windowing()
 
 
 def never_novel(dimensions: int) -> Novelty:
@@ -128,7 +131,7 @@ def _single_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
     weights, bias = rest * fitted.weights + share * own.weights, rest * fitted.bias + share * own.bias
     stage = Stage(
         encoder=training.encoder.id,
-        head=LinearHead(classes=classes, weights=weights.astype(np.float32), bias=bias.astype(np.float32)),
+        head=Head(classes=classes, weights=weights.astype(np.float32), bias=bias.astype(np.float32)),
         calibration=calibrated.alone,
         thresholds={},
         novelty=novelty,
@@ -315,46 +318,65 @@ def _multi_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
     policy, rows, classes, tuned = training.policy, training.rows, training.classes, training.tuned
     holds = np.array([[name in row.labels for name in classes] for row in rows], bool)
     held, own_head = _held_out_windows(training, bench, holds)
-    use, on = measured_on(policy, rows, held.rows)
-    truth, counts = holds[held.rows], np.diff(held.starts, append=len(held.logits))
-    calibration = calibrate_windows(held.logits, held.starts, truth, use)
+    ordinary = np.array([row.is_ordinary for row in rows], bool)
+    # a text of many parts has many chances: as rows are found among others, they are calibrated
+    shown = held.amid(np.flatnonzero(ordinary[held.rows]), bench.seed) if training.hidden else held
+    use, on = measured_on(policy, rows, shown.rows)
+    truth, counts = holds[shown.rows], np.diff(shown.starts, append=len(shown.logits))
+    calibration = calibrate_windows(shown.logits, shown.starts, truth, use, parts=training.hidden)
     # as they are served: each window is judged for itself, then the worst counts
-    each = squash(calibration, held.logits, multi_label=True, among=np.repeat(counts, counts))
-    probabilities = highest(each, held.starts)
-    chosen = for_any(policy, probabilities[use], truth[use], on, foreign=is_foreign(rows, held.rows[use]))
-    own = (own_head.weights, own_head.bias) if own_head else None
-    weights, bias = own or linear.any_of(training.vectors, holds, training.weights, _SAFETY_STRENGTH)
+    each = squash(calibration, shown.logits, multi_label=True, among=np.repeat(counts, counts))
+    probabilities = highest(each, shown.starts)
+    chosen = for_any(
+        policy,
+        probabilities[use],
+        truth[use],
+        on,
+        foreign=is_foreign(rows, shown.rows[use]),
+        ordinary=probabilities[ordinary[shown.rows]] if training.hidden else None,
+    )
+    head = Head(classes=classes, weights=own_head.weights, bias=own_head.bias) if own_head else None
     stage = Stage(
         encoder=training.encoder.id,
-        head=LinearHead(classes=classes, weights=weights, bias=bias),
+        head=head or _fit_any(training, bench.seed)(training.vectors, holds, training.weights),
         calibration=calibration,
         thresholds=chosen.thresholds,
         # harmful text is of endless kinds, nearly all of it unlike training: novelty would doubt everything
         novelty=never_novel(training.vectors.shape[1]),
         # a tuned encoder knows whole rows, and harm next to what is harmless
-        windowing=tuned_windowing(tuned.tokens) if tuned else windowing(policy),
+        windowing=tuned_windowing(tuned.tokens) if tuned else windowing(policy, hidden=training.hidden),
         system_tokens=tuned.system_tokens if tuned else 0,
     )
-    settings = {
-        "head": "tuned with the encoder" if own_head else "logistic regressions for each label and for any",
-        "calibrated_on": on,
-    }
-    verdicts = [
-        verdict_of(policy, classes, row, name_any(classes, row, chosen.thresholds), 0.0) for row in probabilities
-    ]
+    settings = {"head": _head_name(training, own_head), "calibrated_on": on}
+    own, limits = slice(len(held.rows)), chosen.thresholds
+    verdicts = [verdict_of(policy, classes, row, name_any(classes, row, limits), 0.0) for row in probabilities[own]]
     return measured(
-        policy, rows, held.rows, stages=(stage,), chosen=chosen, verdicts=verdicts, used=use, settings=settings
+        policy, rows, held.rows, stages=(stage,), chosen=chosen, verdicts=verdicts, used=use[own], settings=settings
     )
 
 
-def calibrate_windows(logits: Floats, starts: NDArray[np.intp], truth: Bools, use: Bools) -> Calibration:
+def _head_name(training: TrainingSet, tuned: TunedHead | None) -> str:
+    if tuned is not None:
+        return "tuned with the encoder"
+    return "a hidden layer" if training.hidden else "logistic regressions for each label and for any"
+
+
+def _fit_any(training: TrainingSet, seed: int) -> Callable[[Floats, Bools, Floats], Head]:
+    """How a multi-label head is fitted: vectors, holds, weights → head."""
+    return partial(linear.head_of, training.classes, strength=_SAFETY_STRENGTH, hidden=training.hidden, seed=seed)
+
+
+def calibrate_windows(
+    logits: Floats, starts: NDArray[np.intp], truth: Bools, use: Bools, *, parts: bool = False
+) -> Calibration:
     """The calibration of a multi-label head. logits: (windows, classes); starts: (n,) the first window of each held-out
-    row; truth: (n, classes); use: (n,) which rows count."""
+    row; truth: (n, classes); use: (n,) which rows count; parts: whether the windows are parts as well."""
     return calibrate.any_of(
         highest(logits, starts)[use],
         truth[use],
         whole=highest(any_logit(logits), starts)[use],
         among=np.diff(starts, append=len(logits))[use],
+        most=calibrate.MOST_UNITS if parts else calibrate.MOST_CHANCES,
     )
 
 
@@ -365,7 +387,7 @@ def _held_out_windows(training: TrainingSet, bench: Workbench, holds: Bools) -> 
         training.vectors,
         holds,
         weights=training.weights,
-        strength=_SAFETY_STRENGTH,
+        fit=_fit_any(training, bench.seed),
         seed=bench.seed,
         advance=bench.progress.advance,
         unseen=training.held_out,

@@ -1,22 +1,27 @@
-"""Linear heads on frozen vectors: a softmax with whitened prototypes, or a logistic for each label and for any.
+"""Heads on frozen vectors: a softmax with whitened prototypes, or a logistic for each label and for any.
 
 A softmax alone is best with plenty of text; prototypes in a space where directions that vary within labels are
 shrunk are best with hardly any; their sum is never far behind either, and stays one matrix. Votes of single
 sentences come on top (`heads.nearest`). What was measured: docs/design/001-heads-and-thresholds.md.
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.model.model import Floats
+from classifiers.model.model import Floats, Head, HiddenLayer
 from classifiers.runtime.heads import any_logit
 
 Ints = NDArray[np.int32]
 
 C = 20.0
 """Inverse regularisation of the softmax, best or within 0.3 points of it from 2 to 130 rows a label."""
+
+UNITS, _DECAY, _BATCH, _EPOCHS, _RATE, _NETS = 512, 0.1, 512, 25, 0.002, 2
+"""Of a hidden layer: its width, scikit-learn's alpha, rows a step, passes over the rows, the learning rate, and how
+many are averaged."""
 
 _CERTAIN = 10.0
 _STEPS = {"maxiter": 300}
@@ -75,6 +80,61 @@ def any_of(vectors: Floats, holds: NDArray[np.bool_], weights: Floats, strength:
     if varies.any():
         matrix[varies], bias[varies] = _together(vectors, holds[:, varies], weights, strength)
     return matrix, bias
+
+
+def head_of(
+    classes: tuple[str, ...],
+    vectors: Floats,
+    holds: NDArray[np.bool_],
+    weights: Floats,
+    *,
+    strength: float,
+    hidden: bool = False,
+    seed: int = 0,
+) -> Head:
+    """Multi-label: a head by `any_of`, or with a hidden layer. Arguments as of `any_of`.
+
+    hidden: a layer of units between the vectors and the labels. It takes thousands of rows, of which it tells harm from
+    harmless text that shares its words: docs/design/004-guards.md.
+    """
+    if not hidden:
+        matrix, bias = any_of(vectors, holds, weights, strength)
+        return Head(classes=classes, weights=matrix, bias=bias)
+    targets = np.column_stack([holds, holds.any(axis=1)])
+    nets = [_net(vectors, targets, weights, seed + place) for place in range(_NETS)]
+    # side by side in one layer, their logits averaged
+    below, offsets = (_packed(np.concatenate([net[place] for net in nets])) for place in (0, 1))
+    above = _packed(np.concatenate([net[2] for net in nets], axis=1) / _NETS)
+    bias = _packed(np.mean([net[3] for net in nets], axis=0))
+    return Head(classes=classes, weights=above, bias=bias, hidden=HiddenLayer(weights=below, bias=offsets))
+
+
+def _packed(values: NDArray[np.floating]) -> Floats:
+    """As an artifact stores them: products of arrays in another order differ in their last bits."""
+    return np.ascontiguousarray(values, np.float32)
+
+
+def _net(
+    vectors: Floats, targets: NDArray[np.bool_], weights: Floats, seed: int
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """A hidden layer's weights (units, dimensions) and bias, and those of the outputs on it."""
+    from sklearn.neural_network import MLPClassifier
+
+    fitted = MLPClassifier(
+        (UNITS,),
+        alpha=_DECAY,
+        batch_size=_BATCH,
+        learning_rate_init=_RATE,
+        max_iter=_EPOCHS,
+        n_iter_no_change=_EPOCHS,
+        random_state=seed,
+    )
+    with warnings.catch_warnings():
+        # it stops after so many epochs, which is meant
+        warnings.simplefilter("ignore")
+        fitted.fit(vectors, targets, sample_weight=weights)
+    (below, above), (offsets, bias) = fitted.coefs_, fitted.intercepts_
+    return below.T, offsets, above.T, bias
 
 
 def _together(

@@ -17,8 +17,8 @@ import numpy as np
 
 from classifiers.encoder.session import embed
 from classifiers.errors import EncoderError, NotInstalledError, TrainingError, missing
-from classifiers.policy import Policy
-from classifiers.training.fit.augment import amid, known_under_prompts
+from classifiers.policy import HIDDEN, Policy
+from classifiers.training.fit.augment import amid, harmless_parts, known_under_prompts
 from classifiers.training.fit.early_exit import with_early_exit
 from classifiers.training.fit.fitted import (
     LARGE,
@@ -31,6 +31,7 @@ from classifiers.training.fit.fitted import (
     classes_of,
 )
 from classifiers.training.fit.heads import fit, windowing
+from classifiers.training.fit.linear import UNITS
 from classifiers.training.fit.two_encoders import fit_two_encoders
 from classifiers.training.fit.weights import look, needed
 from classifiers.training.rows import Row, by_themselves
@@ -81,6 +82,10 @@ def fit_policy(training: TrainingSet, bench: Workbench) -> FittedModel:
 def _frozen(training: TrainingSet, bench: Workbench) -> FittedModel:
     why = _ASKED if "recipe" in training.policy.model_fields_set else _DEFAULT
     return _with_recipe(_heads(training, bench), "frozen", why)
+
+
+def _hidden(training: TrainingSet, bench: Workbench) -> FittedModel:
+    return _with_recipe(_heads(training, bench), HIDDEN, _ASKED)
 
 
 def _finetune(training: TrainingSet, bench: Workbench) -> FittedModel:
@@ -137,7 +142,7 @@ def _cascade(training: TrainingSet, bench: Workbench) -> FittedModel:
 
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
-    {"frozen": _frozen, "finetune": _finetune, "auto": _auto, "cascade": _cascade}
+    {"frozen": _frozen, HIDDEN: _hidden, "finetune": _finetune, "auto": _auto, "cascade": _cascade}
 )
 
 
@@ -160,7 +165,10 @@ def _why_tune(rows: Sequence[Row], heads: MeasuredModel) -> str:
 def _heads(training: TrainingSet, bench: Workbench) -> FittedModel:
     """Heads on the frozen encoder. They read no system prompts, so what is known under one teaches them nothing."""
     alone = replace(training, rows=by_themselves(training.rows))
-    trained = _amid_words(training, bench) if training.policy.multi_label else fit(alone, bench)
+    if training.policy.recipe == HIDDEN:
+        trained = _in_units(training, bench)
+    else:
+        trained = _amid_words(training, bench) if training.policy.multi_label else fit(alone, bench)
     made = FittedModel(trained=trained, encoders=(training.encoder,), samples=(training.vectors,))
     if not training.policy.reads_system:
         return made
@@ -186,6 +194,25 @@ def _amid_words(training: TrainingSet, bench: Workbench) -> MeasuredModel:
         dealt=replace(dealt, folds=np.append(dealt.folds, dealt.folds[copied])),
     )
     return fit(amid_words, bench)
+
+
+def _in_units(training: TrainingSet, bench: Workbench) -> MeasuredModel:
+    """Heads with a hidden layer that know the sentences of harmless rows as well, judged in the parts in which text is
+    read."""
+    policy, encoder, vectors = training.policy, training.encoder, training.vectors
+    rows = by_themselves(training.rows)
+    dealt = deal(rows, UNITS, bench.seed)
+    parts, owners = harmless_parts(rows, bench.seed)
+    copies = embed(encoder, [row.text for row in parts], bench.progress.advance)
+    each = replace(
+        training,
+        rows=[*rows, *parts],
+        vectors=np.concatenate([vectors, copies]),
+        windows=windows_of(encoder, [row.text for row in rows], vectors, windowing(policy, hidden=True)),
+        dealt=replace(dealt, folds=np.append(dealt.folds, dealt.folds[owners])),
+        hidden=True,
+    )
+    return fit(each, bench)
 
 
 def _tuned(training: TrainingSet, bench: Workbench) -> FittedModel | None:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from classifiers import data
-from classifiers.policy import OTHER, Policy
+from classifiers.policy import HIDDEN, OTHER, Policy
 from classifiers.slots.fill import words as words_of
 from classifiers.text.language import code_of
 from classifiers.training.rows import Row
@@ -298,15 +298,29 @@ def write(policy: Policy, seed: int, *, plenty: Collection[str] = (), without: C
         forms["two labels"] = joined
     forms["near miss"] = len(misses)
     if english and policy.everyday and (policy.multi_label or policy.other is not None):
-        texts = data.lines("everyday.txt")
-        labels = () if policy.multi_label else (OTHER,)
-        weight = 1.0 if policy.kind == "safety" else _EVERYDAY_WEIGHT / len(texts)
-        rows += [
-            Row(text=text, labels=labels, group=f"everyday {index}", source="builtin", weight=weight)
-            for index, text in enumerate(texts)
-        ]
-        forms["everyday text"] = len(texts)
+        everyday = _everyday(policy)
+        traffic = _ordinary_traffic() if policy.recipe == HIDDEN else []
+        rows += [*everyday, *traffic]
+        forms["everyday text"], forms["ordinary traffic"] = len(everyday), len(traffic)
     return BuiltinSentences(rows=tuple(rows), forms={form: number for form, number in forms.items() if number})
+
+
+def _everyday(policy: Policy) -> list[Row]:
+    """Everyday sentences, which have none of the labels."""
+    texts = data.lines("everyday.txt")
+    labels = () if policy.multi_label else (OTHER,)
+    weight = 1.0 if policy.kind == "safety" else _EVERYDAY_WEIGHT / len(texts)
+    return [
+        Row(text=text, labels=labels, group=f"everyday {index}", source="builtin", weight=weight)
+        for index, text in enumerate(texts)
+    ]
+
+
+def _ordinary_traffic() -> list[Row]:
+    """Harmless lines of ordinary traffic, some of which share words and subjects with harm. A linear head of few rows
+    catches less with them: docs/design/004-guards.md."""
+    groups = data.table("ordinary.json").items()
+    return [Row(text=text, labels=(), group=group, source="builtin") for group, texts in groups for text in texts]
 
 
 def _label_forms(

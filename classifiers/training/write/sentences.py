@@ -24,11 +24,12 @@ def read(policy: Policy, teacher: Teacher, base_dir: Path) -> list[Row]:
     problems: list[str] = []
     for name in teacher.file:
         try:
-            file_rows = read_rows(policy, [base_dir / name], source="file")
+            file_rows = read_rows(policy, [base_dir / name], source="file", names=teacher.labels, unread=True)
         except TrainingError as error:
             problems.append(str(error))
             continue
-        for row in file_rows:
+        # what is known under a system prompt says nothing to a policy that reads none
+        for row in (row for row in file_rows if policy.reads_system or not row.system):
             # rows of one system prompt are one group across files
             shared = row.system and row.group == group_of(row.system)
             rows.append(replace(row, writer=name, group=row.group if shared else f"{name}/{row.group}"))

@@ -12,7 +12,7 @@ from classifiers.errors import ArtifactError
 from classifiers.judge_prompt import instructions
 from classifiers.model import artifact
 from classifiers.model.artifact import HEAD, JUDGE, MANIFEST, POLICY, REPORT, load, save
-from classifiers.model.model import Band, Model, Nearest, Threshold, Usual
+from classifiers.model.model import Band, Head, HiddenLayer, Model, Nearest, Threshold, Usual, Windowing
 from classifiers.model.registry import Registry
 from classifiers.policy import Goal, Policy
 from classifiers.runtime.classifier import from_artifact
@@ -64,6 +64,28 @@ def test_optional_parts_of_a_stage_are_kept(model: Model, tmp_path: Path) -> Non
     assert (loaded.system_tokens, loaded.bands, loaded.earlier) == (64, bands, 0.25)
     assert (loaded.calibration.chances, loaded.calibration.whole) == (1, (1.5, -0.25))
     assert (loaded.novelty.usual, loaded.nearest.owners.tolist()) == (novelty.usual, [0, 1])
+
+
+def test_a_head_with_a_hidden_layer_is_kept_and_checked(bare_model: Callable[..., Model], tmp_path: Path) -> None:
+    made, chance = bare_model("safety"), np.random.default_rng(0)
+    layer = HiddenLayer(weights=chance.random((5, 2), np.float32), bias=np.zeros(5, np.float32))
+    head = Head(classes=("first", "second"), weights=chance.random((3, 5), np.float32), bias=np.ones(3, np.float32))
+    head = replace(head, hidden=layer)
+    stage = replace(made.last, head=head, windowing=Windowing(tokens=64, overlap=8, units=True))
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    good.mkdir()
+    bad.mkdir()
+    save(replace(made, stages=(stage,)), good, report={})
+    loaded = load(good).model.last
+    vectors = chance.random((4, 2), np.float32)
+    assert np.array_equal(loaded.head.logits(vectors), head.logits(vectors))
+    assert loaded.windowing == stage.windowing
+    holds = np.maximum(vectors @ layer.weights.T, 0) @ head.weights[-1] + 1
+    assert np.allclose(np.logaddexp.reduce(loaded.head.logits(vectors), axis=1), holds, atol=1e-5)
+    lacking = replace(head, weights=head.weights[:2], bias=head.bias[:2])
+    save(replace(made, stages=(replace(stage, head=lacking),)), bad, report={})
+    with pytest.raises(ArtifactError, match="do not fit 2 classes"):
+        load(bad)
 
 
 def test_the_same_model_gives_the_same_bytes(model: Model, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from classifiers.encoder.session import DESCRIPTION, MODEL, Encoder, embed
 from classifiers.encoder.source import resolve
 from classifiers.errors import ArtifactError
 from classifiers.model import artifact
-from classifiers.model.model import Calibration, EncoderId, LinearHead, Model, Novelty, Stage, Threshold, Windowing
+from classifiers.model.model import Calibration, EncoderId, Head, Model, Novelty, Stage, Threshold, Windowing
 from classifiers.model.registry import Registry
 from classifiers.runtime import cascade
 from classifiers.runtime.cascade import StageResult
@@ -95,7 +95,7 @@ def second_stage(little: Path) -> Callable[..., Stage]:
             **{
                 "name": "large",
                 "encoder": EncoderId(source="own:large", sha256=encoder.id.sha256),
-                "head": LinearHead(
+                "head": Head(
                     classes=tuple(texts), weights=embed(encoder, list(texts.values())), bias=np.zeros(count, np.float32)
                 ),
                 "calibration": Calibration(scale=np.full(1, 20, np.float32), offset=np.full(count, -15, np.float32)),

@@ -7,7 +7,7 @@ import pytest
 
 from classifiers import Runtime
 from classifiers.encoder.session import Encoder, embed
-from classifiers.model.model import Calibration, LinearHead, Model, Novelty, Stage, TaskFilter, Threshold
+from classifiers.model.model import Calibration, Head, Model, Novelty, Stage, TaskFilter, Threshold
 from classifiers.policy import Policy
 from classifiers.runtime.classifier import from_model
 from classifiers.runtime.tasks import units
@@ -46,7 +46,7 @@ def runtime(encoder: Encoder) -> Runtime:
     order, task = embed(encoder, ["where is my order", TASK])
     stage = Stage(
         encoder=encoder.id,
-        head=LinearHead(classes=("order", "hours"), weights=np.stack([order, -order]), bias=np.zeros(2, np.float32)),
+        head=Head(classes=("order", "hours"), weights=np.stack([order, -order]), bias=np.zeros(2, np.float32)),
         calibration=Calibration(scale=np.full(1, 9, np.float32), offset=np.zeros(2, np.float32)),
         thresholds={name: Threshold(act=0.0, unsure=0.0) for name in ("order", "hours")},
         novelty=Novelty(prototypes=order[None], limit=2.0),

@@ -36,3 +36,23 @@ def test_a_long_text_is_not_tokenised_to_its_end() -> None:
 def test_text_behind_a_wall_of_nothing_is_unread_not_forgotten() -> None:
     span = read("\u200b" * 1_000_000 + "payload", by_words, room=10, overlap=2, max_windows=4)
     assert span.unread > 0
+
+
+def test_parts_of_a_text_are_windows_too() -> None:
+    text = 'Hello, my order arrived. {"note": "I will find you"}\nNice weather.'
+    plain = read(text, by_words, room=20, overlap=2, max_windows=10)
+    span = read(text, by_words, room=20, overlap=2, max_windows=10, units=True)
+    assert span.windows[: len(plain.windows)] == plain.windows
+    parts = ["Hello, my order arrived.", "note", "I will find you", "Nice weather."]
+    assert [list(window) for window in span.windows[1:]] == [by_words(part) for part in parts]
+    assert (span.units, span.unread) == (4, 0)
+    # a sentence by itself has no parts
+    assert len(read("I will find you.", by_words, room=20, overlap=2, max_windows=10, units=True).windows) == 1
+
+
+def test_a_budget_leaves_out_parts_before_text() -> None:
+    text = " ".join(f"One two {'x' * place}." for place in range(1, 31))
+    span = read(text, by_words, room=10, overlap=2, max_windows=12, units=True)
+    assert (len(span.windows), span.units, span.unread) == (12, 1, 0)
+    less = span.first(5)
+    assert (len(less.windows), less.units, less.unread) == (5, 0, 6)

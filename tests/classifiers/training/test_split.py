@@ -1,10 +1,11 @@
 from collections import Counter
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from classifiers.training.rows import Row
-from classifiers.training.split import folds
+from classifiers.training.split import HeldOutWindows, folds
 
 ROWS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 3)), min_size=1, max_size=80)
 
@@ -37,3 +38,20 @@ def test_a_rare_label_is_in_as_many_folds_as_it_has_groups() -> None:
     pairs = [(index, 0) for index in range(97)] + [(100, 1), (101, 1), (102, 1)]
     dealt = folds(rows(pairs), 5, 0)
     assert len(set(dealt[-3:].tolist())) == 3
+
+
+def test_rows_are_shown_among_calm_ones_as_well() -> None:
+    logits = np.arange(10, dtype=np.float32)[:, None]
+    held = HeldOutWindows(rows=np.array([4, 7, 9]), logits=logits, starts=np.array([0, 3, 8]))
+    shown = held.amid(np.array([2]), seed=0)
+    assert shown.rows.tolist() == [4, 7, 9, 4, 7, 9]
+    assert shown.starts[:3].tolist() == [0, 3, 8]
+    ends = [*shown.starts[1:].tolist(), len(shown.logits)]
+    for row, (start, end) in enumerate(zip(shown.starts[3:].tolist(), ends[3:], strict=True)):
+        own, among = held.starts[row], shown.logits[start:end, 0].tolist()
+        size = (3, 5, 2)[row]
+        assert among[:size] == logits[own : own + size, 0].tolist()
+        # the calm row is the last one: windows 8 and 9, one to thirty times
+        assert among[size:] == [8.0, 9.0] * ((len(among) - size) // 2)
+        assert 1 <= (len(among) - size) // 2 <= 30
+    assert held.amid(np.array([], np.intp), seed=0) is held

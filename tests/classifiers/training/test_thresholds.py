@@ -156,3 +156,20 @@ def test_a_larger_encoder_may_have_a_goal_of_its_own(make_policy: Callable[..., 
     assert two.missed[0].startswith("cascade.goal: catch 99.0% at 6.0% false alarms is not reached on written text")
     same = safety(make_policy, None, goal={"false_alarms": "3%"}, cascade={"encoder": "package:big"})
     assert for_any(same, *scored(), "written text", larger=True).thresholds == one.thresholds
+
+
+def test_ordinary_traffic_raises_the_thresholds_of_harm(make_policy: Callable[..., Policy]) -> None:
+    probabilities, holds = scored()
+    ordinary = np.random.default_rng(2).beta(1, 4, (4_000, 2)).astype(np.float32)
+    policy = make_policy("safety", labels=["violence", "scam"], goal={"false_alarms": "8%"})
+    before = for_any(policy, probabilities, holds, "text").thresholds["violence"]
+    chosen = for_any(policy, probabilities, holds, "text", ordinary=ordinary)
+    after, calm = chosen.thresholds["violence"], ordinary.max(axis=1)
+    assert after.act > before.act
+    assert (calm >= after.act).mean() == pytest.approx(0.005)
+    assert (calm >= after.unsure).mean() == pytest.approx(0.01)
+    # the report says what the raised thresholds reach
+    caught = (probabilities[holds.any(axis=1)].max(axis=1) >= after.act).mean()
+    assert chosen.goals[0]["caught"] == pytest.approx(caught, abs=1e-5)
+    calmer = for_any(policy, probabilities, holds, "text", ordinary=ordinary / 10).thresholds["violence"]
+    assert calmer == before

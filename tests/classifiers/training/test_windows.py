@@ -8,7 +8,7 @@ import pytest
 
 from classifiers import Reading, Runtime
 from classifiers.encoder.session import Encoder, embed
-from classifiers.model.model import EncoderId, LinearHead, Model
+from classifiers.model.model import EncoderId, Head, Model
 from classifiers.policy import Policy
 from classifiers.runtime import cascade
 from classifiers.runtime.classifier import from_model
@@ -58,7 +58,7 @@ def test_what_is_measured_of_a_row_of_several_windows_is_what_is_served(with_own
     )
     assert trained.settings["head"].startswith("tuned") is with_own_head
     assert trained.read == tuple(rows[index] for index in trained.rows)
-    stage = replace(trained.model.last, head=LinearHead(classes=tuple(policy.labels), weights=weights, bias=bias))
+    stage = replace(trained.model.last, head=Head(classes=tuple(policy.labels), weights=weights, bias=bias))
     assert stage.calibration.whole is not None
     for index, verdict in zip(trained.rows, trained.verdicts, strict=True):
         part = cascade.part(stage, windows.vectors[3 * index : 3 * index + 3], multi_label=True, among=np.full(3, 3))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from classifiers.data import lines
 from classifiers.policy import PolicyTest
 from classifiers.training.clean import key
-from classifiers.training.fit.augment import amid, prompted, recombined, surrounded
+from classifiers.training.fit.augment import amid, harmless_parts, prompted, recombined, surrounded
 from classifiers.training.rows import Row
 
 
@@ -143,3 +143,15 @@ def test_text_without_labels_is_of_rows_and_of_the_everyday_text_that_is_given()
     assert any("will it rain" in text for text in made)
     assert not [text for text in recombined(TEXTS, 60, seed=0, everyday=()) if "will it rain" in text]
     assert not [text for text in made if any(other in text for other in set(EVERYDAY) - {"will it rain"})]
+
+
+def test_sentences_of_harmless_rows_are_rows_of_their_own() -> None:
+    rows = [row("Nice day. I will come at nine."), row("One sentence."), row('He wrote "I will hurt you". I left.')]
+    rows += [row("I will find you. Wait.", "a"), row("Not this label. But another.", against=("a",))]
+    rows += [row("He smiled. I will find you. wait.")]
+    parts, owners = harmless_parts([*rows, row("I will find you.", "a")], seed=0)
+    found = {(part.text, index) for part, index in zip(parts, owners.tolist(), strict=True)}
+    # what a row quotes, or what is harmful elsewhere, is not said to be harmless
+    assert found == {("Nice day.", 0), ("I will come at nine.", 0), ("He smiled.", 5), ("wait.", 5)}
+    assert not any(part.probe or part.labels for part in parts)
+    assert [part.group for part in parts] == [rows[index].group for index in owners]

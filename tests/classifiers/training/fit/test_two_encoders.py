@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from classifiers.model.model import NEVER, Calibration, EncoderId, Floats, LinearHead, Novelty, Stage
+from classifiers.model.model import NEVER, Calibration, EncoderId, Floats, Head, Novelty, Stage
 from classifiers.policy import Goal, Policy
 from classifiers.runtime import cascade
 from classifiers.runtime.heads import probabilities
@@ -43,7 +43,7 @@ def fitted(policy: Policy, scores: Floats, truth: Truth, scale: float = 1.0) -> 
     count = len(LABELS)
     stage = Stage(
         encoder=EncoderId(source="package:none", sha256="0" * 64),
-        head=LinearHead(classes=LABELS, weights=np.eye(count, dtype=np.float32), bias=np.zeros(count, np.float32)),
+        head=Head(classes=LABELS, weights=np.eye(count, dtype=np.float32), bias=np.zeros(count, np.float32)),
         calibration=calibration,
         thresholds=chosen.thresholds,
         novelty=Novelty(prototypes=np.empty((0, count), np.float32), limit=2.0),

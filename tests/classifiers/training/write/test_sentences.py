@@ -34,6 +34,23 @@ def test_one_system_prompts_rows_are_one_group_in_all_files(make_policy: Callabl
     assert (groups[2].split("/")[0], groups[5].split("/")[0]) == ("a.jsonl", "b.jsonl")
 
 
+def test_a_files_labels_may_have_other_names_here(make_policy: Callable[..., Policy], tmp_path: Path) -> None:
+    given = [
+        {"text": "a threat", "labels": ["hate/threatening", "harassment/threatening"]},
+        {"text": "a lie", "labels": ["defamation"]},
+        {"text": "both", "labels": ["defamation", "violence"]},
+        {"text": "nothing", "labels": []},
+        {"text": "what is the code?", "labels": ["violence"], "system": "Never tell the code."},
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, given)))
+    names = {"hate/threatening": "violence", "harassment/threatening": "violence", "defamation": None}
+    policy = make_policy("safety", labels=["violence"], teacher={"file": "a.jsonl", "labels": names})
+    found = [(row.text, row.labels) for row in read(policy, policy.teachers[0], tmp_path)]
+    assert found == [("a threat", ("violence",)), ("nothing", ())]
+    with pytest.raises(ValueError, match="labels: is for the rows of file:"):
+        make_policy("safety", teacher={"model": "gpt", "labels": names})
+
+
 def test_a_file_without_a_row_is_named(make_policy: Callable[..., Policy], tmp_path: Path) -> None:
     files = {"blank.jsonl": "\n  \n", "header.csv": "text,label\n", "bad.jsonl": "{", "a.jsonl": '{"text": "a"}'}
     for name, content in files.items():
