@@ -151,10 +151,10 @@ async def measure(address: str, seconds: float) -> Iterable[str]:
         retries = asyncio.ensure_future(_after(seconds - 1.5, _retried(address, 20)))
         await asyncio.gather(load, others)
         retried = await retries
-        alone, beside, heavy = Tally(), Tally(), Tally()
+        alone, short, heavy = Tally(), Tally(), Tally()
         await opened(seconds / 2, 20, lambda: call(alone, "judged", harmless(), "light"))
         bodies = asyncio.ensure_future(closed(seconds / 2, 2, lambda: call(heavy, "judged", long(30_000), "heavy")))
-        await opened(seconds / 2, 20, lambda: call(beside, "judged", harmless(), "light"))
+        await opened(seconds / 2, 20, lambda: call(short, "judged", harmless(), "light"))
         await bodies
         lengths = [Tally() for _ in range(2)]
         for chars, tally in zip((30_000, 200_000), lengths, strict=True):
@@ -170,7 +170,7 @@ async def measure(address: str, seconds: float) -> Iterable[str]:
         over.row("judged, at twice the capacity"),
         retried.row("judged, openai client with retries, from 1.5 s before the load ends"),
         alone.row("short, 20 a second, alone"),
-        beside.row("short, 20 a second, beside two with 30,000 characters"),
+        short.row("short, 20 a second, beside two with 30,000 characters"),
         heavy.row("30,000 characters, two at once, beside them"),
         lengths[0].row("30,000 characters, one at a time"),
         lengths[1].row("200,000 characters, one at a time"),

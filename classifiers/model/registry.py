@@ -9,6 +9,7 @@ import re
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -225,6 +226,7 @@ def unpack(source: Path, folder: Path) -> Path:
                 raise ArtifactError(f"{source} is larger than {_MOST_BYTES // 1_000_000} MB unpacked")
             # zipfile drops drives, leading slashes and `..` from the names
             archive.extractall(folder)
-    except (zipfile.BadZipFile, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        # RuntimeError: encrypted, or (NotImplementedError) compressed in a way that Python does not know
         raise ArtifactError(f"{source} is no file that `offramp models export` has written ({error})") from error
     return folder / version

@@ -215,8 +215,8 @@ def _head(classes: tuple[str, ...], held: Tensors, name: str, where: str) -> Hea
     weights, bias = (_tensor(held, f"{name}.{part}", where) for part in ("weights", "bias"))
     hidden, outputs, inputs = None, len(classes), weights.shape[-1]
     if f"{name}.hidden_weights" in held:
-        layer = (_tensor(held, f"{name}.hidden_{part}", where) for part in ("weights", "bias"))
-        hidden, outputs = HiddenLayer(**dict(zip(("weights", "bias"), layer, strict=True))), len(classes) + 1
+        below, offsets = (_tensor(held, f"{name}.hidden_{part}", where) for part in ("weights", "bias"))
+        hidden, outputs = HiddenLayer(weights=below, bias=offsets), len(classes) + 1
         if hidden.weights.ndim != 2 or hidden.weights.shape[0] != inputs or hidden.bias.shape != (inputs,):
             raise ArtifactError(f"{where}: its hidden layer does not fit a head of {inputs} inputs")
     if weights.shape != (outputs, inputs) or bias.shape != (outputs,):

@@ -1,4 +1,4 @@
-"""Tasks about a message, told from the message: a verdict on such a text names no label.
+"""Recognises tasks about a message: a verdict on such a text names no label.
 
 "Translate to German: where is my order?" is read in units, as it is put together: the whole and its sentences, lines,
 quoted and bracketed parts. It is a task where a stage's task filter takes one unit for one. A unit by itself is not

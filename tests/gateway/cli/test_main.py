@@ -104,7 +104,7 @@ def test_an_exported_classifier_is_imported_elsewhere(
     )
 
 
-@pytest.mark.parametrize("change", ["text", "tampered", "outside"])
+@pytest.mark.parametrize("change", ["text", "damaged", "tampered", "outside"])
 def test_a_file_that_is_no_export_is_refused(
     change: str, publish: Callable[[datetime], str], models_dir: Path, tmp_path: Path, offramp: Callable[..., Any]
 ) -> None:
@@ -112,6 +112,11 @@ def test_a_file_that_is_no_export_is_refused(
     folder, file, there = next(models_dir.glob(f"*/{version}")), tmp_path / "made.zip", tmp_path / "there"
     if change == "text":
         file.write_text("no archive")
+    elif change == "damaged":
+        offramp("models", "export", folder.parent.name, "--to", file, "--models", models_dir)
+        whole = bytearray(file.read_bytes())
+        whole[200:400] = bytes(200)
+        file.write_bytes(whole)
     else:
         offramp("models", "export", folder.parent.name, "--to", file, "--models", models_dir)
         with zipfile.ZipFile(file, "a") as archive, warnings.catch_warnings():
@@ -120,7 +125,12 @@ def test_a_file_that_is_no_export_is_refused(
             archive.writestr(name, "{}")
     refused = offramp("models", "import", file, "--models", there)
     assert isinstance(refused.exception, ArtifactError)
-    message = {"text": "no file that", "tampered": "has been changed", "outside": "holds no exported classifier"}
+    message = {
+        "text": "no file that",
+        "damaged": "no file that",
+        "tampered": "has been changed",
+        "outside": "holds no exported classifier",
+    }
     assert message[change] in str(refused.exception)
     assert not [path for path in there.iterdir() if path.name != "encoders"]
     assert not list(tmp_path.rglob("escaped.txt"))
