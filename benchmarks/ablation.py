@@ -1,11 +1,9 @@
-"""What the early exit and its n-gram table gain on Banking77, SNIPS' intents and HWU64, everything else alike.
+"""What the n-gram table gains on Banking77, SNIPS' intents and HWU64, everything else alike.
 
     python -m benchmarks.ablation ../shared/data [--only banking77 snips hwu64] [--seeds 2]
 
-Prints the test accuracy of the `frozen` recipe on all rows and on 50 a label: without the early exit (`none`), with an
-early exit that only answers what it is certain of (`exit`), and with its table averaged with the encoder too
-(`average`). The averaging stays as long as it gains 0.5 points on two of the sets, the exit as long as it loses at most
-0.1 points.
+Prints the test accuracy of the `frozen` recipe on all rows and on 50 a label, without the table (`none`) and with it
+(`average`). It stays as long as it gains 0.5 points on two of the sets.
 """
 
 import argparse
@@ -23,12 +21,12 @@ from benchmarks.snips import dataset as snips
 from classifiers import Reading, Runtime
 from classifiers.evaluation.evaluate import top
 from classifiers.policy import Policy
-from classifiers.training.fit import early_exit
+from classifiers.training.fit import ngrams
 from classifiers.training.run import train
 
 Rows = list[tuple[str, str]]
-Variant = Literal["none", "exit", "average"]
-VARIANTS: tuple[Variant, ...] = ("none", "exit", "average")
+Variant = Literal["none", "average"]
+VARIANTS: tuple[Variant, ...] = ("none", "average")
 SETS = ("banking77", "snips", "hwu64")
 FEW = 50
 _MARK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
@@ -62,8 +60,7 @@ def measure(data: Intents, rows: Rows, seed: int, variant: Variant) -> float:
         folder = Path(scratch)
         policy = with_rows(data.policy, rows, "data", folder)
         policy = policy.model_copy(update={"recipe": "frozen"})
-        kinds = () if variant == "none" else early_exit.KINDS
-        with patch.object(early_exit, "counts_beside", _counts(variant)), patch.object(early_exit, "KINDS", kinds):
+        with patch.object(ngrams, "KINDS", () if variant == "none" else ngrams.KINDS):
             train(policy, base_dir=folder, models_dir=folder / "models", seed=seed, threads=1)
         runtime = Runtime.load(folder / "models", [policy.name], threads=1, cache_windows=0)
         verdicts = runtime.classify([Reading(classifier=policy.name, texts=(text,)) for text, _ in data.test])
@@ -85,10 +82,6 @@ def main() -> None:
                 for variant in VARIANTS:
                     accuracy = measure(data, rows, seed, variant)
                     print(f"{name}, {what}, seed {seed}, {variant}: {accuracy:.2f} %", flush=True)
-
-
-def _counts(variant: Variant) -> object:
-    return early_exit.counts_beside if variant == "average" else lambda *_: False
 
 
 def _without_slots(policy: Policy) -> Policy:

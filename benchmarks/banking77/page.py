@@ -65,7 +65,7 @@ def _speeds(lines: Sequence[Line]) -> Iterable[str]:
     yield "## One decision"
     yield ""
     yield "All included, one thread, nothing remembered, milliseconds of the processor; behind them by the clock, in"
-    yield "which other work on the machine counts. Settled: by the first stage."
+    yield "which other work on the machine counts. Settled: by a stage before the last one."
     yield ""
     yield "| | mean | p50 | p95 | p50 by the clock | settled | accuracy |"
     yield "|---|---|---|---|---|---|---|"

@@ -1,4 +1,4 @@
-"""How long a decision takes, with the first stage and without it, and how many come out right either way."""
+"""How long a decision takes, by all stages and by the last one alone, and how many come out right either way."""
 
 import statistics
 import time

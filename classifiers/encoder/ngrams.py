@@ -1,9 +1,8 @@
 """Tokens and pairs of neighbours with a weight for each class, as an encoder: one look-up, no transformer.
 
-Where each of a text's tokens is known, its vector is (scores, FAR, 0) scaled to length 1; else (scores, 0.8 FAR,
-0.6 FAR). FAR is large beside any score, so that a linear head reads the scores off again, and the cosine to (0, 1, 0)
-tells what is known from what is not. Both lie so near that the mean of several windows is hardly shorter than they
-are. The scores are those of a linear classifier on tf-idf of length 1.
+A text's vector is (scores, FAR) scaled to length 1. FAR is large beside any score, so that a linear head reads the
+scores off again, and the mean of several windows is hardly shorter than they are. The scores are those of a linear
+classifier on tf-idf of length 1.
 """
 
 import shutil
@@ -21,8 +20,6 @@ from classifiers.encoder.tokens import Tokens
 from classifiers.model.model import Floats
 
 FAR = 300.0
-_TURNED = (0.8, 0.6)
-"""How far a text with a token that is not known is turned: the cosine of that angle and its sine."""
 
 _OPSET, _ML_OPSET, _IR = 17, 3, 9
 
@@ -55,11 +52,9 @@ def keys_of(ids: Sequence[int], base: int) -> Keys:
     return np.concatenate([tokens, (tokens[:-1] + 1) * base + tokens[1:]])
 
 
-def vectors_of(scores: Floats, known: NDArray[np.bool_]) -> Floats:
-    """What the graph makes of windows: (windows, classes + 2) of length 1. scores: (windows, classes); known:
-    (windows,) whether all of a window's tokens are."""
-    angles = np.where(known[:, None], (1.0, 0.0), _TURNED)
-    wide = np.concatenate([scores, FAR * angles], axis=1)
+def vectors_of(scores: Floats) -> Floats:
+    """What the graph makes of windows: (windows, classes + 1) of length 1. scores: (windows, classes)."""
+    wide = np.concatenate([scores, np.full((len(scores), 1), FAR, np.float32)], axis=1)
     unit: Floats = (wide / np.linalg.norm(wide, axis=1, keepdims=True)).astype(np.float32)
     return unit
 
@@ -84,8 +79,6 @@ shifted = Mul raised base
 pairs = Add shifted seconds
 keys = Concat input_ids pairs axis=1
 rows = LabelEncoder keys
-count = Shape input_ids start=1
-token_rows = Slice rows begin count along
 small = Gather table rows
 wide = Cast small to=1
 step = Gather steps rows
@@ -97,16 +90,7 @@ some_power = Max power least
 length = Sqrt some_power
 scaled = Div sum length
 scores = Add scaled bias
-lowest = ReduceMin token_rows keepdims=0
-all_known = Greater lowest none
-known = Cast all_known to=1
-unknown = Sub sure known
-less = Mul turn unknown
-along_known = Sub sure less
-along_unknown = Mul turned unknown
-as_known = Mul far along_known
-as_unknown = Mul far along_unknown
-hidden = Concat scores as_known as_unknown axis=2
+hidden = Concat scores far axis=2
 """
 """The graph: an output, its operator, inputs, and attributes. Type 1 is float32."""
 
@@ -122,12 +106,8 @@ def _constants(ngrams: NGrams) -> dict[str, Any]:
         "bias": ngrams.bias.astype(np.float32),
         "base": np.int64(ngrams.base),
         "one": np.int64(1),
-        "none": np.int64(0),
         "least": np.float32(1e-12),
-        "sure": np.float32(1),
         "far": np.full((1, 1, 1), FAR, np.float32),
-        "turn": np.float32(1 - _TURNED[0]),
-        "turned": np.float32(_TURNED[1]),
         "begin": np.array([0]),
         "second": np.array([1]),
         "but_last": np.array([-1]),
@@ -157,7 +137,7 @@ def _graph(ngrams: NGrams) -> Any:
         nodes,
         "ngrams",
         [helper.make_tensor_value_info("input_ids", TensorProto.INT64, [1, "tokens"])],
-        [helper.make_tensor_value_info("hidden", TensorProto.FLOAT, [1, 1, ngrams.classes + 2])],
+        [helper.make_tensor_value_info("hidden", TensorProto.FLOAT, [1, 1, ngrams.classes + 1])],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in _constants(ngrams).items()],
     )
     opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid("ai.onnx.ml", _ML_OPSET)]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from classifiers.errors import ArtifactError
 from classifiers.model.model import (
+    NEVER,
     Band,
     Calibration,
     EncoderId,
@@ -30,6 +31,8 @@ from classifiers.slots import tags
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 """A stage's name, which names tensors and a folder."""
+_EARLY_EXIT = "first"
+"""A stage of older artifacts, an n-gram table that named labels by itself. It only counts in the next stage now."""
 
 WEIGHTS, BIAS = "tagger.weights", "tagger.bias"
 Tensors = Mapping[str, NDArray[Any]]
@@ -167,6 +170,8 @@ def read_stage(entry: StageEntry, held: Tensors, policy: Policy, where: str) -> 
     Raises ArtifactError where parts do not fit together.
     """
     name, classes, where = entry.name, entry.classes, f"{where}: {entry.name}"
+    if name == _EARLY_EXIT:
+        entry = msgspec.structs.replace(entry, thresholds=dict.fromkeys(classes, NEVER), bands=())
     if not NAME.fullmatch(name):
         raise ArtifactError(f"{where} cannot be a stage's name")
     if classes not in {policy.learned, (*policy.learned, OTHER)}:

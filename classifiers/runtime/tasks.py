@@ -8,7 +8,6 @@ diluted by the message that it is about.
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import dropwhile
 from typing import Final
 
 import numpy as np
@@ -35,12 +34,10 @@ def units(text: str) -> list[str]:
 
 
 def asked(verdict: Verdict, stages: Sequence[Stage]) -> Stage | None:
-    """The stage whose filter is to check a verdict: the one that named the label, or the first behind it that has a
-    filter, for an early exit has none. None where the verdict names nothing to answer with."""
+    """The stage whose filter is to check a verdict; None where the verdict names nothing to answer with."""
     if not verdict.labels or verdict.labels == (OTHER,):
         return None
-    behind = dropwhile(lambda stage: stage.name != verdict.stage, stages)
-    return next((stage for stage in behind if stage.tasks is not None), None)
+    return next((stage for stage in stages if stage.name == verdict.stage and stage.tasks is not None), None)
 
 
 def windows(reader: Reader, stage: Stage, texts: Iterable[str]) -> list[tuple[Key, Window]]:

@@ -5,7 +5,6 @@ Pure, except for the language detector. Bands: docs/design/001-heads-and-thresho
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, log
 from typing import Any
 
 import numpy as np
@@ -28,8 +27,6 @@ MOST_LOST = 0.005
 MOST_NET_LOST = 0.001
 """The same minus texts that only the first stage gets right, as counted."""
 EXIT_CONFIDENCE = 0.95
-EXIT_LEAST_ROWS = ceil(log(1 - EXIT_CONFIDENCE) / log(1 - MOST_LOST))
-"""With fewer rows, not even zero losses would show that few enough are lost."""
 RARE = 20
 """Rows below which a class is rare. Rare classes together must lose no text: among all rows, a class of three would
 not count."""

@@ -19,7 +19,7 @@ from classifiers.evaluation.metrics import share
 from classifiers.model.model import Floats, Stage, TaskFilter
 from classifiers.policy import OTHER, Policy
 from classifiers.runtime.tasks import units
-from classifiers.training.fit import early_exit
+from classifiers.training.fit import ngrams
 from classifiers.training.fit.fitted import FittedModel
 from classifiers.training.rows import Row
 from classifiers.training.write.tasks import about_messages, as_sent, instructions, ordinary
@@ -53,7 +53,8 @@ class _Texts:
 def with_task_filters(policy: Policy, rows: Sequence[Row], fitted: FittedModel, seed: int) -> FittedModel:
     """The model with a filter on each of its encoders' stages, its figures among the settings for the report.
 
-    A safety policy gets none (harm in a task is harm), nor does an early exit. rows: all text that it is fitted on.
+    A safety policy gets none (harm in a task is harm), nor does an n-gram table, which settles nothing. rows: all text
+    that it is fitted on.
     """
     texts = None if policy.kind == "safety" or not fitted.encoders else _texts(rows, seed)
     if texts is None:
@@ -61,7 +62,7 @@ def with_task_filters(policy: Policy, rows: Sequence[Row], fitted: FittedModel, 
     stages: list[Stage] = []
     figures: list[dict[str, Any]] = []
     for stage, encoder in zip(fitted.trained.model.stages, fitted.encoders, strict=True):
-        if stage.name == early_exit.NAME:
+        if stage.name == ngrams.NAME:
             stages.append(stage)
             continue
         made, measured = _fit(texts, _vectors(encoder, stage, texts.texts))

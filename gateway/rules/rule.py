@@ -130,7 +130,7 @@ class Rule:
             incomplete=incomplete,
             cut=cut,
             every_slot=bool(self.redacts),
-            # a first stage is as often right as the others, but not as often where it is surest
+            # an earlier stage is as often right as the others, but not as often where it is surest
             last_stage=self.terms is not None,
         )
 

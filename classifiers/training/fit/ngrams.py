@@ -1,25 +1,27 @@
 """A table of tokens and pairs of neighbours: tf-idf of length 1 and one linear support vector machine a class.
 
-It errs apart from any encoder: it settles texts in front of one, and counts beside it. docs/design/002-cascades.md says
-why and what was measured.
+It errs apart from any encoder, so both together are right more often. docs/design/002-cascades.md says what was
+measured. Only kinds that name one label have a table: of safety, harm in harmless words is harm.
 """
 
 from array import array
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.encoder.ngrams import FAR, Keys, NGrams, keys_of, vectors_of
-from classifiers.encoder.session import Encoder
-from classifiers.model.model import Calibration, Floats, Windowing
+from classifiers.encoder.ngrams import FAR, Keys, NGrams, keys_of, vectors_of, write
+from classifiers.encoder.prepare import find
+from classifiers.encoder.session import TOKENIZER, Encoder, embed
+from classifiers.model.model import NEVER, OWN, Calibration, EncoderId, Floats, Head, Novelty, Stage, Windowing
 from classifiers.policy import Policy
 from classifiers.runtime import cascade
 from classifiers.runtime.heads import probabilities as squash
 from classifiers.training import calibrate
-from classifiers.training.fit.fitted import classes_of
+from classifiers.training.fit.fitted import FittedModel, Recipe, TrainingSet, Workbench, classes_of
 from classifiers.training.fit.linear import Ints
 from classifiers.training.operating_points import answerable, enough, is_real
 from classifiers.training.rows import Row
@@ -63,13 +65,12 @@ def fit(
     return NGrams(keys=keys, base=base, weights=np.ascontiguousarray((matrix * rarity).T), rarity=rarity, bias=bias)
 
 
-def ngram_scores(ngrams: NGrams, windows: Windows) -> tuple[Floats, NDArray[np.bool_]]:
-    """(windows, classes) scores, and (windows,) whether all of a window's tokens are known."""
+def ngram_scores(ngrams: NGrams, windows: Windows) -> Floats:
+    """(windows, classes)"""
     counts = _counted(windows, ngrams.keys, ngrams.base)
     lengths = np.sqrt(np.maximum(counts @ ngrams.rarity**2, 1e-12))
     scores: Floats = (counts @ ngrams.weights / lengths[:, None] + ngrams.bias).astype(np.float32)
-    tokens = set(ngrams.keys[ngrams.keys < ngrams.base].tolist())
-    return scores, np.array([tokens.issuperset(window) for window in windows], bool)
+    return scores
 
 
 def _vocabulary(windows: Windows, private: NDArray[np.bool_], base: int, most: int) -> Keys:
@@ -133,10 +134,6 @@ ENOUGH_A_CLASS = 20
 """Users' rows for each class on average, from which a table counts beside an encoder. With fewer there is no gain:
 Banking77 with 10 rows a label 87.2 % with it and without."""
 
-UNKNOWN = 0.02
-"""As a distance from what is known (a window with a token that is not lies at 0.2): of a text of several windows,
-under a third may have one."""
-
 _FOLDS = 3
 
 
@@ -144,14 +141,13 @@ class NGramTable:
     """A table in the tokens of an encoder, measured on its own rows, each by a fit that saw neither the row nor its
     group.
 
-    targets: (rows,) classes; probabilities: (rows, classes); known: (rows,) whether all of a row's tokens are;
-    calibration: of its scores.
+    probabilities: (rows, classes); calibration: of its scores.
     """
 
     def __init__(self, policy: Policy, rows: Sequence[Row], encoder: Encoder, seed: int) -> None:
         """rows: of one label each."""
         self.classes = classes_of(policy, rows)
-        self.targets = np.array([self.classes.index(row.labels[0]) for row in rows], np.int32)
+        self._targets = np.array([self.classes.index(row.labels[0]) for row in rows], np.int32)
         self._weights = np.array([row.weight for row in rows], np.float32)
         self._private = np.array([bool(row.digest) for row in rows])
         self._seed, self._specials = seed, encoder.specials
@@ -163,27 +159,26 @@ class NGramTable:
         self._windows = [[array("i", encoder.surround(window)) for window in text] for text in cut]
         dealt, every = folds(rows, _FOLDS, seed), np.arange(len(rows))
         scores = np.zeros((len(rows), len(self.classes)), np.float32)
-        self.known = np.zeros(len(rows), bool)
         for fold in range(_FOLDS):
             asked = every[dealt == fold]
             if len(asked):
-                scores[asked], self.known[asked] = self._scores(self._fit(every[dealt != fold]), asked)
+                scores[asked] = self._scores(self._fit(every[dealt != fold]), asked)
         probes = np.array([row.probe for row in rows], bool)
         like = every[probes] if probes.any() else every
         used = answerable(policy, rows, like)
-        scale = calibrate.temperature(scores[like][used], self.targets[like][used])
+        scale = calibrate.temperature(scores[like][used], self._targets[like][used])
         offset = np.zeros(len(self.classes), np.float32)
         self.calibration = Calibration(scale=np.array([scale], np.float32), offset=offset)
         self.probabilities = squash(self.calibration, scores, multi_label=False)
 
     def fitted(self) -> NGrams:
         """The table of all rows."""
-        return self._fit(np.arange(len(self.known)))
+        return self._fit(np.arange(len(self._texts)))
 
     def _fit(self, chosen: NDArray[np.intp]) -> NGrams:
         return fit(
             [self._texts[index] for index in chosen],
-            self.targets[chosen],
+            self._targets[chosen],
             self._weights[chosen],
             count=len(self.classes),
             base=max(map(max, self._texts)) + 1,
@@ -191,19 +186,18 @@ class NGramTable:
             private=self._private[chosen],
         )
 
-    def _scores(self, fitted: NGrams, asked: NDArray[np.intp]) -> tuple[Floats, NDArray[np.bool_]]:
-        """(asked, classes) a table's scores of these rows, and (asked,) whether all of their tokens are known: of rows
-        of several windows what the mean of these comes to, as it is served."""
-        each, known = ngram_scores(fitted, [window for index in asked for window in self._windows[index]])
+    def _scores(self, fitted: NGrams, asked: NDArray[np.intp]) -> Floats:
+        """(asked, classes) a table's scores of these rows: of rows of several windows what the mean of these comes to,
+        as it is served."""
+        each = ngram_scores(fitted, [window for index in asked for window in self._windows[index]])
         counts = np.array([len(self._windows[index]) for index in asked])
         starts = np.cumsum(counts) - counts
-        scores, sure = each[starts], known[starts]
+        scores: Floats = each[starts]
         for place in np.flatnonzero(counts > 1):
             here = slice(starts[place], starts[place] + counts[place])
             lengths = np.array([len(window) - self._specials for window in self._windows[asked[place]]], np.float32)
-            mean = cascade.whole(vectors_of(each[here], known[here]), lengths)[0]
-            scores[place], sure[place] = FAR * mean[: each.shape[1]], 1 - mean[each.shape[1]] <= UNKNOWN
-        return scores, sure
+            scores[place] = FAR * cascade.whole(vectors_of(each[here]), lengths)[0, :-1]
+        return scores
 
 
 def counts_beside(rows: Sequence[Row], classes: int) -> bool:
@@ -211,3 +205,63 @@ def counts_beside(rows: Sequence[Row], classes: int) -> bool:
     one writer shares its words, and what a table gets right there, it does not elsewhere."""
     real = is_real(rows, np.arange(len(rows)))
     return enough(real) and int(real.sum()) >= ENOUGH_A_CLASS * classes
+
+
+NAME = "ngrams"
+"""Of the table's stage."""
+KINDS = ("intent", "topic")
+
+
+def with_ngrams(recipe: Recipe) -> Recipe:
+    """The recipe, with an n-gram table before its model where the policy allows one and held-out rows show a gain. Its
+    settings then say in `ngrams` how much the table counts."""
+
+    def fitted(training: TrainingSet, bench: Workbench) -> FittedModel:
+        policy, rows = training.policy, training.rows
+        fits = len(rows) * len(policy.labels) <= MOST_CELLS
+        if policy.kind not in KINDS or policy.multi_label or not fits or not counts_beside(rows, len(training.classes)):
+            return recipe(training, bench)
+        table = NGramTable(policy, rows, training.encoder, bench.seed)
+        made = recipe(replace(training, ngrams=table.probabilities), bench)
+        if not made.trained.model.stages[0].earlier:
+            return made
+        bench.progress.step("n-gram table")
+        return _before(training, made, table, bench)
+
+    return fitted
+
+
+def _before(training: TrainingSet, made: FittedModel, table: NGramTable, bench: Workbench) -> FittedModel:
+    """The model with the table as its first stage, which counts in the next one and settles nothing."""
+    trained, table_of_all, first = made.trained, table.fitted(), made.encoders[0]
+    folder = bench.scratch / NAME
+    folder.mkdir()
+    prepared = made.own[first.id.own] if first.id.own else find(first.id, bench.models_dir)
+    write(table_of_all, folder, tokenizer=prepared / TOKENIZER, name=OWN + NAME, max_tokens=first.max_tokens)
+    encoder = Encoder.open(folder)
+    model = replace(trained.model, stages=(_stage(table, encoder.id), *trained.model.stages))
+    sample = embed(encoder, [training.rows[index].text for index in trained.rows[:64]])
+    return replace(
+        made,
+        trained=replace(trained, model=model),
+        encoders=(encoder, *made.encoders),
+        samples=(sample, *made.samples),
+        own={NAME: folder, **made.own},
+    ).with_settings(ngrams={"features": len(table_of_all.keys), "weight": round(trained.model.stages[0].earlier, 4)})
+
+
+def _stage(table: NGramTable, encoder: EncoderId) -> Stage:
+    """A head that reads the scores off the encoder's vectors."""
+    count = len(table.classes)
+    return Stage(
+        name=NAME,
+        encoder=encoder,
+        head=Head(
+            classes=table.classes,
+            weights=np.eye(count, count + 1, dtype=np.float32) * FAR,
+            bias=np.zeros(count, np.float32),
+        ),
+        calibration=table.calibration,
+        thresholds=dict.fromkeys(table.classes, NEVER),
+        novelty=Novelty(prototypes=np.zeros((0, count + 1), np.float32), limit=NEVER.act),
+    )

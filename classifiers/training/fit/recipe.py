@@ -19,7 +19,6 @@ from classifiers.encoder.session import embed
 from classifiers.errors import EncoderError, NotInstalledError, TrainingError, missing
 from classifiers.policy import HIDDEN, Policy
 from classifiers.training.fit.augment import amid, harmless_parts, known_under_prompts
-from classifiers.training.fit.early_exit import with_early_exit
 from classifiers.training.fit.fitted import (
     LARGE,
     SMALL,
@@ -32,6 +31,7 @@ from classifiers.training.fit.fitted import (
 )
 from classifiers.training.fit.heads import fit, windowing
 from classifiers.training.fit.linear import UNITS
+from classifiers.training.fit.ngrams import with_ngrams
 from classifiers.training.fit.two_encoders import fit_two_encoders
 from classifiers.training.fit.weights import look, needed
 from classifiers.training.rows import Row, by_themselves
@@ -76,7 +76,7 @@ def fit_policy(training: TrainingSet, bench: Workbench) -> FittedModel:
         from classifiers.training.slots.tagger import fit_tagger
 
         return fit_tagger(policy, training.rows, bench)
-    return with_early_exit(RECIPES["cascade" if policy.larger_encoder else policy.recipe])(training, bench)
+    return with_ngrams(RECIPES["cascade" if policy.larger_encoder else policy.recipe])(training, bench)
 
 
 def _frozen(training: TrainingSet, bench: Workbench) -> FittedModel:

@@ -86,14 +86,3 @@ def test_a_stage_without_a_filter_is_not_checked(runtime: Runtime) -> None:
     unfiltered = Runtime(runtime.encoders.values(), {"shop": from_model(plain)}, cache_windows=0)
     [verdict] = unfiltered.classify([Reading(classifier="shop", texts=(f"{TASK}: where is my order?",))])
     assert verdict.labels
-
-
-def test_the_next_stage_checks_what_an_early_exit_names(runtime: Runtime) -> None:
-    classifier = runtime.classifiers["shop"]
-    stage = classifier.model.stages[0]
-    model = replace(classifier.model, stages=(replace(stage, name="first", tasks=None), stage))
-    both = Runtime(runtime.encoders.values(), {"shop": from_model(model)}, cache_windows=0)
-    texts = (f"{TASK}: where is my order?", "where is my order? I have waited.")
-    task, message = both.classify([Reading(classifier="shop", texts=(text,)) for text in texts])
-    assert (task.stage, task.labels, task.reason) == ("first", (), ABOUT_A_MESSAGE)
-    assert (message.stage, message.labels) == ("first", ("order",))

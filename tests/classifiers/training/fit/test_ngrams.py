@@ -1,11 +1,9 @@
-"""Whole training runs on the real encoder, with a first stage in front of it where that pays."""
+"""N-gram tables: whole training runs with one beside the real encoder, and what a table is made of."""
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import numpy as np
@@ -18,8 +16,8 @@ from classifiers.encoder.ngrams import FAR, keys_of
 from classifiers.encoder.prepare import find
 from classifiers.encoder.session import MODEL, TOKENIZER, Encoder
 from classifiers.model import artifact
-from classifiers.policy import OTHER, Policy
-from classifiers.training.fit.ngrams import UNKNOWN, NGramTable
+from classifiers.policy import Policy
+from classifiers.training.fit.ngrams import NGramTable
 from classifiers.training.rows import Row
 from classifiers.training.run import TrainingOutcome, train
 from classifiers.training.windows import wholes
@@ -57,58 +55,21 @@ def run(tiny_encoder: str, tiny_models: Path, tmp_path: Path) -> Run:
     return make
 
 
-def test_a_first_stage_settles_what_it_knows_and_hands_on_the_rest(run: Run, tiny_models: Path, tmp_path: Path) -> None:
-    rare = "please close the account of my late uncle"
-    (tmp_path / "one.jsonl").write_text(json.dumps({"text": rare, "label": "close_account"}))
-    labels = {name: {"means": name.replace("_", " ")} for name in (*FORMS, "close_account")}
-    outcome = run(labels=labels, data=["rows.jsonl", "one.jsonl"])
-    first_stage = outcome.report["settings"]["early_exit"]
-    assert first_stage["used"]
-    assert first_stage["settled"] > 0.9
-    assert first_stage["most_lost"] <= 0.005
-    stages = artifact.load(outcome.folder).model.stages
-    assert [stage.name for stage in stages] == ["first", "main"]
-    # a class that hardly any held-out row shows is left to the encoder
-    assert stages[0].thresholds["close_account"].act > 1 >= stages[0].thresholds["card_arrival"].act
-    runtime = Runtime.load(tiny_models, ["bank"], cache_windows=0)
-    texts = [KNOWN, "the plastic that you posted did not get here", rare, "hi"]
-    verdicts = runtime.classify([Reading(classifier="bank", texts=(text,)) for text in texts])
-    assert [verdict.stage for verdict in verdicts[:3]] == ["first", "main", "main"]
-    assert verdicts[0].labels == ("card_arrival",) != verdicts[3].labels
-    [last] = runtime.classify([Reading(classifier="bank", texts=(KNOWN,), last_stage=True)])
-    assert (last.labels, last.stage) == (("card_arrival",), "main")
-
-
-def test_it_is_as_certain_of_short_texts_as_these_must_be(run: Run, tiny_models: Path, tmp_path: Path) -> None:
-    chance, fresh, rows = Random(0), [], []
-    for label, form in (("card_arrival", "{} card {} {}"), ("exchange_rate", "{} rate {} {}")):
-        for place, words in enumerate(chance.sample(list(product(WHO, HOW, WHEN)), 200)):
-            text = form.format(*words)
-            told = label if chance.random() > 0.25 else next(one for one in FORMS if one != label)
-            rows.append({"text": text, "label": told}) if place < 120 else fresh.append(text)
-    (tmp_path / "short.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    outcome = run(data=["rows.jsonl", "short.jsonl"])
-    assert outcome.report["settings"]["early_exit"]["settled"] > 0.3
-    [band] = [one for one in outcome.report["bands"] if one["own"]]
-    assert band["up_to"] == 40
-    runtime = Runtime.load(tiny_models, ["bank"], cache_windows=0)
-    verdicts = runtime.classify([Reading(classifier="bank", texts=(text,)) for text in fresh])
-    sure = [verdict.confidence for verdict in verdicts if verdict.labels and verdict.labels != (OTHER,)]
-    assert min(sure) >= band["act"] - 1e-4
-    [known] = runtime.classify([Reading(classifier="bank", texts=(KNOWN,))])
-    assert (known.labels, known.stage) == (("card_arrival",), "first")
-
-
-def test_real_rows_that_are_too_few_to_settle_any_let_it_count_beside_the_encoder_or_not_at_all(run: Run) -> None:
+def test_a_table_counts_beside_the_encoder_and_names_nothing_by_itself(run: Run, tiny_models: Path) -> None:
     outcome = run(rows_a_label=150)
-    first_stage = outcome.report["settings"]["early_exit"]
-    assert (first_stage["used"], first_stage["settled"]) == (True, 0)
-    first, main = artifact.load(outcome.folder).model.stages
-    assert all(limit.act > 1 for limit in first.thresholds.values())
+    table, main = artifact.load(outcome.folder).model.stages
+    assert (table.name, main.name) == ("ngrams", "main")
+    assert (table.tasks is None, main.tasks is None) == (True, False)
+    assert outcome.report["settings"]["ngrams"]["weight"] == pytest.approx(main.earlier, abs=1e-4)
     assert main.earlier > 0
+    runtime = Runtime.load(tiny_models, ["bank"], cache_windows=0)
+    known, other = runtime.classify([Reading(classifier="bank", texts=(text,)) for text in (KNOWN, "hi")])
+    assert (known.labels, known.stage, other.stage) == (("card_arrival",), "main", "main")
+
+
+def test_real_rows_that_are_too_few_make_no_table(run: Run) -> None:
     few = run(rows_a_label=20)
-    because = "fewer than 598 real rows cannot show that few texts are lost"
-    assert few.report["settings"]["early_exit"] == {"used": False, "because": because}
+    assert "ngrams" not in few.report["settings"]
     assert len(artifact.load(few.folder).model.stages) == 1
 
 
@@ -123,8 +84,7 @@ def test_what_single_calls_hold_does_not_stand_in_it(run: Run, encoder: Encoder,
     rows[7], rows[90] = [(f"{text} {secret}", label) for text, label in (rows[7], rows[90])]
     (tmp_path / "told.jsonl").write_text("\n".join(json.dumps({"text": text, "label": label}) for text, label in rows))
     outcome = run(calls=rows, data=[]) if told_by == "a call" else run(data="told.jsonl")
-    assert outcome.report["settings"]["early_exit"]["used"]
-    made = onnx.load(outcome.folder / artifact.ENCODERS / "first" / MODEL).graph
+    made = onnx.load(outcome.folder / artifact.ENCODERS / "ngrams" / MODEL).graph
     [held] = [set(one.ints) for node in made.node for one in node.attribute if one.name == "keys_int64s"]
     [base] = [int(onnx.numpy_helper.to_array(one)) for one in made.initializer if one.name == "base"]
     shared, single = (set(keys_of(encoder.tokenize(text), base).tolist()) for text in ("says nemo", secret))
@@ -152,18 +112,13 @@ def test_a_table_judges_long_texts_as_it_will_when_served(
 ) -> None:
     greeting = "we hope that all of you had a pleasant week. "
     known = [greeting * 20 + "my card was stolen", greeting * 20 + "which rate is it", "my card", "the rate is which"]
-    strange = [greeting * 20 + "zebra", "zebra", greeting * 3 + "zebra " + greeting * 40]
-    rows = rows_of([*known, *strange], ["lost_card", "exchange_rate"] * 2 + ["lost_card"] * 3)
-    # the strange rows are of one group, which the fit that is asked has not seen
-    rows = [replace(row, group="strange" if row.text in strange else "known") for row in rows]
+    strange = [greeting * 20 + "zebra", "zebra"]
+    rows = rows_of([*known, *strange], ["lost_card", "exchange_rate"] * 3)
     table = NGramTable(make_policy(), rows, encoder, 0)
     fitted = table._fit(np.arange(len(known)))
-    scores, sure = table._scores(fitted, np.arange(len(rows)))
-    assert sure.tolist() == [True, True, True, True, False, False, True]
-    assert table.known.tolist()[4:6] == [False, False]
+    scores = table._scores(fitted, np.arange(len(rows)))
     tokenizer = find(encoder.id, models_dir) / TOKENIZER
-    graph.write(fitted, tmp_path, tokenizer=tokenizer, name="own:first", max_tokens=encoder.max_tokens)
+    graph.write(fitted, tmp_path, tokenizer=tokenizer, name="own:ngrams", max_tokens=encoder.max_tokens)
     served = wholes(Encoder.open(tmp_path), [row.text for row in rows])
     count = len(table.classes)
     np.testing.assert_allclose(FAR * served[:, :count], scores, atol=0.03)
-    assert (1 - served[:, count] <= UNKNOWN).tolist() == sure.tolist()
