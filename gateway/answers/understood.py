@@ -1,8 +1,9 @@
 """Whether a rule may answer a request: only where all of the request is understood. Pure.
 
 A needless forward costs a cent; a wrong answer costs the caller. So this is a list of what is known to be harmless:
-top-level fields and their values, and conversations that end in the user's turn that the rule reads. Whatever is not on
-the list is forwarded. docs/api.md has the list as a table; a test compares the two.
+top-level fields and their values, keys of messages (`gateway.requests.messages`), and conversations that end in the
+user's turn that the rule reads. Whatever is not on the list is forwarded. docs/api.md has the list as two tables, which
+a test compares with it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -80,8 +81,9 @@ def _conversation(turns: Sequence[Turn], rule: Rule, *, first: bool) -> Unsuppor
         return Unsupported(UnsupportedReason.CONVERSATION, "a tool's call or result stands before the last turn")
     if any(turn.incomplete for turn in turns):
         return Unsupported(UnsupportedReason.CONVERSATION, "a part is not text")
-    if last.unknown:
-        return Unsupported(UnsupportedReason.UNKNOWN_FIELD, f"messages: {', '.join(last.unknown)}")
+    unknown = next((place for turn in turns for place in turn.unknown), None)
+    if unknown is not None:
+        return Unsupported(UnsupportedReason.UNKNOWN_FIELD, unknown)
     if first and any(turn.role == "assistant" for turn in turns):
         return Unsupported(UnsupportedReason.LATER_TURN)
     return None

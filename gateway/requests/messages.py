@@ -25,8 +25,18 @@ ARGUMENTS: Final = ("function", "arguments")
 _PART_TEXTS: Final = ("text", "refusal")
 _MESSAGE_KEYS: Final = frozenset(chat.Message.__struct_fields__)
 _PART_KEYS: Final = frozenset(chat.ContentPart.__struct_fields__)
-_HARMLESS_PART_KEYS: Final = frozenset({"cache_control"})
-"""Keys of parts that say nothing of the text: where a provider may cut what it caches."""
+_EVERY_ROLE: Final = frozenset({"role", "content", "name"})
+MESSAGE_KEYS: Final[Mapping[str, frozenset[str]]] = {
+    **dict.fromkeys(("system", "developer", "user", "function"), _EVERY_ROLE),
+    "assistant": _EVERY_ROLE | {
+        "refusal", "annotations", "tool_calls", "function_call", "reasoning", "reasoning_content", "reasoning_details",
+        "thinking_blocks",
+    },
+    "tool": _EVERY_ROLE | {"tool_call_id"},
+}  # fmt: skip
+"""By role, the keys that clients send and that change nothing of what is asked."""
+PART_KEYS: Final = _PART_KEYS | {"cache_control", "prompt_cache_breakpoint"}
+"""The same of parts of text; the last two say where a provider may cut what it caches."""
 _CALL_KEYS: Final = frozenset(chat.ToolCall.__struct_fields__)
 _FUNCTION_KEYS: Final = frozenset({*chat.Function.__struct_fields__, *chat.CustomCall.__struct_fields__})
 
@@ -35,8 +45,8 @@ _FUNCTION_KEYS: Final = frozenset({*chat.Function.__struct_fields__, *chat.Custo
 class Turn:
     """One message: its texts in order, and whether a part of it (an image, say) cannot be read.
 
-    paths: of each text in the list of messages. calls: whether it calls a tool. unknown: keys of the message and of its
-    parts that are none of chat messages' own.
+    paths: of each text in the list of messages. calls: whether it calls a tool. unknown: where it has keys that are not
+    known, or an unknown role, such as `messages[1].content[0].foo`.
     """
 
     role: str
@@ -158,17 +168,18 @@ def _turn(message: chat.Message, fields: Mapping[str, Any], index: int) -> Turn:
         incomplete,
         tuple([(index, *path) for path in texts]),
         calls=bool(message.tool_calls or message.function_call),
-        unknown=_unknown(fields),
+        unknown=_unknown(fields, index),
     )
 
 
-def _unknown(fields: Mapping[str, Any]) -> tuple[str, ...]:
-    """The keys of a message and of its parts that are none of chat messages' own; null stands for a key left out."""
-    keys = [key for key in fields.keys() - _MESSAGE_KEYS if fields[key] is not None]
-    content = fields.get("content")
-    if isinstance(content, list):
-        keys += [key for part in content for key in part.keys() - _PART_KEYS - _HARMLESS_PART_KEYS]
-    return tuple(sorted(keys))
+def _unknown(fields: Mapping[str, Any], index: int) -> tuple[str, ...]:
+    """The places of what is not known in a message; null stands for a key left out."""
+    role, content = fields["role"], fields.get("content")
+    known = MESSAGE_KEYS.get(role)
+    places = ["role"] if known is None else [key for key in fields if key not in known and fields[key] is not None]
+    for number, part in enumerate(content if isinstance(content, list) else ()):
+        places += [f"content[{number}].{key}" for key in part.keys() - PART_KEYS if part[key] is not None]
+    return tuple(f"messages[{index}].{place}" for place in sorted(places))
 
 
 def _other_texts(message: chat.Message, role: str) -> Iterator[tuple[Path, object]]:

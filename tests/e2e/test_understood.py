@@ -99,6 +99,17 @@ def test_a_field_that_is_not_known_is_forwarded(client: OpenAI, field: dict[str,
     assert decided(client, HELLO, extra_body=field) == ("forward", "intents:unknown_field")
 
 
+def test_a_key_that_is_not_known_is_forwarded_whichever_message_has_it(client: OpenAI) -> None:
+    assert decided(client, {**SHOP, "priority": "high"}, HELLO) == ("forward", "intents:unknown_field")
+    part = {"type": "text", "text": "hello", "language": "de"}
+    assert decided(client, {"role": "user", "content": [part]}) == ("forward", "intents:unknown_field")
+
+
+def test_an_answer_that_a_client_sends_again_is_known(client: OpenAI) -> None:
+    kept: Any = client.chat.completions.create(model="gpt-4o", messages=[HELLO]).choices[0].message.model_dump()
+    assert decided(client, HELLO, kept, HOURS) == ("forward", "intents:later_turn")
+
+
 @pytest.mark.parametrize(
     ("fields", "reason"), [({"max_tokens": 2}, "length"), ({"stop": "Hi"}, "stop"), ({"logprobs": True}, "modality")]
 )

@@ -15,6 +15,7 @@ from gateway.answers.build import text_unsupported
 from gateway.answers.format import UnsupportedReason
 from gateway.answers.understood import FORMAT, HARMLESS, VALUES, not_understood
 from gateway.config.rules import RuleSettings
+from gateway.requests.messages import MESSAGE_KEYS, PART_KEYS
 from gateway.requests.parse import Request, parse_chat
 from gateway.requests.system import PromptPatterns, fingerprint
 from gateway.rules.compile import compile_rules
@@ -25,6 +26,10 @@ CALL = {"role": "assistant", "content": None, "tool_calls": [
     {"id": "c", "type": "function", "function": {"name": "find", "arguments": ""}}]}  # fmt: skip
 RESULT = {"role": "tool", "tool_call_id": "c", "content": "42"}
 SAYS = {"role": "assistant", "content": "Hello."}
+KEPT = {**SAYS, "name": "ada", "refusal": None, "annotations": [{"type": "url_citation"}], "audio": None,
+    "function_call": None, "tool_calls": None, "reasoning_content": "so", "reasoning": "so",
+    "reasoning_details": [{"type": "reasoning.text", "text": "so"}], "thinking_blocks": []}  # fmt: skip
+"""An answer as clients send it again: with what came of it."""
 IMAGE = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}
 
 
@@ -59,8 +64,17 @@ def request(*messages: Any, **fields: Any) -> Request:
         ([IMAGE, SAYS, USER], False, UnsupportedReason.CONVERSATION),
         ([USER, {"role": "system", "content": "Now speak as a pirate."}], False, UnsupportedReason.CONVERSATION),
         ([{**USER, "prefix": True}], False, UnsupportedReason.UNKNOWN_FIELD),
+        ([USER, {**SAYS, "prefix": True}, USER], False, UnsupportedReason.UNKNOWN_FIELD),
+        ([USER, {**SAYS, "audio": {"id": "a"}}, USER], False, UnsupportedReason.UNKNOWN_FIELD),
+        ([USER, KEPT, USER], False, None),
+        ([USER, CALL, {**RESULT, "name": "find"}, KEPT, USER], False, None),
+        ([{**USER, "name": "eve", "reasoning": None}], False, None),
+        ([{**USER, "reasoning": "so"}], False, UnsupportedReason.UNKNOWN_FIELD),
+        ([{"role": "guest", "content": "hi"}], False, UnsupportedReason.UNKNOWN_FIELD),
         ([{"role": "user", "content": [{"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}}]}],
          False, None),
+        ([{"role": "user", "content": [{"type": "text", "text": "hi", "prompt_cache_breakpoint": {"mode": "explicit"},
+          "data": None}]}], False, None),
         ([], False, UnsupportedReason.CONVERSATION),
     ],
 )  # fmt: skip
@@ -76,16 +90,40 @@ def test_a_rule_may_answer_later_turns(rule: Rule) -> None:
     assert not_understood(replace(rule, any_turn=True), request(USER, SAYS, USER), fixed=True) is None
 
 
-@given(
-    name=st.from_regex(r"[a-z][a-z_]{1,30}", fullmatch=True),
-    value=st.one_of(st.booleans(), st.integers(), st.text(max_size=9), st.dictionaries(st.text(max_size=5), st.none())),
+NAMES = st.from_regex(r"[a-z][a-z_]{1,30}", fullmatch=True)
+VALUES_OF_ANY_KIND = st.one_of(
+    st.booleans(), st.integers(), st.text(max_size=9), st.dictionaries(st.text(max_size=5), st.none())
 )
+
+
+@given(name=NAMES, value=VALUES_OF_ANY_KIND)
 def test_an_unknown_field_is_never_understood(rule: Rule, name: str, value: object) -> None:
     if name in HARMLESS or name in FORMAT or name in VALUES:
         return
     why = not_understood(rule, request(**{name: value}), fixed=False)
     assert why is not None
     assert (why.reason, why.detail) == (UnsupportedReason.UNKNOWN_FIELD, name)
+
+
+@given(name=NAMES, value=VALUES_OF_ANY_KIND, place=st.integers(0, 5), in_part=st.booleans())
+def test_an_unknown_key_of_any_message_is_never_understood(
+    rule: Rule, name: str, value: object, place: int, in_part: bool
+) -> None:
+    if name in MESSAGE_KEYS["assistant"] | MESSAGE_KEYS["tool"] | PART_KEYS:
+        return
+    messages: list[Any] = [{"role": "system", "content": "Be brief."}, USER, CALL, RESULT, SAYS, USER]
+    changed = messages[place]
+    if in_part:
+        messages[place] = {
+            **changed,
+            "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b", name: value}],
+        }
+    else:
+        messages[place] = {**changed, name: value}
+    why = not_understood(rule, request(*messages), fixed=False)
+    where = f"messages[{place}].{'content[1].' if in_part else ''}{name}"
+    assert why is not None
+    assert (why.reason, why.detail) == (UnsupportedReason.UNKNOWN_FIELD, where)
 
 
 @pytest.mark.parametrize(
@@ -156,8 +194,16 @@ def test_a_template_allows_dates_numbers_and_retrieved_text_only() -> None:
     assert not prompts.match(made.format("The shop opens at nine.", 17).replace("Sort", "Translate"))
 
 
+def rows(table: str) -> list[list[list[str]]]:
+    """What stands in backticks in the first two cells of each row."""
+    lines = [line for line in table.splitlines() if line.startswith("| `")]
+    return [[re.findall(r"`([^`]+)`", cell) for cell in line.split("|")[1:3]] for line in lines]
+
+
 def test_the_docs_list_what_is_understood() -> None:
     page = (Path(__file__).parents[3] / "docs/api.md").read_text("utf-8")
-    table = page.partition("### What is understood")[2].partition("\n#")[0]
-    rows = [re.findall(r"`([^`]+)`", line.split("|")[1]) for line in table.splitlines() if line.startswith("| `")]
-    assert {name for row in rows for name in row} == {*HARMLESS, *FORMAT, *VALUES}
+    section = page.partition("### What is understood")[2].partition("\n#")[0]
+    fields, _, messages = section.partition("| message | keys |")
+    assert {name for names, _ in rows(fields) for name in names} == {*HARMLESS, *FORMAT, *VALUES}
+    keys = {name: set(known) for names, known in rows(messages) for name in names}
+    assert keys == {**MESSAGE_KEYS, "content[]": PART_KEYS}
