@@ -44,7 +44,8 @@ def main() -> None:
         files["kept apart"] = HERE / "kept_apart.yaml"
     with tempfile.TemporaryDirectory() as scratch:
         config = _starter(Path(scratch), options.models)
-        lines = ["# Answers to what was not asked", "", f"Made by `python -m benchmarks.answers` on {machine()}.", ""]
+        command = "python -m benchmarks.answers" + " --apart" * options.apart
+        lines = ["# Answers to what was not asked", "", f"Made by `{command}` on {machine()}.", ""]
         lines += ["How many calls of a rule's own task are still answered: [value.md](value.md).", ""]
         lines += _typos(options.models or Path(scratch, "models"))
         with gateway(config) as (_, _, address):
