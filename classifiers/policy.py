@@ -95,6 +95,16 @@ class Cascade(FrozenRecord):
     goal: Goal | None = None
 
 
+class Guard(FrozenRecord):
+    """A pretrained classifier that is asked where the policy's own heads are in doubt.
+
+    labels: what each of its labels is called here; null where it is none of the policy's.
+    """
+
+    model: Words
+    labels: dict[Words, Words | None]
+
+
 def _true_or_labels(value: object) -> object:
     return true_or_false(value) if value in ("true", "false") else one_or_more(value)
 
@@ -169,6 +179,7 @@ class Policy(FrozenRecord):
     A policy of kind slots without `labels` has one, named as itself; with one label, `other` is anything else.
     several (`multi_label:` in the file): of kind topic, whether a text may have several labels, or none.
     cascade: a larger encoder behind the small one.
+    guard: of kind safety, a pretrained classifier behind the policy's heads.
     reads_system: of kind safety, whether each text is read with the system prompt that it was written under.
     everyday: whether the built-in writer's everyday sentences stand for what is none of the labels.
     out_of_scope: of kinds that name one label, the share of the traffic, 0 to 1, that thresholds allow to be of none.
@@ -190,6 +201,7 @@ class Policy(FrozenRecord):
     reads_system: Flag = False
     encoder: Words | None = None
     cascade: Cascade | None = None
+    guard: Guard | None = None
     recipe: Recipe = "frozen"
     data: WordsList = ()
     teachers: Teachers = Field(default=(), alias="teacher")
@@ -212,6 +224,10 @@ class Policy(FrozenRecord):
             yield "out_of_scope: is for policies that name one label"
         if self.recipe == HIDDEN and (self.kind != "safety" or self.cascade):
             yield "recipe: hidden is for kind safety, without cascade:"
+        if self.guard and (self.kind != "safety" or self.cascade or not self.learned):
+            yield "guard: is for kind safety with labels that are learned, without cascade:"
+        if self.guard and not any(self.guard.labels.values()):
+            yield "guard.labels: none of them stands for a label of this policy"
         if self.reads_system and self.kind != "safety":
             yield "reads_system: is for kind safety"
         if not self.reads_system and any(test.system for test in self.tests):

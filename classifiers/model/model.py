@@ -193,6 +193,11 @@ class EncoderId:
         """The name of the artifact's own encoder; empty for one that artifacts share."""
         return self.source.removeprefix(OWN) if self.source.startswith(OWN) else ""
 
+    @property
+    def is_guard(self) -> bool:
+        """Whether it gives log-odds of labels instead of vectors."""
+        return self.pooling == "odds"
+
     def fits(self, other: "EncoderId") -> bool:
         """Whether another, by whatever source, computes the same, as far as is known of this one."""
         known = [(self.sha256, other.sha256), (self.tokenizer, other.tokenizer), (self.pooling, other.pooling)]
@@ -201,11 +206,12 @@ class EncoderId:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """An encoder and all that stands on it: enough to judge a text.
+    """An encoder, or a guard, and all that stands on it: enough to judge a text.
 
     name: of the stage, by which verdicts, metrics and files call it. windowing: how its encoder reads long text.
     system_tokens: how much of a system prompt it reads beside each window; 0 where it reads none.
-    earlier: how much the stage before counts beside this one in what came from it, 0..1.
+    earlier: how much the stage before counts beside this one in what came from it, 0..1; of several labels it may be
+    one share for each.
     bands: texts whose thresholds are others; no two hold the same text (`classifiers.runtime.thresholds`).
     tasks: the filter of tasks about a message; None of safety.
     """
@@ -218,7 +224,7 @@ class Stage:
     novelty: Novelty
     nearest: Nearest | None = None
     windowing: Windowing = Windowing()
-    earlier: float = 0.0
+    earlier: float | tuple[float, ...] = 0.0
     system_tokens: int = 0
     bands: Mapping[Band, dict[str, Threshold]] = field(default_factory=dict)
     tasks: TaskFilter | None = None
@@ -261,6 +267,11 @@ class Model:
     def last(self) -> Stage:
         """The stage that decides what no other has settled. Raises IndexError where there is none."""
         return self.stages[-1]
+
+    @property
+    def encoding(self) -> Stage:
+        """The last stage whose encoder makes vectors of texts, not odds of labels. Raises IndexError as `last`."""
+        return next((stage for stage in reversed(self.stages) if not stage.encoder.is_guard), self.last)
 
     @property
     def reads_system(self) -> bool:

@@ -90,7 +90,7 @@ class StageEntry(msgspec.Struct, frozen=True, kw_only=True):
     novelty: _NoveltyEntry
     nearest: _NearestEntry | None = None
     windowing: Windowing
-    earlier: _Share = 0.0
+    earlier: _Share | tuple[_Share, ...] = 0.0
     system_tokens: Annotated[int, Meta(ge=0, le=128)] = 0  # an encoder's input holds them and a window
     tasks: _TasksEntry | None = None
 
@@ -165,10 +165,7 @@ def stage_tensors(stage: Stage) -> dict[str, NDArray[Any]]:
 
 
 def read_stage(entry: StageEntry, held: Tensors, policy: Policy, where: str) -> Stage:
-    """The stage of an entry. where: the artifact's folder, for errors.
-
-    Raises ArtifactError where parts do not fit together.
-    """
+    """The stage of an entry. where: the artifact's folder, for errors. Raises ArtifactError where parts do not fit."""
     name, classes, where = entry.name, entry.classes, f"{where}: {entry.name}"
     if name == _EARLY_EXIT:
         entry = msgspec.structs.replace(entry, thresholds=dict.fromkeys(classes, NEVER), bands=())
@@ -180,7 +177,8 @@ def read_stage(entry: StageEntry, held: Tensors, policy: Policy, where: str) -> 
     head, prototypes = _head(classes, held, name, where), _tensor(held, f"{name}.prototypes", where)
     count, dimensions = len(classes), head.dimensions
     shapes, fitting = (prototypes.shape, offset.shape), ((len(prototypes), dimensions), (count,))
-    if shapes != fitting or len(scale) not in {1, count}:
+    shares = entry.earlier if isinstance(entry.earlier, tuple) else classes
+    if shapes != fitting or len(scale) not in {1, count} or len(shares) != count:
         raise ArtifactError(f"{where}: arrays of the shapes {(*shapes, scale.shape)} do not fit {count} classes")
     nearest = None
     if entry.nearest is not None:

@@ -4,7 +4,7 @@ Stages are asked in order; the last one decides what no other has settled.
 - Single-label: a stage settles a text that is not novel and whose likeliest class reaches the stage's threshold.
 - Safety: a stage settles each window by itself: flagged where some label reaches `act`, clean where all labels are
   below `unsure` and the window is not novel. The other windows go to the next stage, whose answer, averaged with this
-  one's if the stage says so, replaces it.
+  one's if the stage says so, replaces it. A guard reads all of a text that has such windows: it was trained on texts.
 """
 
 from collections.abc import Sequence
@@ -68,7 +68,9 @@ def combine(result: StageResult, before: StageResult, *, multi_label: bool) -> S
     if not result.stage.earlier:
         return result
     pool = heads.pooled if multi_label else heads.pooled_one
-    return replace(result, probabilities=pool(result.probabilities, before.probabilities, result.stage.earlier))
+    earlier = result.stage.earlier
+    share = np.array(earlier, np.float32) if isinstance(earlier, tuple) else earlier
+    return replace(result, probabilities=pool(result.probabilities, before.probabilities, share))
 
 
 def settles(result: StageResult) -> bool:

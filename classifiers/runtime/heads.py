@@ -41,18 +41,20 @@ def probabilities(
     return shares
 
 
-def pooled(first: Floats, other: Floats, share: float) -> Floats:
-    """Two judgements of the same windows combined by the weighted mean of their logits. share: the weight of `other`.
+def pooled(first: Floats, other: Floats, share: float | Floats) -> Floats:
+    """Two judgements of the same windows combined by the weighted mean of their logits. share: the weight of `other`,
+    or (classes,) its weight for each.
 
     A logarithmic opinion pool: Genest and Zidek 1986, "Combining Probability
     Distributions".
     """
-    mean = (1 - share) * _logit(first) + share * _logit(other)
+    rest = np.subtract(1, share)
+    mean: Floats = rest * logit(first) + share * logit(other)
     result: Floats = _sigmoid(mean).astype(np.float32)
     return result
 
 
-def pooled_one(first: Floats, other: Floats, share: float) -> Floats:
+def pooled_one(first: Floats, other: Floats, share: float | Floats) -> Floats:
     """The same where one class holds: the weighted mean of the logarithms, each row normalised to sum 1."""
     logs, other_logs = (np.log(np.maximum(part.astype(np.float64), _NEVER)) for part in (first, other))
     mean = (1 - share) * logs + share * other_logs
@@ -77,7 +79,8 @@ def lost_chances(chances: float, among: NDArray[np.intp], most: int) -> Floats:
     return lost
 
 
-def _logit(probabilities: Floats) -> Floats:
+def logit(probabilities: Floats) -> Floats:
+    """The log-odds of probabilities, in 64 bits."""
     # in 32 bits, what lies near 1 cannot be told apart
     inside = np.clip(probabilities.astype(np.float64), _NEARLY_NEVER, 1 - _NEARLY_NEVER)
     result: Floats = np.log(inside) - np.log1p(-inside)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
@@ -65,6 +65,9 @@ class CascadeRun:
             self._ask(reader, [(window, span, system) for span, system in spans for window in span.windows])
             return
         (asked, result), before = self.grey, self.classifier.model.stages[self.reached - 1]
+        if stage.encoder.is_guard:
+            self._read_texts(reader, asked, result, deadline)
+            return
         again = [reader.translate(window, span, before.encoder, stage, deadline) for window, span, _ in asked]
         lost = np.array([not windows for windows in again])
         if lost.any():
@@ -72,6 +75,22 @@ class CascadeRun:
         self.before = result.only(np.repeat(np.arange(len(again)), [len(windows) for windows in again]))
         each = zip(asked, again, strict=True)
         self._ask(reader, [(window, span, system) for (_, span, system), windows in each for window in windows])
+
+    def _read_texts(self, reader: Reader, asked: Sequence[_Piece], result: StageResult, deadline: float | None) -> None:
+        """Cut every text of which a window is open into windows of the stage. What the stage before makes of a text is,
+        for each label, the highest of its open windows. Raises DeadlinePassed."""
+        owners = np.array([id(span) for _, span, _ in asked])
+        texts = {id(span): text for span, text in zip(self.spans, self.texts, strict=True)}
+        order = list(dict.fromkeys(owners.tolist()))
+        spans = reader.spans([texts[owner] for owner in order], self.stage, self.reading.max_windows, deadline)
+        lost = np.isin(owners, [owner for owner, span in zip(order, spans, strict=True) if not span.windows])
+        if lost.any():
+            self.parts.append(result.only(lost))
+        tops = np.stack([result.probabilities[owners == owner].max(axis=0) for owner in order])
+        counts = [len(span.windows) for span in spans]
+        each = result.only(np.zeros(sum(counts), np.intp))
+        self.before = replace(each, probabilities=np.repeat(tops, counts, axis=0))
+        self._ask(reader, [(window, span, "") for span in spans for window in span.windows])
 
     def tag(
         self, reader: Reader, vectors: dict[Key, Floats], deadline: float | None, between: Callable[[], None]
@@ -103,19 +122,27 @@ class CascadeRun:
             lengths = np.array([len(window) for window, *_ in pieces], np.float32)
             # unread windows count: a text is no shorter for being read in part
             among = np.array([max(len(span.windows) + span.unread, 1) for _, span, _ in pieces], np.intp)
-            result = self.classifier.apply(self._banded(stage), np.stack(rows), lengths, among)
+            banded, read = self._banded(stage), np.stack(rows)
+            result = self.classifier.apply(banded, read, lengths, among)
             if self.before is not None:
                 result = cascade.combine(result, self.before, multi_label=self.classifier.model.policy.multi_label)
-            last = self.reached == len(self.classifier.model.stages) - 1
+            last, alone = self.reached == len(self.classifier.model.stages) - 1, result
+            if not last and self.classifier.model.stages[self.reached + 1].encoder.is_guard:
+                # a window of a long text is no surer to be clean, so that the guard reads that text as well
+                alone = self.classifier.apply(banded, read, lengths, np.ones_like(among))
             sure_to_abstain = bool(unread or foreign or self.reading.incomplete or self.reading.cut)
-            if not last and not self._settle(result, pieces, sure_to_abstain=sure_to_abstain):
+            if not last and not self._settle(result, pieces, alone, sure_to_abstain=sure_to_abstain):
                 self.reached, self.pieces, self.asked, self.keys = self.reached + 1, (), (), None
                 return None
             if last:
                 self.parts.append(result)
-        read = sum(len(span.windows) for span in self.spans)
         verdict = self.classifier.verdict(
-            self.parts, read=read, unread=unread, reading=self.reading, foreign=foreign, passages=self.passages
+            self.parts,
+            read=sum(len(span.windows) for span in self.spans),
+            unread=unread,
+            reading=self.reading,
+            foreign=foreign,
+            passages=self.passages,
         )
         if self.tagged is None:
             return verdict
@@ -127,8 +154,10 @@ class CascadeRun:
         self.asked = [reader.with_system(system, self.stage, window) for window, _, system in pieces]
         self.keys = [key_of(self.stage.encoder, window) for window in self.asked]
 
-    def _settle(self, result: StageResult, pieces: Sequence[_Piece], *, sure_to_abstain: bool) -> bool:
-        """Keep what the stage settles. Returns whether that is all."""
+    def _settle(
+        self, result: StageResult, pieces: Sequence[_Piece], alone: StageResult, *, sure_to_abstain: bool
+    ) -> bool:
+        """Keep what the stage settles. alone: its answer by which windows are settled. Returns whether that is all."""
         if not self.classifier.model.policy.multi_label:
             # no further stage helps where text was not read or is in an unknown language
             if sure_to_abstain or (cascade.settles(result) and not self.reading.last_stage):
@@ -136,7 +165,7 @@ class CascadeRun:
                 return True
             self.before = result
             return False
-        done = cascade.settled(result)
+        done = cascade.settled(alone)
         if done.any():
             self.parts.append(result.only(done))
         if done.all():

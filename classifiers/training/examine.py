@@ -90,7 +90,7 @@ def nearest_of(
     count: int = NEAREST,
     advance: Callable[[int, int], None] | None = None,
 ) -> list[list[dict[str, Any]]]:
-    """The nearest training rows of texts, by the last stage's encoder; none where there is no stage.
+    """The nearest training rows of texts, by the last encoder that makes vectors; none where there is no stage.
 
     asked: texts, each with its system prompt; trained_on: the training rows; those that the classifier cannot read are
     left out (calls without text; rows under a prompt where it reads none); advance: called with rows read and in all.
@@ -98,7 +98,7 @@ def nearest_of(
     model = runtime.classifiers[name].model
     if not (asked and model.stages):
         return [[] for _ in asked]
-    stage, encoder = model.last, runtime.encoders[model.last.encoder.sha256]
+    stage, encoder = model.encoding, runtime.encoders[model.encoding.encoder.sha256]
     rows = [row for row in trained_on if row.text and (model.reads_system or not row.system)]
 
     def read(pairs: Sequence[tuple[str, str]], step: Callable[[int, int], None] | None = None) -> Floats:

@@ -56,7 +56,7 @@ def report_of(
         "about": policy.about,
         "made_at": evaluation.made_at.isoformat(timespec="seconds"),
         "seed": seed,
-        "encoder": asdict(model.last.encoder) if model.stages else None,
+        "encoder": asdict(model.encoding.encoder) if model.stages else None,
         "poorly_read": list(poorly_read(policy.encoder, policy.languages)) if model.stages else [],
         "patterns": model.policy.patterns,
         "measured_on": settings["calibrated_on"],

@@ -274,6 +274,10 @@ class Way:
         """(n, labels) for choosing the large stage's thresholds: 0 for text that the small one has cleared."""
         return np.where(self.asked[:, None], self.probabilities, np.float32(0))
 
+    def only(self, texts: Bools) -> "Way":
+        """Of some texts. texts: (n,) a mask."""
+        return Way(asked=self.asked[texts], probabilities=self.probabilities[texts])
+
 
 def strictest(policy: Policy) -> float:
     """The largest share to catch among a safety policy's goals with a larger encoder."""

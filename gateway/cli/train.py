@@ -58,7 +58,8 @@ def train(
             name = policy.name
             _print_notes(file, policy, more)
             fit = partial(run, seed=seed, propose=propose, more=data or (), calls=rows, base_dir=file.parent)
-            outcome, why = _train_policy(policy, partial(fit, models_dir=models or _models_dir(file)), asking)
+            with _at_its_place(file):
+                outcome, why = _train_policy(policy, partial(fit, models_dir=models or _models_dir(file)), asking)
             results.append(outcomes.as_dict(name, outcome, why))
             code = max(code, Exit.UPSTREAM if why else Exit.DONE if results[-1]["accepted"] else Exit.GOAL_MISSED)
             if outcome and not json:
@@ -118,6 +119,22 @@ def _load_all(files: Sequence[Path]) -> "list[tuple[Path, Policy]]":
     if problems:
         raise ConfigError(problems)
     return loaded
+
+
+@contextmanager
+def _at_its_place(file: Path) -> Iterator[None]:
+    """What only training finds wrong with a policy, such as a guard's labels, is shown where it is written."""
+    from classifiers.errors import PolicyError
+    from gateway.config import source
+    from gateway.config.problems import ConfigError
+
+    try:
+        yield
+    except PolicyError as error:
+        if not error.places or not file.is_file():
+            raise
+        document = source.read(file, os.environ)
+        raise ConfigError(document.problem(path, what) for path, what in error.places) from error
 
 
 def _print_notes(file: Path, policy: "Policy", more: Sequence[str]) -> None:

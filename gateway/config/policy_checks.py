@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from classifiers.encoder.guard import find_guard, is_hub, label_problems
 from classifiers.encoder.source import is_local, poorly_read, resolve
 from classifiers.errors import EncoderError
 from classifiers.policy import NONE, OTHER, Policy
@@ -94,9 +95,22 @@ def _missing_files(policy: Policy, folder: Path) -> _Findings:
             resolve(policy.encoder, folder)
         except EncoderError as error:
             yield ("encoder",), str(error)
+    if policy.guard:
+        yield from _guard_problems(policy, policy.guard.model, folder)
     files: list[tuple[DataPath, str]] = [(("data", index), name) for index, name in enumerate(policy.data)]
     for place, teacher in enumerate(policy.teachers):
         files += [(("teacher", place, "file", index), name) for index, name in enumerate(teacher.file)]
     for path, name in files:
         if not (folder / name).is_file():
             yield path, f"there is no file {folder / name}"
+
+
+def _guard_problems(policy: Policy, model: str, folder: Path) -> _Findings:
+    """A guard that is not there, and labels of it that are others; of one on the hub, what is known without it."""
+    theirs = None
+    if not is_hub(model):
+        try:
+            theirs = find_guard(model, folder).labels
+        except EncoderError as error:
+            yield ("guard", "model"), str(error)
+    yield from label_problems(policy, theirs)

@@ -1,16 +1,17 @@
-"""Two judges as one, weighted by held-out text: two stages, or two heads on one encoder. Pure.
+"""Two judges as one, weighted by held-out text: two stages, two heads on one encoder, or heads and a guard. Pure.
 
-Both are log-linear pools (Genest and Zidek 1986). Judges that err apart are right together more often than either.
+All are log-linear pools (Genest and Zidek 1986). Judges that err apart are right together more often than either.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.model.model import Calibration, Floats
-from classifiers.runtime.heads import pooled_one
+from classifiers.runtime.heads import logit, pooled_one
 from classifiers.training import calibrate
 from classifiers.training.fit.linear import Ints
 
@@ -90,3 +91,87 @@ def pool(tuned: Floats, fitted: Floats, truth: Ints) -> tuple[float, float]:
     scales = calibrate.temperature(tuned, truth), calibrate.temperature(fitted, truth)
     pools = [(1.0, 0.0), *((share * scales[0] / scales[1], 1 - share) for share in reversed(POOL_SHARES[:-1]))]
     return min(pools, key=lambda own: calibrate.loss(own[0] * tuned + own[1] * fitted, truth))
+
+
+_HALF = 0.5
+"""What a guard and the heads count where no row tells; rows move it, and the offset, as far as a spread of 1 allows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardEvidence:
+    """What judges say of held-out rows.
+
+    guard: (n, labels) log-odds; own: (n, labels) calibrated probabilities of the policy's heads.
+    fewer: (n,) what the guard's log-odds lose for the number of windows of a row.
+    """
+
+    guard: Floats
+    own: Floats
+    fewer: Floats
+
+    def only(self, rows: NDArray[np.bool_]) -> "GuardEvidence":
+        """Of some rows. rows: (n,) a mask."""
+        return GuardEvidence(guard=self.guard[rows], own=self.own[rows], fewer=self.fewer[rows])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """Log-odds = guard * the guard's log-odds + own * those of the policy's heads + offset. Each (labels,)."""
+
+    guard: Floats
+    own: Floats
+    offset: Floats
+
+    def probabilities(self, evidence: GuardEvidence) -> Floats:
+        """(n, labels)"""
+        odds = _stacked(np.stack([self.guard, self.own, self.offset]), evidence)
+        shares: Floats = (0.5 + 0.5 * np.tanh(0.5 * odds)).astype(np.float32)
+        return shares
+
+
+def stack(evidence: GuardEvidence, holds: NDArray[np.bool_]) -> Stack:
+    """A logistic regression for each label (Wolpert 1992, "Stacked Generalization"). holds: (n, labels) the truth.
+
+    A guard never counts against what it stands for, and some of the judgement is always its own. Of targets, Platt's
+    smoothing.
+    """
+    from scipy.optimize import minimize
+
+    fits = []
+    for label in range(holds.shape[1]):
+        one = GuardEvidence(guard=evidence.guard[:, [label]], own=evidence.own[:, [label]], fewer=evidence.fewer)
+        positives = int(holds[:, label].sum())
+        high, low = (positives + 1) / (positives + 2), 1 / (len(holds) - positives + 2)
+        target = np.where(holds[:, [label]], high, low)
+
+        def surprise(weights: NDArray[np.float64], one: GuardEvidence = one, target: Any = target) -> float:
+            odds = _stacked(weights[:, None], one)
+            far = weights - (_HALF, _HALF, 0.0)
+            return float((np.logaddexp(0, odds) - target * odds).sum() + 0.5 * far @ far)
+
+        bounds = [(0.0, None), (0.0, _MOST_EARLIER), (None, None)]
+        fits.append(minimize(surprise, [_HALF, _HALF, 0.0], method="L-BFGS-B", bounds=bounds).x)
+    guard, own, offset = np.array(fits, np.float32).T
+    return Stack(guard=guard, own=own, offset=offset)
+
+
+def stacking_loss(evidence: GuardEvidence, holds: NDArray[np.bool_], folds: Ints) -> tuple[float, float]:
+    """How unlikely a guard and the heads make the truth, each row judged by a fit without its fold, and the heads
+    alone: the mean log loss. folds: (n,)."""
+    both = evidence.own.copy()
+    for fold in np.unique(folds):
+        here = folds == fold
+        if not here.all():
+            both[here] = stack(evidence.only(~here), holds[~here]).probabilities(evidence.only(here))
+    signs = np.where(holds, -1, 1)
+    with_guard, alone = (float(np.logaddexp(0, signs * logit(part)).mean()) for part in (both, evidence.own))
+    return with_guard, alone
+
+
+def _stacked(weights: NDArray[Any], evidence: GuardEvidence) -> NDArray[np.float64]:
+    """(n, labels). weights: (3, labels), as of Stack. What a row's number of windows takes from the heads' log-odds is
+    in them already."""
+    guard, own, offset = weights
+    lost = (1 - own) * evidence.fewer[:, None]
+    total: NDArray[np.float64] = guard * evidence.guard + own * logit(evidence.own) + offset - lost
+    return total

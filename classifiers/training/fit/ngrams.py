@@ -241,13 +241,14 @@ def _before(training: TrainingSet, made: FittedModel, table: NGramTable, bench: 
     encoder = Encoder.open(folder)
     model = replace(trained.model, stages=(_stage(table, encoder.id), *trained.model.stages))
     sample = embed(encoder, [training.rows[index].text for index in trained.rows[:64]])
+    weight = round(float(np.max(trained.model.stages[0].earlier)), 4)
     return replace(
         made,
         trained=replace(trained, model=model),
         encoders=(encoder, *made.encoders),
         samples=(sample, *made.samples),
         own={NAME: folder, **made.own},
-    ).with_settings(ngrams={"features": len(table_of_all.keys), "weight": round(trained.model.stages[0].earlier, 4)})
+    ).with_settings(ngrams={"features": len(table_of_all.keys), "weight": weight})
 
 
 def _stage(table: NGramTable, encoder: EncoderId) -> Stage:

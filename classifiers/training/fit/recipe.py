@@ -32,6 +32,7 @@ from classifiers.training.fit.fitted import (
 from classifiers.training.fit.heads import fit, windowing
 from classifiers.training.fit.linear import UNITS
 from classifiers.training.fit.ngrams import with_ngrams
+from classifiers.training.fit.second_stage import find_policys_guard, with_guard
 from classifiers.training.fit.two_encoders import fit_two_encoders
 from classifiers.training.fit.weights import look, needed
 from classifiers.training.rows import Row, by_themselves
@@ -52,8 +53,10 @@ over 16 s for what takes 3 s so, and 2 s on one thread (a step of 32 rows, two c
 def check(policy: Policy, base_dir: Path) -> None:
     """Whether what a policy's recipe cannot do without is there, before anything is written or paid for.
 
-    base_dir: what the policy's paths are relative to. Raises TrainingError, EncoderError.
+    base_dir: what the policy's paths are relative to. Raises TrainingError, EncoderError, PolicyError.
     """
+    if policy.guard:
+        find_policys_guard(policy, base_dir)
     lacking, sources = missing("torch", "transformers"), [source for _, source in needed(policy)]
     if lacking:
         if sources and policy.larger_encoder is None:
@@ -68,7 +71,7 @@ def check(policy: Policy, base_dir: Path) -> None:
 def fit_policy(training: TrainingSet, bench: Workbench) -> FittedModel:
     """The model of a policy by its recipe.
 
-    Raises TrainingError or EncoderError where fine-tuning is asked for and cannot be had.
+    Raises TrainingError or EncoderError where fine-tuning, or a guard, is asked for and cannot be had.
     """
     policy = training.policy
     os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
@@ -76,7 +79,8 @@ def fit_policy(training: TrainingSet, bench: Workbench) -> FittedModel:
         from classifiers.training.slots.tagger import fit_tagger
 
         return fit_tagger(policy, training.rows, bench)
-    return with_ngrams(RECIPES["cascade" if policy.larger_encoder else policy.recipe])(training, bench)
+    made = with_ngrams(RECIPES["cascade" if policy.larger_encoder else policy.recipe])(training, bench)
+    return with_guard(training, made, bench) if policy.guard else made
 
 
 def _frozen(training: TrainingSet, bench: Workbench) -> FittedModel:

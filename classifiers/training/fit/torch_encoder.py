@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from timeit import repeat
 from typing import Any
 
@@ -147,6 +148,26 @@ class TorchEncoder:
                 made[batch] = self.forward([rows[index] for index in batch]).numpy()
         self.module.train(training)
         return made
+
+
+def sequence_classifier(folder: Path) -> Any:
+    """The torch module of a model for sequence classification. Raises EncoderError where the files are none."""
+    with _quiet():
+        try:
+            module, info = transformers.AutoModelForSequenceClassification.from_pretrained(
+                folder,
+                local_files_only=True,
+                dtype=torch.float32,
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
+        except Exception as error:  # transformers raises whatever it comes upon
+            raise EncoderError(f"{folder} holds no guard that transformers knows: {error}") from error
+    # what is missing would be filled in by chance
+    if missing := sorted(info["missing_keys"]):
+        raise EncoderError(f"{folder} holds no whole guard; its weights lack {', '.join(missing)}")
+    return module.eval()
 
 
 @contextmanager

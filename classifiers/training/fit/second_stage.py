@@ -1,0 +1,336 @@
+"""A second stage of a safety policy, asked where the first is in doubt: a larger encoder, or a pretrained guard.
+
+The first stage clears what it is sure is clean and flags nothing alone. Of what is left, both judge together: shares
+and thresholds are chosen on held-out rows. A guard has seen none of the policy's rows, and its labels are others; so
+for each label a logistic regression on its log-odds and those of the policy's heads is fitted (Wolpert 1992, "Stacked
+Generalization").
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from classifiers.encoder.guard import TOKENIZER, GuardSource, find_guard, label_problems, log_odds, logits_of
+from classifiers.encoder.prepare import load_graph, write_prepared
+from classifiers.encoder.session import Encoder, Graph, apart, embed
+from classifiers.encoder.source import EncoderSource, Odds, sha256_of
+from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN, Tokens
+from classifiers.errors import EncoderError, PolicyError, TrainingError
+from classifiers.evaluation.metrics import average_precision
+from classifiers.model.model import NEVER, OWN, Calibration, Floats, Head, Stage, Threshold, Windowing
+from classifiers.policy import HIDDEN, Policy
+from classifiers.runtime import cascade
+from classifiers.runtime.cascade import StageResult
+from classifiers.runtime.heads import lost_chances
+from classifiers.text.normalise import normalise
+from classifiers.training import calibrate, operating_points, split, thresholds
+from classifiers.training.fit.ensemble import GuardEvidence, stack, stacking_loss
+from classifiers.training.fit.fitted import FittedModel, MeasuredModel, TrainingSet, Workbench
+from classifiers.training.fit.heads import Bools, measured, never_novel, verdict_of
+from classifiers.training.fit.linear import Ints
+from classifiers.training.operating_points import Way, measured_on
+from classifiers.training.rows import Row
+from classifiers.training.windows import Windows, highest, tuned_windowing, windows_of
+from classifiers.verdict import Verdict
+
+_LEAST_DOUBTED = 100
+"""Held-out rows that the second stage is asked about, by which the first one's share in it is chosen."""
+
+Pool = Callable[[StageResult, StageResult, Bools, Bools], StageResult]
+"""What both stages say together: of the first, the second, (n, labels) the truth, (n,) which rows show it."""
+
+
+def worst(stage: Stage, windows: Windows) -> StageResult:
+    """What a stage makes of rows: for each label of the window where it is likeliest. Where a row has several, these
+    need not be the same for both stages, though they are asked window by window; nor need their number, by which each
+    counts for less, where the two encoders' tokenizers part text unlike each other."""
+    each = cascade.part(stage, windows.vectors, multi_label=True, among=windows.among)
+    rows = windows.starts
+    return replace(each, probabilities=highest(each.probabilities, rows), away=highest(each.away, rows))
+
+
+def by_share(first: StageResult, last: StageResult, truth: Bools, shown: Bools) -> StageResult:
+    """A pool of two encoders: one share for all labels."""
+    share = calibrate.earlier_share(first.probabilities[shown], last.probabilities[shown], truth[shown])
+    return cascade.combine(replace(last, stage=replace(last.stage, earlier=share)), first, multi_label=True)
+
+
+def joined(
+    policy: Policy,
+    rows: Sequence[Row],
+    small: MeasuredModel,
+    truth: Bools,
+    *,
+    first: StageResult,
+    last: StageResult,
+    pool: Pool,
+    most_asked: float,
+    head: str,
+) -> tuple[MeasuredModel, dict[str, Any]]:
+    """The model of both stages with the thresholds of either, and what the report says of the cascade.
+
+    truth: (n, labels) of the small model's held-out rows; first, last: what either stage makes of them; most_asked: the
+    share of harmless text that the second may be asked about; head: what the report calls both.
+    """
+    used, on = measured_on(policy, rows, small.rows)
+    harmful: Bools = np.asarray(truth.any(axis=1), bool)
+    limits = operating_points.band(
+        first.probabilities[used], harmful[used], most_asked=most_asked, catch=operating_points.strictest(policy)
+    )
+    doubted = used & operating_points.through(first.probabilities, last.probabilities, limits).asked
+    both = pool(first, last, truth, doubted if doubted.sum() >= _LEAST_DOUBTED else used)
+    ordinary = np.array([rows[index].is_ordinary for index in small.rows.tolist()], bool)
+    bounds = {"small alone": NEVER, "cascade": limits, "large alone": replace(NEVER, unsure=-0.1)}
+    chosen, points = {}, []
+    for name, bound in bounds.items():
+        second = last if name == "large alone" else both
+        way = operating_points.through(first.probabilities, second.probabilities, bound)
+        scores = first.probabilities if name == "small alone" else way.certain
+        calm = scores[ordinary] if policy.recipe == HIDDEN else None
+        chosen[name] = thresholds.for_any(policy, scores[used], truth[used], on, larger=True, ordinary=calm)
+        points.append({"point": name, **_point(chosen[name].thresholds, way.only(used), scores[used], harmful[used])})
+    one = replace(first.stage, thresholds=dict.fromkeys(first.stage.head.classes, limits))
+    stages = (one, replace(both.stage, thresholds=chosen["cascade"].thresholds))
+    trained = measured(
+        policy,
+        rows,
+        small.rows,
+        stages=stages,
+        chosen=chosen["cascade"],
+        verdicts=_verdicts(policy, replace(first, stage=stages[0]), replace(both, stage=stages[1])),
+        used=used,
+        settings={**small.settings, "head": head},
+    )
+    return trained, {"most_asked": most_asked, "points": points}
+
+
+def _point(limits: Mapping[str, Threshold], way: Way, scores: Floats, harmful: Bools) -> dict[str, Any]:
+    """One way of using both stages, for the report; shares are of held-out text. limits: of the last stage; scores:
+    (n, labels) by which it flags."""
+    acts = np.array([limit.act for limit in limits.values()], np.float32)
+    flagged: Bools = np.asarray((scores >= acts).any(axis=1), bool)
+    return {
+        "asked_of_harmless": _share(way.asked[~harmful]) or 0.0,
+        "asked": _share(way.asked),
+        "caught": _share(flagged[harmful]),
+        "alarms": _share(flagged[~harmful]),
+        "auprc": average_precision(way.probabilities.max(axis=1), harmful),
+        "thresholds": thresholds.describe(dict(limits)),
+    }
+
+
+def _share(mask: Bools) -> float | None:
+    return round(float(mask.mean()), 4) if len(mask) else None
+
+
+def _verdicts(policy: Policy, first: StageResult, last: StageResult) -> Iterator[Verdict]:
+    """What the cascade says of each held-out row."""
+    for place, sure in enumerate(cascade.settled(first)):
+        part = (first if sure else last).only(np.array([place]))
+        choice, probabilities = cascade.decide_any([part], last.stage)
+        yield verdict_of(policy, first.stage.head.classes, probabilities, choice, 0.0)
+
+
+GUARD = "guard"
+"""The name of a guard's stage, and of its encoder in the artifact."""
+_TOKENS = 128
+"""The longest window in which a guard reads a text."""
+_NEVER_LIKELY = -20.0
+_FOLDS = 5
+_COMPARED = 200
+MEAN_APART = 0.03
+"""The most by which a converted guard's probabilities may differ from its own, on average over rows."""
+_FORMS = ((True, True), (False, True), (False, False))
+"""Whether the graph is fused, and int8, in the order in which it is tried: attention that ONNX Runtime's tools do not
+know is left as it is, and what int8 blurs stays in 32 bits."""
+
+
+def find_policys_guard(policy: Policy, base_dir: Path) -> GuardSource:
+    """The policy's guard. Raises PolicyError where it is not to be had or its labels are others, with the places."""
+    assert policy.guard is not None
+    found = None
+    problems: list[tuple[tuple[str, ...], str]] = []
+    try:
+        found = find_guard(policy.guard.model, base_dir)
+        if found.lacking:
+            problems.append((("guard", "model"), found.lacking))
+    except EncoderError as error:
+        problems.append((("guard", "model"), str(error)))
+    problems += label_problems(policy, found.labels if found else None)
+    if problems or found is None:
+        lines = (f"{policy.name}: {'.'.join(path)}: {what}" for path, what in problems)
+        raise PolicyError("\n".join(lines), places=tuple(problems))
+    return found
+
+
+def with_guard(training: TrainingSet, made: FittedModel, bench: Workbench) -> FittedModel:
+    """The model with the policy's guard behind it; as it is, with a note, where held-out text gained nothing.
+
+    Raises PolicyError, EncoderError, TrainingError.
+    """
+    policy, small = training.policy, made.trained
+    assert policy.guard is not None
+    source = find_policys_guard(policy, bench.base_dir)
+    ours, odds = source.odds(policy.guard)
+    held = [training.rows[index] for index in small.rows.tolist()]
+    texts = [row.text for row in held]
+    bench.progress.step(f"guard: converting {source.name}")
+    encoder, folder, record = convert(source, odds, texts, bench)
+    bench.progress.step("guard: reading the rows")
+    tokens = min(_TOKENS, encoder.max_tokens)
+    first_windows = embed(encoder, texts, bench.progress.advance, tokens=tokens)
+    seen = windows_of(encoder, texts, first_windows, tuned_windowing(tokens))
+    stack = _Stacking(ours, seen, small)
+    classes = small.model.last.head.classes
+    truth = np.array([[name in row.labels for name in classes] for row in held], bool)
+    used, _ = measured_on(policy, training.rows, small.rows)
+    both, alone = stack.gains(truth, used, split.folds(held, _FOLDS, bench.seed))
+    record |= {"model": source.name, "sha256": sha256_of(source.weights), "labels": dict(policy.guard.labels)}
+    record |= {"loss": {"both": both, "alone": alone}}
+    if not gains(both, alone):
+        return made.with_settings(guard=record, note="guard: it gained nothing on held-out text, so heads alone serve")
+    trained, points = joined(
+        policy,
+        training.rows,
+        small,
+        truth,
+        first=stack.first,
+        last=worst(stack.stage(encoder, truth, used, tuned_windowing(tokens)), seen),
+        pool=stack.pool,
+        # heads of few rows doubt much of what a guard knows, so they clear only what is surely clean
+        most_asked=1.0,
+        head=f"{small.settings['head']}; a pretrained guard where these are in doubt",
+    )
+    return FittedModel(
+        trained=trained,
+        encoders=(*made.encoders, encoder),
+        samples=(*made.samples, seen.vectors),
+        own={**made.own, GUARD: folder},
+        settings={**made.settings, "guard": {**record, **points}},
+    )
+
+
+def gains(both: float, alone: float) -> bool:
+    """Whether a guard is worth its time: by how unlikely both, and the heads alone, make held-out truth."""
+    return both < alone
+
+
+class _Stacking:
+    """A guard beside a policy's heads on held-out rows. first: what the heads make of them."""
+
+    def __init__(self, ours: Sequence[str], seen: Windows, small: MeasuredModel) -> None:
+        """ours: labels that the guard gives odds of; seen: of the rows, those odds; small: the heads' model."""
+        self._classes = small.model.last.head.classes
+        self._places = [self._classes.index(name) for name in ours]
+        own = np.array([[verdict.scores[name] for name in self._classes] for verdict in small.verdicts], np.float32)
+        self.first = StageResult(stage=small.model.last, probabilities=own, away=np.zeros(len(own), np.float32))
+        counts = np.diff(seen.starts, append=len(seen.vectors))
+        self._seen = seen
+        self._evidence = GuardEvidence(
+            guard=highest(seen.vectors, seen.starts),
+            own=own[:, self._places],
+            fewer=lost_chances(calibrate.CHANCES, counts, calibrate.MOST_CHANCES),
+        )
+
+    def gains(self, truth: Bools, used: Bools, folds: Ints) -> tuple[float, float]:
+        """The loss of both and of the heads alone, by the used rows. truth: (n, classes); folds: (n,)."""
+        losses = stacking_loss(self._evidence.only(used), truth[used][:, self._places], folds[used])
+        return round(losses[0], 5), round(losses[1], 5)
+
+    def stage(self, encoder: Encoder, truth: Bools, used: Bools, windowing: Windowing) -> Stage:
+        """The guard's own, calibrated alone. What it has no label for is never likely."""
+        weights = np.zeros((len(self._classes), len(self._places)), np.float32)
+        weights[self._places, range(len(self._places))] = 1
+        fits = [
+            calibrate.fit_platt(odds, holds, self._evidence.fewer[used])
+            for odds, holds in zip(self._evidence.guard[used].T, truth[used][:, self._places].T, strict=True)
+        ]
+        scale, offset = self._spread([fit[0] for fit in fits], 1), self._spread([fit[1] for fit in fits], _NEVER_LIKELY)
+        return Stage(
+            name=GUARD,
+            encoder=encoder.id,
+            head=Head(classes=self._classes, weights=weights, bias=np.zeros(len(weights), np.float32)),
+            calibration=Calibration(
+                scale=scale, offset=offset, chances=calibrate.CHANCES, most_chances=calibrate.MOST_CHANCES
+            ),
+            thresholds={},
+            novelty=never_novel(len(self._places)),
+            windowing=windowing,
+        )
+
+    def pool(self, first: StageResult, last: StageResult, truth: Bools, shown: Bools) -> StageResult:
+        """Both together. Of a label that the guard has none for, the heads decide."""
+        fitted = stack(self._evidence.only(shown), truth[shown][:, self._places])
+        rest = 1 - fitted.own
+        stage = replace(
+            last.stage,
+            calibration=replace(
+                last.stage.calibration,
+                scale=self._spread(fitted.guard / rest, 1),
+                offset=self._spread(fitted.offset / rest, 0),
+            ),
+            earlier=tuple(self._spread(fitted.own, 1).tolist()),
+        )
+        return cascade.combine(worst(stage, self._seen), first, multi_label=True)
+
+    def _spread(self, values: Sequence[float] | Floats, otherwise: float) -> Floats:
+        """(classes,) the values of labels that the guard has, and something else for the others."""
+        spread = np.full(len(self._classes), otherwise, np.float32)
+        spread[self._places] = values
+        return spread
+
+
+def convert(
+    source: GuardSource, odds: Odds, texts: Sequence[str], bench: Workbench
+) -> tuple[Encoder, Path, dict[str, Any]]:
+    """The guard as it serves, its folder, and how it agrees with itself before on some of the texts.
+
+    Raises EncoderError where it cannot be converted, TrainingError where what comes out is another guard.
+    """
+    graph, logits = _opened(source, bench)
+    tokens = Tokens.open(source.folder / TOKENIZER)
+    room = tokens.room(_TOKENS, source.max_tokens, 0)
+    some = texts[:: max(1, len(texts) // _COMPARED)]
+    ids = [tokens.surround(tokens.encode(normalise(text[: room * LONGEST_CHARS_A_TOKEN]))[:room]) for text in some]
+    before = log_odds(np.stack([logits(window) for window in ids]), odds)
+    given = EncoderSource(
+        name=OWN + GUARD,
+        model=graph,
+        tokenizer=source.folder / TOKENIZER,
+        heads=source.heads,
+        dimensions=source.dimensions,
+        pooling="odds",
+        odds=odds,
+        max_tokens=source.max_tokens,
+    )
+    failed = ""
+    for fused, int8 in _FORMS:
+        form = f"{'fused' if fused else 'plain'}-{'int8' if int8 else 'fp32'}"
+        folder = bench.scratch / f"{GUARD}-{form}"
+        folder.mkdir()
+        try:
+            write_prepared(given, folder, int8=int8, fused=fused)
+            encoder = Encoder.open(folder, bench.threads)
+        except EncoderError as error:
+            failed = str(error)
+            continue
+        differ = float(apart(before, embed(encoder, some, tokens=_TOKENS)).mean())
+        if differ <= MEAN_APART:
+            return encoder, folder, {"form": form, "rows": len(some), "apart": round(differ, 5)}
+        failed = f"as {form} its probabilities differ by {differ:.3f} on average, at most {MEAN_APART} is allowed"
+    raise TrainingError(f"guard {source.name} does not survive its conversion: {failed}")
+
+
+def _opened(source: GuardSource, bench: Workbench) -> tuple[Path, Callable[[Sequence[int]], Floats]]:
+    """The guard's graph, made by torch where there are only weights, and what it makes of ids before its conversion."""
+    if not source.is_graph:
+        from classifiers.training.fit.torch_export import trace_guard
+
+        path = bench.scratch / "guard.onnx"
+        return path, trace_guard(source, path, bench.threads)
+    model = load_graph(source.weights, bench.scratch)
+    graph, name = Graph(model.SerializeToString(), "odds"), logits_of(model).name
+    return source.weights, lambda ids: graph.tensors([name], ids)[0][0]
