@@ -98,11 +98,11 @@ class Cascade(FrozenRecord):
 class Guard(FrozenRecord):
     """A pretrained classifier that is asked where the policy's own heads are in doubt.
 
-    labels: what each of its labels is called here; null where it is none of the policy's.
+    labels: which labels of the policy each of its labels stands for; null where it stands for none.
     """
 
     model: Words
-    labels: dict[Words, Words | None]
+    labels: dict[Words, WordsList | None]
 
 
 def _true_or_labels(value: object) -> object:

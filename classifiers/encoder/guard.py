@@ -62,10 +62,9 @@ class GuardSource:
 
     def odds(self, guard: Guard) -> tuple[tuple[str, ...], Odds]:
         """The policy's labels that some of the guard's stand for, and how their odds are made."""
-        ours = tuple(dict.fromkeys(name for name in guard.labels.values() if name is not None))
-        groups = [
-            tuple(index for index, theirs in enumerate(self.labels) if guard.labels[theirs] == name) for name in ours
-        ]
+        named = [guard.labels[theirs] or () for theirs in self.labels]
+        ours = tuple(dict.fromkeys(name for names in named for name in names))
+        groups = [tuple(index for index, names in enumerate(named) if name in names) for name in ours]
         return ours, Odds(groups=tuple(groups), logits=len(self.labels), several=self.several)
 
 
@@ -152,8 +151,8 @@ def label_problems(policy: Policy, theirs: Sequence[str] | None) -> Iterator[tup
     """What is wrong with `guard.labels` of a policy: (path, why). theirs: the guard's labels, if they are known."""
     assert policy.guard is not None
     place, named = ("guard", "labels"), policy.guard.labels
-    for name, ours in named.items():
-        if ours is not None and ours not in policy.learned:
+    for name, ours in ((name, label) for name, labels in named.items() for label in labels or ()):
+        if ours not in policy.learned:
             why = "is told by its patterns" if ours in policy.labels else "is no label of this policy"
             yield (*place, name), f"{ours} {why} (labels: {', '.join(policy.learned)}); null leaves {name} out"
     if theirs is None:
@@ -163,7 +162,7 @@ def label_problems(policy: Policy, theirs: Sequence[str] | None) -> Iterator[tup
         if name not in theirs:
             yield (*place, name), f"{policy.guard.model} has no label {name}; {known}"
     if left := [name for name in theirs if name not in named]:
-        yield place, f"does not say what {', '.join(left)} stands for; name a label of the policy or null ({known})"
+        yield place, f"does not say what {', '.join(left)} stands for; name labels of the policy or null ({known})"
 
 
 def log_odds(logits: Floats, odds: Odds) -> Floats:

@@ -33,10 +33,6 @@ from classifiers.training.operating_points import measured_on
 from classifiers.training.rows import Row
 from classifiers.training.windows import Windows, tuned_windowing
 
-MOST_ASKED = 0.35
-"""Of held-out harmless text, which is written to look harmful, that the large encoder may be asked about; of a bank's
-messages it was a third of that, of what people say to a voice assistant as much."""
-
 _MOST_UNLABELLED = 3_000
 
 
@@ -70,7 +66,6 @@ def fit_distilled(training: TrainingSet, bench: Workbench) -> FittedModel | None
         first=replace(first, stage=replace(first.stage, name=SMALL)),
         last=last,
         pool=by_share,
-        most_asked=MOST_ASKED,
         head="a small encoder tuned for the policy, and a large one where that is in doubt",
     )
     return FittedModel(

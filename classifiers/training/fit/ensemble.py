@@ -93,7 +93,7 @@ def pool(tuned: Floats, fitted: Floats, truth: Ints) -> tuple[float, float]:
     return min(pools, key=lambda own: calibrate.loss(own[0] * tuned + own[1] * fitted, truth))
 
 
-_HALF = 0.5
+_HALF, _MOST_OWN = 0.5, 0.98
 """What a guard and the heads count where no row tells; rows move it, and the offset, as far as a spread of 1 allows."""
 
 
@@ -149,7 +149,7 @@ def stack(evidence: GuardEvidence, holds: NDArray[np.bool_]) -> Stack:
             far = weights - (_HALF, _HALF, 0.0)
             return float((np.logaddexp(0, odds) - target * odds).sum() + 0.5 * far @ far)
 
-        bounds = [(0.0, None), (0.0, _MOST_EARLIER), (None, None)]
+        bounds = [(0.0, None), (0.0, _MOST_OWN), (None, None)]
         fits.append(minimize(surprise, [_HALF, _HALF, 0.0], method="L-BFGS-B", bounds=bounds).x)
     guard, own, offset = np.array(fits, np.float32).T
     return Stack(guard=guard, own=own, offset=offset)

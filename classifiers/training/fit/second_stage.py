@@ -36,6 +36,10 @@ from classifiers.training.rows import Row
 from classifiers.training.windows import Windows, highest, tuned_windowing, windows_of
 from classifiers.verdict import Verdict
 
+MOST_ASKED = 0.35
+"""Of held-out harmless text, which is written to look harmful, that the second stage may be asked about: a fifth to a
+third of messages to a bank and to a voice assistant."""
+
 _LEAST_DOUBTED = 100
 """Held-out rows that the second stage is asked about, by which the first one's share in it is chosen."""
 
@@ -67,18 +71,17 @@ def joined(
     first: StageResult,
     last: StageResult,
     pool: Pool,
-    most_asked: float,
     head: str,
 ) -> tuple[MeasuredModel, dict[str, Any]]:
     """The model of both stages with the thresholds of either, and what the report says of the cascade.
 
-    truth: (n, labels) of the small model's held-out rows; first, last: what either stage makes of them; most_asked: the
-    share of harmless text that the second may be asked about; head: what the report calls both.
+    truth: (n, labels) of the small model's held-out rows; first, last: what either stage makes of them; head: what the
+    report calls both.
     """
     used, on = measured_on(policy, rows, small.rows)
     harmful: Bools = np.asarray(truth.any(axis=1), bool)
     limits = operating_points.band(
-        first.probabilities[used], harmful[used], most_asked=most_asked, catch=operating_points.strictest(policy)
+        first.probabilities[used], harmful[used], most_asked=MOST_ASKED, catch=operating_points.strictest(policy)
     )
     doubted = used & operating_points.through(first.probabilities, last.probabilities, limits).asked
     both = pool(first, last, truth, doubted if doubted.sum() >= _LEAST_DOUBTED else used)
@@ -104,7 +107,7 @@ def joined(
         used=used,
         settings={**small.settings, "head": head},
     )
-    return trained, {"most_asked": most_asked, "points": points}
+    return trained, {"most_asked": MOST_ASKED, "points": points}
 
 
 def _point(limits: Mapping[str, Threshold], way: Way, scores: Floats, harmful: Bools) -> dict[str, Any]:
@@ -200,8 +203,6 @@ def with_guard(training: TrainingSet, made: FittedModel, bench: Workbench) -> Fi
         first=stack.first,
         last=worst(stack.stage(encoder, truth, used, tuned_windowing(tokens)), seen),
         pool=stack.pool,
-        # heads of few rows doubt much of what a guard knows, so they clear only what is surely clean
-        most_asked=1.0,
         head=f"{small.settings['head']}; a pretrained guard where these are in doubt",
     )
     return FittedModel(

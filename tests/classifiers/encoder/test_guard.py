@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from classifiers.encoder.guard import find_guard, label_problems, log_odds, with_odds
 from classifiers.encoder.source import Odds
 from classifiers.errors import EncoderError
-from classifiers.policy import Policy
+from classifiers.policy import Guard, Policy
 
 CONFIG = {"architectures": ["BertForSequenceClassification"], "id2label": {"1": "BAD", "0": "GOOD"}}
 
@@ -35,6 +35,8 @@ def test_a_folder_says_what_its_logits_are(tmp_path: Path) -> None:
     one = find_guard("folder:one", tmp_path)
     assert (one.labels, one.several, one.heads, one.max_tokens) == (("GOOD", "BAD"), False, 4, 64)
     assert one.weights == tmp_path / "one" / "onnx" / "model.onnx"
+    ours, odds = one.odds(Guard.model_validate({"model": "folder:one", "labels": {"GOOD": None, "BAD": ["b", "a"]}}))
+    assert (ours, odds.groups, odds.logits) == (("b", "a"), ((1,), (1,)), 2)
     saved(tmp_path / "two", weights="model.safetensors", id2label=None, model_type="xlm-roberta")
     two = find_guard(f"folder:{tmp_path / 'two'}", Path())
     # transformers does not write the names that it gives by itself
@@ -116,7 +118,7 @@ def test_weights_need_torch_and_a_graph_does_not(tmp_path: Path, monkeypatch: py
             "UGLY",
             "no label UGLY; the model's labels are GOOD, BAD",
         ),
-        ({"BAD": "violence"}, "", "does not say what GOOD stands for; name a label of the policy or null"),
+        ({"BAD": "violence"}, "", "does not say what GOOD stands for; name labels of the policy or null"),
         ({"GOOD": "calm", "BAD": "violence"}, "GOOD", "calm is no label of this policy (labels: violence, jailbreak)"),
     ],
 )

@@ -251,7 +251,7 @@ def test_a_guard_is_checked_where_it_is_written(check: Check, folder: Path, monk
         (guard / name).write_text(json.dumps(config))
     known = "the model's labels are GOOD, BAD, EVIL"
     assert problems() == [
-        (9, "guard.labels", f"does not say what EVIL stands for; name a label of the policy or null ({known})"),
+        (9, "guard.labels", f"does not say what EVIL stands for; name labels of the policy or null ({known})"),
         (11, "guard.labels.BAD", "treat is no label of this policy (labels: threat); null leaves BAD out"),
         (12, "guard.labels.UGLY", f"folder:guard has no label UGLY; {known}"),
     ]

@@ -17,11 +17,16 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from classifiers import Reading, Runtime
 from classifiers.encoder.guard import find_guard, log_odds
+from classifiers.encoder.prepare import find
 from classifiers.encoder.session import Description, Encoder, embed
 from classifiers.encoder.source import Odds, sha256_of
 from classifiers.errors import ArtifactError, EncoderError, TrainingError
 from classifiers.model import artifact
+from classifiers.model.model import Threshold
 from classifiers.policy import Policy
+from classifiers.runtime import cascade
+from classifiers.runtime.classifier import from_model
+from classifiers.text.windows import cut
 from classifiers.training.fit import second_stage
 from classifiers.training.fit.fitted import Silent, Workbench
 from classifiers.training.fit.second_stage import convert
@@ -191,7 +196,7 @@ def trained_guard(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(tiny_encoder: str, tiny_models: Path, tmp_path: Path) -> Callable[..., TrainingOutcome]:
     """run(guard, **policy): a policy with one label that a guard knows, and one that none does."""
 
-    def make(guard: Path, labels: Mapping[str, str | None] | None = None, **more: Any) -> TrainingOutcome:
+    def make(guard: Path, labels: Mapping[str, Any] | None = None, **more: Any) -> TrainingOutcome:
         rows = [{"text": text, "label": "none" if text.split()[2] in CALM else "violence"} for text in TEXTS]
         # held out together, so that the heads meet words that they do not know
         rows = [row | {"group": row["text"].split()[2]} for row in rows]
@@ -209,7 +214,7 @@ def run(tiny_encoder: str, tiny_models: Path, tmp_path: Path) -> Callable[..., T
             "encoder": tiny_encoder,
             "guard": {
                 "model": f"folder:{guard}",
-                "labels": labels or {"SAFE": None, "ATTACK": "violence", "THREAT": "violence"},
+                "labels": labels or {"SAFE": None, "ATTACK": "violence", "THREAT": ["violence"]},
             },
             **more,
         }
@@ -233,23 +238,20 @@ def test_a_guard_decides_where_the_heads_are_not_sure(
     # no label of the guard's stands for the second one, so that the heads decide
     assert stage.earlier[0] < stage.earlier[1] == 1
 
-    # it serves without torch, reads a text whole, and is not asked about what the heads clear
+    # it serves without torch, and is not asked about what the heads clear
     code = f"""
 import sys
 sys.modules["torch"] = sys.modules["transformers"] = sys.modules["onnx"] = None
 from pathlib import Path
 from classifiers import Reading, Runtime
 runtime = Runtime.load(Path({str(tiny_models)!r}), ["chat"])
-for text in ("we will poison the neighbour", "we will poison the neighbour. " * 8, "thanks"):
+for text in ("we will poison the neighbour", "thanks"):
     before = runtime.counts.encoded
     (verdict,) = runtime.classify([Reading(classifier="chat", texts=(text,))])
-    print(verdict.stage, runtime.counts.encoded - before)
+    print(*verdict.labels, verdict.stage, runtime.counts.encoded - before)
 """
     served = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    # the heads read the longer one in two windows, the guard in one
-    assert served.stdout.splitlines() == ["guard 2", "guard 3", "main 1"]
-    (verdict,) = Runtime.load(tiny_models, ["chat"]).classify([Reading(classifier="chat", texts=(TEXTS[0],))])
-    assert verdict.labels == ("violence",)
+    assert served.stdout.splitlines() == ["violence guard 2", "main 1"]
 
     (model,) = outcome.folder.glob("encoders/guard/model.onnx")
     model.write_bytes(model.read_bytes() + b"x")
@@ -261,3 +263,27 @@ def test_a_guard_that_tells_nothing_is_left_out(run: Callable[..., TrainingOutco
     outcome = run(trained_guard, {"SAFE": "violence", "ATTACK": None, "THREAT": None})
     assert outcome.report["settings"]["note"].startswith("guard: it gained nothing on held-out text")
     assert [stage.name for stage in artifact.load(outcome.folder).model.stages] == ["main"]
+
+
+def test_a_guard_reads_the_whole_of_a_text_that_the_heads_leave_open(
+    run: Callable[..., TrainingOutcome], trained_guard: Path, tiny_models: Path
+) -> None:
+    outcome = run(trained_guard)
+    model = artifact.load(outcome.folder).model
+    open_ = Threshold(act=2, unsure=0.0)
+    first, last = model.stages
+    first = replace(first, thresholds=dict.fromkeys(first.thresholds, open_))
+    heads, guard = Encoder.open(find(first.encoder, tiny_models)), Encoder.open(outcome.folder / "encoders" / "guard")
+    runtime = Runtime([heads, guard], {"chat": from_model(replace(model, stages=(first, last)))})
+    text = " ".join(TEXTS[:10])
+    (verdict,) = runtime.classify([Reading(classifier="chat", texts=(text, "walk"))])
+    # of the first text two windows by the heads and one by the guard; of the second one each
+    assert runtime.counts.encoded == 5
+
+    windows = cut(heads.tokenize(text), 30, 8)
+    own = cascade.part(first, heads.encode(windows), multi_label=True, among=np.full(2, 2))
+    read = cascade.part(last, guard.encode([guard.tokenize(text)]), multi_label=True)
+    both = cascade.combine(
+        read, replace(own.only(np.zeros(1, int)), probabilities=own.probabilities.max(axis=0)[None]), multi_label=True
+    )
+    assert verdict.scores["violence"] == pytest.approx(float(both.probabilities[0, 0]), abs=1e-6)
