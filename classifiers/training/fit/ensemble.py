@@ -99,9 +99,9 @@ _HALF, _MOST_OWN = 0.5, 0.98
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardEvidence:
-    """What judges say of held-out rows.
+    """What judges say of held-out rows. A kind is a label, or labels that the guard does not part.
 
-    guard: (n, labels) log-odds; own: (n, labels) calibrated probabilities of the policy's heads.
+    guard: (n, kinds) log-odds; own: (n, kinds) calibrated probabilities of the policy's heads.
     fewer: (n,) what the guard's log-odds lose for the number of windows of a row.
     """
 
@@ -116,21 +116,21 @@ class GuardEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """Log-odds = guard * the guard's log-odds + own * those of the policy's heads + offset. Each (labels,)."""
+    """Log-odds = guard * the guard's log-odds + own * those of the policy's heads + offset. Each (kinds,)."""
 
     guard: Floats
     own: Floats
     offset: Floats
 
     def probabilities(self, evidence: GuardEvidence) -> Floats:
-        """(n, labels)"""
+        """(n, kinds)"""
         odds = _stacked(np.stack([self.guard, self.own, self.offset]), evidence)
         shares: Floats = (0.5 + 0.5 * np.tanh(0.5 * odds)).astype(np.float32)
         return shares
 
 
 def stack(evidence: GuardEvidence, holds: NDArray[np.bool_]) -> Stack:
-    """A logistic regression for each label (Wolpert 1992, "Stacked Generalization"). holds: (n, labels) the truth.
+    """A logistic regression for each kind (Wolpert 1992, "Stacked Generalization"). holds: (n, kinds) the truth.
 
     A guard never counts against what it stands for, and some of the judgement is always its own. Of targets, Platt's
     smoothing.
@@ -138,11 +138,11 @@ def stack(evidence: GuardEvidence, holds: NDArray[np.bool_]) -> Stack:
     from scipy.optimize import minimize
 
     fits = []
-    for label in range(holds.shape[1]):
-        one = GuardEvidence(guard=evidence.guard[:, [label]], own=evidence.own[:, [label]], fewer=evidence.fewer)
-        positives = int(holds[:, label].sum())
+    for kind in range(holds.shape[1]):
+        one = GuardEvidence(guard=evidence.guard[:, [kind]], own=evidence.own[:, [kind]], fewer=evidence.fewer)
+        positives = int(holds[:, kind].sum())
         high, low = (positives + 1) / (positives + 2), 1 / (len(holds) - positives + 2)
-        target = np.where(holds[:, [label]], high, low)
+        target = np.where(holds[:, [kind]], high, low)
 
         def surprise(weights: NDArray[np.float64], one: GuardEvidence = one, target: Any = target) -> float:
             odds = _stacked(weights[:, None], one)
@@ -169,7 +169,7 @@ def stacking_loss(evidence: GuardEvidence, holds: NDArray[np.bool_], folds: Ints
 
 
 def _stacked(weights: NDArray[Any], evidence: GuardEvidence) -> NDArray[np.float64]:
-    """(n, labels). weights: (3, labels), as of Stack. What a row's number of windows takes from the heads' log-odds is
+    """(n, kinds). weights: (3, kinds), as of Stack. What a row's number of windows takes from the heads' log-odds is
     in them already."""
     guard, own, offset = weights
     lost = (1 - own) * evidence.fewer[:, None]

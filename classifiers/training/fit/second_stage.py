@@ -2,16 +2,16 @@
 
 The first stage clears what it is sure is clean and flags nothing alone. Of what is left, both judge together: shares
 and thresholds are chosen on held-out rows. A guard has seen none of the policy's rows, and its labels are others; so
-for each label a logistic regression on its log-odds and those of the policy's heads is fitted (Wolpert 1992, "Stacked
-Generalization").
+logistic regressions on its log-odds and those of the policy's heads are fitted (`ensemble.stack`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from classifiers.encoder.guard import TOKENIZER, GuardSource, find_guard, label_problems, log_odds, logits_of
 from classifiers.encoder.prepare import load_graph, write_prepared
@@ -43,6 +43,7 @@ third of messages to a bank and to a voice assistant."""
 _LEAST_DOUBTED = 100
 """Held-out rows that the second stage is asked about, by which the first one's share in it is chosen."""
 
+_T = TypeVar("_T", np.float32, np.bool_)
 Pool = Callable[[StageResult, StageResult, Bools, Bools], StageResult]
 """What both stages say together: of the first, the second, (n, labels) the truth, (n,) which rows show it."""
 
@@ -186,7 +187,7 @@ def with_guard(training: TrainingSet, made: FittedModel, bench: Workbench) -> Fi
     tokens = min(_TOKENS, encoder.max_tokens)
     first_windows = embed(encoder, texts, bench.progress.advance, tokens=tokens)
     seen = windows_of(encoder, texts, first_windows, tuned_windowing(tokens))
-    stack = _Stacking(ours, seen, small)
+    stack = _Stacking(ours, odds, seen, small)
     classes = small.model.last.head.classes
     truth = np.array([[name in row.labels for name in classes] for row in held], bool)
     used, _ = measured_on(policy, training.rows, small.rows)
@@ -220,25 +221,31 @@ def gains(both: float, alone: float) -> bool:
 
 
 class _Stacking:
-    """A guard beside a policy's heads on held-out rows. first: what the heads make of them."""
+    """A guard beside a policy's heads on held-out rows. first: what the heads make of them.
 
-    def __init__(self, ours: Sequence[str], seen: Windows, small: MeasuredModel) -> None:
+    Labels for which the same of the guard's stand are one kind of harm here: the guard says whether any of them holds,
+    the heads say which.
+    """
+
+    def __init__(self, ours: Sequence[str], odds: Odds, seen: Windows, small: MeasuredModel) -> None:
         """ours: labels that the guard gives odds of; seen: of the rows, those odds; small: the heads' model."""
         self._classes = small.model.last.head.classes
         self._places = [self._classes.index(name) for name in ours]
+        kinds = list(dict.fromkeys(odds.groups))
+        self._kinds = [kinds.index(group) for group in odds.groups]
         own = np.array([[verdict.scores[name] for name in self._classes] for verdict in small.verdicts], np.float32)
         self.first = StageResult(stage=small.model.last, probabilities=own, away=np.zeros(len(own), np.float32))
         counts = np.diff(seen.starts, append=len(seen.vectors))
         self._seen = seen
         self._evidence = GuardEvidence(
-            guard=highest(seen.vectors, seen.starts),
-            own=own[:, self._places],
+            guard=highest(seen.vectors, seen.starts)[:, [self._kinds.index(kind) for kind in range(len(kinds))]],
+            own=self._by_kind(own),
             fewer=lost_chances(calibrate.CHANCES, counts, calibrate.MOST_CHANCES),
         )
 
     def gains(self, truth: Bools, used: Bools, folds: Ints) -> tuple[float, float]:
         """The loss of both and of the heads alone, by the used rows. truth: (n, classes); folds: (n,)."""
-        losses = stacking_loss(self._evidence.only(used), truth[used][:, self._places], folds[used])
+        losses = stacking_loss(self._evidence.only(used), self._by_kind(truth[used]), folds[used])
         return round(losses[0], 5), round(losses[1], 5)
 
     def stage(self, encoder: Encoder, truth: Bools, used: Bools, windowing: Windowing) -> Stage:
@@ -247,7 +254,7 @@ class _Stacking:
         weights[self._places, range(len(self._places))] = 1
         fits = [
             calibrate.fit_platt(odds, holds, self._evidence.fewer[used])
-            for odds, holds in zip(self._evidence.guard[used].T, truth[used][:, self._places].T, strict=True)
+            for odds, holds in zip(self._evidence.guard[used].T, self._by_kind(truth[used]).T, strict=True)
         ]
         scale, offset = self._spread([fit[0] for fit in fits], 1), self._spread([fit[1] for fit in fits], _NEVER_LIKELY)
         return Stage(
@@ -264,7 +271,7 @@ class _Stacking:
 
     def pool(self, first: StageResult, last: StageResult, truth: Bools, shown: Bools) -> StageResult:
         """Both together. Of a label that the guard has none for, the heads decide."""
-        fitted = stack(self._evidence.only(shown), truth[shown][:, self._places])
+        fitted = stack(self._evidence.only(shown), self._by_kind(truth[shown]))
         rest = 1 - fitted.own
         stage = replace(
             last.stage,
@@ -277,10 +284,15 @@ class _Stacking:
         )
         return cascade.combine(worst(stage, self._seen), first, multi_label=True)
 
+    def _by_kind(self, each: NDArray[_T]) -> NDArray[_T]:
+        """(n, kinds) the highest of the labels of each kind. each: (n, classes)."""
+        kinds, places = np.array(self._kinds), np.array(self._places)
+        return np.stack([each[:, places[kinds == kind]].max(axis=1) for kind in range(max(kinds) + 1)], axis=1)
+
     def _spread(self, values: Sequence[float] | Floats, otherwise: float) -> Floats:
-        """(classes,) the values of labels that the guard has, and something else for the others."""
+        """(classes,) the values of each label's kind, and something else for labels that the guard does not know."""
         spread = np.full(len(self._classes), otherwise, np.float32)
-        spread[self._places] = values
+        spread[self._places] = np.asarray(values, np.float32)[self._kinds]
         return spread
 
 
