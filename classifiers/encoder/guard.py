@@ -183,29 +183,29 @@ def _members(odds: Odds) -> Floats:
     return np.array([[index in group for group in odds.groups] for index in range(odds.logits)], np.float32)
 
 
-def logits_of(model: Any) -> Any:
-    """The output of an ONNX model that holds its logits: that of this name, or else the first."""
+def logits_of(model: Any, count: int) -> str:
+    """The output of an ONNX model that holds its logits: that of this name, or else the first. count: how many there
+    must be. Raises EncoderError where it holds something else."""
     outputs = model.graph.output
-    return next((output for output in outputs if output.name == "logits"), outputs[0])
+    logits = next((output for output in outputs if output.name == "logits"), outputs[0])
+    width = [size.dim_value for size in logits.type.tensor_type.shape.dim]
+    if len(width) != 2 or width[1] not in {0, count}:
+        raise EncoderError(
+            f"the graph's output {logits.name} has the shape {width}; a guard's is (batch, {count}), as many as "
+            f"{CONFIG} names labels"
+        )
+    return str(logits.name)
 
 
 def with_odds(model: Any, odds: Odds) -> Any:
     """A copy of an ONNX model, token ids to logits (1, the guard's labels), that gives (1, labels of ours) instead: the
-    logarithm of the summed odds of what stands for each.
-
-    Raises EncoderError where the model has no such logits.
+    logarithm of the summed odds of what stands for each. Raises EncoderError as `logits_of`.
     """
     from onnx import ModelProto, TensorProto, helper, numpy_helper
 
     made = ModelProto()
     made.CopyFrom(model)
-    graph, logits = made.graph, logits_of(model)
-    width = [size.dim_value for size in logits.type.tensor_type.shape.dim]
-    if len(width) != 2 or width[1] not in {0, odds.logits}:
-        raise EncoderError(
-            f"the graph's output {logits.name} has the shape {width}; a guard's is (batch, {odds.logits}), as many as "
-            "config.json names labels"
-        )
+    graph, logits = made.graph, logits_of(model, odds.logits)
     constants = {"members": _members(odds), "rest": 1 - _members(odds), "least": _LEAST, "low": -_MOST, "high": _MOST}
     graph.initializer.extend(
         numpy_helper.from_array(np.asarray(value, np.float32), f"odds/{name}") for name, value in constants.items()
@@ -213,7 +213,7 @@ def with_odds(model: Any, odds: Odds) -> Any:
     known: dict[str, dict[str, Any]] = {"odds/Cast": {"to": TensorProto.FLOAT}, "odds/Softmax": {"axis": 1}}
     for line in (_SEVERAL if odds.several else _ONE).strip().splitlines():
         output, operator, *inputs = (f"odds/{word}" for word in line.split())
-        names = [logits.name if name == "odds/logits" else name for name in inputs]
+        names = [logits if name == "odds/logits" else name for name in inputs]
         settings = known.get(operator, {})
         graph.node.append(helper.make_node(operator.removeprefix("odds/"), names, [output], name=output, **settings))
     del graph.output[:]

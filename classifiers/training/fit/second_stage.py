@@ -173,7 +173,7 @@ def find_policys_guard(policy: Policy, base_dir: Path) -> GuardSource:
 def with_guard(training: TrainingSet, made: FittedModel, bench: Workbench) -> FittedModel:
     """The model with the policy's guard behind it; as it is, with a note, where held-out text gained nothing.
 
-    Raises PolicyError, EncoderError, TrainingError.
+    Raises PolicyError where it cannot be had or converted.
     """
     policy, small = training.policy, made.trained
     assert policy.guard is not None
@@ -182,7 +182,11 @@ def with_guard(training: TrainingSet, made: FittedModel, bench: Workbench) -> Fi
     held = [training.rows[index] for index in small.rows.tolist()]
     texts = [row.text for row in held]
     bench.progress.step(f"guard: converting {source.name}")
-    encoder, folder, record = convert(source, odds, texts, bench)
+    try:
+        encoder, folder, record = convert(source, odds, texts, bench)
+    except (EncoderError, TrainingError) as error:
+        place = ("guard", "model")
+        raise PolicyError(f"{policy.name}: {'.'.join(place)}: {error}", places=((place, str(error)),)) from error
     bench.progress.step("guard: reading the rows")
     tokens = min(_TOKENS, encoder.max_tokens)
     first_windows = embed(encoder, texts, bench.progress.advance, tokens=tokens)
@@ -303,7 +307,7 @@ def convert(
 
     Raises EncoderError where it cannot be converted, TrainingError where what comes out is another guard.
     """
-    graph, logits = _opened(source, bench)
+    graph, logits = _opened(source, odds, bench)
     tokens = Tokens.open(source.folder / TOKENIZER)
     room = tokens.room(_TOKENS, source.max_tokens, 0)
     some = texts[:: max(1, len(texts) // _COMPARED)]
@@ -337,13 +341,16 @@ def convert(
     raise TrainingError(f"guard {source.name} does not survive its conversion: {failed}")
 
 
-def _opened(source: GuardSource, bench: Workbench) -> tuple[Path, Callable[[Sequence[int]], Floats]]:
+def _opened(source: GuardSource, odds: Odds, bench: Workbench) -> tuple[Path, Callable[[Sequence[int]], Floats]]:
     """The guard's graph, made by torch where there are only weights, and what it makes of ids before its conversion."""
     if not source.is_graph:
         from classifiers.training.fit.torch_export import trace_guard
 
         path = bench.scratch / "guard.onnx"
         return path, trace_guard(source, path, bench.threads)
-    model = load_graph(source.weights, bench.scratch)
-    graph, name = Graph(model.SerializeToString(), "odds"), logits_of(model).name
+    try:
+        model = load_graph(source.weights, bench.scratch)
+    except Exception as error:  # onnx raises whatever it comes upon
+        raise EncoderError(f"{source.weights} is no ONNX graph: {type(error).__name__}: {error}") from error
+    name, graph = logits_of(model, odds.logits), Graph(model.SerializeToString(), "odds")
     return source.weights, lambda ids: graph.tensors([name], ids)[0][0]

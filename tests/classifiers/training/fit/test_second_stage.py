@@ -1,6 +1,7 @@
 """A pretrained guard behind a policy's heads: small models in the layouts that guards have, made and saved here."""
 
 import json
+import shutil
 import subprocess
 import sys
 import warnings
@@ -13,6 +14,7 @@ import numpy as np
 import onnx
 import pytest
 from msgspec import structs
+from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from classifiers import Reading, Runtime
@@ -20,7 +22,7 @@ from classifiers.encoder.guard import find_guard, log_odds
 from classifiers.encoder.prepare import find
 from classifiers.encoder.session import Description, Encoder, embed
 from classifiers.encoder.source import Odds, sha256_of
-from classifiers.errors import ArtifactError, EncoderError, TrainingError
+from classifiers.errors import ArtifactError, EncoderError, PolicyError, TrainingError
 from classifiers.model import artifact
 from classifiers.model.model import Threshold
 from classifiers.policy import Policy
@@ -290,3 +292,21 @@ def test_a_guard_reads_the_whole_of_a_text_that_the_heads_leave_open(
         read, replace(own.only(np.zeros(1, int)), probabilities=own.probabilities.max(axis=0)[None]), multi_label=True
     )
     assert verdict.scores["violence"] == pytest.approx(float(both.probabilities[0, 0]), abs=1e-6)
+
+
+def test_a_graph_without_a_head_is_named_where_it_is_written(
+    run: Callable[..., TrainingOutcome], trained_guard: Path, tiny_encoder: str, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(trained_guard, tmp_path / "guard")
+    for content, why in (
+        (Path(tiny_encoder.partition(":")[2], "model.onnx").read_bytes(), "output last_hidden_state has the shape"),
+        (b"{}", r"model\.onnx is no ONNX graph: DecodeError"),
+    ):
+        (folder / "model.onnx").write_bytes(content)
+        with pytest.raises(PolicyError, match=f"chat: guard.model: .*{why}") as refused:
+            run(folder)
+        assert [path for path, _ in refused.value.places] == [("guard", "model")]
+    (folder / "model.onnx").unlink()
+    save_file({"elsewhere": np.zeros(1, np.float32)}, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(PolicyError, match=r"guard holds no whole guard; its weights lack classifier\.bias"):
+        run(folder)
