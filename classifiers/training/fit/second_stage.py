@@ -191,11 +191,11 @@ def with_guard(training: TrainingSet, made: FittedModel, bench: Workbench) -> Fi
     tokens = min(_TOKENS, encoder.max_tokens)
     first_windows = embed(encoder, texts, bench.progress.advance, tokens=tokens)
     seen = windows_of(encoder, texts, first_windows, tuned_windowing(tokens))
-    stack = _Stacking(ours, odds, seen, small)
+    stacking = _Stacking(ours, odds, seen, small)
     classes = small.model.last.head.classes
     truth = np.array([[name in row.labels for name in classes] for row in held], bool)
     used, _ = measured_on(policy, training.rows, small.rows)
-    both, alone = stack.gains(truth, used, split.folds(held, _FOLDS, bench.seed))
+    both, alone = stacking.gains(truth, used, split.folds(held, _FOLDS, bench.seed))
     record |= {"model": source.name, "sha256": sha256_of(source.weights), "labels": dict(policy.guard.labels)}
     record |= {"loss": {"both": both, "alone": alone}}
     if not gains(both, alone):
@@ -205,9 +205,9 @@ def with_guard(training: TrainingSet, made: FittedModel, bench: Workbench) -> Fi
         training.rows,
         small,
         truth,
-        first=stack.first,
-        last=worst(stack.stage(encoder, truth, used, tuned_windowing(tokens)), seen),
-        pool=stack.pool,
+        first=stacking.first,
+        last=worst(stacking.stage(encoder, truth, used, tuned_windowing(tokens)), seen),
+        pool=stacking.pool,
         head=f"{small.settings['head']}; a pretrained guard where these are in doubt",
     )
     return FittedModel(
