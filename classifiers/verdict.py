@@ -1,7 +1,7 @@
 """A verdict: what a classifier says of a text, or why it abstains."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -78,6 +78,7 @@ class Verdict:
     slots: what the texts fill in, by text and start; none overlap. missing: required slots that nothing fills; the
         verdict then abstains as unsure, whatever its label.
     further: what other classifiers say of the same texts, by their names, where an answer needs more than this one.
+    parts: where another classifier has read what one could not, the verdicts of both, the other's first.
     """
 
     classifier: str
@@ -97,6 +98,38 @@ class Verdict:
     slots: tuple[SlotValue, ...] = ()
     missing: tuple[str, ...] = ()
     further: "Mapping[str, Verdict]" = field(default_factory=dict)
+    parts: "tuple[Verdict, ...]" = ()
+
+    @property
+    def abstentions(self) -> tuple[Abstention, ...]:
+        """The abstention and the doubts."""
+        return tuple(kind for kind in (self.abstention, *self.doubts) if kind)
+
+    def naming(self, what: str | None) -> "Verdict":
+        """The part that names a label or has an abstention; the verdict itself where none does."""
+        return next((part for part in self.parts if what in (*part.labels, *part.abstentions)), self)
+
+
+def joined(own: Verdict, other: Verdict, places: Sequence[int], rest: Sequence[Verdict]) -> Verdict:
+    """A classifier's verdict with that of another one on the texts that are in languages which it does not know.
+
+    Labels of either hold. In doubt is what the other doubts, and what the first one doubts of the texts that it can
+    read. places: of the other's texts among all. rest: the first one's verdicts on the other texts, each alone.
+    """
+    unread = [kind for kind in own.abstentions if kind not in (Abstention.LANGUAGE, Abstention.UNSURE)]
+    kinds = dict.fromkeys((*other.abstentions, *(kind for each in rest for kind in each.abstentions), *unread))
+    found = {*own.spans, *(replace(passage, text=places[passage.text]) for passage in other.spans)}
+    clean, first = min(each.confidence for each in (other, *rest)), next(iter(kinds), None)
+    return replace(
+        other,
+        labels=tuple(dict.fromkeys((*other.labels, *own.labels))),
+        confidence=other.confidence if other.labels else own.confidence if own.labels else clean,
+        abstention=first,
+        doubts=tuple(kinds)[1:],
+        reason=next((each.reason for each in (other, *rest, own) if first in each.abstentions), other.reason),
+        spans=tuple(sorted(found, key=lambda passage: (passage.text, passage.start))),
+        parts=(other, own),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +142,7 @@ class Reading:
     could not find some of the text.
     every_slot: values of all slots are wanted, whatever label the text has.
     last_stage: where one label is named, the last stage is to name it, however certain an earlier one is.
+    other_languages: another classifier, which reads what this one abstains on for its language; empty for none.
     now: what `tomorrow` is relative to; by default the time of reading.
     """
 
@@ -121,4 +155,5 @@ class Reading:
     cut: bool = False
     every_slot: bool = False
     last_stage: bool = False
+    other_languages: str = ""
     now: datetime | None = None

@@ -177,7 +177,7 @@ class Planner:
 def _further(own: Sequence[tuple[Rule, Reading]]) -> list[tuple[Rule, Reading]]:
     """What the classifiers of rules' fields are to read: the same as the rules' own."""
     return [
-        (rule, replace(reading, classifier=name))
+        (rule, replace(reading, classifier=name, other_languages=""))
         for rule, reading in own
         for name in dict.fromkeys(each.classifier for each in rule.further.values())
     ]

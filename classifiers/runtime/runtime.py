@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Self
@@ -20,7 +21,7 @@ from classifiers.runtime.run import CascadeRun, Passages
 from classifiers.runtime.windows import DeadlinePassed, Key, Reader, check_time
 from classifiers.text.language import LanguageDetector
 from classifiers.text.payloads import reveal
-from classifiers.verdict import Reading, Verdict
+from classifiers.verdict import Abstention, Reading, Verdict, joined
 
 _CHARS_A_WINDOW = 2048
 
@@ -126,7 +127,37 @@ class Runtime:
 
         deadline: by time.monotonic(). A reading whose windows are not all encoded by then gets a late verdict; that of
         a classifier that is not loaded is broken. between: called between windows; it may classify other readings.
+        What a reading's classifier cannot read for its language is read by its other one, if it names one.
         """
+        ask = partial(self._classify, deadline=deadline, between=between)
+        each = zip(readings, ask(readings), strict=True)
+        return [
+            self._with_other(reading, verdict, ask)
+            if reading.other_languages and Abstention.LANGUAGE in verdict.abstentions
+            else verdict
+            for reading, verdict in each
+        ]
+
+    def _with_other(
+        self, reading: Reading, own: Verdict, ask: Callable[[Sequence[Reading]], Sequence[Verdict]]
+    ) -> Verdict:
+        """A verdict with that of the reading's other classifier. Of several texts, those that the first one can read
+        are not read again, unless one label is named for all. ask: classifies without further classifiers."""
+        alone: Sequence[Verdict] = ()
+        if len(reading.texts) > 1 and self.classifiers[reading.classifier].model.policy.multi_label:
+            cut = replace(reading, incomplete=False, cut=False)
+            alone = ask([replace(cut, texts=(text,)) for text in reading.texts])
+        known = [verdict for verdict in alone if Abstention.LANGUAGE not in verdict.abstentions]
+        strange = [place for place, verdict in enumerate(alone) if Abstention.LANGUAGE in verdict.abstentions]
+        places = strange or range(len(reading.texts))
+        texts = tuple(reading.texts[place] for place in places)
+        [other] = ask([replace(reading, classifier=reading.other_languages, texts=texts)])
+        return joined(own, other, places, known)
+
+    def _classify(
+        self, readings: Sequence[Reading], deadline: float | None, between: Callable[[], None]
+    ) -> list[Verdict]:
+        """As `classify`, without other classifiers."""
         begun = [self._begin(reading, deadline) for reading in readings]
         verdicts = {index: start for index, start in enumerate(begun) if isinstance(start, Verdict)}
         vectors: dict[Key, Floats] = {}

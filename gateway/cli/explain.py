@@ -56,7 +56,7 @@ def explain(
         raise fail(error.message, Exit.USAGE) from error
     rules = [
         {
-            **_rule(rule, verdict, reading, runtime.classifiers[rule.classifier].model),
+            **_rule(rule, verdict, reading, runtime.classifiers[verdict.classifier].model),
             "fields": {name: _field(verdict.further[each.classifier]) for name, each in rule.further.items()},
         }
         for (rule, verdict), reading in zip(call.pairs, call.readings, strict=True)
@@ -67,7 +67,7 @@ def explain(
 
 
 def _field(verdict: "Verdict") -> dict[str, Any]:
-    """What the classifier of a field says."""
+    """What one of several classifiers says."""
     return {
         "classifier": f"{verdict.classifier}@{verdict.version}",
         "labels": list(verdict.labels),
@@ -80,7 +80,7 @@ def _field(verdict: "Verdict") -> dict[str, Any]:
 
 def _rule(rule: "Rule", verdict: "Verdict", reading: "Reading", model: "Model") -> dict[str, Any]:
     """What one rule reads, its classifier's verdict, and what it does about each of its abstentions."""
-    abstained = [kind.value for kind in (verdict.abstention, *verdict.doubts) if kind]
+    abstained = [kind.value for kind in verdict.abstentions]
     return {
         "rule": rule.name,
         "classifier": f"{verdict.classifier}@{verdict.version}",
@@ -99,6 +99,7 @@ def _rule(rule: "Rule", verdict: "Verdict", reading: "Reading", model: "Model") 
         "missing": list(verdict.missing),
         "windows": [verdict.windows_read, verdict.windows_unread],
         "spans": [fields(span, "label", "kind", "text", "start", "end") for span in verdict.spans],
+        "parts": [_field(part) for part in verdict.parts],
     }
 
 
@@ -145,7 +146,8 @@ def _thresholds(model: "Model", verdict: "Verdict") -> dict[str, list[float]]:
 
 def _rule_lines(rule: Mapping[str, Any]) -> Iterator[str | Table]:
     read = " ⏎ ".join(map(quoted, rule["reads"])) or "(nothing)"
-    yield f"\nrule {rule['rule']} ({rule['classifier']}) reads: {read[:400]}"
+    names = ", ".join(part["classifier"] for part in reversed(rule["parts"])) or rule["classifier"]
+    yield f"\nrule {rule['rule']} ({names}) reads: {read[:400]}"
     top = sorted(rule["scores"].items(), key=lambda item: -item[1])[:8]
     yield table(
         "",
@@ -159,6 +161,8 @@ def _rule_lines(rule: Mapping[str, Any]) -> Iterator[str | Table]:
         yield f"found: {span['kind']} at {place}, which is {span['label']}"
     for slot in rule["slots"]:
         yield f"fills in {slot['slot']}: {slot['raw']!r} ({slot_value(slot)})"
+    for part in reversed(rule["parts"]):
+        yield f"{part['classifier']} {_says(part)}"
     yield _says(rule)
     for name, source in rule["fields"].items():
         yield f"field {name} ({source['classifier']}) {_says(source)}"

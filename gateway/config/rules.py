@@ -178,6 +178,12 @@ class AskJudge(FrozenRecord):
     ask: Words
 
 
+class OtherClassifier(FrozenRecord):
+    """Another classifier reads what the rule's own cannot for its language; what it says counts as the rule's."""
+
+    classifier: Name
+
+
 class FieldSource(FrozenRecord):
     """What fills a field: one of the policy's slots, or the label of another classifier on the same text.
 
@@ -201,9 +207,21 @@ def _as_written(value: object) -> str:
     return "mapping" if isinstance(value, dict | FrozenRecord) else "word"
 
 
+def _asks_whom(value: object) -> str:
+    if isinstance(value, OtherClassifier) or (isinstance(value, dict) and "classifier" in value):
+        return "classifier"
+    return _as_written(value)
+
+
 WhenUnsure = Annotated[
     Annotated[FallThrough, Tag("word")] | Annotated[AskJudge, Tag("mapping")],
     Discriminator(_as_written),
+]
+WhenLanguage = Annotated[
+    Annotated[FallThrough, Tag("word")]
+    | Annotated[AskJudge, Tag("mapping")]
+    | Annotated[OtherClassifier, Tag("classifier")],
+    Discriminator(_asks_whom),
 ]
 FilledBy = Annotated[
     Annotated[Literal["label", "confidence"], Tag("word")] | Annotated[FieldSource, Tag("mapping")],
@@ -243,7 +261,8 @@ class RuleSettings(FrozenRecord):
     but that a safety classifier blocks where it is broken, and a rule that redacts where it is broken or unread; where
     either is late, the client gets an error and is to ask again. Of safety, what is unsure can be put to a judge, whose
     verdict then stands in place of the classifier's. when_language: the same of text in a language that the policy
-    does not name; left out, what when_unsure says.
+    does not name, or the classifier that reads it; left out, and where that one cannot read it either, what
+    when_unsure says.
     with_tools: whether it answers where the model may call tools but need not; else such calls are forwarded.
     fields: what fills a field of a schema, by the field's name: `label`, `confidence`, `{slot: …}` or `{classifier:
     …}`; needed where several fields could take the label. ignores: fields that are not compared: left out, or given
@@ -264,7 +283,7 @@ class RuleSettings(FrozenRecord):
     order: Literal["kept", "free"] = "kept"
     aliases: dict[Words, WordsList] = Field(default_factory=dict)
     when_unsure: WhenUnsure | None = None
-    when_language: WhenUnsure | None = None
+    when_language: WhenLanguage | None = None
     when_unread: FallThrough | None = None
     when_late: WhenLate | None = None
     when_broken: FallThrough | None = None
@@ -273,6 +292,11 @@ class RuleSettings(FrozenRecord):
         BeforeValidator(_defaults, json_schema_input_type=Literal[True] | ContractSettings),
     ] = None
     retrain: Annotated[int, BeforeValidator(_pairs, json_schema_input_type=str | int), Field(ge=50)] | None = None
+
+    @property
+    def other_languages(self) -> str | None:
+        """The classifier that reads other languages than the rule's own, if there is one."""
+        return self.when_language.classifier if isinstance(self.when_language, OtherClassifier) else None
 
     @property
     def judge(self) -> str | None:
@@ -295,6 +319,8 @@ class RuleSettings(FrozenRecord):
     def _bounds_of_its_kind(self) -> Self:
         if self.retrain and not self.contract:
             raise ValueError("retrain needs a contract, which compares the new classifier with the old")
+        if self.contract and self.other_languages:
+            raise ValueError("a contract with when_language: {classifier: …} is not built yet")
         given = self.contract.model_fields_set if self.contract else set()
         if not isinstance(self.when_unsure, AskJudge):
             if given & {"max_missed", "max_false_alarms"}:
@@ -331,8 +357,10 @@ class RuleSettings(FrozenRecord):
         """The classifiers that it binds, its own first, each with the place that names it."""
         sources = self.fields.items()
         others = [(name, source.classifier) for name, source in sources if isinstance(source, FieldSource)]
+        reader = self.other_languages
         return (
             (("classifier",), self.classifier),
+            *(((("when_language", "classifier"), reader),) if reader else ()),
             *((("fields", name, "classifier"), other) for name, other in others if other is not None),
         )
 

@@ -194,17 +194,13 @@ class Resolver:
         each = [replace(reading, texts=(text,), incomplete=False, cut=False) for text in reading.texts]
         alone = await self.classify(context, each)
         own = zip(shown.texts, alone, strict=True)
-        asked = tuple(text for text, verdict in own if any(_is_asked(rule, kind) for kind in _kinds(verdict)))
+        asked = tuple(text for text, verdict in own if any(_is_asked(rule, kind) for kind in verdict.abstentions))
         return replace(shown, texts=asked or shown.texts)
 
 
 def _is_asked(rule: Rule, kind: Abstention) -> bool:
     """Whether the judge is asked where the classifier abstains so. What could not be read alone it may read."""
     return kind in _UNKNOWN or rule.otherwise[kind.value].act is Act.ASK
-
-
-def _kinds(verdict: Verdict) -> tuple[Abstention, ...]:
-    return tuple(kind for kind in (verdict.abstention, *verdict.doubts) if kind)
 
 
 def _joined(rule: Rule, verdict: Verdict, answer: JudgeAnswer | None) -> Verdict:
@@ -216,7 +212,7 @@ def _joined(rule: Rule, verdict: Verdict, answer: JudgeAnswer | None) -> Verdict
     if answer is None or not answer.given:
         reason = f"the judge: {answer.outcome.value}" if answer else "its text cannot be shown to the judge"
         return replace(verdict, abstention=Abstention.BROKEN, doubts=(), reason=reason)
-    left = [kind for kind in _kinds(verdict) if kind in _UNKNOWN or not _is_asked(rule, kind)]
+    left = [kind for kind in verdict.abstentions if kind in _UNKNOWN or not _is_asked(rule, kind)]
     labels = tuple(dict.fromkeys((*verdict.labels, *answer.labels)))
     first, rest = (left[0], tuple(left[1:])) if left else (None, ())
     return replace(verdict, labels=labels, abstention=first, doubts=rest, reason="judged")

@@ -132,6 +132,7 @@ class TextLog:
         texts = shown() if kept_as in self.keeps else None
         if self._writer is None or kept_as is None or not texts:
             return
+        own = own.naming(step.label)
         label = step.label or max(own.scores, key=own.scores.__getitem__, default="")
         kept = KeptText(
             request_id=context.record.request_id,
@@ -181,7 +182,7 @@ def reason_to_keep(step: Step, own: Verdict) -> KeptAs | None:
 
 
 def _unsure(verdict: Verdict) -> bool:
-    return Abstention.UNSURE in (verdict.abstention, *verdict.doubts)
+    return Abstention.UNSURE in verdict.abstentions
 
 
 def redacted(text: str) -> str | None:

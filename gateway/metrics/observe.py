@@ -89,7 +89,11 @@ class Metrics(Instruments):
             self.overspent.labels(*labels[1:]).inc(-usd)
 
     def observe_verdict(self, verdict: Verdict, rule: str) -> None:
-        """Counts a verdict by its outcome."""
+        """Counts a verdict by its outcome; of one with parts, each of these."""
+        for part in verdict.parts:
+            self.observe_verdict(part, rule)
+        if verdict.parts:
+            return
         outcome = verdict.abstention.value if verdict.abstention else ("label" if verdict.labels else "clean")
         label = verdict.labels[0] if verdict.labels else ""
         self._series[self.verdicts, rule, verdict.classifier, outcome, label].inc()

@@ -92,10 +92,8 @@ def versions_at_zero(metrics: Metrics, rules: Sequence[Rule]) -> None:
     for rule in rules:
         # a classifier that is asked directly is asked by no rule
         for name in (rule.name, ""):
-            for classifier, names in (
-                (rule.classifier, rule.names),
-                *((further.classifier, further.names) for further in rule.further.values()),
-            ):
+            others = filter(None, (*rule.further.values(), rule.other_languages))
+            for classifier, names in ((rule.classifier, rule.names), *((one.classifier, one.names) for one in others)):
                 _make(metrics.verdicts, [name], [classifier], ("clean", *Abstention), [""])
                 _make(metrics.verdicts, [name], [classifier], ["label"], names.labels)
         _make(metrics.redacted, [rule.name], rule.redacts)

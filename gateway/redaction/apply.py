@@ -79,8 +79,8 @@ def redacting(pairs: Sequence[tuple[Rule, Verdict]]) -> tuple[Step, ...] | None:
 
 
 def _unknown(rule: Rule, verdict: Verdict) -> bool:
-    unread = {Abstention.UNREAD, Abstention.LATE, Abstention.BROKEN}.intersection((verdict.abstention, *verdict.doubts))
-    return any(rule.otherwise[kind.value].act in (Act.BLOCK, Act.ERROR) for kind in unread if kind)
+    unread = {Abstention.UNREAD, Abstention.LATE, Abstention.BROKEN}.intersection(verdict.abstentions)
+    return any(rule.otherwise[kind.value].act in (Act.BLOCK, Act.ERROR) for kind in unread)
 
 
 def of_answer(

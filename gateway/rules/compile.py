@@ -16,6 +16,7 @@ from gateway.config.rules import (
     ContractSettings,
     FallThrough,
     FieldSource,
+    OtherClassifier,
     ReadsSettings,
     Role,
     RuleSettings,
@@ -74,6 +75,7 @@ def _rule(
         any_turn=rule.when.turns == "any",
         fields={name: _source(source) for name, source in rule.fields.items()},
         further=_further(rule, policies),
+        other_languages=_other_languages(rule.other_languages, policies),
         ignores=rule.ignores,
         free_order=rule.order == "free",
         roles=frozenset(roles),
@@ -129,6 +131,10 @@ def _further(rule: RuleSettings, policies: Mapping[str, Policy]) -> dict[str, Fu
     }
 
 
+def _other_languages(name: str | None, policies: Mapping[str, Policy]) -> FurtherClassifier | None:
+    return None if name is None else FurtherClassifier(classifier=name, names=_names(policies[name], {}))
+
+
 def _system(when: When) -> PromptPatterns | None:
     if when.system is None:
         return None
@@ -175,7 +181,9 @@ def _action(then: Then, replies: Mapping[str, str]) -> Action:
 def _otherwise(rule: RuleSettings, *, safety: bool, redacts: bool) -> dict[str, WhenLate | AskJudge]:
     """What is done for each abstention: what is written, else what keeps the rule's promise."""
     unsure = rule.when_unsure or "forward"
-    language = rule.when_language or unsure
+    written = rule.when_language
+    # what the other classifier cannot read either is as much in doubt
+    language = unsure if written is None or isinstance(written, OtherClassifier) else written
     broken: FallThrough = rule.when_broken or ("block" if safety or redacts else "forward")
     unread: FallThrough = rule.when_unread or (broken if redacts else "forward")
     late: WhenLate = rule.when_late or ("forward" if broken == "forward" else "error")

@@ -114,7 +114,7 @@ def decisive(rule: Rule, verdict: Verdict) -> Abstention | None:
         act = rule.otherwise[kind.value].act
         return act is Act.BLOCK, act
 
-    return max((kind for kind in (verdict.abstention, *verdict.doubts) if kind), key=severity, default=None)
+    return max(verdict.abstentions, key=severity, default=None)
 
 
 def _redacted(rule: Rule) -> Collection[str]:
@@ -130,12 +130,7 @@ def note_decision(record: Record, decision: Decision, withheld: Mapping[str, str
     if not decision.steps:
         return
     record.decision = "redact" if decision.redactions else _DECIDED.get(decision.act, "forward")
-    doubts = [
-        f"{step.rule.name}:{kind.value}"
-        for step in decision.steps
-        for kind in (step.verdict.abstention, *step.verdict.doubts)
-        if kind
-    ]
+    doubts = [f"{step.rule.name}:{kind.value}" for step in decision.steps for kind in step.verdict.abstentions]
     record.abstentions = ",".join([*doubts, *(f"{rule}:{reason}" for rule, reason in withheld.items())])
     note_flags(record, decision.flags)
     if decision.step is not None:
@@ -146,9 +141,9 @@ def note_step(record: Record, step: Step) -> None:
     """Notes the step that decided."""
     record.rule = step.rule.name
     record.label = step.label or str(decisive(step.rule, step.verdict) or "")
-    record.confidence = step.verdict.scores.get(step.label or "", step.verdict.confidence)
-    record.classifier = step.verdict.classifier
-    record.classifier_version = step.verdict.version
+    verdict = step.verdict.naming(record.label)
+    record.confidence = verdict.scores.get(step.label or "", verdict.confidence)
+    record.classifier, record.classifier_version = verdict.classifier, verdict.version
 
 
 def note_flags(record: Record, flags: Sequence[Step]) -> None:

@@ -61,8 +61,8 @@ class Asks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FurtherClassifier:
-    """A classifier besides the rule's own, whose label fills a field. names: all that it can name, with the field's
-    aliases."""
+    """A classifier besides the rule's own, whose label fills a field, or that reads other languages. names: all that
+    it can name, with the field's aliases."""
 
     classifier: str
     names: Names
@@ -79,6 +79,7 @@ class Rule:
     texts answer more than a first turn. fields, ignores, free_order: as of `answers.format.Prediction`. further:
     other classifiers, by the field that each fills. terms: of its contract, if it has one. unusual: settings other
     than the defaults that belong to the contract's scope. retrains: whether texts of its calls are kept to train on.
+    other_languages: what reads texts in languages that its classifier does not know, if anything does.
     asks: its judge, if it has one. safety: the terms of its safety contract. blocks: all texts that it sends for a
     block.
     """
@@ -108,6 +109,7 @@ class Rule:
     further: Mapping[str, FurtherClassifier] = field(default_factory=dict)
     ignores: Mapping[str, str] = field(default_factory=dict)
     free_order: bool = False
+    other_languages: FurtherClassifier | None = None
     asks: Asks | None = None
     safety: SafetyTerms | None = None
 
@@ -132,6 +134,7 @@ class Rule:
             every_slot=bool(self.redacts),
             # an earlier stage is as often right as the others, but not as often where it is surest
             last_stage=self.terms is not None,
+            other_languages=self.other_languages.classifier if self.other_languages else "",
         )
 
 

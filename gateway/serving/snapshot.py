@@ -51,8 +51,30 @@ def _mismatches(loaded: Loaded, rule: RuleSettings, policies: Mapping[str, Polic
     for setting, judge in rule.asked:
         endpoint = loaded.settings.models[judge].endpoint
         yield from (((setting, "ask"), message) for message in _judge_mismatches(endpoint, policy))
+    other = policies.get(rule.other_languages or "")
+    if other is not None and (why := _language_mismatch(loaded, policy, other)):
+        yield ("when_language", "classifier"), why
     if not rule.asked and rule.contract and policy.multi_label:
         yield ("contract",), f"{policy.name} gives several labels a text; a contract on those is not built yet"
+
+
+def _language_mismatch(loaded: Loaded, own: Policy, other: Policy) -> str:
+    """Why a classifier cannot read other languages in the place of a rule's own; empty where it can."""
+    further = [rule.other_languages for rule in loaded.settings.rules if rule.classifier == other.name]
+    if own.name == other.name:
+        return f"{own.name} is the rule's own classifier; name one that reads other languages"
+    if (own.kind, own.multi_label) != (other.kind, other.multi_label):
+        kinds = [f"kind {each.kind}{', multi_label' * each.several}" for each in (other, own)]
+        return f"{other.name} is of {kinds[0]}, and {own.name} of {kinds[1]}"
+    if own.slots or other.slots:
+        return "of policies with slots that is not built yet; take forward or block"
+    if any(further):
+        return f"{other.name} leaves other languages to {next(filter(None, further))}; no chain is followed"
+    if set(other.languages) <= set(own.languages):
+        return f"{other.name} reads no language that {own.name} does not; languages: any reads all"
+    unknown = [label for label in other.labels if label not in own.labels]
+    near = did_you_mean(unknown[0], own.labels) if unknown else ""
+    return f"{other.name} names {', '.join(unknown)}, which {own.name} does not{near}" if unknown else ""
 
 
 def _judge_mismatches(endpoint: str, policy: Policy) -> Iterator[str]:

@@ -14,12 +14,12 @@ from classifiers.encoder.session import Encoder
 from classifiers.errors import ArtifactError
 from classifiers.evaluation.attacks import ENCODINGS
 from classifiers.model import artifact
-from classifiers.model.model import Floats, Model, Tagger
+from classifiers.model.model import Floats, Model, Tagger, Threshold
 from classifiers.model.registry import Registry
 from classifiers.runtime.classifier import from_model
 from classifiers.runtime.runtime import Runtime
 from classifiers.text.language import LanguageDetector
-from classifiers.verdict import Abstention, Reading, Verdict
+from classifiers.verdict import Abstention, Passage, Reading, Verdict, joined
 
 CARD = "where is my new card?"
 HARM = "I will kill you"
@@ -127,6 +127,88 @@ def test_a_language_that_the_policy_does_not_name_abstains(
         speaks = make_runtime(languages=languages)
         assert speaks.classify([bank(german)])[0].abstention is not Abstention.LANGUAGE
     assert make_runtime(languages=["de"]).classify([bank(CARD)])[0].abstention is Abstention.LANGUAGE
+
+
+GERMAN = "Wo ist denn meine neue Karte geblieben?"
+FRENCH = "Où est donc ma nouvelle carte bancaire ?"
+LANGUAGE, UNSURE, BROKEN = Abstention.LANGUAGE, Abstention.UNSURE, Abstention.BROKEN
+
+
+@pytest.fixture
+def read_with(
+    encoder: Encoder, make_model: Callable[..., Model], detector: LanguageDetector
+) -> Callable[..., tuple[Verdict, Verdict]]:
+    """read_with(kind, *texts, other=…): the verdict alone, and with the other classifier on other languages. `nervous`
+    is unsure of all that it reads."""
+    doubts = dict.fromkeys(("violence", "jailbreak"), Threshold(act=0.99, unsure=0.0))
+    sure = dict.fromkeys(("card_arrival", "exchange_rate", "lost_card"), Threshold(act=0.0, unsure=0.0))
+    models = {
+        "safe": make_model("safety", limit=2.0),
+        "nervous": make_model("safety", limit=2.0, thresholds=doubts),
+        "german": make_model("safety", limit=2.0, languages=["de"]),
+        "bank": make_model("intent"),
+        "banken": make_model("intent", limit=2.0, thresholds=sure, languages=["de"]),
+    }
+    loaded = {name: replace(from_model(model, "v1"), name=name) for name, model in models.items()}
+    runtime = Runtime([encoder], loaded, 100, detector)
+
+    def read(name: str, *texts: str, other: str = "german") -> tuple[Verdict, Verdict]:
+        reading = Reading(classifier=name, texts=texts)
+        alone, both = runtime.classify([reading, replace(reading, other_languages=other)])
+        return alone, both
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("name", "texts", "other", "labels", "left", "windows"),
+    [
+        ("safe", (GERMAN,), "german", (), (), 1),
+        # the texts that the first one can read are not read again, and its labels stand
+        ("safe", (CARD, GERMAN, CARD), "german", (), (), 1),
+        ("safe", (HARM, GERMAN), "german", ("violence",), (), 1),
+        # of a text that is read elsewhere, its own doubt is none
+        ("nervous", (GERMAN,), "german", (), (), 1),
+        ("nervous", (CARD, GERMAN), "german", (), (UNSURE,), 1),
+        ("safe", (GERMAN,), "nervous", (), (LANGUAGE, UNSURE), 1),
+        ("safe", (FRENCH, GERMAN), "german", (), (LANGUAGE,), 2),
+        ("safe", (GERMAN,), "nobody", (), (BROKEN,), 0),
+        # one label is of all texts together
+        ("bank", (GERMAN, GERMAN), "banken", ("card_arrival",), (), 2),
+    ],
+)
+def test_another_classifier_reads_what_this_one_cannot(
+    read_with: Callable[..., tuple[Verdict, Verdict]],
+    name: str,
+    texts: tuple[str, ...],
+    other: str,
+    labels: tuple[str, ...],
+    left: tuple[Abstention, ...],
+    windows: int,
+) -> None:
+    alone, both = read_with(name, *texts, other=other)
+    assert LANGUAGE in alone.abstentions
+    assert (both.labels, both.abstentions) == (labels, left)
+    assert [part.classifier for part in both.parts] == [other, name]
+    assert both.parts[0].windows_read == windows
+    assert both.parts[1] == alone
+    if name == "safe" and labels:
+        assert both.naming("violence") == alone
+
+
+def test_the_other_classifier_is_not_asked_about_what_this_one_can_read(
+    read_with: Callable[..., tuple[Verdict, Verdict]],
+) -> None:
+    for name, text in (("safe", CARD), ("safe", HARM), ("nervous", CARD), ("bank", CARD)):
+        alone, both = read_with(name, text, other="nobody")
+        assert (both, both.parts) == (alone, ())
+
+
+def test_what_the_other_classifier_points_at_keeps_its_place() -> None:
+    found = Passage(label="contact", kind="email", start=3, end=9)
+    own = Verdict(classifier="a", version="1", scores={}, abstention=LANGUAGE, spans=(replace(found, text=1),))
+    other = Verdict(classifier="b", version="1", scores={}, spans=(found, replace(found, text=1)))
+    assert [span.text for span in joined(own, other, (0, 2), ()).spans] == [0, 1, 2]
 
 
 def test_past_the_deadline_what_is_at_hand_is_judged(runtime: Runtime, counted: Counted) -> None:

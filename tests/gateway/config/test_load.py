@@ -185,10 +185,13 @@ def test_what_refers_to_nothing_is_found(refused: Callable[..., list[str]]) -> N
 def test_what_does_not_fit_the_trained_policies_is_found(load: Load, policies: dict[str, Policy]) -> None:
     values = {"version": 1, "name": "when", "kind": "slots", "about": "when", "slots": {"at": {"means": "when"}}}
     when = Policy.model_validate({**values, "labels": {"at": {"means": "says when"}}})
+    copies = (("where", when, "de"), ("wide", policies["safe"], "de"), ("odd", policies["data"], "any"))
+    others = {name: one.model_copy(update={"name": name, "languages": (known,)}) for name, one, known in copies}
+    trained = {**policies, "when": when, **others}
     base = BASE.replace("{kind: echo}", '{kind: openai, base_url: "http://127.0.0.1:9/v1"}')
 
     def problems(text: str) -> str:
-        return " ".join(map(str, rule_problems(load(base + text), {**policies, "when": when})))
+        return " ".join(map(str, rule_problems(load(base + text), trained)))
 
     assert unexpected("trained", problems) == []
 
