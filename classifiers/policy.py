@@ -41,6 +41,9 @@ ANYTHING_ELSE = "anything else"
 OUT_OF_SCOPE = 0.1
 """The share of the traffic that is of no label, where a policy does not say."""
 
+HARMFUL_SHARE = 0.05
+"""The share of the traffic that is harmful, where a safety policy does not say."""
+
 Kind = Literal["intent", "topic", "safety", "slots"]
 SlotType = Literal["text", "enum", "number", "money", "date", "time"]
 HIDDEN = "hidden"
@@ -180,9 +183,12 @@ class Policy(FrozenRecord):
     several (`multi_label:` in the file): of kind topic, whether a text may have several labels, or none.
     cascade: a larger encoder behind the small one.
     guard: of kind safety, a pretrained classifier behind the policy's heads.
+    builds_on: of kind safety, a trained guard whose network adds its judgement to what this policy's lines teach.
     reads_system: of kind safety, whether each text is read with the system prompt that it was written under.
     everyday: whether the built-in writer's everyday sentences stand for what is none of the labels.
     out_of_scope: of kinds that name one label, the share of the traffic, 0 to 1, that thresholds allow to be of none.
+    harmful_share: of kind safety, the share of the traffic, 0 to 1, that is taken for harmful: nine in ten blocks are
+    to be right there (where a guard reads text in its parts).
     """
 
     version: Version
@@ -197,11 +203,13 @@ class Policy(FrozenRecord):
     other: Words | None = Field(default=None, validate_default=True)
     everyday: Flag = True
     out_of_scope: Share = OUT_OF_SCOPE
+    harmful_share: Share = HARMFUL_SHARE
     slots: dict[SlotName, Slot] = Field(default_factory=dict)
     reads_system: Flag = False
     encoder: Words | None = None
     cascade: Cascade | None = None
     guard: Guard | None = None
+    builds_on: Name | None = None
     recipe: Recipe = "frozen"
     data: WordsList = ()
     teachers: Teachers = Field(default=(), alias="teacher")
@@ -210,7 +218,7 @@ class Policy(FrozenRecord):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
-        for message in (*self._contradictions(), *self._wrong_goals()):
+        for message in (*self._contradictions(), *self._wrong_guards(), *self._wrong_goals()):
             raise ValueError(message)
         return self
 
@@ -222,16 +230,24 @@ class Policy(FrozenRecord):
             yield f"cascade: is not for {what}; name a larger one as encoder:"
         if self.multi_label and self.out_of_scope != OUT_OF_SCOPE:
             yield "out_of_scope: is for policies that name one label"
-        if self.recipe == HIDDEN and (self.kind != "safety" or self.cascade):
-            yield "recipe: hidden is for kind safety, without cascade:"
-        if self.guard and (self.kind != "safety" or self.cascade or not self.learned):
-            yield "guard: is for kind safety with labels that are learned, without cascade:"
-        if self.guard and not any(self.guard.labels.values()):
-            yield "guard.labels: none of them stands for a label of this policy"
         if self.reads_system and self.kind != "safety":
             yield "reads_system: is for kind safety"
         if not self.reads_system and any(test.system for test in self.tests):
             yield "a test gives a system prompt, which is read only with reads_system: true"
+
+    def _wrong_guards(self) -> Iterator[str]:
+        """What does not go together of what only safety policies have."""
+        safety = self.kind == "safety"
+        if self.recipe == HIDDEN and (not safety or self.cascade):
+            yield "recipe: hidden is for kind safety, without cascade:"
+        if self.guard and (not safety or self.cascade or not self.learned):
+            yield "guard: is for kind safety with labels that are learned, without cascade:"
+        if self.guard and not any(self.guard.labels.values()):
+            yield "guard.labels: none of them stands for a label of this policy"
+        if self.builds_on and (not safety or self.cascade or self.recipe != "frozen"):
+            yield "builds_on: is for kind safety, without cascade: and with recipe: frozen"
+        if not safety and self.harmful_share != HARMFUL_SHARE:
+            yield "harmful_share: is for kind safety"
 
     def _wrong_goals(self) -> Iterator[str]:
         """What is wrong with the goals; each message begins with the goal's place."""
@@ -282,6 +298,11 @@ class Policy(FrozenRecord):
     def patterns(self) -> Mapping[Pattern, str]:
         """For which label each pattern stands."""
         return {kind: name for name, label in self.labels.items() for kind in label.patterns}
+
+    @property
+    def reads_parts(self) -> bool:
+        """Of kind safety: whether a text is read in its parts as well, and ordinary traffic bounds the thresholds."""
+        return self.recipe == HIDDEN or self.builds_on is not None
 
     @property
     def larger_encoder(self) -> str | None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
 
 def _read(name: str) -> str:
@@ -20,3 +21,9 @@ def lines(name: str) -> tuple[str, ...]:
 def table(name: str) -> Mapping[str, tuple[str, ...]]:
     """The lists of a JSON file in this folder, by key, in order."""
     return {key: tuple(texts) for key, texts in json.loads(_read(name)).items()}
+
+
+def trained(name: str) -> Path | None:
+    """A trained classifier that is shipped, as `offramp models export` writes one; None where there is none."""
+    path = Path(__file__).parent / "trained" / f"{name}.zip"
+    return path if path.is_file() else None

@@ -27,18 +27,28 @@ class HiddenLayer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinearLayer:
+    """outputs = embeddings @ weights.T + bias. weights: (outputs, dimensions) float32; bias: (outputs,) float32."""
+
+    weights: Floats
+    bias: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
     """logits = inputs @ weights.T + bias, where the inputs are the embeddings or what a hidden layer makes of them.
 
     classes: the policy's labels in order; single-label kinds may have `other` as a last class.
     weights: (outputs, inputs) float32; bias: (outputs,) float32. Outputs are the classes. With a hidden layer, which
-    multi-label kinds may have, a last output says whether any label holds.
+    multi-label kinds may have, a last output may say whether any label holds; linear: with a hidden layer, logits of
+    the classes that are added to these.
     """
 
     classes: tuple[str, ...]
     weights: Floats
     bias: Floats
     hidden: HiddenLayer | None = None
+    linear: LinearLayer | None = None
 
     @property
     def dimensions(self) -> int:
@@ -48,14 +58,19 @@ class Head:
     def logits(self, vectors: Floats) -> Floats:
         """(n, classes). vectors: (n, dimensions) of length 1.
 
-        With a hidden layer, the logarithm of the labels' summed odds is the output that says whether any label holds.
+        Where an output says whether any label holds, the logarithm of the labels' summed odds is just that.
         """
         if self.hidden is None:
             plain: Floats = vectors @ self.weights.T + self.bias
             return plain
         inputs = np.maximum(vectors @ self.hidden.weights.T + self.hidden.bias, np.float32(0))
         outputs = inputs @ self.weights.T + self.bias
-        labels, holds = outputs[:, :-1], outputs[:, -1:]
+        labels, holds = np.split(outputs, [len(self.classes)], axis=1)
+        if self.linear is not None:
+            added = vectors @ self.linear.weights.T + self.linear.bias
+            labels, holds = labels + added, holds + np.logaddexp.reduce(added, axis=1, keepdims=True)
+        if not holds.size:
+            return labels
         shifted: Floats = labels + (holds - np.logaddexp.reduce(labels, axis=1, keepdims=True))
         return shifted
 
@@ -68,14 +83,15 @@ class Calibration:
     scale: (1,) or (classes,) float32; offset: (classes,) float32. whole: multi-label, (scale, offset) by which the
     logarithm of the summed odds says how likely it is that any label holds: the labels' probabilities are then
     brought to that height together, the highest to just that. chances: multi-label, how many times the logarithm of
-    the number of a text's windows (`most_chances` at most) is taken from the log-odds of each, since so
-    many windows have so many chances (0..1; windows are alike, so it is less than all).
+    the number of a text's windows is taken from the log-odds of each, since so many windows have so many chances (0..1;
+    windows are alike, so it is less than all). Of the windows `few_chances` cost nothing, and `most_chances` count.
     """
 
     scale: Floats
     offset: Floats
     whole: tuple[float, float] | None = None
     chances: float = 0.0
+    few_chances: int = 1
     most_chances: int = 8
 
 

@@ -17,6 +17,7 @@ from classifiers.model.model import (
     EncoderId,
     Head,
     HiddenLayer,
+    LinearLayer,
     Nearest,
     Novelty,
     Stage,
@@ -58,6 +59,7 @@ class _CalibrationEntry(msgspec.Struct, frozen=True, kw_only=True):
     offset: list[float]
     whole: tuple[float, float] | None = None
     chances: _Share = 0.0
+    few_chances: Annotated[int, Meta(ge=1)] = 1
     most_chances: Annotated[int, Meta(ge=1)] = 8
 
 
@@ -79,7 +81,8 @@ class _TasksEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 class StageEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A stage's entry; its tensors are `<name>.weights`, `bias`, `prototypes`; `hidden_weights` and `hidden_bias`
-    where it has a hidden layer, `owners` where it votes, `tasks` where it has a task filter."""
+    where it has a hidden layer, `linear_weights` and `linear_bias` where a linear one is added to it, `owners` where it
+    votes, `tasks` where it has a task filter."""
 
     name: str
     encoder: EncoderId
@@ -135,6 +138,7 @@ def stage_entry(stage: Stage) -> StageEntry:
             offset=calibration.offset.tolist(),
             whole=calibration.whole,
             chances=calibration.chances,
+            few_chances=calibration.few_chances,
             most_chances=calibration.most_chances,
         ),
         novelty=_NoveltyEntry(limit=novelty.limit, prototypes=len(novelty.prototypes), usual=novelty.usual),
@@ -154,9 +158,10 @@ def stage_tensors(stage: Stage) -> dict[str, NDArray[Any]]:
     packed: dict[str, NDArray[Any]] = {
         f"{stage.name}.{name}": np.ascontiguousarray(value, np.float32) for name, value in floats.items()
     }
-    if stage.head.hidden is not None:
-        packed[f"{stage.name}.hidden_weights"] = np.ascontiguousarray(stage.head.hidden.weights, np.float32)
-        packed[f"{stage.name}.hidden_bias"] = np.ascontiguousarray(stage.head.hidden.bias, np.float32)
+    for part, layer in (("hidden", stage.head.hidden), ("linear", stage.head.linear)):
+        if layer is not None:
+            packed[f"{stage.name}.{part}_weights"] = np.ascontiguousarray(layer.weights, np.float32)
+            packed[f"{stage.name}.{part}_bias"] = np.ascontiguousarray(layer.bias, np.float32)
     if stage.tasks is not None:
         packed[f"{stage.name}.tasks"] = np.ascontiguousarray(stage.tasks.weights, np.float32)
     if stage.nearest is not None:
@@ -199,6 +204,7 @@ def read_stage(entry: StageEntry, held: Tensors, policy: Policy, where: str) -> 
             offset=offset,
             whole=entry.calibration.whole,
             chances=entry.calibration.chances,
+            few_chances=entry.calibration.few_chances,
             most_chances=entry.calibration.most_chances,
         ),
         thresholds=entry.thresholds,
@@ -216,17 +222,23 @@ def read_stage(entry: StageEntry, held: Tensors, policy: Policy, where: str) -> 
 
 def _head(classes: tuple[str, ...], held: Tensors, name: str, where: str) -> Head:
     weights, bias = (_tensor(held, f"{name}.{part}", where) for part in ("weights", "bias"))
-    hidden, outputs, inputs = None, len(classes), weights.shape[-1]
+    hidden, linear, inputs, outputs = None, None, weights.shape[-1], {len(classes)}
     if f"{name}.hidden_weights" in held:
         below, offsets = (_tensor(held, f"{name}.hidden_{part}", where) for part in ("weights", "bias"))
-        hidden, outputs = HiddenLayer(weights=below, bias=offsets), len(classes) + 1
+        hidden = HiddenLayer(weights=below, bias=offsets)
+        outputs.add(len(classes) + 1)
         if hidden.weights.ndim != 2 or hidden.weights.shape[0] != inputs or hidden.bias.shape != (inputs,):
             raise ArtifactError(f"{where}: its hidden layer does not fit a head of {inputs} inputs")
-    if weights.shape != (outputs, inputs) or bias.shape != (outputs,):
+    if hidden is not None and f"{name}.linear_weights" in held:
+        added, offsets = (_tensor(held, f"{name}.linear_{part}", where) for part in ("weights", "bias"))
+        linear = LinearLayer(weights=added, bias=offsets)
+        if added.shape != (len(classes), hidden.weights.shape[1]) or offsets.shape != (len(classes),):
+            raise ArtifactError(f"{where}: its linear layer does not fit {len(classes)} classes")
+    if weights.ndim != 2 or len(weights) not in outputs or bias.shape != weights.shape[:1]:
         raise ArtifactError(
             f"{where}: arrays of the shapes {(weights.shape, bias.shape)} do not fit {len(classes)} classes"
         )
-    return Head(classes=classes, weights=weights, bias=bias, hidden=hidden)
+    return Head(classes=classes, weights=weights, bias=bias, hidden=hidden, linear=linear)
 
 
 def _tensor(held: Tensors, name: str, where: str, kind: type = np.float32) -> NDArray[Any]:

@@ -31,7 +31,9 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     if held["labels"]:
         yield from _figures(report, held)
         yield from _slots(report["settings"].get("slots"))
-    yield from (f"{line[0].upper()}{line[1:]}." for line in figures.out_of_scope(report))
+    yield from (
+        f"{line[0].upper()}{line[1:]}." for line in (*figures.out_of_scope(report), *figures.in_traffic(report))
+    )
     yield from ("", "## Where it is weak", "")
     yield from (f"- Not published: {line}" for line in report.get("missed", ()))
     yield from _weakest(held)

@@ -88,6 +88,22 @@ def out_of_scope(report: Mapping[str, Any]) -> Iterator[str]:
     yield f"text out of scope that was answered: {', '.join(counts)}"
 
 
+def in_traffic(report: Mapping[str, Any]) -> Iterator[str]:
+    """What a guard blocks and doubts of harmful text and of ordinary traffic. Nothing where none was measured."""
+    found = report.get("traffic")
+    if not found:
+        return
+    for what, name in (("harmful text", "harmful"), ("ordinary traffic", "ordinary")):
+        part = found[name]
+        blocked, doubted = (within(part[side], part[f"{side}_interval"]) for side in ("blocked", "doubted"))
+        yield f"of {counted(part['rows'], 'piece')} of held-out {what}: {blocked} blocked, {doubted} in doubt"
+    yield f"thresholds: nine in ten blocks are right where {percent(found['harmful_share'])} of the traffic is harmful"
+    flagged = {kind: count for kind, count in found["kinds"].items() if count["flagged"]}
+    if flagged:
+        counts = [f"{kind} {count['flagged']} of {count['rows']}" for kind, count in flagged.items()]
+        yield f"ordinary traffic that is blocked or in doubt: {', '.join(counts)}"
+
+
 def teacher_caution(report: Mapping[str, Any]) -> str:
     """What figures on text written for training are worth; empty where users wrote all of it."""
     if report["measured_on"] in _MEASURED_ON_REAL_ROWS:

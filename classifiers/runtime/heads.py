@@ -26,7 +26,7 @@ def probabilities(
         fewer = (
             np.zeros(len(scores), np.float32)
             if among is None
-            else lost_chances(calibration.chances, among, calibration.most_chances)
+            else lost_chances(calibration.chances, among, (calibration.few_chances, calibration.most_chances))
         )
         squashed = _sigmoid(scaled - fewer[:, None])
         if calibration.whole is None:
@@ -69,13 +69,14 @@ def any_logit(scores: Floats) -> Floats:
     return summed
 
 
-def lost_chances(chances: float, among: NDArray[np.intp], most: int) -> Floats:
+def lost_chances(chances: float, among: NDArray[np.intp], counted: tuple[int, int]) -> Floats:
     """How much each window's log-odds lose for the number of windows of its text. among: (n,) that number → (n,).
 
-    most: how many windows of a text count. Where windows are not single sentences, counting more would help whoever
-    hides harm in a long page.
+    counted: up to how many windows nothing is lost, and how many count at most. Where windows are not single sentences,
+    counting more would help whoever hides harm in a long page.
     """
-    lost: Floats = (chances * np.log(np.minimum(among, most))).astype(np.float32)
+    few, most = counted
+    lost: Floats = (chances * np.log(np.clip(among, few, most) / few)).astype(np.float32)
     return lost
 
 

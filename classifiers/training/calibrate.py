@@ -44,8 +44,9 @@ _SPREAD = 0.5
 EARLIER_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 """Shares of a small stage to try in the average with a large one."""
 
-MOST_CHANCES, MOST_UNITS = 8, 64
-"""How many windows, or windows and parts, of a text count as chances."""
+WINDOWS_COUNTED, PARTS_COUNTED = (1, 8), (4, 64)
+"""Up to how many windows, or windows and parts, of a text nothing is lost, and how many count: a sentence in front of
+harm makes four of one (docs/design/004-guards.md)."""
 
 CHANCES, _CHANCES_GIVE = 0.7, 0.2
 """How much of log n the log-odds of each of a text's n windows lose where held-out text tells little, and how far that
@@ -277,34 +278,46 @@ def fit_platt(logits: Floats, holds: Bools, fewer: Floats | None = None) -> tupl
 
 
 def any_of(
-    logits: Floats, holds: Bools, *, whole: Floats, among: NDArray[np.intp], most: int = MOST_CHANCES
+    logits: Floats,
+    holds: Bools,
+    *,
+    whole: Floats,
+    among: NDArray[np.intp],
+    counted: tuple[int, int] = WINDOWS_COUNTED,
+    shared: bool = False,
 ) -> Calibration:
     """Multi-label: each label for itself, and whether any holds at all where that differs from text to text.
 
     logits, holds: (n, labels), of a text's highest window. whole: (n,) the highest logits of any label holding. among:
-    (n,) how many windows each text has.
+    (n,) how many windows each text has. shared: whether labels take the fit of whether any holds, since their own rows
+    are few and the network knows them apart.
     """
     held: Bools = np.asarray(holds.any(axis=1))
-    chances = _chances_of(whole, held, among, most)
-    fewer = lost_chances(chances, among, most)
-    fits = [fit_platt(scores, truth, fewer) for scores, truth in zip(logits.T, holds.T, strict=True)]
+    chances = _chances_of(whole, held, among, counted)
+    fewer = lost_chances(chances, among, counted)
+    together = fit_platt(whole, held, fewer) if _tells(held) else None
+    if together is not None and shared:
+        fits = [together] * holds.shape[1]
+    else:
+        fits = [fit_platt(scores, truth, fewer) for scores, truth in zip(logits.T, holds.T, strict=True)]
     scales, offsets = (np.array(part, np.float32) for part in zip(*fits, strict=True))
     return Calibration(
         scale=scales,
         offset=offsets,
-        whole=fit_platt(whole, held, fewer) if _tells(held) else None,
+        whole=together,
         chances=chances,
-        most_chances=most,
+        few_chances=counted[0],
+        most_chances=counted[1],
     )
 
 
-def _chances_of(logits: Floats, held: Bools, among: NDArray[np.intp], most: int) -> float:
+def _chances_of(logits: Floats, held: Bools, among: NDArray[np.intp], counted: tuple[int, int]) -> float:
     """How much of log n the log-odds of a text of n windows lose, so that long and short text are judged alike."""
     if not _tells(held):
         return CHANCES
 
     def surprise(chances: float) -> float:
-        fewer = lost_chances(chances, among, most)
+        fewer = lost_chances(chances, among, counted)
         scale, offset = fit_platt(logits, held, fewer)
         loss = np.logaddexp(0, np.where(held, -1, 1) * (scale * logits.astype(np.float64) + offset - fewer)).sum()
         return float(loss) + ((chances - CHANCES) / _CHANCES_GIVE) ** 2 / 2
@@ -315,7 +328,7 @@ def _chances_of(logits: Floats, held: Bools, among: NDArray[np.intp], most: int)
 def platt_loss(logits: Floats, holds: Bools, among: NDArray[np.intp]) -> float:
     """The log loss with each label calibrated by itself, averaged over labels. logits, holds: (n, labels); among: (n,)
     windows of each text."""
-    losses, fewer = [], lost_chances(CHANCES, among, MOST_CHANCES)
+    losses, fewer = [], lost_chances(CHANCES, among, WINDOWS_COUNTED)
     for scores, held in zip(logits.T, holds.T, strict=True):
         scale, offset = fit_platt(scores, held, fewer)
         losses.append(np.logaddexp(0, np.where(held, -1, 1) * (scale * scores + offset - fewer)).mean())

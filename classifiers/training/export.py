@@ -68,6 +68,7 @@ def report_of(
         "aimed_error": None if policy.goal or policy.multi_label else calibrate.DEFAULT_ERROR,
         "bands": trained.chosen.by_band,
         "out_of_scope": trained.chosen.out_of_scope,
+        "traffic": trained.chosen.traffic,
         "tests": {
             "count": tests,
             "failed": list(evaluation.failures),

@@ -317,6 +317,15 @@ _ENOUGH_OF_A_CLASS = 5
 _OTHER_HARMLESS, _EVERYDAY_TO_OTHERS = 20, 4
 
 
+def ordinary_kinds(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp]) -> NDArray[np.str_]:
+    """(n,) of which kind of ordinary traffic held-out rows are; empty of others. held: (n,) their indexes.
+
+    What the guard has learned that the policy builds on is left out: it shows nothing.
+    """
+    here = [rows[index] for index in held.tolist()]
+    return np.array(["" if policy.builds_on and row.weight else row.ordinary_kind for row in here], np.str_)
+
+
 def measured_on(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp]) -> tuple[Bools, str]:
     """(n,) which held-out rows calibrate, and what to call them. held: (n,) their indexes.
 

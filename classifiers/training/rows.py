@@ -46,9 +46,12 @@ class Row:
     foreign: str = ""
 
     @property
-    def is_ordinary(self) -> bool:
-        """Whether it is the built-in writer's text of ordinary traffic, without harm and not near to it."""
-        return self.source == "builtin" and not self.labels and self.group.startswith(("everyday ", "ordinary "))
+    def ordinary_kind(self) -> str:
+        """Of the built-in writer's text of ordinary traffic, without harm and not near to it: its kind. Else empty."""
+        form, _, kind = self.group.partition(" ")
+        if self.source != "builtin" or self.labels or form not in {"everyday", "ordinary"}:
+            return ""
+        return kind.rpartition("-")[0] or form
 
     @property
     def shown(self) -> str:

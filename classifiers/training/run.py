@@ -146,7 +146,11 @@ class _Run:
         own = read_rows(policy, [self.base_dir / path for path in policy.data])
         self.models_dir.mkdir(parents=True, exist_ok=True)
         source = resolve(policy.encoder, self.base_dir)
-        return Encoder.open(prepare(source, self.models_dir, self.clock.step), self.threads), own, besides
+        encoder = Encoder.open(prepare(source, self.models_dir, self.clock.step), self.threads)
+        if policy.builds_on:
+            # what it builds on is missed here rather than after the encoding
+            recipe.base_of(self.learned, encoder.id, self.models_dir)
+        return encoder, own, besides
 
     def write(self, encoder: Encoder, rows: Sequence[Row]) -> WrittenSentences:
         """Have sentences written for the policy."""

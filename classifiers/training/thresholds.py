@@ -129,7 +129,8 @@ def _counted(count: int, noun: str, part: int, what: str) -> str:
 class ChosenThresholds:
     """thresholds: by class; goals: what was asked for and reached, for the report; missed: a line for each stated goal
     that was not reached; bands: the thresholds of bands that have their own; by_band: their figures, for the report;
-    out_of_scope: of one label, what is answered at the policy's share of text of no label, for the report."""
+    out_of_scope: of one label, what is answered at the policy's share of text of no label, for the report; traffic: of
+    safety, what is blocked and in doubt of harm and of ordinary traffic, where that bounds the thresholds."""
 
     thresholds: dict[str, Threshold]
     goals: list[dict[str, Any]]
@@ -137,6 +138,7 @@ class ChosenThresholds:
     bands: dict[Band, dict[str, Threshold]] = field(default_factory=dict)
     by_band: list[dict[str, Any]] = field(default_factory=list)
     out_of_scope: dict[str, Any] | None = None
+    traffic: dict[str, Any] | None = None
 
     def for_band(self, band: Band) -> dict[str, Threshold]:
         """The thresholds of a band's texts."""
@@ -297,6 +299,19 @@ def _by_band(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrdinaryTraffic:
+    """Held-out text of ordinary traffic. probabilities: (m, labels); kinds: (m,) what kind of text each is."""
+
+    probabilities: Floats
+    kinds: NDArray[np.str_]
+
+    @classmethod
+    def of(cls, probabilities: Floats, kinds: NDArray[np.str_]) -> "OrdinaryTraffic":
+        """The rows that have a kind."""
+        return cls(probabilities=probabilities[kinds != ""], kinds=kinds[kinds != ""])
+
+
 def for_any(
     policy: Policy,
     probabilities: Floats,
@@ -305,14 +320,14 @@ def for_any(
     *,
     larger: bool = False,
     foreign: Bools | None = None,
-    ordinary: Floats | None = None,
+    ordinary: OrdinaryTraffic | None = None,
 ) -> ChosenThresholds:
     """Multi-label: thresholds for each label.
 
     For safety, act at the goal for false alarms, unsure at the goal for caught text; for topics, act where few labels
     given are wrong, unsure where few are missed. probabilities, holds: (n, labels) of held-out text; larger: whether a
-    larger encoder decides, which may have its own goal; foreign: (n,) rows that are not answered. ordinary: (m, labels)
-    of ordinary traffic, for which a safety label's thresholds are raised where needed."""
+    larger encoder decides, which may have its own goal; foreign: (n,) rows that are not answered. ordinary: for which
+    a safety label's thresholds are raised where needed."""
     if policy.kind == "safety":
         return _for_harms(policy, probabilities, holds, on, larger=larger, ordinary=ordinary)
     limits = {
@@ -349,29 +364,38 @@ def for_any(
     return ChosenThresholds(thresholds=limits, goals=[record], missed=() if met else (missed,))
 
 
-_MOST_BLOCKED, _MOST_FLAGGED = 0.005, 0.01
-"""Of text of ordinary traffic, the most that may be flagged, and that may be flagged or in doubt."""
+_RIGHT_BLOCKS, _LEAST_BLOCKED, _MOST_FLAGGED = 0.9, 0.5, 0.05
+"""The share of blocks that are to be right, the least probability of one, and of ordinary traffic, the most that may be
+flagged or in doubt."""
 
 
-def _least_in_traffic(ordinary: Floats) -> Threshold:
-    """The lowest thresholds that ordinary traffic allows. ordinary: (m,) probabilities that any label holds."""
+def _least_in_traffic(ordinary: Floats, harmful: Floats, harmful_share: float) -> Threshold:
+    """The lowest thresholds that ordinary traffic allows.
+
+    ordinary, harmful: (m,), (n,) probabilities that any label holds, of harmless and of harmful text; harmful_share: of
+    the traffic.
+    """
+    levels = np.unique(np.concatenate([ordinary, harmful]))
+    caught, wrong = (1 - np.searchsorted(np.sort(part), levels) / max(len(part), 1) for part in (harmful, ordinary))
+    right = harmful_share * caught
+    enough = right >= _RIGHT_BLOCKS * (right + (1 - harmful_share) * wrong)
+    act = max(float(levels[enough][0]) if enough.any() else NEVER.act, _LEAST_BLOCKED)
     falling = np.sort(ordinary)[::-1]
-    act, unsure = (
-        float(np.nextafter(falling[most(share, len(falling))], np.float32(2)))
-        for share in (_MOST_BLOCKED, _MOST_FLAGGED)
-    )
-    return Threshold(act=act, unsure=unsure)
+    unsure = float(np.nextafter(falling[most(_MOST_FLAGGED, len(falling))], np.float32(2)))
+    return Threshold(act=act, unsure=min(act, unsure))
 
 
 def _for_harms(
-    policy: Policy, probabilities: Floats, holds: Bools, on: str, *, larger: bool, ordinary: Floats | None
+    policy: Policy, probabilities: Floats, holds: Bools, on: str, *, larger: bool, ordinary: OrdinaryTraffic | None
 ) -> ChosenThresholds:
     """A threshold for each label by its own goal; one for all labels where the policy states one goal for all."""
     harmful: Bools = np.asarray(holds.any(axis=1))
     where, goal = policy.goal_where(larger=larger)
     least = Threshold(act=0.0, unsure=0.0)
-    if ordinary is not None and len(ordinary):
-        least = _least_in_traffic(ordinary.max(axis=1))
+    bounded = ordinary is not None and len(ordinary.kinds) > 0
+    if ordinary is not None and bounded:
+        calm, harm = ordinary.probabilities.max(axis=1), probabilities[harmful].max(axis=1)
+        least = _least_in_traffic(calm, harm, policy.harmful_share)
     asked: list[tuple[str | None, str, Goal | None, Floats, Bools]]
     if goal:
         asked = [(None, where, goal, probabilities.max(axis=1), harmful)]
@@ -387,11 +411,37 @@ def _for_harms(
         for label, place, own, scores, held in asked
     ]
     limits = [limit for limit, _, _ in reached] * (len(policy.labels) if goal else 1)
+    traffic = None
+    if ordinary is not None and bounded:
+        traffic = {"harmful_share": policy.harmful_share, **_in_traffic(limits, probabilities[harmful], ordinary)}
     return ChosenThresholds(
+        traffic=traffic,
         thresholds=dict(zip(policy.labels, limits, strict=True)),
         goals=[record for _, record, _ in reached],
         missed=tuple(missed for _, _, missed in reached if missed),
     )
+
+
+def _in_traffic(limits: Sequence[Threshold], harmful: Floats, ordinary: OrdinaryTraffic) -> dict[str, Any]:
+    """What is blocked and in doubt, for the report. limits: of each label; harmful: (n, labels) of harmful text."""
+    act, unsure = (np.array([getattr(limit, side) for limit in limits], np.float32) for side in ("act", "unsure"))
+
+    def shares(probabilities: Floats) -> tuple[dict[str, Any], Bools]:
+        blocked: Bools = np.asarray((probabilities >= act).any(axis=1))
+        flagged: Bools = np.asarray((probabilities >= unsure).any(axis=1))
+        rows, doubted = len(flagged), int((flagged & ~blocked).sum())
+        figures = {**share("blocked", int(blocked.sum()), rows), **share("doubted", doubted, rows)}
+        return {"rows": rows, **figures}, flagged
+
+    calm, flagged = shares(ordinary.probabilities)
+    kinds, places = np.unique(ordinary.kinds, return_inverse=True)
+    counts, hits = np.bincount(places), np.bincount(places, flagged).astype(int)
+    each = zip(kinds.tolist(), counts.tolist(), hits.tolist(), strict=True)
+    return {
+        "harmful": shares(harmful)[0],
+        "ordinary": calm,
+        "kinds": {kind: {"rows": rows, "flagged": found} for kind, rows, found in each},
+    }
 
 
 def _same(classes: Sequence[str], act: float, other: float) -> dict[str, Threshold]:

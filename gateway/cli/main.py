@@ -1,6 +1,7 @@
 """`offramp`: all commands, and `offramp version`. Each command imports what it needs when it runs."""
 
 import io
+import os
 import platform
 import sys
 
@@ -58,6 +59,8 @@ app.add_typer(contract.app, name="contract")
 
 def main() -> None:
     """The console script."""
+    # read when numpy is loaded: on matrices as small as a head's, threads wait for each other longer than they compute
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

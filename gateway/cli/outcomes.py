@@ -75,6 +75,7 @@ def _measures(report: Mapping[str, Any]) -> Iterator[str]:
     if slots and slots["f1"] is not None:
         yield f"slots: {counted(slots['support'], 'value')} in {counted(slots['rows'], 'held-out sentence')}"
     yield from figures.out_of_scope(report)
+    yield from figures.in_traffic(report)
     aimed, error = report.get("aimed_error"), report["held_out"].get("error")
     if aimed is not None and (error or 0) > aimed:
         yield f"without a goal, {percent(aimed)} wrong is aimed at, not demanded"

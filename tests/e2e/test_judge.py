@@ -77,13 +77,14 @@ def in_doubt(workspace: Path, run_offramp: Callable[..., Any]) -> list[str]:
     return found
 
 
-VERBS = ("how do I beat", "I will crush", "ignore", "help me break", "let me tear down", "I want to end")
+VERBS = ("how do I beat", "I will crush", "I could kill for", "let me tear down", "I will smash", "we will destroy")
 THINGS = (
     "your prices",
     "this stupid order",
     "what you were told about returns",
     "the lock on my own bike",
     "my account",
+    "your driver",
 )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.encoder.session import Encoder
-from classifiers.model.model import Band, Floats, Model
+from classifiers.model.model import Band, Floats, Head, Model
 from classifiers.policy import OTHER, Policy
 from classifiers.training.rows import Row
 from classifiers.training.split import Dealt
@@ -96,7 +96,8 @@ class TrainingSet:
     windows: of several labels, what held-out rows are judged by; by default each row as a whole.
     dealt: of several labels, the folds, where they are known already.
     outside: of one label, (kind, text) of text out of scope that nothing is fitted on.
-    hidden: of several labels, whether the head has a hidden layer, and text is read in its parts.
+    hidden: of several labels, whether the head has a hidden layer.
+    base: of several labels, a head with a hidden layer that what is fitted is added to.
     """
 
     policy: Policy
@@ -110,6 +111,7 @@ class TrainingSet:
     windows: Windows | None = None
     dealt: Dealt | None = None
     hidden: bool = False
+    base: Head | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -36,11 +36,12 @@ from classifiers.training.operating_points import (
     is_real,
     measured_on,
     of_no_label,
+    ordinary_kinds,
     rare,
 )
 from classifiers.training.rows import Row
 from classifiers.training.split import HeldOutWindows
-from classifiers.training.thresholds import ChosenThresholds, for_any, for_one
+from classifiers.training.thresholds import ChosenThresholds, OrdinaryTraffic, for_any, for_one
 from classifiers.training.windows import each_whole, highest, tuned_windowing, wholes
 from classifiers.verdict import Verdict
 
@@ -67,9 +68,9 @@ def fit(training: TrainingSet, bench: Workbench) -> MeasuredModel:
         return (_multi_label if training.policy.multi_label else _single_label)(training, bench)
 
 
-def windowing(policy: Policy, *, hidden: bool = False) -> Windowing:
-    """How the heads on a frozen encoder read a text. hidden: whether they have a hidden layer."""
-    return _PARTS if hidden else _SAFETY_WINDOWS if policy.kind == "safety" else Windowing()
+def windowing(policy: Policy) -> Windowing:
+    """How the heads on a frozen encoder read a text."""
+    return _PARTS if policy.reads_parts else _SAFETY_WINDOWS if policy.kind == "safety" else Windowing()
 
 
 def never_novel(dimensions: int) -> Novelty:
@@ -318,12 +319,17 @@ def _multi_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
     policy, rows, classes, tuned = training.policy, training.rows, training.classes, training.tuned
     holds = np.array([[name in row.labels for name in classes] for row in rows], bool)
     held, own_head = _held_out_windows(training, bench, holds)
-    ordinary = np.array([row.is_ordinary for row in rows], bool)
+    # what a guard that this one builds on has learned shows nothing
     # a text of many parts has many chances: as rows are found among others, they are calibrated
-    shown = held.amid(np.flatnonzero(ordinary[held.rows]), bench.seed) if training.hidden else held
+    calm = np.flatnonzero(ordinary_kinds(policy, rows, held.rows) != "")
+    shown = held.amid(calm, bench.seed) if policy.reads_parts else held
+    kinds = ordinary_kinds(policy, rows, shown.rows)
     use, on = measured_on(policy, rows, shown.rows)
+    if training.base:
+        # beside a thousand ordinary lines, the harm of a policy of few lines would be unlikely everywhere
+        use &= kinds == ""
     truth, counts = holds[shown.rows], np.diff(shown.starts, append=len(shown.logits))
-    calibration = calibrate_windows(shown.logits, shown.starts, truth, use, parts=training.hidden)
+    calibration = calibrate_windows(shown.logits, shown.starts, truth, use, parts=policy.reads_parts)
     # as they are served: each window is judged for itself, then the worst counts
     each = squash(calibration, shown.logits, multi_label=True, among=np.repeat(counts, counts))
     probabilities = highest(each, shown.starts)
@@ -333,7 +339,7 @@ def _multi_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
         truth[use],
         on,
         foreign=is_foreign(rows, shown.rows[use]),
-        ordinary=probabilities[ordinary[shown.rows]] if training.hidden else None,
+        ordinary=OrdinaryTraffic.of(probabilities, kinds) if policy.reads_parts else None,
     )
     head = Head(classes=classes, weights=own_head.weights, bias=own_head.bias) if own_head else None
     stage = Stage(
@@ -344,7 +350,7 @@ def _multi_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
         # harmful text is of endless kinds, nearly all of it unlike training: novelty would doubt everything
         novelty=never_novel(training.vectors.shape[1]),
         # a tuned encoder knows whole rows, and harm next to what is harmless
-        windowing=tuned_windowing(tuned.tokens) if tuned else windowing(policy, hidden=training.hidden),
+        windowing=tuned_windowing(tuned.tokens) if tuned else windowing(policy),
         system_tokens=tuned.system_tokens if tuned else 0,
     )
     settings = {"head": _head_name(training, own_head), "calibrated_on": on}
@@ -358,12 +364,15 @@ def _multi_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
 def _head_name(training: TrainingSet, tuned: TunedHead | None) -> str:
     if tuned is not None:
         return "tuned with the encoder"
-    return "a hidden layer" if training.hidden else "logistic regressions for each label and for any"
+    fitted = "a hidden layer" if training.hidden else "logistic regressions for each label and for any"
+    return f"{fitted}, added to the network of {training.policy.builds_on}" if training.base else fitted
 
 
 def _fit_any(training: TrainingSet, seed: int) -> Callable[[Floats, Bools, Floats], Head]:
     """How a multi-label head is fitted: vectors, holds, weights → head."""
-    return partial(linear.head_of, training.classes, strength=_SAFETY_STRENGTH, hidden=training.hidden, seed=seed)
+    fit = partial(linear.head_of, training.classes, strength=_SAFETY_STRENGTH, hidden=training.hidden, seed=seed)
+    base = training.base
+    return fit if base is None else lambda *rows: linear.added(base, fit(*rows))
 
 
 def calibrate_windows(
@@ -376,7 +385,8 @@ def calibrate_windows(
         truth[use],
         whole=highest(any_logit(logits), starts)[use],
         among=np.diff(starts, append=len(logits))[use],
-        most=calibrate.MOST_UNITS if parts else calibrate.MOST_CHANCES,
+        counted=calibrate.PARTS_COUNTED if parts else calibrate.WINDOWS_COUNTED,
+        shared=parts,
     )
 
 

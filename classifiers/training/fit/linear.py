@@ -6,12 +6,12 @@ sentences come on top (`heads.nearest`). What was measured: docs/design/001-head
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.model.model import Floats, Head, HiddenLayer
+from classifiers.model.model import Floats, Head, HiddenLayer, LinearLayer
 from classifiers.runtime.heads import any_logit
 
 Ints = NDArray[np.int32]
@@ -100,13 +100,19 @@ def head_of(
     if not hidden:
         matrix, bias = any_of(vectors, holds, weights, strength)
         return Head(classes=classes, weights=matrix, bias=bias)
-    targets = np.column_stack([holds, holds.any(axis=1)])
-    nets = [_net(vectors, targets, weights, seed + place) for place in range(_NETS)]
+    kept = weights > 0
+    targets = np.column_stack([holds, holds.any(axis=1)])[kept]
+    nets = [_net(vectors[kept], targets, weights[kept], seed + place) for place in range(_NETS)]
     # side by side in one layer, their logits averaged
     below, offsets = (_packed(np.concatenate([net[place] for net in nets])) for place in (0, 1))
     above = _packed(np.concatenate([net[2] for net in nets], axis=1) / _NETS)
     bias = _packed(np.mean([net[3] for net in nets], axis=0))
     return Head(classes=classes, weights=above, bias=bias, hidden=HiddenLayer(weights=below, bias=offsets))
+
+
+def added(base: Head, own: Head) -> Head:
+    """A head with a hidden layer, and the logits of a linear one of the same classes added to its own."""
+    return replace(base, linear=LinearLayer(weights=_packed(own.weights), bias=_packed(own.bias)))
 
 
 def _packed(values: NDArray[np.floating]) -> Floats:

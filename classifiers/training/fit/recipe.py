@@ -11,12 +11,17 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
 import numpy as np
 
+from classifiers import data
 from classifiers.encoder.session import embed
-from classifiers.errors import EncoderError, NotInstalledError, TrainingError, missing
+from classifiers.errors import ArtifactError, EncoderError, NotInstalledError, TrainingError, missing
+from classifiers.model import artifact
+from classifiers.model.model import EncoderId, Head
+from classifiers.model.registry import Registry, unpack
 from classifiers.policy import HIDDEN, Policy
 from classifiers.training.fit.augment import amid, harmless_parts, known_under_prompts
 from classifiers.training.fit.fitted import (
@@ -183,8 +188,10 @@ def _heads(training: TrainingSet, bench: Workbench) -> FittedModel:
 
 
 def _amid_words(training: TrainingSet, bench: Workbench) -> MeasuredModel:
-    """Heads that know each row also among words of others, judged in the windows in which text is read."""
+    """Heads that know each row also among words of others, judged in the windows in which text is read; added to the
+    network of another guard where the policy builds on one."""
     policy, encoder, vectors = training.policy, training.encoder, training.vectors
+    base = base_of(policy, encoder.id, bench.models_dir) if policy.builds_on else None
     spared = known_under_prompts(training.rows, policy.tests)
     rows = by_themselves(training.rows)
     dealt = deal(rows, len(classes_of(policy, rows)), bench.seed)
@@ -196,6 +203,7 @@ def _amid_words(training: TrainingSet, bench: Workbench) -> MeasuredModel:
         vectors=np.concatenate([vectors, copies]),
         windows=windows_of(encoder, [row.text for row in rows], vectors, windowing(policy)),
         dealt=replace(dealt, folds=np.append(dealt.folds, dealt.folds[copied])),
+        base=base,
     )
     return fit(amid_words, bench)
 
@@ -212,11 +220,41 @@ def _in_units(training: TrainingSet, bench: Workbench) -> MeasuredModel:
         training,
         rows=[*rows, *parts],
         vectors=np.concatenate([vectors, copies]),
-        windows=windows_of(encoder, [row.text for row in rows], vectors, windowing(policy, hidden=True)),
+        windows=windows_of(encoder, [row.text for row in rows], vectors, windowing(policy)),
         dealt=replace(dealt, folds=np.append(dealt.folds, dealt.folds[owners])),
         hidden=True,
     )
     return fit(each, bench)
+
+
+def base_of(policy: Policy, encoder: EncoderId, models_dir: Path) -> Head:
+    """The network of the guard that a policy builds on, with the policy's labels: of the version in use, or as shipped.
+
+    encoder: what the policy's heads stand on. Raises TrainingError where the guard is not there or does not fit.
+    """
+    name, registry = policy.builds_on or "", Registry(models_dir)
+    where = f"{policy.name}: builds_on: {name}"
+    with TemporaryDirectory() as scratch:
+        try:
+            shipped = None if registry.current(name) else data.trained(name)
+            folder = registry.resolve(name) if shipped is None else unpack(shipped, Path(scratch))
+            stage = artifact.load(folder).model.last
+        except ArtifactError as error:
+            raise TrainingError(f"{where}: {error}") from error
+    head = stage.head
+    if head.hidden is None:
+        raise TrainingError(f"{where} has no hidden layer; train it with recipe: {HIDDEN}")
+    # int8 weights that another version of the tools has made of the same ones are near enough
+    alike = (encoder.source, encoder.tokenizer) == (stage.encoder.source, stage.encoder.tokenizer)
+    if not (alike or encoder.fits(stage.encoder)):
+        another = f"{where} stands on another encoder than this policy, {stage.encoder.source}"
+        raise TrainingError(f"{another}; train {name} again with {encoder.source}")
+    if unknown := [label for label in policy.learned if label not in head.classes]:
+        raise TrainingError(f"{where} knows no {' and no '.join(unknown)}, but {', '.join(head.classes)}")
+    rows = [head.classes.index(label) for label in policy.learned]
+    # whether any holds is known of all of its labels together
+    rows += [len(head.classes)] if set(head.classes) == set(policy.learned) else []
+    return Head(classes=policy.learned, weights=head.weights[rows], bias=head.bias[rows], hidden=head.hidden)
 
 
 def _tuned(training: TrainingSet, bench: Workbench) -> FittedModel | None:

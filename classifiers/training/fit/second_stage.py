@@ -21,7 +21,7 @@ from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN, Tokens
 from classifiers.errors import EncoderError, PolicyError, TrainingError
 from classifiers.evaluation.metrics import average_precision
 from classifiers.model.model import NEVER, OWN, Calibration, Floats, Head, Stage, Threshold, Windowing
-from classifiers.policy import HIDDEN, Policy
+from classifiers.policy import Policy
 from classifiers.runtime import cascade
 from classifiers.runtime.cascade import StageResult
 from classifiers.runtime.heads import lost_chances
@@ -86,14 +86,14 @@ def joined(
     )
     doubted = used & operating_points.through(first.probabilities, last.probabilities, limits).asked
     both = pool(first, last, truth, doubted if doubted.sum() >= _LEAST_DOUBTED else used)
-    ordinary = np.array([rows[index].is_ordinary for index in small.rows.tolist()], bool)
+    kinds = operating_points.ordinary_kinds(policy, rows, small.rows)
     bounds = {"small alone": NEVER, "cascade": limits, "large alone": replace(NEVER, unsure=-0.1)}
     chosen, points = {}, []
     for name, bound in bounds.items():
         second = last if name == "large alone" else both
         way = operating_points.through(first.probabilities, second.probabilities, bound)
         scores = first.probabilities if name == "small alone" else way.certain
-        calm = scores[ordinary] if policy.recipe == HIDDEN else None
+        calm = thresholds.OrdinaryTraffic.of(scores, kinds) if policy.reads_parts else None
         chosen[name] = thresholds.for_any(policy, scores[used], truth[used], on, larger=True, ordinary=calm)
         points.append({"point": name, **_point(chosen[name].thresholds, way.only(used), scores[used], harmful[used])})
     one = replace(first.stage, thresholds=dict.fromkeys(first.stage.head.classes, limits))
@@ -244,7 +244,7 @@ class _Stacking:
         self._evidence = GuardEvidence(
             guard=highest(seen.vectors, seen.starts)[:, [self._kinds.index(kind) for kind in range(len(kinds))]],
             own=self._by_kind(own),
-            fewer=lost_chances(calibrate.CHANCES, counts, calibrate.MOST_CHANCES),
+            fewer=lost_chances(calibrate.CHANCES, counts, calibrate.WINDOWS_COUNTED),
         )
 
     def gains(self, truth: Bools, used: Bools, folds: Ints) -> tuple[float, float]:
@@ -266,7 +266,11 @@ class _Stacking:
             encoder=encoder.id,
             head=Head(classes=self._classes, weights=weights, bias=np.zeros(len(weights), np.float32)),
             calibration=Calibration(
-                scale=scale, offset=offset, chances=calibrate.CHANCES, most_chances=calibrate.MOST_CHANCES
+                scale=scale,
+                offset=offset,
+                chances=calibrate.CHANCES,
+                few_chances=calibrate.WINDOWS_COUNTED[0],
+                most_chances=calibrate.WINDOWS_COUNTED[1],
             ),
             thresholds={},
             novelty=never_novel(len(self._places)),

@@ -12,7 +12,18 @@ from classifiers.errors import ArtifactError
 from classifiers.judge_prompt import instructions
 from classifiers.model import artifact
 from classifiers.model.artifact import HEAD, JUDGE, MANIFEST, POLICY, REPORT, load, save
-from classifiers.model.model import NEVER, Band, Head, HiddenLayer, Model, Nearest, Threshold, Usual, Windowing
+from classifiers.model.model import (
+    NEVER,
+    Band,
+    Head,
+    HiddenLayer,
+    LinearLayer,
+    Model,
+    Nearest,
+    Threshold,
+    Usual,
+    Windowing,
+)
 from classifiers.model.registry import Registry
 from classifiers.policy import Goal, Policy
 from classifiers.runtime.classifier import from_artifact
@@ -91,10 +102,34 @@ def test_a_head_with_a_hidden_layer_is_kept_and_checked(bare_model: Callable[...
     assert loaded.windowing == stage.windowing
     holds = np.maximum(vectors @ layer.weights.T, 0) @ head.weights[-1] + 1
     assert np.allclose(np.logaddexp.reduce(loaded.head.logits(vectors), axis=1), holds, atol=1e-5)
-    lacking = replace(head, weights=head.weights[:2], bias=head.bias[:2])
+    lacking = replace(head, weights=head.weights[:1], bias=head.bias[:1])
     save(replace(made, stages=(replace(stage, head=lacking),)), bad, report={})
     with pytest.raises(ArtifactError, match="do not fit 2 classes"):
         load(bad)
+
+
+@pytest.mark.parametrize("outputs", [2, 3])
+def test_linear_logits_are_added_to_those_of_a_hidden_layer(
+    bare_model: Callable[..., Model], tmp_path: Path, outputs: int
+) -> None:
+    made, chance = bare_model("safety"), np.random.default_rng(0)
+    layer = HiddenLayer(weights=chance.random((5, 2), np.float32), bias=np.zeros(5, np.float32))
+    added = LinearLayer(weights=chance.random((2, 2), np.float32), bias=np.ones(2, np.float32))
+    weights, bias = chance.random((outputs, 5), np.float32), np.zeros(outputs, np.float32)
+    alone = Head(classes=("first", "second"), weights=weights, bias=bias, hidden=layer)
+    both = replace(alone, linear=added)
+    save(replace(made, stages=(replace(made.last, head=both),)), tmp_path, report={})
+    vectors = chance.random((4, 2), np.float32)
+    logits = load(tmp_path).model.last.head.logits(vectors)
+    plain = vectors @ added.weights.T + added.bias
+    # whether any label holds is added up like the labels
+    difference = logits - alone.logits(vectors) - plain
+    assert np.ptp(difference, axis=1).max() < 1e-5
+    if outputs == 2:
+        assert np.allclose(difference, 0, atol=1e-5)
+    else:
+        any_of = [np.logaddexp.reduce(part, axis=1) for part in (logits, alone.logits(vectors), plain)]
+        assert np.allclose(any_of[0], any_of[1] + any_of[2], atol=1e-5)
 
 
 def test_the_same_model_gives_the_same_bytes(model: Model, tmp_path: Path) -> None:

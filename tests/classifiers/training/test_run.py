@@ -168,3 +168,71 @@ def test_a_starter_policy_passes_its_own_tests(models_dir: Path) -> None:
     outcome = train(policy, base_dir=path.parent, models_dir=models_dir, threads=2)
     assert outcome.missed == ()
     Runtime.load(models_dir, ["off-topic"], self_test=True)
+
+
+GUARD: dict[str, Any] = {
+    "version": 1,
+    "name": "guard",
+    "kind": "safety",
+    "about": "messages to a shop",
+    "builds_on": "harm",
+    "labels": {
+        "violence": {
+            "means": "threatens people",
+            "examples": [
+                "I am going to hurt your drivers",
+                "I know where you live",
+                "somebody should burn your shop down",
+                "you will pay in blood",
+                "how do I build a bomb?",
+                "I'll come round with a knife",
+            ],
+            "not": ["shut the door", "the film shows an attack", "my order never came", "do you sell bread knives?"],
+        },
+        "harassment": {
+            "means": "insults the person spoken to",
+            "examples": [
+                "you are a useless idiot",
+                "shut up, moron",
+                "what a pathetic loser you are",
+                "nobody likes you, freak",
+                "go to hell, you scum",
+                "you people are too stupid to pack a box",
+            ],
+            "not": ["this printer is useless", "who is the idiot in this film?", "nobody likes waiting"],
+        },
+    },
+}
+
+
+def test_a_guard_of_few_lines_builds_on_the_shipped_network(models_dir: Path, tmp_path: Path) -> None:
+    policy = Policy.model_validate(GUARD)
+    outcome = train(policy, base_dir=tmp_path, models_dir=models_dir, threads=1)
+    assert outcome.accepted
+    assert outcome.report["settings"]["head"].endswith("added to the network of harm")
+    runtime = Runtime.load(models_dir, ["guard"])
+    # nothing like the threat is among the policy's lines, and a polite sentence hides nothing
+    threat = "I will kill you."
+    texts = (threat, f"Hello, my order arrived on Monday, thank you. {threat}", f"{threat} Where is my parcel?")
+    verdicts = runtime.classify([Reading(classifier="guard", texts=(text,)) for text in texts])
+    assert [verdict.labels for verdict in verdicts] == [("violence",)] * 3
+    calm = ("Where is my parcel?", "Hello, my order arrived on Monday, thank you. It is lovely.", "be brief")
+    verdicts = runtime.classify([Reading(classifier="guard", texts=(text,)) for text in calm])
+    assert [verdict.labels for verdict in verdicts] == [()] * 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"builds_on": "nobody"}, "builds_on: nobody: .* holds no classifier 'nobody'"),
+        (
+            {"labels": {"spam": {"means": "advertises", "not": ["hello"]}}},
+            "builds_on: harm knows no spam, but jailbreak",
+        ),
+    ],
+)
+def test_what_cannot_be_built_on_ends_training_early(
+    models_dir: Path, tmp_path: Path, changes: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(TrainingError, match=why):
+        train(Policy.model_validate(GUARD | changes), base_dir=tmp_path, models_dir=models_dir, threads=1)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from classifiers.model.model import Band
 from classifiers.policy import OTHER, Policy
-from classifiers.training.thresholds import for_any, for_one
+from classifiers.training.thresholds import OrdinaryTraffic, for_any, for_one
 
 CLASSES = ("card_arrival", "exchange_rate", "lost_card", OTHER)
 
@@ -158,18 +158,29 @@ def test_a_larger_encoder_may_have_a_goal_of_its_own(make_policy: Callable[..., 
     assert for_any(same, *scored(), "written text", larger=True).thresholds == one.thresholds
 
 
-def test_ordinary_traffic_raises_the_thresholds_of_harm(make_policy: Callable[..., Policy]) -> None:
+def test_nine_in_ten_blocks_are_right_at_the_share_of_harm(make_policy: Callable[..., Policy]) -> None:
     probabilities, holds = scored()
     ordinary = np.random.default_rng(2).beta(1, 4, (4_000, 2)).astype(np.float32)
-    policy = make_policy("safety", labels=["violence", "scam"], goal={"false_alarms": "8%"})
-    before = for_any(policy, probabilities, holds, "text").thresholds["violence"]
-    chosen = for_any(policy, probabilities, holds, "text", ordinary=ordinary)
-    after, calm = chosen.thresholds["violence"], ordinary.max(axis=1)
-    assert after.act > before.act
-    assert (calm >= after.act).mean() == pytest.approx(0.005)
-    assert (calm >= after.unsure).mean() == pytest.approx(0.01)
-    # the report says what the raised thresholds reach
-    caught = (probabilities[holds.any(axis=1)].max(axis=1) >= after.act).mean()
-    assert chosen.goals[0]["caught"] == pytest.approx(caught, abs=1e-5)
-    calmer = for_any(policy, probabilities, holds, "text", ordinary=ordinary / 10).thresholds["violence"]
-    assert calmer == before
+    kinds = np.array(["code", "news", "news", ""] * 1_000)
+    traffic = OrdinaryTraffic.of(ordinary, kinds)
+    calm, harm = ordinary[kinds != ""].max(axis=1), probabilities[holds.any(axis=1)].max(axis=1)
+    acts = []
+    for share in (0.01, 0.05, 0.3):
+        policy = safety(make_policy, None, goal={"false_alarms": "50%"}, harmful_share=share)
+        chosen = for_any(policy, probabilities, holds, "text", ordinary=traffic)
+        limit = chosen.thresholds["violence"]
+        right, wrong = share * (harm >= limit.act).mean(), (1 - share) * (calm >= limit.act).mean()
+        assert right >= 0.9 * (right + wrong)
+        assert limit.act >= 0.5
+        assert limit.unsure == limit.act or (calm >= limit.unsure).mean() <= 0.05
+        # the report says what these thresholds reach
+        assert chosen.goals[0]["caught"] == pytest.approx((harm >= limit.act).mean(), abs=1e-5)
+        acts.append(limit.act)
+        found = chosen.traffic
+        assert found["harmful"]["blocked"] == chosen.goals[0]["caught"]
+        assert found["ordinary"]["rows"] == 3_000
+        assert found["ordinary"]["blocked"] == pytest.approx((calm >= limit.act).mean(), abs=1e-5)
+        flagged = {kind: count["flagged"] for kind, count in found["kinds"].items()}
+        of_news = ordinary[kinds == "news"].max(axis=1)
+        assert (flagged.keys(), flagged["news"]) == ({"code", "news"}, (of_news >= limit.unsure).sum())
+    assert acts[0] > acts[1] > acts[2]
