@@ -246,8 +246,10 @@ class Policy(FrozenRecord):
             yield "guard.labels: none of them stands for a label of this policy"
         if self.builds_on and (not safety or self.cascade or self.recipe != "frozen"):
             yield "builds_on: is for kind safety, without cascade: and with recipe: frozen"
-        if not safety and self.harmful_share != HARMFUL_SHARE:
-            yield "harmful_share: is for kind safety"
+        if self.builds_on and self.reads_system:
+            yield "builds_on: adds to heads on the frozen encoder, which read no system prompts; drop reads_system:"
+        if self.harmful_share != HARMFUL_SHARE and not self.reads_parts:
+            yield "harmful_share: is for kind safety with builds_on: or recipe: hidden"
 
     def _wrong_goals(self) -> Iterator[str]:
         """What is wrong with the goals; each message begins with the goal's place."""

@@ -93,11 +93,15 @@ def in_traffic(report: Mapping[str, Any]) -> Iterator[str]:
     found = report.get("traffic")
     if not found:
         return
-    for what, name in (("harmful text", "harmful"), ("ordinary traffic", "ordinary")):
+    for what, name in (("harm", "harmful"), ("ordinary traffic", "ordinary")):
         part = found[name]
         blocked, doubted = (within(part[side], part[f"{side}_interval"]) for side in ("blocked", "doubted"))
-        yield f"of {counted(part['rows'], 'piece')} of held-out {what}: {blocked} blocked, {doubted} in doubt"
-    yield f"thresholds: nine in ten blocks are right where {percent(found['harmful_share'])} of the traffic is harmful"
+        yield f"of {counted(part['texts'], 'held-out text')} of {what}: {blocked} blocked, {doubted} in doubt"
+    share = f"where {percent(found['harmful_share'])} of the traffic is harmful"
+    if found["can_block"]:
+        yield f"by held-out text, nine in ten blocks are right {share}"
+    else:
+        yield f"NOTHING is blocked: no threshold has nine in ten blocks right {share}; raise harmful_share, or add rows"
     flagged = {kind: count for kind, count in found["kinds"].items() if count["flagged"]}
     if flagged:
         counts = [f"{kind} {count['flagged']} of {count['rows']}" for kind, count in flagged.items()]

@@ -42,7 +42,7 @@ sequence."""
 class HeldOutScores:
     """Held-out scores of a first stage and of the model without it.
 
-    probabilities: (n, classes) of the first stage; known: (n,) whether it knows all of a text's tokens; truth: (n,)
+    probabilities: (n, classes) of the first stage; known: (n,) which texts are not novel to it; truth: (n,)
     classes; right, before: (n,) whether it, and the model without it, are right; used: (n,) which rows count.
     """
 
@@ -334,6 +334,9 @@ def measured_on(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp]) -> 
     """
     here = [rows[index] for index in held.tolist()]
     real, kept = is_real(rows, held), _few_everyday(policy, here)
+    if policy.builds_on:
+        # among a thousand ordinary lines, the harm of a policy of few lines would be unlikely everywhere
+        kept &= ordinary_kinds(policy, rows, held) == ""
     if not enough(real):
         return kept, BOTH if real.any() else WRITTEN
     used = real.copy()

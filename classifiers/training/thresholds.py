@@ -301,15 +301,17 @@ def _by_band(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrdinaryTraffic:
-    """Held-out text of ordinary traffic. probabilities: (m, labels); kinds: (m,) what kind of text each is."""
+    """Held-out text of ordinary traffic. probabilities: (m, labels); kinds: (m,) what kind of text each is; times: how
+    often each text is among them, and each harmful one among those that it is held against."""
 
     probabilities: Floats
     kinds: NDArray[np.str_]
+    times: int
 
     @classmethod
-    def of(cls, probabilities: Floats, kinds: NDArray[np.str_]) -> "OrdinaryTraffic":
+    def of(cls, probabilities: Floats, kinds: NDArray[np.str_], *, times: int = 1) -> "OrdinaryTraffic":
         """The rows that have a kind."""
-        return cls(probabilities=probabilities[kinds != ""], kinds=kinds[kinds != ""])
+        return cls(probabilities=probabilities[kinds != ""], kinds=kinds[kinds != ""], times=times)
 
 
 def for_any(
@@ -378,7 +380,7 @@ def _least_in_traffic(ordinary: Floats, harmful: Floats, harmful_share: float) -
     levels = np.unique(np.concatenate([ordinary, harmful]))
     caught, wrong = (1 - np.searchsorted(np.sort(part), levels) / max(len(part), 1) for part in (harmful, ordinary))
     right = harmful_share * caught
-    enough = right >= _RIGHT_BLOCKS * (right + (1 - harmful_share) * wrong)
+    enough = (right > 0) & (right >= _RIGHT_BLOCKS * (right + (1 - harmful_share) * wrong))
     act = max(float(levels[enough][0]) if enough.any() else NEVER.act, _LEAST_BLOCKED)
     falling = np.sort(ordinary)[::-1]
     unsure = float(np.nextafter(falling[most(_MOST_FLAGGED, len(falling))], np.float32(2)))
@@ -413,7 +415,8 @@ def _for_harms(
     limits = [limit for limit, _, _ in reached] * (len(policy.labels) if goal else 1)
     traffic = None
     if ordinary is not None and bounded:
-        traffic = {"harmful_share": policy.harmful_share, **_in_traffic(limits, probabilities[harmful], ordinary)}
+        bound = {"harmful_share": policy.harmful_share, "can_block": least.act < NEVER.act}
+        traffic = {**bound, **_in_traffic(limits, probabilities[harmful], ordinary)}
     return ChosenThresholds(
         traffic=traffic,
         thresholds=dict(zip(policy.labels, limits, strict=True)),
@@ -429,9 +432,10 @@ def _in_traffic(limits: Sequence[Threshold], harmful: Floats, ordinary: Ordinary
     def shares(probabilities: Floats) -> tuple[dict[str, Any], Bools]:
         blocked: Bools = np.asarray((probabilities >= act).any(axis=1))
         flagged: Bools = np.asarray((probabilities >= unsure).any(axis=1))
-        rows, doubted = len(flagged), int((flagged & ~blocked).sum())
-        figures = {**share("blocked", int(blocked.sum()), rows), **share("doubted", doubted, rows)}
-        return {"rows": rows, **figures}, flagged
+        # the same text again says little more: intervals are of as many texts as there are
+        texts, counts = len(flagged) // ordinary.times, (blocked, flagged & ~blocked)
+        block, doubt = (round(int(count.sum()) / ordinary.times) for count in counts)
+        return {"texts": texts, **share("blocked", block, texts), **share("doubted", doubt, texts)}, flagged
 
     calm, flagged = shares(ordinary.probabilities)
     kinds, places = np.unique(ordinary.kinds, return_inverse=True)

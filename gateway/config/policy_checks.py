@@ -8,7 +8,7 @@ from classifiers.encoder.source import is_local, poorly_read, resolve
 from classifiers.errors import EncoderError
 from classifiers.policy import NONE, OTHER, Policy
 from classifiers.slots.fill import slot_problems
-from classifiers.text.language import ANY, detectable
+from classifiers.text.language import ANY, code_of, detectable
 from gateway.config.problems import did_you_mean
 from gateway.config.settings import base_fault
 from gateway.config.source import DataPath
@@ -49,6 +49,11 @@ def policy_notes(policy: Policy) -> _Findings:
     if policy.learned and (poor := poorly_read(policy.encoder, policy.languages)):
         what = f"the encoder knows English, and {', '.join(poor)} poorly, so that little of such text will be answered"
         yield ("languages",), f"{what}; name a multilingual encoder: (docs/policies.md#languages)"
+    if policy.reads_parts and not (policy.everyday and "en" in map(code_of, policy.languages)):
+        why = (
+            "there is no ordinary traffic but English, so nothing bounds its thresholds (nor where everyday: is false)"
+        )
+        yield ("builds_on" if policy.builds_on else "recipe",), why
     spelled: dict[str, str] = {}
     for name in policy.labels:
         if (other := spelled.setdefault(folded(name), name)) != name:

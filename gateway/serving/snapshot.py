@@ -10,7 +10,7 @@ from classifiers import Runtime
 from classifiers.encoder.session import Encoder
 from classifiers.model.registry import Registry
 from classifiers.policy import OTHER, Policy
-from classifiers.text.language import LanguageDetector
+from classifiers.text.language import ANY, LanguageDetector
 from gateway.config import source
 from gateway.config.load import Loaded, policy_file
 from gateway.config.problems import ConfigError, Problem, did_you_mean
@@ -67,10 +67,10 @@ def _language_mismatch(loaded: Loaded, own: Policy, other: Policy) -> str:
         kinds = [f"kind {each.kind}{', multi_label' * each.several}" for each in (other, own)]
         return f"{other.name} is of {kinds[0]}, and {own.name} of {kinds[1]}"
     if own.slots or other.slots:
-        return "of policies with slots that is not built yet; take forward or block"
+        return "policies with slots cannot leave languages to another classifier yet; take forward or block"
     if any(further):
         return f"{other.name} leaves other languages to {next(filter(None, further))}; no chain is followed"
-    if set(other.languages) <= set(own.languages):
+    if ANY in own.languages or set(other.languages) <= set(own.languages):
         return f"{other.name} reads no language that {own.name} does not; languages: any reads all"
     unknown = [label for label in other.labels if label not in own.labels]
     near = did_you_mean(unknown[0], own.labels) if unknown else ""

@@ -319,15 +319,11 @@ def _multi_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
     policy, rows, classes, tuned = training.policy, training.rows, training.classes, training.tuned
     holds = np.array([[name in row.labels for name in classes] for row in rows], bool)
     held, own_head = _held_out_windows(training, bench, holds)
-    # what a guard that this one builds on has learned shows nothing
     # a text of many parts has many chances: as rows are found among others, they are calibrated
     calm = np.flatnonzero(ordinary_kinds(policy, rows, held.rows) != "")
     shown = held.amid(calm, bench.seed) if policy.reads_parts else held
     kinds = ordinary_kinds(policy, rows, shown.rows)
     use, on = measured_on(policy, rows, shown.rows)
-    if training.base:
-        # beside a thousand ordinary lines, the harm of a policy of few lines would be unlikely everywhere
-        use &= kinds == ""
     truth, counts = holds[shown.rows], np.diff(shown.starts, append=len(shown.logits))
     calibration = calibrate_windows(shown.logits, shown.starts, truth, use, parts=policy.reads_parts)
     # as they are served: each window is judged for itself, then the worst counts
@@ -339,7 +335,7 @@ def _multi_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
         truth[use],
         on,
         foreign=is_foreign(rows, shown.rows[use]),
-        ordinary=OrdinaryTraffic.of(probabilities, kinds) if policy.reads_parts else None,
+        ordinary=OrdinaryTraffic.of(probabilities, kinds, times=2) if policy.reads_parts else None,
     )
     head = Head(classes=classes, weights=own_head.weights, bias=own_head.bias) if own_head else None
     stage = Stage(

@@ -18,7 +18,7 @@ import numpy as np
 
 from classifiers import data
 from classifiers.encoder.session import embed
-from classifiers.errors import ArtifactError, EncoderError, NotInstalledError, TrainingError, missing
+from classifiers.errors import ArtifactError, EncoderError, NotInstalledError, PolicyError, TrainingError, missing
 from classifiers.model import artifact
 from classifiers.model.model import EncoderId, Head
 from classifiers.model.registry import Registry, unpack
@@ -173,12 +173,16 @@ def _why_tune(rows: Sequence[Row], heads: MeasuredModel) -> str:
 
 def _heads(training: TrainingSet, bench: Workbench) -> FittedModel:
     """Heads on the frozen encoder. They read no system prompts, so what is known under one teaches them nothing."""
-    alone = replace(training, rows=by_themselves(training.rows))
+    alone, version = replace(training, rows=by_themselves(training.rows)), None
+    if training.policy.builds_on:
+        base, version = base_of(training.policy, training.encoder.id, bench.models_dir)
+        training = replace(training, base=base)
     if training.policy.recipe == HIDDEN:
         trained = _in_units(training, bench)
     else:
         trained = _amid_words(training, bench) if training.policy.multi_label else fit(alone, bench)
     made = FittedModel(trained=trained, encoders=(training.encoder,), samples=(training.vectors,))
+    made = made.with_settings(builds_on=version) if version else made
     if not training.policy.reads_system:
         return made
     under = sum(bool(row.system) for row in training.rows)
@@ -188,10 +192,8 @@ def _heads(training: TrainingSet, bench: Workbench) -> FittedModel:
 
 
 def _amid_words(training: TrainingSet, bench: Workbench) -> MeasuredModel:
-    """Heads that know each row also among words of others, judged in the windows in which text is read; added to the
-    network of another guard where the policy builds on one."""
+    """Heads that know each row also among words of others, judged in the windows in which text is read."""
     policy, encoder, vectors = training.policy, training.encoder, training.vectors
-    base = base_of(policy, encoder.id, bench.models_dir) if policy.builds_on else None
     spared = known_under_prompts(training.rows, policy.tests)
     rows = by_themselves(training.rows)
     dealt = deal(rows, len(classes_of(policy, rows)), bench.seed)
@@ -203,7 +205,6 @@ def _amid_words(training: TrainingSet, bench: Workbench) -> MeasuredModel:
         vectors=np.concatenate([vectors, copies]),
         windows=windows_of(encoder, [row.text for row in rows], vectors, windowing(policy)),
         dealt=replace(dealt, folds=np.append(dealt.folds, dealt.folds[copied])),
-        base=base,
     )
     return fit(amid_words, bench)
 
@@ -227,34 +228,41 @@ def _in_units(training: TrainingSet, bench: Workbench) -> MeasuredModel:
     return fit(each, bench)
 
 
-def base_of(policy: Policy, encoder: EncoderId, models_dir: Path) -> Head:
-    """The network of the guard that a policy builds on, with the policy's labels: of the version in use, or as shipped.
+def base_of(policy: Policy, encoder: EncoderId, models_dir: Path) -> tuple[Head, str]:
+    """The network of the guard that a policy builds on, with the policy's labels, and the guard's version: the one in
+    use, or the shipped one.
 
-    encoder: what the policy's heads stand on. Raises TrainingError where the guard is not there or does not fit.
+    encoder: what the policy's heads stand on. Raises PolicyError where the guard is not there or does not fit.
     """
     name, registry = policy.builds_on or "", Registry(models_dir)
-    where = f"{policy.name}: builds_on: {name}"
+
+    def wrong(why: str) -> PolicyError:
+        return PolicyError(f"{policy.name}: builds_on: {why}", places=((("builds_on",), why),))
+
     with TemporaryDirectory() as scratch:
         try:
             shipped = None if registry.current(name) else data.trained(name)
             folder = registry.resolve(name) if shipped is None else unpack(shipped, Path(scratch))
-            stage = artifact.load(folder).model.last
+            held = artifact.load(folder)
         except ArtifactError as error:
-            raise TrainingError(f"{where}: {error}") from error
+            raise wrong(f"{error}; harm is shipped") from error
+    stage, version = held.model.last, f"{held.name} {held.version}{' (shipped)' if shipped else ''}"
     head = stage.head
-    if head.hidden is None:
-        raise TrainingError(f"{where} has no hidden layer; train it with recipe: {HIDDEN}")
-    # int8 weights that another version of the tools has made of the same ones are near enough
+    if head.hidden is None or head.linear is not None:
+        raise wrong(
+            f"{name} is no network by itself; name a guard that was trained with recipe: {HIDDEN}, such as harm"
+        )
+    # int8 weights that another version of the tools has made of a package's are near enough
     alike = (encoder.source, encoder.tokenizer) == (stage.encoder.source, stage.encoder.tokenizer)
-    if not (alike or encoder.fits(stage.encoder)):
-        another = f"{where} stands on another encoder than this policy, {stage.encoder.source}"
-        raise TrainingError(f"{another}; train {name} again with {encoder.source}")
+    if not encoder.fits(stage.encoder) and not (alike and encoder.source.startswith("package:")):
+        raise wrong(f"{name} stands on another encoder, {stage.encoder.source}; train it again with {encoder.source}")
     if unknown := [label for label in policy.learned if label not in head.classes]:
-        raise TrainingError(f"{where} knows no {' and no '.join(unknown)}, but {', '.join(head.classes)}")
+        known = ", ".join(head.classes)
+        raise wrong(f"{name} knows no {' and no '.join(unknown)}; name labels as it does ({known}), or drop builds_on:")
     rows = [head.classes.index(label) for label in policy.learned]
     # whether any holds is known of all of its labels together
     rows += [len(head.classes)] if set(head.classes) == set(policy.learned) else []
-    return Head(classes=policy.learned, weights=head.weights[rows], bias=head.bias[rows], hidden=head.hidden)
+    return Head(classes=policy.learned, weights=head.weights[rows], bias=head.bias[rows], hidden=head.hidden), version
 
 
 def _tuned(training: TrainingSet, bench: Workbench) -> FittedModel | None:

@@ -1,6 +1,7 @@
 """Whole training runs, those that show how good a model is on the real encoder."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from classifiers import Reading, Runtime
+from classifiers import Reading, Runtime, data
 from classifiers.errors import PolicyError, TrainingError
 from classifiers.model import artifact
-from classifiers.model.registry import Registry
+from classifiers.model.registry import Registry, unpack
 from classifiers.policy import OTHER, Policy
 from classifiers.report import figures
 from classifiers.training.run import TrainingOutcome, train
@@ -210,6 +211,7 @@ def test_a_guard_of_few_lines_builds_on_the_shipped_network(models_dir: Path, tm
     outcome = train(policy, base_dir=tmp_path, models_dir=models_dir, threads=1)
     assert outcome.accepted
     assert outcome.report["settings"]["head"].endswith("added to the network of harm")
+    assert re.fullmatch(r"harm \d{8}-\d{6}-[0-9a-f]{8} \(shipped\)", outcome.report["settings"]["builds_on"])
     runtime = Runtime.load(models_dir, ["guard"])
     # nothing like the threat is among the policy's lines, and a polite sentence hides nothing
     threat = "I will kill you."
@@ -220,19 +222,30 @@ def test_a_guard_of_few_lines_builds_on_the_shipped_network(models_dir: Path, tm
     verdicts = runtime.classify([Reading(classifier="guard", texts=(text,)) for text in calm])
     assert [verdict.labels for verdict in verdicts] == [()] * 3
 
+    chained = Policy.model_validate(GUARD | {"name": "other", "builds_on": "guard"})
+    with pytest.raises(PolicyError, match="builds_on: guard is no network by itself"):
+        train(chained, base_dir=tmp_path, models_dir=models_dir, threads=1)
+
+
+def test_the_shipped_network_is_of_the_shipped_policy(tmp_path: Path) -> None:
+    shipped = data.trained("harm")
+    assert shipped
+    made = artifact.load(unpack(shipped, tmp_path)).model.policy
+    assert made == Policy.model_validate(yaml.safe_load((POLICIES / "harm.yaml").read_text(encoding="utf-8")))
+
 
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"builds_on": "nobody"}, "builds_on: nobody: .* holds no classifier 'nobody'"),
+        ({"builds_on": "nobody"}, "builds_on: .* holds no classifier 'nobody' .*; harm is shipped"),
         (
             {"labels": {"spam": {"means": "advertises", "not": ["hello"]}}},
-            "builds_on: harm knows no spam, but jailbreak",
+            "builds_on: harm knows no spam; name labels as it does .jailbreak",
         ),
     ],
 )
 def test_what_cannot_be_built_on_ends_training_early(
     models_dir: Path, tmp_path: Path, changes: dict[str, Any], why: str
 ) -> None:
-    with pytest.raises(TrainingError, match=why):
+    with pytest.raises(PolicyError, match=why):
         train(Policy.model_validate(GUARD | changes), base_dir=tmp_path, models_dir=models_dir, threads=1)

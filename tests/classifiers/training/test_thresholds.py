@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from classifiers.model.model import Band
+from classifiers.model.model import NEVER, Band
 from classifiers.policy import OTHER, Policy
+from classifiers.report import figures
 from classifiers.training.thresholds import OrdinaryTraffic, for_any, for_one
 
 CLASSES = ("card_arrival", "exchange_rate", "lost_card", OTHER)
@@ -166,7 +167,7 @@ def test_nine_in_ten_blocks_are_right_at_the_share_of_harm(make_policy: Callable
     calm, harm = ordinary[kinds != ""].max(axis=1), probabilities[holds.any(axis=1)].max(axis=1)
     acts = []
     for share in (0.01, 0.05, 0.3):
-        policy = safety(make_policy, None, goal={"false_alarms": "50%"}, harmful_share=share)
+        policy = safety(make_policy, None, goal={"false_alarms": "50%"}, builds_on="harm", harmful_share=share)
         chosen = for_any(policy, probabilities, holds, "text", ordinary=traffic)
         limit = chosen.thresholds["violence"]
         right, wrong = share * (harm >= limit.act).mean(), (1 - share) * (calm >= limit.act).mean()
@@ -178,9 +179,14 @@ def test_nine_in_ten_blocks_are_right_at_the_share_of_harm(make_policy: Callable
         acts.append(limit.act)
         found = chosen.traffic
         assert found["harmful"]["blocked"] == chosen.goals[0]["caught"]
-        assert found["ordinary"]["rows"] == 3_000
+        assert found["ordinary"]["texts"] == 3_000
         assert found["ordinary"]["blocked"] == pytest.approx((calm >= limit.act).mean(), abs=1e-5)
         flagged = {kind: count["flagged"] for kind, count in found["kinds"].items()}
         of_news = ordinary[kinds == "news"].max(axis=1)
         assert (flagged.keys(), flagged["news"]) == ({"code", "news"}, (of_news >= limit.unsure).sum())
     assert acts[0] > acts[1] > acts[2]
+    never = for_any(
+        safety(make_policy, None, builds_on="harm", harmful_share=0.0), probabilities, holds, "text", ordinary=traffic
+    )
+    assert (never.traffic["can_block"], never.thresholds["violence"].act) == (False, NEVER.act)
+    assert "NOTHING is blocked" in list(figures.in_traffic({"traffic": never.traffic}))[2]
