@@ -1,7 +1,7 @@
 """A policy: one narrow task described in words, as frozen records. Its YAML is parsed by the caller."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -17,9 +17,11 @@ from pydantic import (
 )
 
 from classifiers.fields import (
+    Dollars,
     Flag,
     FrozenRecord,
     Name,
+    Secret,
     Share,
     Version,
     Words,
@@ -28,7 +30,6 @@ from classifiers.fields import (
     true_or_false,
 )
 from classifiers.patterns.find import Kind as Pattern
-from classifiers.teacher import Teachers
 
 OTHER = "other"
 """The label of a single-label verdict for text that is none of the policy's labels."""
@@ -155,6 +156,50 @@ class Label(FrozenRecord):
             if self.patterns and value:
                 raise ValueError(f"has patterns:, so nothing is learned from {name}:; take one of the two away")
         return self
+
+
+class Teacher(FrozenRecord):
+    """A writer of training sentences: a model (by litellm name or at `base_url`) or files of sentences.
+
+    labels: of files, what their labels are called here; rows of a label that is null are left out.
+    """
+
+    model: Words | None = None
+    base_url: Words | None = None
+    api_key: Secret | None = None
+    file: WordsList = ()
+    labels: dict[Words, Words | None] = Field(default_factory=dict)
+    budget: Dollars = 1.0
+    tokens: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.model is None) == (not self.file):
+            raise ValueError("a teacher needs either model: or file:")
+        if self.labels and not self.file:
+            raise ValueError("labels: is for the rows of file:")
+        return self
+
+    @property
+    def name(self) -> str:
+        """The name in reports."""
+        return self.model or ", ".join(self.file)
+
+
+def writers(teachers: Sequence[Teacher]) -> list[str]:
+    """A distinct name for each teacher: its own, and where others share that, its address or its place."""
+    forms = [(each.name, f"{each.name} at {each.base_url}" if each.base_url else each.name) for each in teachers]
+    names = []
+    for place, (name, address) in enumerate(forms):
+        others = [form for other, form in enumerate(forms) if other != place and form[0] == name]
+        alike = any(form[1] == address for form in others)
+        names.append(f"{name} (teacher {place + 1})" if alike else address if others else name)
+    return names
+
+
+Teachers = Annotated[
+    tuple[Teacher, ...], BeforeValidator(one_or_more, json_schema_input_type=Teacher | tuple[Teacher, ...])
+]
 
 
 class PolicyTest(FrozenRecord):

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from classifiers.errors import PromptRefused, TeacherError
-from classifiers.teacher import Teacher
+from classifiers.policy import Teacher
 from classifiers.training.write.teacher import TeacherPrice, TeacherReply
 from gateway.context import UpstreamModel
 from gateway.errors import ApiError

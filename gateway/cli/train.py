@@ -18,8 +18,7 @@ from gateway.cli.inputs import read as read_calls
 from gateway.cli.output import Bar, Exit, Json, print_json, progress_bar, result, sigterm_as_ctrl_c, stderr
 
 if TYPE_CHECKING:
-    from classifiers.policy import Policy
-    from classifiers.teacher import Teacher
+    from classifiers.policy import Policy, Teacher
     from classifiers.training.run import TrainingOutcome
     from classifiers.training.write.teacher import Approve, Estimate, Hire, TeacherPrice
 

@@ -1,6 +1,6 @@
 """Who writes training sentences, as a policy says it."""
 
-from classifiers.teacher import Teacher, writers
+from classifiers.policy import Teacher, writers
 
 
 def test_models_of_one_name_are_told_apart() -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from classifiers.errors import TeacherError, TrainingError
-from classifiers.policy import Policy
-from classifiers.teacher import Teacher, writers
+from classifiers.policy import Policy, Teacher, writers
 from classifiers.training.clean import key
 from classifiers.training.data import group_of, read_rows
 from classifiers.training.patterns import without_patterns

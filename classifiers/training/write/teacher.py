@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from classifiers.errors import PromptRefused, TeacherError
-from classifiers.policy import NONE
-from classifiers.teacher import Teacher
+from classifiers.policy import NONE, Teacher
 from classifiers.training.rows import Row
 from classifiers.training.write.answers import Labels, parse, parse_keyed
 from classifiers.training.write.prompts import BATCH, SentenceRequest

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from classifiers.errors import PromptRefused, TeacherError
-from classifiers.teacher import Teacher
+from classifiers.policy import Teacher
 from classifiers.training.write.teacher import TeacherReply
 from gateway.cli.teacher import AskTeacher
 
