@@ -129,7 +129,7 @@ def asked(address: str, rows: Sequence[Row]) -> Iterator[str]:
     yield "\n| in doubt | sent | blocked after the judge |\n|---|---|---|"
     for harmful, what in ((True, "harmful"), (False, "harmless")):
         count = sum(number for (bad, _), number in decisions.items() if bad is harmful)
-        yield f"| {what} | {count} | {decisions[harmful, 'blocked']} |"
+        yield f"| {what} | {count} | {decisions[harmful, 'block']} |"
     yield f"\nThe judge said: {', '.join(f'{label} {count}' for label, count in said.most_common())}."
     yield f"A call that asks takes {statistics.median(taken):.0f} ms in the middle, {max(taken):.0f} at most."
 
