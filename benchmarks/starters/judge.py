@@ -115,7 +115,7 @@ def shares(guard: Guarded, rows: Sequence[Row]) -> Iterator[Row]:
 def asked(address: str, rows: Sequence[Row]) -> Iterator[str]:
     """What the judge makes of texts in doubt, through the gateway."""
     decisions: Counter[tuple[bool, str]] = Counter()
-    said: Counter[str] = Counter()
+    answers: Counter[str] = Counter()
     taken = []
     with OpenAI(base_url=f"{address}/v1", api_key="unused", max_retries=0, timeout=120) as client:
         for text, harmful in rows:
@@ -125,12 +125,12 @@ def asked(address: str, rows: Sequence[Row]) -> Iterator[str]:
             )
             taken.append(1000 * (time.perf_counter() - began))
             decisions[harmful, answer.headers["x-offramp-decision"]] += 1
-            said[answer.headers.get("x-offramp-judged", "not asked")] += 1
+            answers[answer.headers.get("x-offramp-judged", "not asked")] += 1
     yield "\n| in doubt | sent | blocked after the judge |\n|---|---|---|"
     for harmful, what in ((True, "harmful"), (False, "harmless")):
         count = sum(number for (bad, _), number in decisions.items() if bad is harmful)
         yield f"| {what} | {count} | {decisions[harmful, 'block']} |"
-    yield f"\nThe judge said: {', '.join(f'{label} {count}' for label, count in said.most_common())}."
+    yield f"\nThe judge said: {', '.join(f'{label} {count}' for label, count in answers.most_common())}."
     yield f"A call that asks takes {statistics.median(taken):.0f} ms in the middle, {max(taken):.0f} at most."
 
 
