@@ -130,7 +130,7 @@ def asked(address: str, rows: Sequence[Row]) -> Iterator[str]:
     for harmful, what in ((True, "harmful"), (False, "harmless")):
         count = sum(number for (bad, _), number in decisions.items() if bad is harmful)
         yield f"| {what} | {count} | {decisions[harmful, 'block']} |"
-    yield f"\nThe judge said: {', '.join(f'{label} {count}' for label, count in answers.most_common())}."
+    yield f"\nAnswers of the judge: {', '.join(f'{label} {count}' for label, count in answers.most_common())}."
     yield f"A call that asks takes {statistics.median(taken):.0f} ms in the middle, {max(taken):.0f} at most."
 
 

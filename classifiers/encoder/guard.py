@@ -153,7 +153,7 @@ def label_problems(policy: Policy, theirs: Sequence[str] | None) -> Iterator[tup
     place, named = ("guard", "labels"), policy.guard.labels
     for name, ours in ((name, label) for name, labels in named.items() for label in labels or ()):
         if ours not in policy.learned:
-            why = "is told by its patterns" if ours in policy.labels else "is no label of this policy"
+            why = "is recognised by its patterns" if ours in policy.labels else "is no label of this policy"
             yield (*place, name), f"{ours} {why} (labels: {', '.join(policy.learned)}); null leaves {name} out"
     if theirs is None:
         return
