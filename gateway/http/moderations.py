@@ -29,7 +29,8 @@ def moderations_route(engine: Engine) -> Route:
             edition = engine.in_use.edition
             name = _classifier(edition, asked.model)
             inputs, apart = _inputs(asked)
-            readings = [Reading(classifier=name, texts=texts) for texts in inputs]
+            other = edition.other_languages(name)
+            readings = [Reading(classifier=name, texts=texts, other_languages=other) for texts in inputs]
             verdicts = await ask(engine, context, edition, name, readings)
             policy, results = edition.policies[name], []
             for place, verdict in enumerate(verdicts):

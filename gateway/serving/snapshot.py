@@ -146,6 +146,11 @@ class Snapshot:
         names = [*(rule.classifier for rule in self.rules), *self.policies]
         return next((name for name in names if self.policies[name].kind == "safety"), None)
 
+    def other_languages(self, name: str) -> str:
+        """Which classifier reads what `name` cannot for its language, by the first rule that has one; or empty."""
+        others = (rule.other_languages for rule in self.rules if rule.classifier == name)
+        return next((other.classifier for other in others if other), "")
+
 
 @dataclass(slots=True)
 class Snapshots:

@@ -165,7 +165,10 @@ def test_german_is_judged_by_the_second_classifier_and_english_by_the_first(gate
     shown = offramp("explain", TOTEN, "--gateway", "gateway.yaml", cwd=gateway.folder).stdout
     assert re.search(r"^guard@\S+ abstains: language \(written in de", shown, re.MULTILINE)
     assert re.search(r"^guard-de@\S+ says: threat", shown, re.MULTILINE)
+    moderated = client.moderations.create(model="guard", input=[TOTEN, PAKET, KILL, COLIS]).results
+    assert [result.flagged for result in moderated] == [True, False, True, True]
+    assert moderated[3].error["code"] == "language"
     gateway.stop()
     with closing(sqlite3.connect(gateway.folder / "offramp.db")) as db:
         rows = db.execute("SELECT classifier, label, abstentions FROM requests ORDER BY rowid").fetchall()
-    assert rows == [*(row for *_, row in CALLS), ("guard-de", "threat", "")]
+    assert rows == [*(row for *_, row in CALLS), ("guard-de", "threat", ""), ("guard", "", "language")]
