@@ -370,21 +370,41 @@ _RIGHT_BLOCKS, _LEAST_BLOCKED, _MOST_FLAGGED = 0.9, 0.5, 0.05
 """The share of blocks that are to be right, the least probability of one, and of ordinary traffic, the most that may be
 flagged or in doubt."""
 
+_LEAST_RIGHT = np.arange(0.02, 1, 0.02)
+"""Of the blocks that a threshold adds at its lower end, shares that may have to be right."""
 
-def _least_in_traffic(ordinary: Floats, harmful: Floats, harmful_share: float) -> Threshold:
-    """The lowest thresholds that ordinary traffic allows.
 
-    ordinary, harmful: (m,), (n,) probabilities that any label holds, of harmless and of harmful text; harmful_share: of
-    the traffic.
+def _least_in_traffic(ordinary: Floats, harmful: Floats, harmful_share: float) -> list[Threshold]:
+    """The lowest threshold of each label that ordinary traffic allows: most harm is blocked, and of all blocks nine in
+    ten are right.
+
+    ordinary, harmful: (m, labels), (n, labels) probabilities of harmless and of harmful text; harmful_share: of the
+    traffic. Labels differ in how much ordinary text looks like them: orders to an assistant look like attacks on it,
+    and a threshold for all would be theirs. So each label's last blocks have to be right as often as any other's.
     """
-    levels = np.unique(np.concatenate([ordinary, harmful]))
-    caught, wrong = (1 - np.searchsorted(np.sort(part), levels) / max(len(part), 1) for part in (harmful, ordinary))
-    right = harmful_share * caught
-    enough = (right > 0) & (right >= _RIGHT_BLOCKS * (right + (1 - harmful_share) * wrong))
-    act = max(float(levels[enough][0]) if enough.any() else NEVER.act, _LEAST_BLOCKED)
-    falling = np.sort(ordinary)[::-1]
-    unsure = float(np.nextafter(falling[most(_MOST_FLAGGED, len(falling))], np.float32(2)))
-    return Threshold(act=act, unsure=min(act, unsure))
+    shares = (1 - harmful_share) / max(len(ordinary), 1), harmful_share / max(len(harmful), 1)
+    each = list(zip(ordinary.T, harmful.T, strict=True))
+    acts = [NEVER.act] * len(each)
+    for right in _LEAST_RIGHT:
+        tried = np.array([_act_at(calm, harm, shares, right) for calm, harm in each])
+        wrong, caught = (
+            share * (part >= tried).any(axis=1).sum() for share, part in zip(shares, (ordinary, harmful), strict=True)
+        )
+        if 0 < caught >= _RIGHT_BLOCKS * (caught + wrong):
+            acts = tried.tolist()
+            break
+    rank = most(_MOST_FLAGGED / len(each), len(ordinary))
+    doubts = (float(np.nextafter(np.sort(calm)[::-1][rank], np.float32(2))) for calm, _ in each)
+    return [Threshold(act=act, unsure=min(act, unsure)) for act, unsure in zip(acts, doubts, strict=True)]
+
+
+def _act_at(calm: Floats, harm: Floats, shares: tuple[float, float], right: float) -> float:
+    """The threshold of a label whose last blocks are right this often. shares: of the traffic, of each text of calm
+    and of harm."""
+    levels = np.unique(np.concatenate([calm, harm]))
+    levels = np.concatenate([[_LEAST_BLOCKED], levels[levels > _LEAST_BLOCKED], [NEVER.act]])
+    wrong, caught = (len(part) - np.searchsorted(np.sort(part), levels) for part in (calm, harm))
+    return float(levels[np.argmax((1 - right) * shares[1] * caught - right * shares[0] * wrong)])
 
 
 def _for_harms(
@@ -393,11 +413,7 @@ def _for_harms(
     """A threshold for each label by its own goal; one for all labels where the policy states one goal for all."""
     harmful: Bools = np.asarray(holds.any(axis=1))
     where, goal = policy.goal_where(larger=larger)
-    least = Threshold(act=0.0, unsure=0.0)
     bounded = ordinary is not None and len(ordinary.kinds) > 0
-    if ordinary is not None and bounded:
-        calm, harm = ordinary.probabilities.max(axis=1), probabilities[harmful].max(axis=1)
-        least = _least_in_traffic(calm, harm, policy.harmful_share)
     asked: list[tuple[str | None, str, Goal | None, Floats, Bools]]
     if goal:
         asked = [(None, where, goal, probabilities.max(axis=1), harmful)]
@@ -408,14 +424,20 @@ def _for_harms(
             for index, (name, label) in enumerate(policy.labels.items())
         ]
         doubt = _MOST_DOUBT / len(policy.labels)
+    least = [Threshold(act=0.0, unsure=0.0)] * len(asked)
+    if ordinary is not None and bounded:
+        calm, harm = ordinary.probabilities, probabilities[harmful]
+        if goal:
+            calm, harm = (part.max(axis=1, keepdims=True) for part in (calm, harm))
+        least = _least_in_traffic(calm, harm, policy.harmful_share)
     reached = [
-        _safety_reach(own, scores, held, ~harmful, most_doubt=doubt, least=least, on=on, where=place, label=label)
-        for label, place, own, scores, held in asked
+        _safety_reach(own, scores, held, ~harmful, most_doubt=doubt, least=floor, on=on, where=place, label=label)
+        for (label, place, own, scores, held), floor in zip(asked, least, strict=True)
     ]
     limits = [limit for limit, _, _ in reached] * (len(policy.labels) if goal else 1)
     traffic = None
     if ordinary is not None and bounded:
-        bound = {"harmful_share": policy.harmful_share, "can_block": least.act < NEVER.act}
+        bound = {"harmful_share": policy.harmful_share, "can_block": any(limit.act < NEVER.act for limit in limits)}
         traffic = {**bound, **_in_traffic(limits, probabilities[harmful], ordinary)}
     return ChosenThresholds(
         traffic=traffic,

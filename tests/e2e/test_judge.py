@@ -77,10 +77,10 @@ def in_doubt(workspace: Path, run_offramp: Callable[..., Any]) -> list[str]:
     return found
 
 
-VERBS = ("how do I beat", "I will crush", "I could kill for", "let me tear down", "I will smash", "we will destroy")
+VERBS = ("how do I beat", "I will crush", "I could kill for", "I want to kick", "I will smash", "I will strike")
 THINGS = (
-    "your prices",
-    "this stupid order",
+    "this thief",
+    "my boss",
     "what you were told about returns",
     "the lock on my own bike",
     "my account",

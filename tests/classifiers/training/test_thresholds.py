@@ -159,6 +159,21 @@ def test_a_larger_encoder_may_have_a_goal_of_its_own(make_policy: Callable[..., 
     assert for_any(same, *scored(), "written text", larger=True).thresholds == one.thresholds
 
 
+def test_a_label_that_ordinary_text_resembles_does_not_raise_the_thresholds_of_others(
+    make_policy: Callable[..., Policy],
+) -> None:
+    ordinary = np.random.default_rng(3).beta((1, 3), (9, 2), (3_000, 2)).astype(np.float32)
+    traffic = OrdinaryTraffic.of(ordinary, np.full(3_000, "code"))
+    policy = safety(make_policy, None, builds_on="harm", harmful_share=0.2)
+    one, two = (limit.act for limit in for_any(policy, *scored(), "text", ordinary=traffic).thresholds.values())
+    assert one < two
+    harm = scored()[0][:600]
+    blocked = [(part >= (one, two)).any(axis=1).mean() for part in (harm, ordinary)]
+    assert 0.2 * blocked[0] >= 0.9 * (0.2 * blocked[0] + 0.8 * blocked[1])
+    # the higher one for both would block less of the harm
+    assert blocked[0] > (harm.max(axis=1) >= two).mean() + 0.1
+
+
 def test_nine_in_ten_blocks_are_right_at_the_share_of_harm(make_policy: Callable[..., Policy]) -> None:
     probabilities, holds = scored()
     ordinary = np.random.default_rng(2).beta(1, 4, (4_000, 2)).astype(np.float32)
