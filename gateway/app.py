@@ -28,11 +28,10 @@ from gateway.contracts.store import ContractStore
 from gateway.drain import InFlight
 from gateway.errors import ApiError, InternalError, MethodNotAllowed, NotFound, error_body
 from gateway.http import classify, models, moderations
-from gateway.http.asgi import ClientGone
+from gateway.http.asgi import ClientGone, RequestId
 from gateway.http.auth import Auth
 from gateway.http.chat import ChatEndpoint
 from gateway.http.direct import Engine
-from gateway.http.request_id import RequestId
 from gateway.judge.judge import Judge
 from gateway.judge.resolve import SafetyAudits
 from gateway.ledger.call_log import CallLog, TextLog

@@ -1,12 +1,12 @@
-"""Raw ASGI for the hot path: read a bounded body, send a reply or an error."""
+"""Raw ASGI for the hot path: give a request its id, read a bounded body, send a reply or an error."""
 
 import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.context import CLIENT_CLOSED, Reply, RequestContext
+from gateway.context import CLIENT_CLOSED, REQUEST_ID, Reply, RequestContext, new_request_id
 from gateway.errors import ApiError, BadRequest, BodyTooLarge, InternalError, error_body, stopping
 from gateway.protocols import sse
 
@@ -107,3 +107,23 @@ async def send_error(send: Send, error: ApiError) -> None:
     """Sends an error in OpenAI's shape."""
     extra = [(name.encode(), value.encode()) for name, value in error.headers().items()]
     await send_reply(send, Reply(status=error.status, headers=[_JSON, *extra], body=error_body(error)))
+
+
+class RequestId:
+    """Gives every request an id and every response, errors and streams included, an x-request-id. Pure ASGI."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = scope[REQUEST_ID] = new_request_id()
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        await self._app(scope, receive, send_with_id)

@@ -33,9 +33,9 @@ from gateway.contracts.safety_owner import SafetyOwner
 from gateway.contracts.safety_store import SafetyStore
 from gateway.contracts.store import ContractStore
 from gateway.drain import InFlight
+from gateway.http.asgi import RequestId
 from gateway.http.auth import Auth
 from gateway.http.chat import ChatEndpoint
-from gateway.http.request_id import RequestId
 from gateway.judge.judge import Judge
 from gateway.judge.resolve import SafetyAudits
 from gateway.ledger.call_log import CallLog, TextLog

@@ -29,6 +29,7 @@ from classifiers.training.fit import linear
 from classifiers.training.fit.ensemble import blend, pool
 from classifiers.training.fit.fitted import MeasuredModel, OutsideText, TrainingSet, TunedHead, Workbench
 from classifiers.training.fit.linear import Ints
+from classifiers.training.label_thresholds import OrdinaryTraffic, for_any
 from classifiers.training.operating_points import (
     answerable,
     enough,
@@ -41,7 +42,7 @@ from classifiers.training.operating_points import (
 )
 from classifiers.training.rows import Row
 from classifiers.training.split import HeldOutWindows
-from classifiers.training.thresholds import ChosenThresholds, OrdinaryTraffic, for_any, for_one
+from classifiers.training.thresholds import ChosenThresholds, for_one
 from classifiers.training.windows import each_whole, highest, tuned_windowing, wholes
 from classifiers.verdict import Verdict
 

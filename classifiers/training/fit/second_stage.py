@@ -26,13 +26,15 @@ from classifiers.runtime import cascade
 from classifiers.runtime.cascade import StageResult
 from classifiers.runtime.heads import lost_chances
 from classifiers.text.normalise import normalise
-from classifiers.training import calibrate, operating_points, split, thresholds
+from classifiers.training import calibrate, operating_points, split
 from classifiers.training.fit.ensemble import GuardEvidence, stack, stacking_loss
 from classifiers.training.fit.fitted import FittedModel, MeasuredModel, TrainingSet, Workbench
 from classifiers.training.fit.heads import Bools, measured, never_novel, verdict_of
 from classifiers.training.fit.linear import Ints
+from classifiers.training.label_thresholds import OrdinaryTraffic, for_any
 from classifiers.training.operating_points import Way, measured_on
 from classifiers.training.rows import Row
+from classifiers.training.thresholds import describe
 from classifiers.training.windows import Windows, highest, tuned_windowing, windows_of
 from classifiers.verdict import Verdict
 
@@ -93,8 +95,8 @@ def joined(
         second = last if name == "large alone" else both
         way = operating_points.through(first.probabilities, second.probabilities, bound)
         scores = first.probabilities if name == "small alone" else way.certain
-        calm = thresholds.OrdinaryTraffic.of(scores, kinds) if policy.reads_parts else None
-        chosen[name] = thresholds.for_any(policy, scores[used], truth[used], on, larger=True, ordinary=calm)
+        calm = OrdinaryTraffic.of(scores, kinds) if policy.reads_parts else None
+        chosen[name] = for_any(policy, scores[used], truth[used], on, larger=True, ordinary=calm)
         points.append({"point": name, **_point(chosen[name].thresholds, way.only(used), scores[used], harmful[used])})
     one = replace(first.stage, thresholds=dict.fromkeys(first.stage.head.classes, limits))
     stages = (one, replace(both.stage, thresholds=chosen["cascade"].thresholds))
@@ -122,7 +124,7 @@ def _point(limits: Mapping[str, Threshold], way: Way, scores: Floats, harmful: B
         "caught": _share(flagged[harmful]),
         "alarms": _share(flagged[~harmful]),
         "auprc": average_precision(way.probabilities.max(axis=1), harmful),
-        "thresholds": thresholds.describe(dict(limits)),
+        "thresholds": describe(dict(limits)),
     }
 
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from classifiers.model.model import NEVER, Band
 from classifiers.policy import OTHER, Policy
 from classifiers.report import figures
-from classifiers.training.thresholds import OrdinaryTraffic, for_any, for_one
+from classifiers.training.label_thresholds import OrdinaryTraffic, for_any
+from classifiers.training.thresholds import for_one
 
 CLASSES = ("card_arrival", "exchange_rate", "lost_card", OTHER)
 
@@ -166,7 +167,6 @@ def test_a_label_that_ordinary_text_resembles_does_not_raise_the_thresholds_of_o
     traffic = OrdinaryTraffic.of(ordinary, np.full(3_000, "code"))
     policy = safety(make_policy, None, builds_on="harm", harmful_share=0.2)
     one, two = (limit.act for limit in for_any(policy, *scored(), "text", ordinary=traffic).thresholds.values())
-    assert one < two
     harm = scored()[0][:600]
     blocked = [(part >= (one, two)).any(axis=1).mean() for part in (harm, ordinary)]
     assert 0.2 * blocked[0] >= 0.9 * (0.2 * blocked[0] + 0.8 * blocked[1])

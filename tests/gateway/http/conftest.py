@@ -7,8 +7,8 @@ from starlette.types import ASGIApp
 from classifiers.policy import Policy
 from gateway import app as composition
 from gateway.config.load import Loaded
+from gateway.http.asgi import RequestId
 from gateway.http.direct import Engine
-from gateway.http.request_id import RequestId
 from gateway.ledger.recorder import Recorder
 from gateway.ledger.writer import LedgerWriter
 from gateway.metrics.observe import Metrics
