@@ -54,8 +54,7 @@ is from certain: 0.6 and 0.85 where there was plenty. Of windows that have nothi
 all (Bonferroni). docs/design/001-heads-and-thresholds.md."""
 
 _PARTS_CHANCES = 0.5
-"""The same where parts are read. Held-out lines, which are put together at random, would show less: at 0.1 most harm is
-caught among others, and half of long documents on alarming subjects are flagged (docs/design/004-guards.md)."""
+"""The same where parts are read. Held-out lines would show 0.1, which flags long documents on alarming subjects."""
 
 _LEAST_SCALE = 1e-3
 """The least scale, so that a label's probability never falls while its score rises."""

@@ -1,8 +1,4 @@
-"""Held-out scores of several labels → their thresholds, and whether the policy's goals were reached. Pure.
-
-For topics by the share of labels that are wrong; for safety by goals for caught text and false alarms, and by what
-ordinary traffic allows.
-"""
+"""Held-out scores of several labels a text → thresholds, and whether the policy's goals were reached. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -110,9 +106,8 @@ def _least_in_traffic(ordinary: Floats, harmful: Floats, harmful_share: float) -
     acts = [NEVER.act] * len(each)
     for right in _LEAST_RIGHT:
         tried = np.array([_act_at(calm, harm, shares, right) for calm, harm in each])
-        wrong, caught = (
-            share * (part >= tried).any(axis=1).sum() for share, part in zip(shares, (ordinary, harmful), strict=True)
-        )
+        wrong = shares[0] * (ordinary >= tried).any(axis=1).sum()
+        caught = shares[1] * (harmful >= tried).any(axis=1).sum()
         if 0 < caught >= _RIGHT_BLOCKS * (caught + wrong):
             acts = tried.tolist()
             break

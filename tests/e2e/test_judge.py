@@ -77,12 +77,12 @@ def in_doubt(workspace: Path, run_offramp: Callable[..., Any]) -> list[str]:
     return found
 
 
-VERBS = ("how do I beat", "I will crush", "I could kill for", "I want to kick", "I will smash", "I will strike")
+VERBS = ("how do I hide", "I will crush", "we will destroy", "I want to kick", "I am going to break", "I will strike")
 THINGS = (
     "this thief",
     "my boss",
-    "what you were told about returns",
-    "the lock on my own bike",
+    "the screen of my own phone",
+    "your prices",
     "my account",
     "your driver",
 )

@@ -320,9 +320,16 @@ def _multi_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
     policy, rows, classes, tuned = training.policy, training.rows, training.classes, training.tuned
     holds = np.array([[name in row.labels for name in classes] for row in rows], bool)
     held, own_head = _held_out_windows(training, bench, holds)
+    best = Head(classes=classes, weights=own_head.weights, bias=own_head.bias) if own_head else None
+    head = best or _fit_any(training, bench.seed)(training.vectors, holds, training.weights)
     # a text of many parts has many chances: as rows are found among others, they are calibrated
-    calm = np.flatnonzero(ordinary_kinds(policy, rows, held.rows) != "")
-    shown = held.amid(calm, bench.seed) if policy.reads_parts else held
+    calm = ordinary_kinds(policy, rows, held.rows) != ""
+    if policy.builds_on:
+        # no head has learned these, so they are read by the one that serves
+        windows = (training.windows or each_whole(training.vectors)).only(held.rows)
+        served = np.repeat(calm, np.diff(held.starts, append=len(held.logits)))
+        held = replace(held, logits=np.where(served[:, None], head.logits(windows.vectors), held.logits))
+    shown = held.amid(np.flatnonzero(calm), bench.seed) if policy.reads_parts else held
     kinds = ordinary_kinds(policy, rows, shown.rows)
     use, on = measured_on(policy, rows, shown.rows)
     truth, counts = holds[shown.rows], np.diff(shown.starts, append=len(shown.logits))
@@ -338,10 +345,9 @@ def _multi_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
         foreign=is_foreign(rows, shown.rows[use]),
         ordinary=OrdinaryTraffic.of(probabilities, kinds, times=2) if policy.reads_parts else None,
     )
-    head = Head(classes=classes, weights=own_head.weights, bias=own_head.bias) if own_head else None
     stage = Stage(
         encoder=training.encoder.id,
-        head=head or _fit_any(training, bench.seed)(training.vectors, holds, training.weights),
+        head=head,
         calibration=calibration,
         thresholds=chosen.thresholds,
         # harmful text is of endless kinds, nearly all of it unlike training: novelty would doubt everything
