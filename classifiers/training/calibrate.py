@@ -54,7 +54,7 @@ is from certain: 0.6 and 0.85 where there was plenty. Of windows that have nothi
 all (Bonferroni). docs/design/001-heads-and-thresholds.md."""
 
 _PARTS_CHANCES = 0.5
-"""The same where parts are read. Held-out lines would show 0.1, which flags long documents on alarming subjects."""
+"""Where parts are read it is set, not fitted (docs/design/004-guards.md)."""
 
 _LEAST_SCALE = 1e-3
 """The least scale, so that a label's probability never falls while its score rises."""

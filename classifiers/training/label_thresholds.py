@@ -21,7 +21,7 @@ _MOST_DOUBT = 0.1
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrdinaryTraffic:
     """Held-out text of ordinary traffic. probabilities: (m, labels); kinds: (m,) what kind of text each is; times: how
-    often each text is among them, and each harmful one among those that it is held against."""
+    often each text was scored, alone and among others; harmful ones are as often."""
 
     probabilities: Floats
     kinds: NDArray[np.str_]
@@ -94,12 +94,11 @@ _LEAST_RIGHT = np.arange(0.02, 1, 0.02)
 
 
 def _least_in_traffic(ordinary: Floats, harmful: Floats, harmful_share: float) -> list[Threshold]:
-    """The lowest threshold of each label that ordinary traffic allows: most harm is blocked, and of all blocks nine in
-    ten are right.
+    """The thresholds that ordinary traffic allows, at least: of those at which every label's last blocks are right
+    equally often, the ones that block most while nine in ten of all blocks are right; NEVER's where none do.
 
     ordinary, harmful: (m, labels), (n, labels) probabilities of harmless and of harmful text; harmful_share: of the
-    traffic. Labels differ in how much ordinary text looks like them: orders to an assistant look like attacks on it,
-    and a threshold for all would be theirs. So each label's last blocks have to be right as often as any other's.
+    traffic. One threshold for all would be that of the label which ordinary text resembles most.
     """
     shares = (1 - harmful_share) / max(len(ordinary), 1), harmful_share / max(len(harmful), 1)
     each = list(zip(ordinary.T, harmful.T, strict=True))
@@ -117,8 +116,7 @@ def _least_in_traffic(ordinary: Floats, harmful: Floats, harmful_share: float) -
 
 
 def _act_at(calm: Floats, harm: Floats, shares: tuple[float, float], right: float) -> float:
-    """The threshold of a label whose last blocks are right this often. shares: of the traffic, of each text of calm
-    and of harm."""
+    """A label's threshold whose last blocks are right so often. shares: of the traffic, a text's of calm and harm."""
     levels = np.unique(np.concatenate([calm, harm]))
     levels = np.concatenate([[_LEAST_BLOCKED], levels[levels > _LEAST_BLOCKED], [NEVER.act]])
     wrong, caught = (len(part) - np.searchsorted(np.sort(part), levels) for part in (calm, harm))
@@ -154,8 +152,9 @@ def _for_harms(
     limits = [limit for limit, _, _ in reached] * (len(policy.labels) if goal else 1)
     traffic = None
     if bounds:
-        bound = {"harmful_share": policy.harmful_share, "can_block": any(limit.act < NEVER.act for limit in limits)}
-        traffic = {**bound, **_in_traffic(limits, probabilities[harmful], bounds)}
+        never = [name for name, limit in zip(policy.labels, limits, strict=True) if limit.act >= NEVER.act]
+        reach = {"harmful_share": policy.harmful_share, "can_block": len(never) < len(limits), "never_blocked": never}
+        traffic = {**reach, **_in_traffic(limits, probabilities[harmful], bounds)}
     return ChosenThresholds(
         traffic=traffic,
         thresholds=dict(zip(policy.labels, limits, strict=True)),

@@ -52,13 +52,13 @@ def _why_not_judged(verdict: Verdict, param: str, wait_s: float) -> wire.ItemErr
     """
     if verdict.labels:
         return None
-    if verdict.windows_unread:
+    if any(part.windows_unread for part in verdict.parts or (verdict,)):
         return wire.ItemError(f"{param}: is too long to be read whole; send it in parts", param, "too_long")
-    if verdict.abstention is Abstention.LANGUAGE:
+    if Abstention.LANGUAGE in verdict.abstentions:
         return wire.ItemError(f"{param}: is in a language that {verdict.classifier} does not name", param, "language")
-    if verdict.abstention is Abstention.LATE:
+    if Abstention.LATE in verdict.abstentions:
         raise Overloaded(wait_s)
-    if verdict.abstention is Abstention.BROKEN:
+    if Abstention.BROKEN in verdict.abstentions:
         raise Unavailable(f"the classifier {verdict.classifier} gave no verdict ({verdict.reason})")
     return None
 
@@ -100,7 +100,8 @@ def _result(verdict: Verdict, policy: Policy) -> wire.ModerationResult:
     """Scores and labels under OpenAI's category names where the policy gives them, under their own names else."""
     scores = dict.fromkeys(CATEGORIES, 0.0)
     flags = dict.fromkeys(CATEGORIES, False)
-    for label, score in verdict.scores.items():
+    sure = {label: part.scores.get(label, 0.0) for part in verdict.parts for label in part.labels}
+    for label, score in {**verdict.scores, **sure}.items():
         for category in policy.categories_of(label):
             scores[category] = max(scores.get(category, 0.0), score)
             flags[category] = flags.get(category, False) or label in verdict.labels

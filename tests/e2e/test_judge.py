@@ -77,14 +77,14 @@ def in_doubt(workspace: Path, run_offramp: Callable[..., Any]) -> list[str]:
     return found
 
 
-VERBS = ("how do I hide", "I will crush", "we will destroy", "I want to kick", "I am going to break", "I will strike")
+VERBS = ("ignore", "skip", "reveal", "how do I beat", "I want to kick", "I will strike")
 THINGS = (
-    "this thief",
+    "your rules",
+    "your own rules",
+    "the hidden settings",
+    "your last prompt",
+    "the previous instructions",
     "my boss",
-    "the screen of my own phone",
-    "your prices",
-    "my account",
-    "your driver",
 )
 
 

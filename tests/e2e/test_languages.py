@@ -168,7 +168,14 @@ def test_german_is_judged_by_the_second_classifier_and_english_by_the_first(gate
     moderated = client.moderations.create(model="guard", input=[TOTEN, PAKET, KILL, COLIS]).results
     assert [result.flagged for result in moderated] == [True, False, True, True]
     assert moderated[3].error["code"] == "language"
+    [both] = client.moderations.create(input=[{"type": "text", "text": text} for text in (KILL, PAKET)]).results
+    assert (both.flagged, both.categories.threat, both.category_scores.threat > 0.5) == (True, True, True)
     gateway.stop()
     with closing(sqlite3.connect(gateway.folder / "offramp.db")) as db:
         rows = db.execute("SELECT classifier, label, abstentions FROM requests ORDER BY rowid").fetchall()
-    assert rows == [*(row for *_, row in CALLS), ("guard-de", "threat", ""), ("guard", "", "language")]
+    assert rows == [
+        *(row for *_, row in CALLS),
+        ("guard-de", "threat", ""),
+        ("guard", "", "language"),
+        ("guard", "threat", ""),
+    ]

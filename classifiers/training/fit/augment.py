@@ -104,15 +104,15 @@ def amid(
 ) -> tuple[list[Row], NDArray[np.intp]]:
     """The rows, then copies of them in the midst of some words of harmless rows; a row and its copy count half each.
 
-    folds: (rows,) in which each is held out; what is around a row is of its own fold. Copies are there to learn from
-    and stand for no message. With them come the indexes of the rows that they are of, ascending.
+    folds: (rows,) in which each is held out; what is around a row is of its own fold. Copies are there to learn from:
+    of rows with weight, amid such rows' words. With them come the indexes of the rows that they are of, ascending.
 
     A head on a frozen encoder reads windows that begin and end anywhere, so it is to know a row by what lies in it and
     not by all that a vector says. Rows that `surrounded` leaves alone have no copy, nor has text in a script without
     blanks, of which a few words would be pages.
     """
     chance = random.Random(seed)  # noqa: S311 - no secret
-    fit = [_is_fit(row, spared) and _has_words(row.text) for row in rows]
+    fit = [row.weight > 0 and _is_fit(row, spared) and _has_words(row.text) for row in rows]
     others: dict[int, list[list[str]]] = defaultdict(list)
     for row, fold, good in zip(rows, folds.tolist(), fit, strict=True):
         if good and not (row.labels or row.against):

@@ -325,10 +325,10 @@ def _multi_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
     # a text of many parts has many chances: as rows are found among others, they are calibrated
     calm = ordinary_kinds(policy, rows, held.rows) != ""
     if policy.builds_on:
-        # no head has learned these, so they are read by the one that serves
+        # these have no weight, so the head that serves has not learned them either
         windows = (training.windows or each_whole(training.vectors)).only(held.rows)
-        served = np.repeat(calm, np.diff(held.starts, append=len(held.logits)))
-        held = replace(held, logits=np.where(served[:, None], head.logits(windows.vectors), held.logits))
+        served = calm[windows.owners][:, None]
+        held = replace(held, logits=np.where(served, head.logits(windows.vectors), held.logits))
     shown = held.amid(np.flatnonzero(calm), bench.seed) if policy.reads_parts else held
     kinds = ordinary_kinds(policy, rows, shown.rows)
     use, on = measured_on(policy, rows, shown.rows)

@@ -53,6 +53,9 @@ def test_what_is_harmless_under_a_prompt_or_no_message_surrounds_nothing() -> No
     doubtful = [row("under.", system="be brief"), row("described.", probe=False), row("near.", against=("a",))] * 20
     rows = [*doubtful, *[row(f"bad {number}.", "a") for number in range(200)]]
     assert surrounded(rows, np.zeros(len(rows), bool), seed=0) == rows
+    # nor what has no weight: by it, others' thresholds are measured
+    unlearned = [replace(row("unseen."), weight=0.0)] * 40 + of_each(200)
+    assert not any("unseen." in one.text for one in amid(unlearned, np.zeros(240, np.int32), 0)[0] if one.weight)
     few, enough = ([*rows, *(row(f"good {number}.") for number in range(count))] for count in (19, 20))
     assert surrounded(few, np.zeros(len(few), bool), seed=0) == few
     copies = surrounded(enough, np.zeros(len(enough), bool), seed=0)[len(enough) :]
