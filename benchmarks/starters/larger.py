@@ -1,5 +1,5 @@
 """python -m benchmarks.starters.larger --models DIR [--rows contrast harmful+ordinary …]: guards whose small encoder
-asks a larger one, both tuned on some rows, beside guards that are trained there already (--guard).
+asks a larger one, both tuned on some rows, compared with guards that are trained there already (--guard).
 
 One threshold for all labels is read off the scores: where a fiftieth of the ordinary texts in sight is flagged. Rows
 are the contrast rows of the data folder, or those that ship with `harmful-content` (groups drawn until there are

@@ -100,8 +100,8 @@ def in_traffic(report: Mapping[str, Any]) -> Iterator[str]:
     share = f"where {percent(found['harmful_share'])} of the traffic is harmful"
     if found["can_block"]:
         yield f"by held-out text, nine in ten blocks are right {share}"
-        if found["never_blocked"]:
-            yield f"never blocked, since no threshold would be right as often: {', '.join(found['never_blocked'])}"
+        if never := found.get("never_blocked"):
+            yield f"never blocked, since no threshold would be right as often: {', '.join(never)}"
     else:
         yield f"NOTHING is blocked: no threshold has nine in ten blocks right {share}; raise harmful_share, or add rows"
     flagged = {kind: count for kind, count in found["kinds"].items() if count["flagged"]}

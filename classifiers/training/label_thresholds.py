@@ -94,8 +94,8 @@ _LEAST_RIGHT = np.arange(0.02, 1, 0.02)
 
 
 def _least_in_traffic(ordinary: Floats, harmful: Floats, harmful_share: float) -> list[Threshold]:
-    """The thresholds that ordinary traffic allows, at least: of those at which every label's last blocks are right
-    equally often, the ones that block most while nine in ten of all blocks are right; NEVER's where none do.
+    """The lowest thresholds that ordinary traffic allows. Of sets at which each label's last blocks are right equally
+    often, the one that blocks most while nine in ten of all blocks are right; NEVER's where there is none.
 
     ordinary, harmful: (m, labels), (n, labels) probabilities of harmless and of harmful text; harmful_share: of the
     traffic. One threshold for all would be that of the label which ordinary text resembles most.

@@ -13,7 +13,7 @@ import onnx
 import pytest
 import yaml
 from onnx import helper, numpy_helper
-from openai import OpenAI
+from openai import BadRequestError, OpenAI
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
 from benchmarks.stream.paid import Paid
@@ -170,10 +170,13 @@ def test_german_is_judged_by_the_second_classifier_and_english_by_the_first(gate
     assert moderated[3].error["code"] == "language"
     [both] = client.moderations.create(input=[{"type": "text", "text": text} for text in (KILL, PAKET)]).results
     assert (both.flagged, both.categories.threat, both.category_scores.threat > 0.5) == (True, True, True)
+    # what the first could not read whole is not harmless for the second's reading of another part
+    with pytest.raises(BadRequestError, match="too long"):
+        client.moderations.create(input=[{"type": "text", "text": text} for text in ("my parcel. " * 20_000, PAKET)])
     gateway.stop()
     with closing(sqlite3.connect(gateway.folder / "offramp.db")) as db:
         rows = db.execute("SELECT classifier, label, abstentions FROM requests ORDER BY rowid").fetchall()
-    assert rows == [
+    assert rows[:-1] == [
         *(row for *_, row in CALLS),
         ("guard-de", "threat", ""),
         ("guard", "", "language"),
