@@ -102,11 +102,12 @@ class Cascade(FrozenRecord):
 class Guard(FrozenRecord):
     """A pretrained classifier that is asked where the policy's own heads are in doubt.
 
-    labels: which labels of the policy each of its labels stands for; null where it stands for none.
+    labels: which labels of the policy each of its labels stands for; null where it stands for none. Where none is
+    named, each stands for the label of the same name.
     """
 
     model: Words
-    labels: dict[Words, WordsList | None]
+    labels: dict[Words, WordsList | None] = Field(default_factory=dict)
 
 
 def _true_or_labels(value: object) -> object:
@@ -287,7 +288,7 @@ class Policy(FrozenRecord):
             yield "recipe: hidden is for kind safety, without cascade:"
         if self.guard and (not safety or self.cascade or not self.learned):
             yield "guard: is for kind safety with labels that are learned, without cascade:"
-        if self.guard and not any(self.guard.labels.values()):
+        if self.guard and self.guard.labels and not any(self.guard.labels.values()):
             yield "guard.labels: none of them stands for a label of this policy"
         if self.builds_on and (not safety or self.cascade or self.recipe != "frozen"):
             yield "builds_on: is for kind safety, without cascade: and with recipe: frozen"
@@ -352,9 +353,22 @@ class Policy(FrozenRecord):
         return self.recipe == HIDDEN or self.builds_on is not None
 
     @property
+    def learns_ordinary(self) -> bool:
+        """Whether lines of ordinary traffic are among what is learned, or measured on."""
+        return self.reads_parts or (self.kind == "safety" and self.recipe == "finetune")
+
+    @property
     def larger_encoder(self) -> str | None:
         """The cascade's encoder."""
         return self.cascade.encoder if self.cascade else None
+
+    def on_larger(self, encoder: str) -> Self:
+        """Of kind safety: the same guard tuned on a larger encoder, as NAME-large, which the `guard:` of other policies
+        may name. It reads texts without system prompts. encoder: its source."""
+        own = {"name": f"{self.name}-large", "encoder": encoder, "recipe": "finetune"}
+        alone = {"reads_system": False, "tests": tuple(test for test in self.tests if not test.system)}
+        without = {"cascade": None, "guard": None, "builds_on": None, "harmful_share": HARMFUL_SHARE}
+        return self.model_copy(update={**own, **alone, **without})
 
     def goal_where(self, *, larger: bool) -> tuple[str, Goal | None]:
         """The goal that counts for all labels of a safety policy, after its key in the file. larger: whether the larger

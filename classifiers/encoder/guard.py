@@ -1,7 +1,8 @@
-"""A pretrained guard: a model for sequence classification whose labels stand for some of a policy's.
+"""A guard that others trained: a model whose labels stand for some of a policy's.
 
 Its source is written `hub:ORG/NAME`, `package:NAME` or `folder:PATH`: config.json, tokenizer.json, and model.onnx or
-model.safetensors. Only files are read: no code of a package or of a model runs.
+model.safetensors of a model for sequence classification. Only files are read: no code of a package or of a model runs.
+`trained:NAME` is a classifier of the models folder that has an encoder of its own.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,9 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from classifiers.encoder.session import MODEL, Description
 from classifiers.encoder.source import Odds, fetched, folder_settings, read_json
-from classifiers.errors import EncoderError, NotInstalledError, missing
+from classifiers.errors import ArtifactError, EncoderError, NotInstalledError, missing
+from classifiers.model import artifact
 from classifiers.model.model import Floats
+from classifiers.model.registry import Registry
 from classifiers.policy import Guard, Policy
 
 CONFIG, TOKENIZER, WEIGHTS = "config.json", "tokenizer.json", "model.safetensors"
@@ -38,6 +42,7 @@ class GuardSource:
     weights: a ready-made ONNX graph, or else safetensors, which torch must read.
     labels: of its logits, in order; several: whether several may hold at once.
     heads, dimensions: of the transformer, 0 where that is not known; max_tokens: the longest window.
+    head: of a trained classifier, weights (labels, dimensions) and bias (labels,) that make logits of text vectors.
     """
 
     name: str
@@ -48,6 +53,7 @@ class GuardSource:
     heads: int
     dimensions: int
     max_tokens: int
+    head: tuple[Floats, Floats] | None = None
 
     @property
     def is_graph(self) -> bool:
@@ -60,38 +66,70 @@ class GuardSource:
         what = "" if self.is_graph else missing("torch", "transformers")
         return f"{self.folder} holds no ONNX graph but {WEIGHTS}, and {what}" if what else ""
 
-    def odds(self, guard: Guard) -> tuple[tuple[str, ...], Odds]:
-        """The policy's labels that some of the guard's stand for, and how their odds are made."""
-        named = [guard.labels[theirs] or () for theirs in self.labels]
+    def odds(self, guard: Guard, learned: Sequence[str]) -> tuple[tuple[str, ...], Odds]:
+        """The policy's labels that some of the guard's stand for, and how their odds are made. learned: the labels of
+        the policy; where the guard's are not named, they stand for those of the same name."""
+        known = guard.labels or {name: (name,) if name in learned else () for name in self.labels}
+        named = [known[theirs] or () for theirs in self.labels]
         ours = tuple(dict.fromkeys(name for names in named for name in names))
         groups = [tuple(index for index, names in enumerate(named) if name in names) for name in ours]
         return ours, Odds(groups=tuple(groups), logits=len(self.labels), several=self.several)
 
 
-def is_hub(source: str) -> bool:
-    """Whether a guard's source can be found only by asking the hub."""
-    return source.startswith("hub:")
+def is_elsewhere(source: str) -> bool:
+    """Whether a policy's file does not lead to a guard: the hub must be asked for it, or the models folder has it."""
+    return source.startswith(("hub:", "trained:"))
 
 
-def find_guard(source: str, base_dir: Path) -> GuardSource:
+def find_guard(source: str, base_dir: Path, models_dir: Path = Path("models")) -> GuardSource:
     """The files of a guard. base_dir: what a relative folder is taken from.
 
-    Raises EncoderError where there is no such model, it is out of reach, or it is none for sequence classification.
+    Raises EncoderError where there is no such model, it is out of reach, or it is of another kind.
     """
     kind, _, rest = source.partition(":")
+    if kind == "trained" and rest:
+        return _trained(rest, models_dir)
     if kind == "folder" and rest:
         folder = Path(base_dir, Path(rest).expanduser())
         if not folder.is_dir():
             raise EncoderError(f"{folder} is not a folder; it must hold {CONFIG}, {TOKENIZER} and {WEIGHTS}")
     elif kind == "package" and rest:
         folder = _in_package(rest)
-    elif is_hub(source) and rest.count("/") == 1 and all(rest.split("/")):
+    elif kind == "hub" and rest.count("/") == 1 and all(rest.split("/")):
         folder = fetched(rest, (CONFIG, TOKENIZER, *_GRAPHS, *_DATA), what="guard", instead=_CHOICES)
         if not any((folder / name).is_file() for name in _GRAPHS):
             folder = fetched(rest, (CONFIG, TOKENIZER, WEIGHTS), what="guard", instead=_CHOICES)
     else:
-        raise EncoderError(f"{source!r} is no guard's source; write hub:ORG/NAME, package:NAME or folder:PATH")
+        raise EncoderError(
+            f"{source!r} is no guard's source; write hub:ORG/NAME, package:NAME, folder:PATH or trained:NAME"
+        )
     return _in_folder(folder, source)
+
+
+def _trained(name: str, models_dir: Path) -> GuardSource:
+    try:
+        held = artifact.load(Registry(models_dir).resolve(name))
+    except ArtifactError as error:
+        raise EncoderError(f"{error}; train it, or bring it with offramp models import") from error
+    stage = held.model.last
+    folder, count = held.encoder_folder(stage.encoder), len(stage.head.classes)
+    if folder is None or stage.encoder.is_guard or not held.model.policy.multi_label:
+        raise EncoderError(f"{name} is no guard on an encoder of its own; recipe: finetune makes one")
+    scale = stage.calibration.scale[:count]
+    return GuardSource(
+        name=f"trained:{name}",
+        folder=folder,
+        weights=folder / MODEL,
+        labels=stage.head.classes,
+        several=True,
+        heads=0,
+        dimensions=0,
+        max_tokens=Description.read(folder).max_tokens,
+        head=(
+            stage.head.weights[:count] * scale[:, None],
+            stage.head.bias[:count] * scale + stage.calibration.offset[:count],
+        ),
+    )
 
 
 def _in_package(name: str) -> Path:
@@ -151,6 +189,11 @@ def label_problems(policy: Policy, theirs: Sequence[str] | None) -> Iterator[tup
     """What is wrong with `guard.labels` of a policy: (path, why). theirs: the guard's labels, if they are known."""
     assert policy.guard is not None
     place, named = ("guard", "labels"), policy.guard.labels
+    if not named:
+        if theirs is not None and not set(theirs).intersection(policy.learned):
+            own = f"labels: {', '.join(policy.learned)}; the model's: {', '.join(theirs)}"
+            yield place, f"no label of the model is called as one of this policy; say what each stands for ({own})"
+        return
     for name, ours in ((name, label) for name, labels in named.items() for label in labels or ()):
         if ours not in policy.learned:
             why = "is recognised by its patterns" if ours in policy.labels else "is no label of this policy"
@@ -195,6 +238,43 @@ def logits_of(model: Any, count: int) -> str:
             f"{CONFIG} names labels"
         )
     return str(logits.name)
+
+
+def with_head(model: Any, head: tuple[Floats, Floats], pooling: str) -> Any:
+    """A copy of an ONNX encoder, token ids to hidden states (1, tokens, dimensions), that gives `logits` (1, labels) by
+    a head on text vectors instead. pooling: mean or cls, as the vectors are made."""
+    from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+    made = ModelProto()
+    made.CopyFrom(model)
+    weights, bias = head
+    constants = {"weights": weights.T, "bias": bias}
+    numbers = {
+        name: numpy_helper.from_array(np.asarray(value, np.float32), f"head/{name}")
+        for name, value in constants.items()
+    }
+    axis = {
+        name: numpy_helper.from_array(np.asarray(value, np.int64), f"head/{name}")
+        for name, value in (("tokens", [1]), ("first", 0))
+    }
+    made.graph.initializer.extend([*numbers.values(), *axis.values()])
+    hidden = made.graph.output[0].name
+
+    def add(kind: str, inputs: list[str], output: str, **settings: Any) -> str:
+        made.graph.node.append(helper.make_node(kind, inputs, [output], name=output, **settings))
+        return output
+
+    # of a unit vector it is all one whether tokens are summed up or their mean is taken
+    pooled = (
+        add("ReduceSum", [hidden, "head/tokens"], "head/pooled", keepdims=0)
+        if pooling == "mean"
+        else add("Gather", [hidden, "head/first"], "head/pooled", axis=1)
+    )
+    unit = add("LpNormalization", [pooled], "head/unit", axis=1, p=2)
+    add("Add", [add("MatMul", [unit, "head/weights"], "head/product"), "head/bias"], "logits")
+    del made.graph.output[:]
+    made.graph.output.append(helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(bias)]))
+    return made
 
 
 def with_odds(model: Any, odds: Odds) -> Any:

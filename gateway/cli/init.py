@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.models import bring
 from gateway.cli.output import Exit, Json, fail, result
 
 
@@ -23,8 +24,16 @@ class StarterTemplate(StrEnum):
     PROXY = "proxy"
 
 
+class GuardSize(StrEnum):
+    """Which guard the support starter has."""
+
+    SMALL = "small"
+    LARGE = "large"
+
+
 _OWN_PROMPT = '"You are the support assistant of an online shop.*"'
-"""As the starter has it."""
+_BUILDS_ON = "builds_on: harm\n"
+"""As the starter's policies have them."""
 _SPECIAL = re.compile(r"[*?\[]")
 _PARTS = {
     StarterTemplate.SUPPORT: ("policies", "replies", "schema"),
@@ -43,36 +52,72 @@ def init(
         str | None,
         typer.Option(help="Your own system prompt, or its beginning, whose calls the starter may answer, too."),
     ] = None,
+    guard: Annotated[
+        GuardSize,
+        typer.Option(help="small: what comes with Offramp; large: a larger one behind it, brought by --from."),
+    ] = GuardSize.SMALL,
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", help="The larger guard: a path, an address or hub:ORG/NAME."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write a starter gateway.yaml with its policies. Files that are there already are left as they are."""
     from gateway.config.load import load_gateway
-    from gateway.config.settings import shipped_dir
 
-    source, target = shipped_dir(), folder / "config"
-    gateway = target / "gateway.yaml"
+    target = folder / "config"
+    gateway, safety = target / "gateway.yaml", target / "policies" / "support-safety.yaml"
     if gateway.exists():
         raise fail(f"{gateway} is there already; nothing was written", Exit.USAGE)
+    large = _larger_guard(guard, from_, template)
+    if large and safety.exists():
+        raise fail(f"{safety} is there already; nothing was written", Exit.USAGE)
     if system is None and template is StarterTemplate.SUPPORT and sys.stdin.isatty() and not json:
         system = typer.prompt("Your own system prompt, or its beginning (empty: as the starter has it)", default="")
+    brought = bring(large, folder / "models", None) if large else None
+    written = _copy(template, target)
+    if brought:
+        _replace(safety, _BUILDS_ON, f'{_BUILDS_ON}guard: {{model: "trained:{brought["name"]}"}}\n')
+    if system:
+        _replace(gateway, _OWN_PROMPT, dumps(_SPECIAL.sub(r"[\g<0>]", system) + "*"))
+    rules = load_gateway(gateway, os.environ).settings.rules
+    names = dict.fromkeys(name for rule in rules for _, name in rule.bindings)
+    policies = [str(target / "policies" / f"{name}.yaml") for name in names]
+    following = [shlex.join(["offramp", "train", *policies])] if policies else []
+    following.append(shlex.join(["offramp", "serve", str(gateway)]))
+    imported = [f"{brought['name']} is at {brought['version']} in {folder / 'models'}"] if brought else []
+    shown = (*(f"wrote {path}" for path in written), *imported, "\nNext:", *(f"  {command}" for command in following))
+    result({"written": [str(path) for path in written], "next": following}, shown, as_json=json)
+
+
+def _copy(template: StarterTemplate, target: Path) -> list[Path]:
+    """Write the template's files that are not there yet, and return them."""
+    from gateway.config.settings import shipped_dir
+
+    source = shipped_dir()
     parts = [file for part in _PARTS[template] for file in sorted((source / part).rglob("*")) if file.is_file()]
     copies = {target / file.relative_to(source): file for file in parts}
     # last: what could not be written is then written by the next try, which ends where this file is there
-    copies[gateway] = source / ("gateway.yaml" if template is StarterTemplate.SUPPORT else f"templates/{template}.yaml")
+    own = "gateway.yaml" if template is StarterTemplate.SUPPORT else f"templates/{template}.yaml"
+    copies[target / "gateway.yaml"] = source / own
     written = [to for to in copies if not to.exists()]
     for to in written:
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(copies[to], to)
-    if system:
-        gateway.write_text(
-            gateway.read_text("utf-8").replace(_OWN_PROMPT, dumps(_SPECIAL.sub(r"[\g<0>]", system) + "*")), "utf-8"
-        )
-    rules = load_gateway(gateway, os.environ).settings.rules
-    policies = [
-        str(target / "policies" / f"{name}.yaml")
-        for name in dict.fromkeys(name for rule in rules for _, name in rule.bindings)
-    ]
-    following = [shlex.join(["offramp", "train", *policies])] if policies else []
-    following.append(shlex.join(["offramp", "serve", str(gateway)]))
-    shown = (*(f"wrote {path}" for path in written), "\nNext:", *(f"  {command}" for command in following))
-    result({"written": [str(path) for path in written], "next": following}, shown, as_json=json)
+    return written
+
+
+def _replace(file: Path, old: str, new: str) -> None:
+    file.write_text(file.read_text("utf-8").replace(old, new), "utf-8")
+
+
+def _larger_guard(guard: GuardSize, source: str | None, template: StarterTemplate) -> str | None:
+    """Where the larger guard comes from; None where the small one is enough."""
+    if guard is GuardSize.SMALL and source is None:
+        return None
+    if template is not StarterTemplate.SUPPORT:
+        raise fail("--guard large is for the template support", Exit.USAGE)
+    if guard is GuardSize.SMALL or source is None:
+        how = "offramp train harm.yaml --larger ENCODER, then offramp models export harm-large, make the file"
+        raise fail(f"--guard large needs --from FILE, and the other way round; {how}", Exit.USAGE)
+    return source

@@ -1,9 +1,10 @@
 """`offramp models list|rollback|export|import`."""
 
-import hashlib
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
+from urllib.request import urlopen
 
 import typer
 
@@ -53,6 +54,7 @@ def export(
     json: Json = False,
 ) -> None:
     """Write a classifier's version in use to one file, with its card, for `offramp models import` elsewhere."""
+    from classifiers.encoder.source import sha256_of
     from classifiers.model.artifact import load
     from classifiers.model.registry import Registry, pack
 
@@ -60,32 +62,69 @@ def export(
     load(folder)
     file = to or Path(f"{name}-{folder.name}.zip")
     pack(folder, file)
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    digest = sha256_of(file)
     shown = [f"wrote {file}", f"sha256: {digest}"]
     result({"name": name, "version": folder.name, "file": str(file), "sha256": digest}, shown, as_json=json)
 
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="What `offramp models export` has written.", dir_okay=False)],
+    file: Annotated[
+        str, typer.Argument(help="What `offramp models export` has written: a path, an address or hub:ORG/NAME.")
+    ],
     sha256: Annotated[str | None, typer.Option(help="What the file's hash must be, as export printed it.")] = None,
     models: ModelsDir = Path("models"),
     json: Json = False,
 ) -> None:
     """Put an exported classifier in use here. It needs no training, and no torch."""
+    made = bring(file, models, sha256)
+    result(made, [f"{made['name']} is at {made['version']} now"], as_json=json)
+
+
+def bring(source: str, models: Path, sha256: str | None) -> dict[str, str]:
+    """Put an exported classifier in use. source: a path, an address or a repository of the hub; sha256: what its hash
+    must be. Returns its name, version and sha256. Ends the command where it cannot be had."""
     from classifiers.encoder.prepare import find
+    from classifiers.encoder.source import sha256_of
     from classifiers.model.artifact import load
     from classifiers.model.registry import Registry, unpack
 
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    if sha256 is not None and sha256.lower() != digest:
-        raise fail(f"{file} has the sha256 {digest}, not {sha256}; nothing was imported", Exit.USAGE)
     models.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".import-", dir=models) as scratch:
+        file = _fetched(source, Path(scratch), sha256)
+        digest = sha256_of(file)
+        if sha256 is not None and sha256.lower() != digest:
+            raise fail(f"{source} has the sha256 {digest}, not {sha256}; nothing was imported", Exit.USAGE)
         folder = unpack(file, Path(scratch))
-        made = load(folder)
-        for stage in made.model.stages:
+        for stage in load(folder).model.stages:
             if not stage.encoder.own:
                 find(stage.encoder, models)
         name, version = Registry(models).install(folder)
-    result({"name": name, "version": version, "sha256": digest}, [f"{name} is at {version} now"], as_json=json)
+    return {"name": name, "version": version, "sha256": digest}
+
+
+def _fetched(source: str, scratch: Path, sha256: str | None) -> Path:
+    """The exported file. scratch: a folder that an address is fetched into."""
+    from classifiers.encoder.source import fetched
+
+    if source.startswith("hub:"):
+        folder = fetched(source.removeprefix("hub:"), ["*.zip"], what="classifier", instead=_ELSEWHERE)
+        files = sorted(folder.glob("*.zip"))
+        if len(files) != 1:
+            raise fail(f"{source} holds {len(files)} zip files, not one; fetch the one and name its path", Exit.USAGE)
+        return files[0]
+    if not source.startswith(("http://", "https://")):
+        return Path(source)
+    if source.startswith("http://") and sha256 is None:
+        raise fail("what comes over http:// may be changed on its way: give --sha256, as export printed it", Exit.USAGE)
+    file = scratch / "fetched.zip"
+    try:
+        with urlopen(source, timeout=_PATIENCE_S) as answer, file.open("wb") as target:  # noqa: S310 - http or https
+            shutil.copyfileobj(answer, target)
+    except OSError as error:
+        raise fail(f"{source} could not be fetched: {error}; nothing was imported", Exit.UPSTREAM) from error
+    return file
+
+
+_ELSEWHERE = "offramp models import FILE, with the file as another machine fetched it"
+_PATIENCE_S = 60

@@ -15,7 +15,7 @@ from rich.console import Console
 from classifiers.fields import MAX_SEED
 from gateway.cli.inputs import given
 from gateway.cli.inputs import read as read_calls
-from gateway.cli.output import Bar, Exit, Json, print_json, progress_bar, result, sigterm_as_ctrl_c, stderr
+from gateway.cli.output import Bar, Exit, Json, fail, print_json, progress_bar, result, sigterm_as_ctrl_c, stderr
 
 if TYPE_CHECKING:
     from classifiers.policy import Policy, Teacher
@@ -35,6 +35,7 @@ def train(
     propose: Annotated[
         bool, typer.Option("--propose", help="Leave the version in use; propose the new one to be tried beside it.")
     ] = False,
+    larger: Annotated[str | None, typer.Option(help="Tune this larger encoder: of a guard NAME, NAME-large.")] = None,
     calls: Annotated[
         bool, typer.Option("--calls", help="Read rows of calls from standard input, too; no file or report has them.")
     ] = False,
@@ -53,7 +54,7 @@ def train(
     code = Exit.DONE
     results: list[dict[str, Any]] = []
     try:
-        for file, policy in _load_all(policies):
+        for file, policy in _load_all(policies, larger):
             name = policy.name
             _print_notes(file, policy, more)
             fit = partial(run, seed=seed, propose=propose, more=data or (), calls=rows, base_dir=file.parent)
@@ -97,8 +98,9 @@ class _Declined(Exception):
     """The user did not agree to pay a teacher's model."""
 
 
-def _load_all(files: Sequence[Path]) -> "list[tuple[Path, Policy]]":
-    """All policies. Raises ConfigError with the problems of all files; two policies may not share a name."""
+def _load_all(files: Sequence[Path], larger: str | None) -> "list[tuple[Path, Policy]]":
+    """All policies, on a larger encoder where one is named. Raises ConfigError with the problems of all files; two
+    policies may not share a name."""
     from gateway.config.load import load_policy
     from gateway.config.problems import ConfigError, Problem
 
@@ -111,6 +113,9 @@ def _load_all(files: Sequence[Path]) -> "list[tuple[Path, Policy]]":
         except ConfigError as error:
             problems += error.problems
             continue
+        if larger and policy.kind != "safety":
+            raise fail(f"--larger is for guards; {policy.name} is of kind {policy.kind}", Exit.USAGE)
+        policy = policy.on_larger(larger) if larger else policy
         if (first := names.setdefault(policy.name, file)).resolve() != file.resolve():
             what = f"{policy.name} is the name in {first} as well; give each a name of its own, or train one of them"
             problems.append(Problem(file=str(file), mark=None, path=("name",), message=what))

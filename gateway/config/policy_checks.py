@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from classifiers.encoder.guard import find_guard, is_hub, label_problems
-from classifiers.encoder.source import is_local, poorly_read, resolve
+from classifiers.encoder.guard import find_guard, is_elsewhere, label_problems
+from classifiers.encoder.source import first_encoder, is_local, poorly_read, resolve
 from classifiers.errors import EncoderError
 from classifiers.policy import NONE, OTHER, Policy
 from classifiers.slots.fill import slot_problems
@@ -97,7 +97,7 @@ def _test_and_teacher_problems(policy: Policy) -> _Findings:
 def _missing_files(policy: Policy, folder: Path) -> _Findings:
     if policy.encoder and is_local(policy.encoder):
         try:
-            resolve(policy.encoder, folder)
+            resolve(first_encoder(policy.encoder, policy.recipe), folder)
         except EncoderError as error:
             yield ("encoder",), str(error)
     if policy.guard:
@@ -113,7 +113,7 @@ def _missing_files(policy: Policy, folder: Path) -> _Findings:
 def _guard_problems(policy: Policy, model: str, folder: Path) -> _Findings:
     """A guard that is not there, and labels of it that are others; of one on the hub, what is known without it."""
     theirs = None
-    if not is_hub(model):
+    if not is_elsewhere(model):
         try:
             theirs = find_guard(model, folder).labels
         except EncoderError as error:

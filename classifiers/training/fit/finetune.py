@@ -29,7 +29,7 @@ from classifiers.training.windows import loudest
 
 _WARM_UP, _CLIP, _DECAY, _HEAD_RATE = 0.1, 1.0, 0.01, 1e-3
 _BATCH, _PATIENCE = 32, 2
-_FEW, _PLENTY = 2_000, 6_000
+_FEW, _PLENTY, _MANY = 2_000, 6_000, 25_000
 _MOST_WINDOWS = 16
 """Of a row; what lies behind is not learned from."""
 _CHUNK = 500  # rows whose windows are read together
@@ -37,12 +37,13 @@ SCALE = 20.0
 """Vectors have length 1: the head reads them this much longer, so that its numbers and the encoder's move alike."""
 
 Say = Callable[[str], None]
+Advance = Callable[[int, int], None]
 
 
 class Steps:
     """Steps of tuning an encoder and its heads: AdamW, warmed up and then slowed down to nothing by the last one.
 
-    The encoder's word embeddings stay as they are. parameters: all that learn.
+    The encoder's word embeddings stay as they are. parameters: all that learn; taken, total: steps.
     """
 
     def __init__(self, encoder: TorchEncoder, heads: Any, *, rate: float, total: int, kept: int = 0) -> None:
@@ -53,8 +54,8 @@ class Steps:
             part.requires_grad_(False)
         body = [part for part in encoder.module.parameters() if part.requires_grad]
         self._encoder, self._kept = encoder, kept
-        self._total = max(1, total)
-        self._warm = max(1, int(_WARM_UP * self._total))
+        self.total = max(1, total)
+        self._warm = max(1, int(_WARM_UP * self.total))
         self.parameters = [*body, *heads.parameters()]
         self._optimizer = torch.optim.AdamW(
             [
@@ -65,7 +66,7 @@ class Steps:
             fused=True,
         )
         self._rates = [group["lr"] for group in self._optimizer.param_groups]
-        self._taken = 0
+        self.taken = 0
 
     def epoch(
         self,
@@ -92,15 +93,15 @@ class Steps:
         return total / max(len(lengths), 1)
 
     def _take(self, loss: Any) -> None:
-        slower = (self._total - self._taken) / max(1, self._total - self._warm)
-        share = min((self._taken + 1) / self._warm, max(0.0, slower))
+        slower = (self.total - self.taken) / max(1, self.total - self._warm)
+        share = min((self.taken + 1) / self._warm, max(0.0, slower))
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * share
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, _CLIP)
         self._optimizer.step()
-        self._taken += 1
+        self.taken += 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +140,7 @@ def plan_for(dimensions: int, rows: int, *, multi_label: bool, layers: int | Non
     if dimensions > 512:
         # the lower layers learn little from a policy's rows and take a third of the time
         whole = layers is None and multi_label
-        rate, epochs, kept = (4e-5, 2, 6) if whole else (6e-5, 3, (layers or 12) // 3)
+        rate, epochs, kept = (4e-5, 1 if rows >= _MANY else 2, 6) if whole else (6e-5, 3, (layers or 12) // 3)
         return TuningPlan(rate=rate, epochs=epochs, smoothing=smoothing, kept=kept, beginning=1_500)
     epochs = 12 if rows < _FEW else 8 if not enough else 6 if multi_label else 3
     return TuningPlan(rate=2.5e-4, epochs=epochs, smoothing=smoothing)
@@ -156,10 +157,12 @@ def is_over(number: int, best: int, epochs: int) -> bool:
     return number >= epochs or number - max(best, epochs // 2) >= _PATIENCE
 
 
-def tune(encoder: TorchEncoder, lesson: TuningSet, *, plan: TuningPlan, seed: int, say: Say) -> Tuned:
+def tune(
+    encoder: TorchEncoder, lesson: TuningSet, *, plan: TuningPlan, seed: int, say: Say, advance: Advance | None = None
+) -> Tuned:
     """Train `encoder` in place on a lesson's rows that are not held out; its `measured` ones choose the epoch kept.
 
-    say: given a line for each epoch.
+    say: given a line for each epoch; advance: called with the steps taken and their number.
     """
     name = "average precision" if lesson.multi_label else "accuracy"
 
@@ -173,7 +176,7 @@ def tune(encoder: TorchEncoder, lesson: TuningSet, *, plan: TuningPlan, seed: in
     history, best, kept = [Epoch(loss=0.0, measure=tuning.measure())], 0, tuning.state()
     show("the frozen encoder")
     while not is_over(len(history) - 1, best, plan.epochs):
-        loss = tuning.run()
+        loss = tuning.run(advance or (lambda _done, _total: None))
         history.append(Epoch(loss=loss, measure=tuning.measure()))
         show(f"loss {loss:.3f}")
         if is_better(history[-1].measure, history[best].measure):
@@ -214,10 +217,11 @@ class _HeadTuning:
         fitted = tuning_set.fit(vectors, lesson.targets[first], self._weights[first], multi_label=several)
         set_head(self._head, fitted)
 
-    def run(self) -> float:
+    def run(self, advance: Advance) -> float:
         """One epoch; the mean loss of a row."""
         self._choose(self._fit)
-        return self._steps.epoch([len(self._rows[index]) for index in self._fit], _BATCH, self._chance, self._loss)
+        lengths, steps = [len(self._rows[index]) for index in self._fit], self._steps
+        return steps.epoch(lengths, _BATCH, self._chance, self._loss, lambda: advance(steps.taken, steps.total))
 
     def measure(self) -> float | None:
         """On held-out rows; None without any."""

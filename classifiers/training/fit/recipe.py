@@ -55,13 +55,13 @@ They would look for milliseconds, and where something else holds a core, hardly 
 over 16 s for what takes 3 s so, and 2 s on one thread (a step of 32 rows, two cores, a load of 20)."""
 
 
-def check(policy: Policy, base_dir: Path) -> None:
+def check(policy: Policy, base_dir: Path, models_dir: Path) -> None:
     """Whether what a policy's recipe cannot do without is there, before anything is written or paid for.
 
     base_dir: what the policy's paths are relative to. Raises TrainingError, EncoderError, PolicyError.
     """
     if policy.guard:
-        find_policys_guard(policy, base_dir)
+        find_policys_guard(policy, base_dir, models_dir)
     lacking, sources = missing("torch", "transformers"), [source for _, source in needed(policy)]
     if lacking:
         if sources and policy.larger_encoder is None:

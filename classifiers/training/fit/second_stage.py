@@ -5,17 +5,28 @@ and thresholds are chosen on held-out rows. A guard has seen none of the policy'
 logistic regressions on its log-odds and those of the policy's heads are fitted (`ensemble.stack`).
 """
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.encoder.guard import TOKENIZER, GuardSource, find_guard, label_problems, log_odds, logits_of
+from classifiers.encoder.guard import (
+    TOKENIZER,
+    GuardSource,
+    find_guard,
+    label_problems,
+    log_odds,
+    logits_of,
+    with_head,
+    with_odds,
+)
 from classifiers.encoder.prepare import load_graph, write_prepared
-from classifiers.encoder.session import Encoder, Graph, apart, embed
+from classifiers.encoder.session import MODEL, Description, Encoder, Graph, apart, embed
 from classifiers.encoder.source import EncoderSource, Odds, sha256_of
 from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN, Tokens
 from classifiers.errors import EncoderError, PolicyError, TrainingError
@@ -29,7 +40,7 @@ from classifiers.text.normalise import normalise
 from classifiers.training import calibrate, operating_points, split
 from classifiers.training.fit.ensemble import GuardEvidence, stack, stacking_loss
 from classifiers.training.fit.fitted import FittedModel, MeasuredModel, TrainingSet, Workbench
-from classifiers.training.fit.heads import Bools, measured, never_novel, verdict_of
+from classifiers.training.fit.heads import Bools, measured, never_novel, verdict_of, windowing
 from classifiers.training.fit.linear import Ints
 from classifiers.training.label_thresholds import OrdinaryTraffic, for_any
 from classifiers.training.operating_points import Way, measured_on
@@ -154,13 +165,13 @@ _FORMS = ((True, True), (False, True), (False, False))
 know is left as it is, and what int8 blurs stays in 32 bits."""
 
 
-def find_policys_guard(policy: Policy, base_dir: Path) -> GuardSource:
+def find_policys_guard(policy: Policy, base_dir: Path, models_dir: Path) -> GuardSource:
     """The policy's guard. Raises PolicyError where it is not to be had or its labels are others, with the places."""
     assert policy.guard is not None
     found = None
     problems: list[tuple[tuple[str, ...], str]] = []
     try:
-        found = find_guard(policy.guard.model, base_dir)
+        found = find_guard(policy.guard.model, base_dir, models_dir)
         if found.lacking:
             problems.append((("guard", "model"), found.lacking))
     except EncoderError as error:
@@ -179,8 +190,8 @@ def with_guard(training: TrainingSet, made: FittedModel, bench: Workbench) -> Fi
     """
     policy, small = training.policy, made.trained
     assert policy.guard is not None
-    source = find_policys_guard(policy, bench.base_dir)
-    ours, odds = source.odds(policy.guard)
+    source = find_policys_guard(policy, bench.base_dir, bench.models_dir)
+    ours, odds = source.odds(policy.guard, policy.learned)
     held = [training.rows[index] for index in small.rows.tolist()]
     texts = [row.text for row in held]
     bench.progress.step(f"guard: converting {source.name}")
@@ -190,10 +201,12 @@ def with_guard(training: TrainingSet, made: FittedModel, bench: Workbench) -> Fi
         place = ("guard", "model")
         raise PolicyError(f"{policy.name}: {'.'.join(place)}: {error}", places=((place, str(error)),)) from error
     bench.progress.step("guard: reading the rows")
-    tokens = min(_TOKENS, encoder.max_tokens)
-    first_windows = embed(encoder, texts, bench.progress.advance, tokens=tokens)
-    seen = windows_of(encoder, texts, first_windows, tuned_windowing(tokens))
-    stacking = _Stacking(ours, odds, seen, small)
+    # others' guards were trained on whole texts
+    parts = policy.reads_parts and source.head is not None
+    reads = windowing(policy) if parts else tuned_windowing(min(_TOKENS, encoder.max_tokens))
+    first_windows = embed(encoder, texts, bench.progress.advance, tokens=reads.tokens)
+    seen = windows_of(encoder, texts, first_windows, reads)
+    stacking = _Stacking(ours, odds, seen, small, parts=parts)
     classes = small.model.last.head.classes
     truth = np.array([[name in row.labels for name in classes] for row in held], bool)
     used, _ = measured_on(policy, training.rows, small.rows)
@@ -208,7 +221,7 @@ def with_guard(training: TrainingSet, made: FittedModel, bench: Workbench) -> Fi
         small,
         truth,
         first=stacking.first,
-        last=worst(stacking.stage(encoder, truth, used, tuned_windowing(tokens)), seen),
+        last=worst(stacking.stage(encoder, truth, used, reads), seen),
         pool=stacking.pool,
         head=f"{small.settings['head']}; a pretrained guard where these are in doubt",
     )
@@ -233,8 +246,11 @@ class _Stacking:
     the heads say which.
     """
 
-    def __init__(self, ours: Sequence[str], odds: Odds, seen: Windows, small: MeasuredModel) -> None:
-        """ours: labels that the guard gives odds of; seen: of the rows, those odds; small: the heads' model."""
+    def __init__(self, ours: Sequence[str], odds: Odds, seen: Windows, small: MeasuredModel, *, parts: bool) -> None:
+        """ours: labels that the guard gives odds of; seen: of the rows, those odds; small: the heads' model; parts:
+        whether the guard reads a text in its parts."""
+        self._chances = calibrate.PARTS_CHANCES if parts else calibrate.CHANCES
+        self._counted = calibrate.PARTS_COUNTED if parts else calibrate.WINDOWS_COUNTED
         self._classes = small.model.last.head.classes
         self._places = [self._classes.index(name) for name in ours]
         kinds = list(dict.fromkeys(odds.groups))
@@ -246,7 +262,7 @@ class _Stacking:
         self._evidence = GuardEvidence(
             guard=highest(seen.vectors, seen.starts)[:, [self._kinds.index(kind) for kind in range(len(kinds))]],
             own=self._by_kind(own),
-            fewer=lost_chances(calibrate.CHANCES, counts, calibrate.WINDOWS_COUNTED),
+            fewer=lost_chances(self._chances, counts, self._counted),
         )
 
     def gains(self, truth: Bools, used: Bools, folds: Ints) -> tuple[float, float]:
@@ -254,7 +270,7 @@ class _Stacking:
         losses = stacking_loss(self._evidence.only(used), self._by_kind(truth[used]), folds[used])
         return round(losses[0], 5), round(losses[1], 5)
 
-    def stage(self, encoder: Encoder, truth: Bools, used: Bools, windowing: Windowing) -> Stage:
+    def stage(self, encoder: Encoder, truth: Bools, used: Bools, reads: Windowing) -> Stage:
         """The guard's own, calibrated alone. What it has no label for is never likely."""
         weights = np.zeros((len(self._classes), len(self._places)), np.float32)
         weights[self._places, range(len(self._places))] = 1
@@ -270,13 +286,13 @@ class _Stacking:
             calibration=Calibration(
                 scale=scale,
                 offset=offset,
-                chances=calibrate.CHANCES,
-                few_chances=calibrate.WINDOWS_COUNTED[0],
-                most_chances=calibrate.WINDOWS_COUNTED[1],
+                chances=self._chances,
+                few_chances=self._counted[0],
+                most_chances=self._counted[1],
             ),
             thresholds={},
             novelty=never_novel(len(self._places)),
-            windowing=windowing,
+            windowing=reads,
         )
 
     def pool(self, first: StageResult, last: StageResult, truth: Bools, shown: Bools) -> StageResult:
@@ -313,6 +329,8 @@ def convert(
 
     Raises EncoderError where it cannot be converted, TrainingError where what comes out is another guard.
     """
+    if source.head is not None:
+        return _with_own_head(source, source.head, odds, bench)
     graph, logits = _opened(source, odds, bench)
     tokens = Tokens.open(source.folder / TOKENIZER)
     room = tokens.room(_TOKENS, source.max_tokens, 0)
@@ -345,6 +363,29 @@ def convert(
             return encoder, folder, {"form": form, "rows": len(some), "apart": round(differ, 5)}
         failed = f"as {form} its probabilities differ by {differ:.3f} on average, at most {MEAN_APART} is allowed"
     raise TrainingError(f"guard {source.name} does not survive its conversion: {failed}")
+
+
+def _with_own_head(
+    source: GuardSource, head: tuple[Floats, Floats], odds: Odds, bench: Workbench
+) -> tuple[Encoder, Path, dict[str, Any]]:
+    """A trained classifier as a guard: its encoder as it is, with its head behind it in the same graph."""
+    import onnx
+
+    folder, given = bench.scratch / GUARD, Description.read(source.folder)
+    folder.mkdir()
+    graph = with_head(load_graph(source.weights, bench.scratch), head, given.pooling)
+    onnx.save(with_odds(graph, odds), folder / MODEL)
+    shutil.copyfile(source.folder / TOKENIZER, folder / TOKENIZER)
+    vectors = log_odds(np.asarray(given.vectors, np.float32) @ head[0].T + head[1], odds)
+    msgspec.structs.replace(
+        given,
+        source=OWN + GUARD,
+        pooling="odds",
+        dimensions=len(odds.groups),
+        sha256={name: sha256_of(folder / name) for name in (MODEL, TOKENIZER)},
+        vectors=tuple(map(tuple, vectors.tolist())),
+    ).write(folder)
+    return Encoder.open(folder, bench.threads), folder, {"form": "trained"}
 
 
 def _opened(source: GuardSource, odds: Odds, bench: Workbench) -> tuple[Path, Callable[[Sequence[int]], Floats]]:

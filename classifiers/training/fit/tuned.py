@@ -178,7 +178,9 @@ def _tune(
     plan = finetune.plan_for(encoder.dimensions, len(lesson.rows), multi_label=lesson.multi_label, layers=layers)
     kept = min(plan.kept, len(encoder.layers) // 2)
     plan = replace(plan, epochs=max(1, round(plan.epochs / longer)), kept=kept)
-    tuned = finetune.tune(encoder, lesson, plan=plan, seed=bench.seed, say=partial(_say, bench, name))
+    tuned = finetune.tune(
+        encoder, lesson, plan=plan, seed=bench.seed, say=partial(_say, bench, name), advance=bench.progress.advance
+    )
     if not tuned.best:
         return None
     _say(bench, name, "exporting the encoder to int8")

@@ -35,8 +35,13 @@ def test_a_folder_says_what_its_logits_are(tmp_path: Path) -> None:
     one = find_guard("folder:one", tmp_path)
     assert (one.labels, one.several, one.heads, one.max_tokens) == (("GOOD", "BAD"), False, 4, 64)
     assert one.weights == tmp_path / "one" / "onnx" / "model.onnx"
-    ours, odds = one.odds(Guard.model_validate({"model": "folder:one", "labels": {"GOOD": None, "BAD": ["b", "a"]}}))
+    ours, odds = one.odds(
+        Guard.model_validate({"model": "folder:one", "labels": {"GOOD": None, "BAD": ["b", "a"]}}), ("a", "b")
+    )
     assert (ours, odds.groups, odds.logits) == (("b", "a"), ((1,), (1,)), 2)
+    # where none is named, its labels stand for those of the same name
+    ours, odds = one.odds(Guard.model_validate({"model": "folder:one"}), ("a", "BAD"))
+    assert (ours, odds.groups) == (("BAD",), ((1,),))
     saved(tmp_path / "two", weights="model.safetensors", id2label=None, model_type="xlm-roberta")
     two = find_guard(f"folder:{tmp_path / 'two'}", Path())
     # transformers does not write the names that it gives by itself
@@ -87,7 +92,11 @@ def test_the_hub_is_asked_for_weights_only_where_it_has_no_graph(
 @pytest.mark.parametrize(
     ("source", "made", "message"),
     [
-        ("org/name", {}, "'org/name' is no guard's source; write hub:ORG/NAME, package:NAME or folder:PATH"),
+        (
+            "org/name",
+            {},
+            "'org/name' is no guard's source; write hub:ORG/NAME, package:NAME, folder:PATH or trained:NAME",
+        ),
         ("hub:name", {}, "'hub:name' is no guard's source"),
         ("folder:away", {}, "away is not a folder"),
         ("package:no-such-guard", {}, "the package no-such-guard is not installed; run: pip install no-such-guard"),
@@ -119,6 +128,7 @@ def test_weights_need_torch_and_a_graph_does_not(tmp_path: Path, monkeypatch: py
             "no label UGLY; the model's labels are GOOD, BAD",
         ),
         ({"BAD": "violence"}, "", "does not say what GOOD stands for; name labels of the policy or null"),
+        ({}, "", "no label of the model is called as one of this policy; say what each stands for (labels: violence"),
         ({"GOOD": "calm", "BAD": "violence"}, "GOOD", "calm is no label of this policy (labels: violence, jailbreak)"),
     ],
 )

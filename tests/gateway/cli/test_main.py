@@ -7,14 +7,19 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 import warnings
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
+import yaml
 
 from classifiers.errors import ArtifactError
 from gateway import __version__
@@ -102,6 +107,58 @@ def test_an_exported_classifier_is_imported_elsewhere(
         offramp("classify", name, "hello", "--models", there).stdout
         == offramp("classify", name, "hello", "--models", models_dir).stdout
     )
+
+
+def test_an_exported_classifier_comes_from_an_address_or_the_hub(
+    publish: Callable[[datetime], str],
+    models_dir: Path,
+    tmp_path: Path,
+    offramp: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    version = publish(datetime(2026, 1, 1, tzinfo=UTC))
+    name, folder, there = next(models_dir.glob(f"*/{version}")).parent.name, tmp_path / "served", tmp_path / "there"
+    shutil.copytree(models_dir / "encoders", there / "encoders", dirs_exist_ok=True)
+    folder.mkdir()
+    export = ("models", "export", name, "--to", folder / "made.zip", "--models", models_dir, "--json")
+    digest = json.loads(offramp(*export).stdout)["sha256"]
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        unsure = offramp("models", "import", f"{address}/made.zip", "--models", there)
+        assert (unsure.exit_code, "give --sha256" in unsure.stderr) == (Exit.USAGE, True)
+        gone = offramp("models", "import", f"{address}/none.zip", "--sha256", digest, "--models", there)
+        assert (gone.exit_code, "could not be fetched: HTTP Error 404" in gone.stderr) == (Exit.UPSTREAM, True)
+        done = offramp("models", "import", f"{address}/made.zip", "--sha256", digest, "--models", there)
+        server.shutdown()
+    assert f"{name} is at {version} now" in done.stdout
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda **_: str(folder))
+    assert f"{name} is at {version} now" in offramp("models", "import", "hub:org/name", "--models", there).stdout
+    (folder / "again.zip").write_bytes(b"")
+    two = offramp("models", "import", "hub:org/name", "--models", there)
+    assert (two.exit_code, "holds 2 zip files, not one" in two.stderr) == (Exit.USAGE, True)
+
+
+def test_init_puts_a_larger_guard_behind_the_starters(
+    publish: Callable[[datetime], str], models_dir: Path, tmp_path: Path, offramp: Callable[..., Any]
+) -> None:
+    version = publish(datetime(2026, 1, 1, tzinfo=UTC))
+    name, file, there = next(models_dir.glob(f"*/{version}")).parent.name, tmp_path / "made.zip", tmp_path / "there"
+    offramp("models", "export", name, "--to", file, "--models", models_dir)
+    shutil.copytree(models_dir / "encoders", there / "models" / "encoders")
+    for alone in (("--guard", "large"), ("--from", file), ("--guard", "large", "--from", file, "--template", "proxy")):
+        refused = offramp("init", there, *alone)
+        assert (refused.exit_code, "--guard large" in refused.stderr) == (Exit.USAGE, True)
+    assert not (there / "config").exists()
+    done = offramp("init", there, "--guard", "large", "--from", file)
+    assert f"{name} is at {version} in {there / 'models'}" in done.stdout
+    policy = yaml.safe_load((there / "config" / "policies" / "support-safety.yaml").read_text())
+    assert (policy["builds_on"], policy["guard"]) == ("harm", {"model": f"trained:{name}"})
+    assert offramp("check", there / "config" / "gateway.yaml").exit_code == 0
+    (there / "config" / "gateway.yaml").unlink()
+    again = offramp("init", there, "--guard", "large", "--from", file)
+    assert (again.exit_code, "support-safety.yaml is there already" in again.stderr) == (Exit.USAGE, True)
 
 
 @pytest.mark.parametrize("change", ["text", "damaged", "tampered", "outside"])

@@ -11,14 +11,18 @@ import numpy as np
 import pytest
 
 from classifiers import Reading, Runtime
-from classifiers.encoder.session import embed
-from classifiers.errors import EncoderError, TeacherError, TrainingError
+from classifiers.encoder.session import Encoder, embed
+from classifiers.encoder.source import DEFAULT, first_encoder
+from classifiers.errors import EncoderError, PolicyError, TeacherError, TrainingError
 from classifiers.model import artifact
+from classifiers.model.registry import Registry
+from classifiers.policy import Policy
 from classifiers.runtime import cascade
 from classifiers.training import data
-from classifiers.training.fit import recipe, weights
+from classifiers.training.calibrate import PARTS_COUNTED
+from classifiers.training.fit import recipe, second_stage, weights
 from classifiers.training.fit.fitted import Silent
-from classifiers.training.run import TrainingOutcome
+from classifiers.training.run import TrainingOutcome, train
 
 MPNET = "package:all-mpnet-base-v2"
 TORCH_MISSING = "torch is not installed; run: pip install 'offramp[finetune]'"
@@ -46,6 +50,95 @@ def test_a_tuned_encoder_comes_with_the_artifact_and_serves(run: Train, tiny_mod
     verdict = Runtime.load(tiny_models, ["mail"]).classify([Reading(classifier="mail", texts=TEXTS[:1])])[0]
     assert verdict.scores.keys() == {"sport", "cooking", "travel"}
     assert not list(tiny_models.glob(".tuned*"))
+
+
+def test_a_guard_on_an_encoder_of_its_own_stands_behind_another(
+    run: Train, tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = artifact.load(run("safety", recipe="finetune").folder)
+    monkeypatch.setattr(second_stage, "gains", lambda *_: True)
+    named = {"sport": "sport", "cooking": None, "travel": ["travel"]}
+    for labels, ours in (({}, ["sport", "cooking", "travel"]), (named, ["sport", "travel"])):
+        outcome = run("safety", name="chat", guard={"model": "trained:mail", "labels": labels})
+        stage = artifact.load(outcome.folder).model.last
+        assert (stage.name, stage.encoder.source, stage.encoder.pooling) == ("guard", "own:guard", "odds")
+        encoder, guard = (
+            Encoder.open(each.folder / "encoders" / name)
+            for each, name in ((large, "main"), (artifact.load(outcome.folder), "guard"))
+        )
+        # its graph gives the log-odds that the classifier itself would take, before windows are counted
+        logits, calibration = large.model.last.head.logits(embed(encoder, TEXTS))[:, :3], large.model.last.calibration
+        places = [large.model.last.head.classes.index(name) for name in ours]
+        right = (logits * calibration.scale + calibration.offset)[:, places]
+        np.testing.assert_allclose(embed(guard, TEXTS), right, atol=1e-4)
+        verdict = Runtime.load(tiny_models, ["chat"]).classify([Reading(classifier="chat", texts=TEXTS[:1])])[0]
+        assert verdict.scores.keys() == {"sport", "cooking", "travel"}
+
+
+def test_behind_a_guard_that_builds_on_harm_a_trained_one_reads_parts(
+    run: Train, prepared_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(second_stage, "gains", lambda *_: True)
+    served = tmp_path / "served"
+    served.mkdir()
+    (served / "encoders").symlink_to(prepared_dir / "encoders")
+    Registry(served).install(run("safety", recipe="finetune").folder)
+    labels = {
+        "violence": {"means": "threatens people", "examples": ["I will burn your shop", "we know where you live"]},
+        "harassment": {
+            "means": "insults people",
+            "examples": ["you useless idiot", "shut up, moron"],
+            "not": ["shut it"],
+        },
+    }
+    guard = {"model": "trained:mail", "labels": {"sport": "violence", "cooking": None, "travel": None}}
+    policy = {"version": 1, "name": "chat", "kind": "safety", "about": "messages", "labels": labels}
+    chat = Policy.model_validate(policy | {"builds_on": "harm", "guard": guard, "harmful_share": 0.5})
+    outcome = train(chat, base_dir=tmp_path, models_dir=served, threads=1, seed=0)
+    first, last = artifact.load(outcome.folder).model.stages
+    assert (last.windowing, last.calibration.few_chances) == (first.windowing, PARTS_COUNTED[0])
+    assert last.windowing.units
+    # ordinary traffic bounds what both block together
+    assert outcome.report["traffic"]["ordinary"]["blocked"] < 0.05
+    runtime = Runtime.load(served, ["chat"])
+    open_ = "we know where you live. Where is my parcel?"
+    before = runtime.counts.encoded
+    (verdict,) = runtime.classify([Reading(classifier="chat", texts=(open_,))])
+    # either stage reads both sentences and the whole
+    assert (verdict.stage, runtime.counts.encoded - before) == ("guard", 6)
+
+
+@pytest.mark.parametrize(
+    ("guard", "why"),
+    [
+        (
+            {"model": "trained:nobody"},
+            "holds no classifier 'nobody' .*train it, or bring it with offramp models import",
+        ),
+        ({"model": "trained:mail"}, "mail is no guard on an encoder of its own; recipe: finetune makes one"),
+    ],
+)
+def test_a_trained_guard_that_is_not_to_be_had_is_named_where_it_is_written(
+    run: Train, guard: dict[str, Any], why: str
+) -> None:
+    run("safety")
+    with pytest.raises(PolicyError, match=f"guard.model: .*{why}") as refused:
+        run("safety", name="chat", guard=guard)
+    assert [path for path, _ in refused.value.places] == [("guard", "model")]
+
+
+def test_a_guard_may_be_tuned_on_a_larger_encoder_under_another_name(run: Train, tiny_encoder: str) -> None:
+    written = {"version": 1, "name": "chat", "kind": "safety", "about": "messages", "recipe": "hidden"}
+    tests = [{"text": "and now?", "system": "Keep the code.", "expect": "leak"}, {"text": "kill", "expect": "leak"}]
+    more = {"labels": {"leak": {"means": "wants a secret"}}, "reads_system": True, "harmful_share": 0.2, "tests": tests}
+    policy = Policy.model_validate(written | more).on_larger(tiny_encoder)
+    assert (policy.name, policy.encoder, policy.recipe) == ("chat-large", tiny_encoder, "finetune")
+    assert [test.text for test in policy.tests] == ["kill"]
+    # it is a policy that may be written
+    assert Policy.model_validate(policy.model_dump(by_alias=True)) == policy
+    assert policy.learns_ordinary
+    assert first_encoder(MPNET, policy.recipe) == DEFAULT
+    assert (first_encoder(MPNET, "frozen"), first_encoder("hub:a/b", "finetune")) == (MPNET, "hub:a/b")
 
 
 class _Lines(Silent):
