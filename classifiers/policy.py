@@ -353,11 +353,6 @@ class Policy(FrozenRecord):
         return self.recipe == HIDDEN or self.builds_on is not None
 
     @property
-    def learns_ordinary(self) -> bool:
-        """Whether lines of ordinary traffic are among what is learned, or measured on."""
-        return self.reads_parts or (self.kind == "safety" and self.recipe == "finetune")
-
-    @property
     def larger_encoder(self) -> str | None:
         """The cascade's encoder."""
         return self.cascade.encoder if self.cascade else None

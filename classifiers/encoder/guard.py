@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from classifiers.encoder.session import MODEL, Description
 from classifiers.encoder.source import Odds, fetched, folder_settings, read_json
 from classifiers.errors import ArtifactError, EncoderError, NotInstalledError, missing
 from classifiers.model import artifact
+from classifiers.model.artifact import Artifact
 from classifiers.model.model import Floats
 from classifiers.model.registry import Registry
 from classifiers.policy import Guard, Policy
@@ -42,7 +44,8 @@ class GuardSource:
     weights: a ready-made ONNX graph, or else safetensors, which torch must read.
     labels: of its logits, in order; several: whether several may hold at once.
     heads, dimensions: of the transformer, 0 where that is not known; max_tokens: the longest window.
-    head: of a trained classifier, weights (labels, dimensions) and bias (labels,) that make logits of text vectors.
+    head: of a trained classifier, weights (labels, dimensions) and bias (labels,) that make logits of text vectors;
+    policy: what it was trained by; version: its own.
     """
 
     name: str
@@ -54,6 +57,8 @@ class GuardSource:
     dimensions: int
     max_tokens: int
     head: tuple[Floats, Floats] | None = None
+    policy: Policy | None = None
+    version: str = ""
 
     @property
     def is_graph(self) -> bool:
@@ -81,8 +86,8 @@ def is_elsewhere(source: str) -> bool:
     return source.startswith(("hub:", "trained:"))
 
 
-def find_guard(source: str, base_dir: Path, models_dir: Path = Path("models")) -> GuardSource:
-    """The files of a guard. base_dir: what a relative folder is taken from.
+def find_guard(source: str, base_dir: Path, models_dir: Path) -> GuardSource:
+    """The files of a guard. base_dir: what a relative folder is taken from; models_dir: holds what is trained.
 
     Raises EncoderError where there is no such model, it is out of reach, or it is of another kind.
     """
@@ -108,27 +113,32 @@ def find_guard(source: str, base_dir: Path, models_dir: Path = Path("models")) -
 
 def _trained(name: str, models_dir: Path) -> GuardSource:
     try:
-        held = artifact.load(Registry(models_dir).resolve(name))
+        return as_guard(artifact.load(Registry(models_dir).resolve(name)))
     except ArtifactError as error:
         raise EncoderError(f"{error}; train it, or bring it with offramp models import") from error
-    stage = held.model.last
-    folder, count = held.encoder_folder(stage.encoder), len(stage.head.classes)
-    if folder is None or stage.encoder.is_guard or not held.model.policy.multi_label:
-        raise EncoderError(f"{name} is no guard on an encoder of its own; recipe: finetune makes one")
-    scale = stage.calibration.scale[:count]
+
+
+def as_guard(held: Artifact) -> GuardSource:
+    """A trained classifier as a guard. Raises EncoderError where it is none with an encoder of its own."""
+    stages = held.model.stages
+    folder = held.encoder_folder(stages[-1].encoder) if stages else None
+    if folder is None or stages[-1].encoder.is_guard or held.model.policy.kind != "safety":
+        raise EncoderError(f"{held.name} is no guard on an encoder of its own; recipe: finetune makes one")
+    head, calibration = stages[-1].head, stages[-1].calibration
+    count = len(head.classes)
+    scale = calibration.scale[:count]
     return GuardSource(
-        name=f"trained:{name}",
+        name=f"trained:{held.name}",
         folder=folder,
         weights=folder / MODEL,
-        labels=stage.head.classes,
+        labels=head.classes,
         several=True,
         heads=0,
         dimensions=0,
         max_tokens=Description.read(folder).max_tokens,
-        head=(
-            stage.head.weights[:count] * scale[:, None],
-            stage.head.bias[:count] * scale + stage.calibration.offset[:count],
-        ),
+        head=(head.weights[:count] * scale[:, None], head.bias[:count] * scale + calibration.offset[:count]),
+        policy=held.model.policy,
+        version=held.version,
     )
 
 
@@ -192,7 +202,7 @@ def label_problems(policy: Policy, theirs: Sequence[str] | None) -> Iterator[tup
     if not named:
         if theirs is not None and not set(theirs).intersection(policy.learned):
             own = f"labels: {', '.join(policy.learned)}; the model's: {', '.join(theirs)}"
-            yield place, f"no label of the model is called as one of this policy; say what each stands for ({own})"
+            yield place, f"no label of the model has the name of one of this policy; say what each stands for ({own})"
         return
     for name, ours in ((name, label) for name, labels in named.items() for label in labels or ()):
         if ours not in policy.learned:
@@ -240,40 +250,34 @@ def logits_of(model: Any, count: int) -> str:
     return str(logits.name)
 
 
+_TOKEN: Mapping[str, int] = MappingProxyType({"cls": 0, "last": -1})
+"""Which token's state is a text's vector, by pooling; mean: all of them."""
+
+
 def with_head(model: Any, head: tuple[Floats, Floats], pooling: str) -> Any:
     """A copy of an ONNX encoder, token ids to hidden states (1, tokens, dimensions), that gives `logits` (1, labels) by
-    a head on text vectors instead. pooling: mean or cls, as the vectors are made."""
+    a head on text vectors instead. pooling: mean, cls or last, as the vectors are made."""
     from onnx import ModelProto, TensorProto, helper, numpy_helper
 
     made = ModelProto()
     made.CopyFrom(model)
+    graph, hidden = made.graph, made.graph.output[0].name
     weights, bias = head
-    constants = {"weights": weights.T, "bias": bias}
-    numbers = {
-        name: numpy_helper.from_array(np.asarray(value, np.float32), f"head/{name}")
-        for name, value in constants.items()
-    }
-    axis = {
-        name: numpy_helper.from_array(np.asarray(value, np.int64), f"head/{name}")
-        for name, value in (("tokens", [1]), ("first", 0))
-    }
-    made.graph.initializer.extend([*numbers.values(), *axis.values()])
-    hidden = made.graph.output[0].name
-
-    def add(kind: str, inputs: list[str], output: str, **settings: Any) -> str:
-        made.graph.node.append(helper.make_node(kind, inputs, [output], name=output, **settings))
-        return output
-
+    constants: dict[str, Any] = {"weights": weights.T.astype(np.float32), "bias": bias.astype(np.float32)}
     # of a unit vector it is all one whether tokens are summed up or their mean is taken
-    pooled = (
-        add("ReduceSum", [hidden, "head/tokens"], "head/pooled", keepdims=0)
-        if pooling == "mean"
-        else add("Gather", [hidden, "head/first"], "head/pooled", axis=1)
-    )
-    unit = add("LpNormalization", [pooled], "head/unit", axis=1, p=2)
-    add("Add", [add("MatMul", [unit, "head/weights"], "head/product"), "head/bias"], "logits")
-    del made.graph.output[:]
-    made.graph.output.append(helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(bias)]))
+    mean, place = pooling == "mean", np.asarray(_TOKEN.get(pooling, 1), np.int64)
+    constants["tokens"], how = (place.reshape(1), {"keepdims": 0}) if mean else (place, {"axis": 1})
+    graph.initializer.extend(numpy_helper.from_array(value, f"head/{name}") for name, value in constants.items())
+    nodes: list[tuple[str, str, list[str], dict[str, Any]]] = [
+        ("pooled", "ReduceSum" if mean else "Gather", [hidden, "head/tokens"], how),
+        ("unit", "LpNormalization", ["pooled"], {"axis": 1, "p": 2}),
+        ("product", "MatMul", ["unit", "head/weights"], {}),
+        ("logits", "Add", ["product", "head/bias"], {}),
+    ]
+    for output, kind, inputs, settings in nodes:
+        graph.node.append(helper.make_node(kind, inputs, [output], name=output, **settings))
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(bias)]))
     return made
 
 

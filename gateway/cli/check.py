@@ -138,7 +138,7 @@ def _lacking_weights(policy: "Policy", folder: Path) -> Iterator[tuple[str, str,
         except EncoderError as error:
             yield key, str(error), True
     here = policy.guard and not is_elsewhere(policy.guard.model)
-    if policy.guard and here and (lacking := find_guard(policy.guard.model, folder).lacking):
+    if policy.guard and here and (lacking := find_guard(policy.guard.model, folder, folder).lacking):
         yield "guard", f"{lacking}; training would stop", False
 
 

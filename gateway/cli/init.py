@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from json import dumps
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.models import bring
+from gateway.cli.models import install
 from gateway.cli.output import Exit, Json, fail, result
 
 
@@ -60,26 +61,26 @@ def init(
         str | None,
         typer.Option("--from", help="The larger guard: a path, an address or hub:ORG/NAME."),
     ] = None,
+    sha256: Annotated[str | None, typer.Option(help="What the hash of --from must be, as export printed it.")] = None,
     json: Json = False,
 ) -> None:
     """Write a starter gateway.yaml with its policies. Files that are there already are left as they are."""
     from gateway.config.load import load_gateway
 
     target = folder / "config"
-    gateway, safety = target / "gateway.yaml", target / "policies" / "support-safety.yaml"
+    gateway, edits = target / "gateway.yaml", dict[Path, tuple[str, str]]()
     if gateway.exists():
         raise fail(f"{gateway} is there already; nothing was written", Exit.USAGE)
     large = _larger_guard(guard, from_, template)
-    if large and safety.exists():
-        raise fail(f"{safety} is there already; nothing was written", Exit.USAGE)
     if system is None and template is StarterTemplate.SUPPORT and sys.stdin.isatty() and not json:
         system = typer.prompt("Your own system prompt, or its beginning (empty: as the starter has it)", default="")
-    brought = bring(large, folder / "models", None) if large else None
-    written = _copy(template, target)
+    brought = install(large, folder / "models", sha256, guard=True) if large else None
     if brought:
-        _replace(safety, _BUILDS_ON, f'{_BUILDS_ON}guard: {{model: "trained:{brought["name"]}"}}\n')
+        behind = f'{_BUILDS_ON}guard: {{model: "trained:{brought["name"]}"}}\n'
+        edits[target / "policies" / "support-safety.yaml"] = (_BUILDS_ON, behind)
     if system:
-        _replace(gateway, _OWN_PROMPT, dumps(_SPECIAL.sub(r"[\g<0>]", system) + "*"))
+        edits[gateway] = (_OWN_PROMPT, dumps(_SPECIAL.sub(r"[\g<0>]", system) + "*"))
+    written = _copy(template, target, edits)
     rules = load_gateway(gateway, os.environ).settings.rules
     names = dict.fromkeys(name for rule in rules for _, name in rule.bindings)
     policies = [str(target / "policies" / f"{name}.yaml") for name in names]
@@ -87,11 +88,13 @@ def init(
     following.append(shlex.join(["offramp", "serve", str(gateway)]))
     imported = [f"{brought['name']} is at {brought['version']} in {folder / 'models'}"] if brought else []
     shown = (*(f"wrote {path}" for path in written), *imported, "\nNext:", *(f"  {command}" for command in following))
-    result({"written": [str(path) for path in written], "next": following}, shown, as_json=json)
+    made = {"written": [str(path) for path in written], "next": following} | ({"guard": brought} if brought else {})
+    result(made, shown, as_json=json)
 
 
-def _copy(template: StarterTemplate, target: Path) -> list[Path]:
-    """Write the template's files that are not there yet, and return them."""
+def _copy(template: StarterTemplate, target: Path, edits: Mapping[Path, tuple[str, str]]) -> list[Path]:
+    """Write the template's files that are not there yet, and return them. edits: of a file, what is replaced by what.
+    Ends the command where such a file is there without it."""
     from gateway.config.settings import shipped_dir
 
     source = shipped_dir()
@@ -100,15 +103,17 @@ def _copy(template: StarterTemplate, target: Path) -> list[Path]:
     # last: what could not be written is then written by the next try, which ends where this file is there
     own = "gateway.yaml" if template is StarterTemplate.SUPPORT else f"templates/{template}.yaml"
     copies[target / "gateway.yaml"] = source / own
+    for file, (_, new) in edits.items():
+        if file.exists() and new not in file.read_text("utf-8"):
+            raise fail(f"{file} is there already; nothing was written", Exit.USAGE)
     written = [to for to in copies if not to.exists()]
     for to in written:
         to.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(copies[to], to)
+        if to in edits:
+            to.write_text(copies[to].read_text("utf-8").replace(*edits[to]), "utf-8")
+        else:
+            shutil.copyfile(copies[to], to)
     return written
-
-
-def _replace(file: Path, old: str, new: str) -> None:
-    file.write_text(file.read_text("utf-8").replace(old, new), "utf-8")
 
 
 def _larger_guard(guard: GuardSize, source: str | None, template: StarterTemplate) -> str | None:

@@ -1,6 +1,6 @@
 """`offramp models list|rollback|export|import`."""
 
-import shutil
+from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -77,15 +77,24 @@ def import_(
     json: Json = False,
 ) -> None:
     """Put an exported classifier in use here. It needs no training, and no torch."""
-    made = bring(file, models, sha256)
+    made = install(file, models, sha256)
     result(made, [f"{made['name']} is at {made['version']} now"], as_json=json)
 
 
-def bring(source: str, models: Path, sha256: str | None) -> dict[str, str]:
+_ELSEWHERE = "offramp models import FILE, with the file as another machine fetched it"
+_PATIENCE_S, _PIECE = 60, 1_000_000
+
+
+def install(source: str, models: Path, sha256: str | None, *, guard: bool = False) -> dict[str, str]:
     """Put an exported classifier in use. source: a path, an address or a repository of the hub; sha256: what its hash
-    must be. Returns its name, version and sha256. Ends the command where it cannot be had."""
+    must be; guard: whether it must be able to stand behind another guard. Returns its name, version and sha256.
+
+    Ends the command where it cannot be had. Raises ArtifactError and EncoderError where it is of no use.
+    """
+    from classifiers.encoder.guard import as_guard
     from classifiers.encoder.prepare import find
     from classifiers.encoder.source import sha256_of
+    from classifiers.errors import ArtifactError
     from classifiers.model.artifact import load
     from classifiers.model.registry import Registry, unpack
 
@@ -95,8 +104,13 @@ def bring(source: str, models: Path, sha256: str | None) -> dict[str, str]:
         digest = sha256_of(file)
         if sha256 is not None and sha256.lower() != digest:
             raise fail(f"{source} has the sha256 {digest}, not {sha256}; nothing was imported", Exit.USAGE)
-        folder = unpack(file, Path(scratch))
-        for stage in load(folder).model.stages:
+        try:
+            held = load(folder := unpack(file, Path(scratch)))
+        except ArtifactError as error:
+            raise ArtifactError(str(error).replace(str(file), source)) from error
+        if guard:
+            as_guard(held)
+        for stage in held.model.stages:
             if not stage.encoder.own:
                 find(stage.encoder, models)
         name, version = Registry(models).install(folder)
@@ -106,25 +120,28 @@ def bring(source: str, models: Path, sha256: str | None) -> dict[str, str]:
 def _fetched(source: str, scratch: Path, sha256: str | None) -> Path:
     """The exported file. scratch: a folder that an address is fetched into."""
     from classifiers.encoder.source import fetched
+    from classifiers.errors import EncoderError
+    from classifiers.model.registry import MOST_BYTES
 
     if source.startswith("hub:"):
-        folder = fetched(source.removeprefix("hub:"), ["*.zip"], what="classifier", instead=_ELSEWHERE)
+        try:
+            folder = fetched(source.removeprefix("hub:"), ["*.zip"], what="classifier", instead=_ELSEWHERE)
+        except EncoderError as error:
+            raise fail(str(error), Exit.UPSTREAM) from error
         files = sorted(folder.glob("*.zip"))
         if len(files) != 1:
             raise fail(f"{source} holds {len(files)} zip files, not one; fetch the one and name its path", Exit.USAGE)
         return files[0]
-    if not source.startswith(("http://", "https://")):
+    if not source.lower().startswith(("http://", "https://")):
         return Path(source)
-    if source.startswith("http://") and sha256 is None:
-        raise fail("what comes over http:// may be changed on its way: give --sha256, as export printed it", Exit.USAGE)
+    if sha256 is None:
+        raise fail("an address may come to hold another file: give --sha256, as export printed it", Exit.USAGE)
     file = scratch / "fetched.zip"
     try:
         with urlopen(source, timeout=_PATIENCE_S) as answer, file.open("wb") as target:  # noqa: S310 - http or https
-            shutil.copyfileobj(answer, target)
-    except OSError as error:
-        raise fail(f"{source} could not be fetched: {error}; nothing was imported", Exit.UPSTREAM) from error
+            while piece := answer.read(_PIECE):
+                if target.tell() + target.write(piece) > MOST_BYTES:
+                    raise fail(f"{source} is larger than {MOST_BYTES:,} bytes; nothing was imported", Exit.USAGE)
+    except (OSError, HTTPException) as error:
+        raise fail(f"{source} could not be fetched: {error!r}; nothing was imported", Exit.UPSTREAM) from error
     return file
-
-
-_ELSEWHERE = "offramp models import FILE, with the file as another machine fetched it"
-_PATIENCE_S = 60

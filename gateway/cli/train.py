@@ -15,7 +15,7 @@ from rich.console import Console
 from classifiers.fields import MAX_SEED
 from gateway.cli.inputs import given
 from gateway.cli.inputs import read as read_calls
-from gateway.cli.output import Bar, Exit, Json, fail, print_json, progress_bar, result, sigterm_as_ctrl_c, stderr
+from gateway.cli.output import Bar, Exit, Json, print_json, progress_bar, result, sigterm_as_ctrl_c, stderr
 
 if TYPE_CHECKING:
     from classifiers.policy import Policy, Teacher
@@ -113,9 +113,11 @@ def _load_all(files: Sequence[Path], larger: str | None) -> "list[tuple[Path, Po
         except ConfigError as error:
             problems += error.problems
             continue
-        if larger and policy.kind != "safety":
-            raise fail(f"--larger is for guards; {policy.name} is of kind {policy.kind}", Exit.USAGE)
-        policy = policy.on_larger(larger) if larger else policy
+        if larger is not None and policy.kind != "safety":
+            what = f"--larger is for kind safety, and {policy.name} is of kind {policy.kind}"
+            problems.append(Problem(file=str(file), mark=None, path=("kind",), message=what))
+            continue
+        policy = policy.on_larger(larger) if larger is not None else policy
         if (first := names.setdefault(policy.name, file)).resolve() != file.resolve():
             what = f"{policy.name} is the name in {first} as well; give each a name of its own, or train one of them"
             problems.append(Problem(file=str(file), mark=None, path=("name",), message=what))

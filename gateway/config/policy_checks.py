@@ -115,7 +115,7 @@ def _guard_problems(policy: Policy, model: str, folder: Path) -> _Findings:
     theirs = None
     if not is_elsewhere(model):
         try:
-            theirs = find_guard(model, folder).labels
+            theirs = find_guard(model, folder, folder).labels
         except EncoderError as error:
             yield ("guard", "model"), str(error)
     yield from label_problems(policy, theirs)

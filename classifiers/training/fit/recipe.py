@@ -18,6 +18,7 @@ import numpy as np
 
 from classifiers import data
 from classifiers.encoder.session import embed
+from classifiers.encoder.source import first_encoder
 from classifiers.errors import ArtifactError, EncoderError, NotInstalledError, PolicyError, TrainingError, missing
 from classifiers.model import artifact
 from classifiers.model.model import EncoderId, Head
@@ -99,6 +100,8 @@ def _hidden(training: TrainingSet, bench: Workbench) -> FittedModel:
 
 def _finetune(training: TrainingSet, bench: Workbench) -> FittedModel:
     tuned = _tuned(training, bench)
+    if tuned is None and first_encoder(training.policy.encoder, "finetune") != training.policy.encoder:
+        raise TrainingError(f"{training.policy.name}: {_NO_GAIN}")
     if tuned is None:
         return _instead(training, bench, f"recipe: finetune: {_NO_GAIN}")
     return _with_recipe(tuned, "finetune", _ASKED)

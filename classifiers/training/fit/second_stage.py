@@ -1,7 +1,7 @@
 """A second stage of a safety policy, asked where the first is in doubt: a larger encoder, or a pretrained guard.
 
 The first stage clears what it is sure is clean and flags nothing alone. Of what is left, both judge together: shares
-and thresholds are chosen on held-out rows. A guard has seen none of the policy's rows, and its labels are others; so
+and thresholds are chosen on held-out rows. A guard has seen none of these rows, and its labels are others; so
 logistic regressions on its log-odds and those of the policy's heads are fitted (`ensemble.stack`).
 """
 
@@ -38,6 +38,7 @@ from classifiers.runtime.cascade import StageResult
 from classifiers.runtime.heads import lost_chances
 from classifiers.text.normalise import normalise
 from classifiers.training import calibrate, operating_points, split
+from classifiers.training.clean import key
 from classifiers.training.fit.ensemble import GuardEvidence, stack, stacking_loss
 from classifiers.training.fit.fitted import FittedModel, MeasuredModel, TrainingSet, Workbench
 from classifiers.training.fit.heads import Bools, measured, never_novel, verdict_of, windowing
@@ -47,6 +48,7 @@ from classifiers.training.operating_points import Way, measured_on
 from classifiers.training.rows import Row
 from classifiers.training.thresholds import describe
 from classifiers.training.windows import Windows, highest, tuned_windowing, windows_of
+from classifiers.training.write.builtin import write
 from classifiers.verdict import Verdict
 
 MOST_ASKED = 0.35
@@ -86,20 +88,23 @@ def joined(
     last: StageResult,
     pool: Pool,
     head: str,
+    known: Bools | None = None,
 ) -> tuple[MeasuredModel, dict[str, Any]]:
     """The model of both stages with the thresholds of either, and what the report says of the cascade.
 
     truth: (n, labels) of the small model's held-out rows; first, last: what either stage makes of them; head: what the
-    report calls both.
+    report calls both; known: (n,) rows that the last stage has learned from, on which nothing is chosen.
     """
     used, on = measured_on(policy, rows, small.rows)
+    unknown = np.ones(len(used), bool) if known is None else ~known
+    used &= unknown
     harmful: Bools = np.asarray(truth.any(axis=1), bool)
     limits = operating_points.band(
         first.probabilities[used], harmful[used], most_asked=MOST_ASKED, catch=operating_points.strictest(policy)
     )
     doubted = used & operating_points.through(first.probabilities, last.probabilities, limits).asked
     both = pool(first, last, truth, doubted if doubted.sum() >= _LEAST_DOUBTED else used)
-    kinds = operating_points.ordinary_kinds(policy, rows, small.rows)
+    kinds = np.where(unknown, operating_points.ordinary_kinds(policy, rows, small.rows), "")
     bounds = {"small alone": NEVER, "cascade": limits, "large alone": replace(NEVER, unsure=-0.1)}
     chosen, points = {}, []
     for name, bound in bounds.items():
@@ -177,10 +182,28 @@ def find_policys_guard(policy: Policy, base_dir: Path, models_dir: Path) -> Guar
     except EncoderError as error:
         problems.append((("guard", "model"), str(error)))
     problems += label_problems(policy, found.labels if found else None)
+    theirs = found.policy if found else None
+    if theirs and (shared := _files_of(policy) & _files_of(theirs)):
+        why = f"{theirs.name} has learned from {', '.join(sorted(shared))} as well, so nothing shows its worth here"
+        problems.append((("guard", "model"), why))
     if problems or found is None:
-        lines = (f"{policy.name}: {'.'.join(path)}: {what}" for path, what in problems)
-        raise PolicyError("\n".join(lines), places=tuple(problems))
+        raise _wrong_guard(policy, problems)
     return found
+
+
+def _wrong_guard(policy: Policy, problems: Sequence[tuple[tuple[str, ...], str]]) -> PolicyError:
+    lines = (f"{policy.name}: {'.'.join(path)}: {what}" for path, what in problems)
+    return PolicyError("\n".join(lines), places=tuple(problems))
+
+
+def _files_of(policy: Policy) -> set[str]:
+    return {Path(name).name for name in (*policy.data, *(file for teacher in policy.teachers for file in teacher.file))}
+
+
+def _has_learned(source: GuardSource, held: Sequence[Row], seed: int) -> Bools:
+    """(n,) which held-out rows are among what is written for the guard's own policy."""
+    taught = {key(row.text) for row in write(source.policy, seed).rows} if source.policy else set()
+    return np.array([key(row.text) in taught for row in held], bool)
 
 
 def with_guard(training: TrainingSet, made: FittedModel, bench: Workbench) -> FittedModel:
@@ -198,8 +221,7 @@ def with_guard(training: TrainingSet, made: FittedModel, bench: Workbench) -> Fi
     try:
         encoder, folder, record = convert(source, odds, texts, bench)
     except (EncoderError, TrainingError) as error:
-        place = ("guard", "model")
-        raise PolicyError(f"{policy.name}: {'.'.join(place)}: {error}", places=((place, str(error)),)) from error
+        raise _wrong_guard(policy, [(("guard", "model"), str(error))]) from error
     bench.progress.step("guard: reading the rows")
     # others' guards were trained on whole texts
     parts = policy.reads_parts and source.head is not None
@@ -209,9 +231,10 @@ def with_guard(training: TrainingSet, made: FittedModel, bench: Workbench) -> Fi
     stacking = _Stacking(ours, odds, seen, small, parts=parts)
     classes = small.model.last.head.classes
     truth = np.array([[name in row.labels for name in classes] for row in held], bool)
-    used, _ = measured_on(policy, training.rows, small.rows)
+    known = _has_learned(source, held, bench.seed)
+    used = measured_on(policy, training.rows, small.rows)[0] & ~known
     both, alone = stacking.gains(truth, used, split.folds(held, _FOLDS, bench.seed))
-    record |= {"model": source.name, "sha256": sha256_of(source.weights), "labels": dict(policy.guard.labels)}
+    record |= {"model": source.name, "version": source.version, "sha256": sha256_of(source.weights), "labels": ours}
     record |= {"loss": {"both": both, "alone": alone}}
     if not gains(both, alone):
         return made.with_settings(guard=record, note="guard: it gained nothing on held-out text, so heads alone serve")
@@ -224,6 +247,7 @@ def with_guard(training: TrainingSet, made: FittedModel, bench: Workbench) -> Fi
         last=worst(stacking.stage(encoder, truth, used, reads), seen),
         pool=stacking.pool,
         head=f"{small.settings['head']}; a pretrained guard where these are in doubt",
+        known=known,
     )
     return FittedModel(
         trained=trained,

@@ -299,7 +299,9 @@ def write(policy: Policy, seed: int, *, plenty: Collection[str] = (), without: C
     forms["near miss"] = len(misses)
     if english and policy.everyday and (policy.multi_label or policy.other is not None):
         everyday = _everyday(policy)
-        traffic = _ordinary_traffic(apart=policy.builds_on is not None) if policy.learns_ordinary else []
+        # a guard that is tuned on plenty of rows learns it; one of few would learn little else
+        learned = policy.reads_parts or (policy.kind == "safety" and policy.recipe == "finetune" and plenty)
+        traffic = _ordinary_traffic(apart=policy.builds_on is not None) if learned else []
         rows += [*everyday, *traffic]
         forms["everyday text"], forms["ordinary traffic"] = len(everyday), len(traffic)
     return BuiltinSentences(rows=tuple(rows), forms={form: number for form, number in forms.items() if number})

@@ -11,8 +11,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from classifiers.encoder.guard import find_guard, label_problems, log_odds, with_odds
-from classifiers.encoder.source import Odds
+from classifiers.encoder.guard import find_guard, label_problems, log_odds, with_head, with_odds
+from classifiers.encoder.session import Graph
+from classifiers.encoder.source import Odds, Pooling
 from classifiers.errors import EncoderError
 from classifiers.policy import Guard, Policy
 
@@ -32,7 +33,7 @@ def test_a_folder_says_what_its_logits_are(tmp_path: Path) -> None:
     saved(
         tmp_path / "one", weights="onnx/model.onnx", num_attention_heads=4, hidden_size=32, max_position_embeddings=64
     )
-    one = find_guard("folder:one", tmp_path)
+    one = find_guard("folder:one", tmp_path, tmp_path)
     assert (one.labels, one.several, one.heads, one.max_tokens) == (("GOOD", "BAD"), False, 4, 64)
     assert one.weights == tmp_path / "one" / "onnx" / "model.onnx"
     ours, odds = one.odds(
@@ -43,11 +44,11 @@ def test_a_folder_says_what_its_logits_are(tmp_path: Path) -> None:
     ours, odds = one.odds(Guard.model_validate({"model": "folder:one"}), ("a", "BAD"))
     assert (ours, odds.groups) == (("BAD",), ((1,),))
     saved(tmp_path / "two", weights="model.safetensors", id2label=None, model_type="xlm-roberta")
-    two = find_guard(f"folder:{tmp_path / 'two'}", Path())
+    two = find_guard(f"folder:{tmp_path / 'two'}", Path(), tmp_path)
     # transformers does not write the names that it gives by itself
     assert (two.labels, two.is_graph, two.max_tokens) == (("LABEL_0", "LABEL_1"), False, 510)
     saved(tmp_path / "three", id2label={"0": "toxicity"})
-    assert find_guard("folder:three", tmp_path).several
+    assert find_guard("folder:three", tmp_path, tmp_path).several
 
 
 def test_a_package_carries_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,10 +62,10 @@ def test_a_package_carries_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyP
             return tmp_path / path
 
     monkeypatch.setattr(metadata, "distribution", lambda name: Installed())
-    assert find_guard("package:carrier", tmp_path).folder == tmp_path / "carrier" / "weights"
+    assert find_guard("package:carrier", tmp_path, tmp_path).folder == tmp_path / "carrier" / "weights"
     monkeypatch.setattr(Installed, "files", ())
     with pytest.raises(EncoderError, match=r"carrier 1\.0 carries no folder with config\.json.*write folder:PATH"):
-        find_guard("package:carrier", tmp_path)
+        find_guard("package:carrier", tmp_path, tmp_path)
 
 
 def test_the_hub_is_asked_for_weights_only_where_it_has_no_graph(
@@ -77,7 +78,7 @@ def test_the_hub_is_asked_for_weights_only_where_it_has_no_graph(
         return str(saved(tmp_path / "hub", weights="model.safetensors"))
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    assert find_guard("hub:org/name", tmp_path).name == "hub:org/name"
+    assert find_guard("hub:org/name", tmp_path, tmp_path).name == "hub:org/name"
     assert ["model.safetensors" in names for names in asked] == [False, True]
 
     def unreachable(**_: Any) -> str:
@@ -86,7 +87,7 @@ def test_the_hub_is_asked_for_weights_only_where_it_has_no_graph(
     monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
     wanted = r"guard hub:org/name could not be fetched .*no route to host.*folder:PATH.*package:NAME"
     with pytest.raises(EncoderError, match=wanted):
-        find_guard("hub:org/name", tmp_path)
+        find_guard("hub:org/name", tmp_path, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -107,16 +108,16 @@ def test_the_hub_is_asked_for_weights_only_where_it_has_no_graph(
 def test_what_is_no_guard_is_named(tmp_path: Path, source: str, made: dict[str, Any], message: str) -> None:
     saved(tmp_path / "guard", **made)
     with pytest.raises(EncoderError, match=re.escape(message)):
-        find_guard(source, tmp_path)
+        find_guard(source, tmp_path, tmp_path)
 
 
 def test_weights_need_torch_and_a_graph_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("classifiers.errors.find_spec", lambda name: None)
     saved(tmp_path / "guard", weights="model.safetensors")
-    lacking = find_guard("folder:guard", tmp_path).lacking
+    lacking = find_guard("folder:guard", tmp_path, tmp_path).lacking
     assert lacking.endswith("torch is not installed; run: pip install 'offramp[finetune]'")
     saved(tmp_path / "guard")
-    assert find_guard("folder:guard", tmp_path).lacking == ""
+    assert find_guard("folder:guard", tmp_path, tmp_path).lacking == ""
 
 
 @pytest.mark.parametrize(
@@ -128,7 +129,11 @@ def test_weights_need_torch_and_a_graph_does_not(tmp_path: Path, monkeypatch: py
             "no label UGLY; the model's labels are GOOD, BAD",
         ),
         ({"BAD": "violence"}, "", "does not say what GOOD stands for; name labels of the policy or null"),
-        ({}, "", "no label of the model is called as one of this policy; say what each stands for (labels: violence"),
+        (
+            {},
+            "",
+            "no label of the model has the name of one of this policy; say what each stands for",
+        ),
         ({"GOOD": "calm", "BAD": "violence"}, "GOOD", "calm is no label of this policy (labels: violence, jailbreak)"),
     ],
 )
@@ -159,3 +164,21 @@ def test_odds_of_labels_are_the_summed_odds_of_what_stands_for_them(several: boo
     assert np.exp(served) == pytest.approx(held if several else held / (1 - held), rel=1e-3)
     with pytest.raises(EncoderError, match=r"logits has the shape \[0, 3\]; a guard's is \(batch, 4\)"):
         with_odds(model, Odds(groups=((1,),), logits=4, several=several))
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
+def test_a_head_behind_an_encoder_reads_the_vector_that_is_pooled(pooling: Pooling) -> None:
+    states = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
+    head = np.eye(3, 4, dtype=np.float32), np.arange(3, dtype=np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("Gather", ["states", "input_ids"], ["hidden"])],
+        "encoder",
+        [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "tokens"])],
+        [helper.make_tensor_value_info("hidden", TensorProto.FLOAT, ["batch", "tokens", 4])],
+        [onnx.numpy_helper.from_array(states, "states")],
+    )
+    encoder = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    ids = [5, 1, 7]
+    vector = Graph(encoder.SerializeToString(), pooling).run(ids)
+    made = Graph(with_head(encoder, head, pooling).SerializeToString(), "odds").run(ids)
+    np.testing.assert_allclose(made, head[0] @ vector + head[1], atol=1e-6)

@@ -129,19 +129,25 @@ def test_an_exported_classifier_comes_from_an_address_or_the_hub(
         unsure = offramp("models", "import", f"{address}/made.zip", "--models", there)
         assert (unsure.exit_code, "give --sha256" in unsure.stderr) == (Exit.USAGE, True)
         gone = offramp("models", "import", f"{address}/none.zip", "--sha256", digest, "--models", there)
-        assert (gone.exit_code, "could not be fetched: HTTP Error 404" in gone.stderr) == (Exit.UPSTREAM, True)
+        assert (gone.exit_code, "none.zip could not be fetched: <HTTPError 404" in gone.stderr) == (Exit.UPSTREAM, True)
         done = offramp("models", "import", f"{address}/made.zip", "--sha256", digest, "--models", there)
         server.shutdown()
     assert f"{name} is at {version} now" in done.stdout
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda **_: str(folder))
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda **wanted: asked.append(wanted) or str(folder))
     assert f"{name} is at {version} now" in offramp("models", "import", "hub:org/name", "--models", there).stdout
+    assert asked == [{"repo_id": "org/name", "allow_patterns": ["*.zip"]}]
     (folder / "again.zip").write_bytes(b"")
     two = offramp("models", "import", "hub:org/name", "--models", there)
     assert (two.exit_code, "holds 2 zip files, not one" in two.stderr) == (Exit.USAGE, True)
 
 
 def test_init_puts_a_larger_guard_behind_the_starters(
-    publish: Callable[[datetime], str], models_dir: Path, tmp_path: Path, offramp: Callable[..., Any]
+    publish: Callable[[datetime], str],
+    models_dir: Path,
+    tmp_path: Path,
+    offramp: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     version = publish(datetime(2026, 1, 1, tzinfo=UTC))
     name, file, there = next(models_dir.glob(f"*/{version}")).parent.name, tmp_path / "made.zip", tmp_path / "there"
@@ -150,13 +156,23 @@ def test_init_puts_a_larger_guard_behind_the_starters(
     for alone in (("--guard", "large"), ("--from", file), ("--guard", "large", "--from", file, "--template", "proxy")):
         refused = offramp("init", there, *alone)
         assert (refused.exit_code, "--guard large" in refused.stderr) == (Exit.USAGE, True)
+    refused = offramp("init", there, "--guard", "large", "--from", file)
+    assert f"{name} is no guard on an encoder of its own" in str(refused.exception)
     assert not (there / "config").exists()
-    done = offramp("init", there, "--guard", "large", "--from", file)
-    assert f"{name} is at {version} in {there / 'models'}" in done.stdout
+    assert not (there / "models" / name).exists()
+
+    monkeypatch.setattr("classifiers.encoder.guard.as_guard", lambda held: held)
+    done = json.loads(offramp("init", there, "--guard", "large", "--from", file, "--json").stdout)
+    assert done["guard"]["version"] == version
     policy = yaml.safe_load((there / "config" / "policies" / "support-safety.yaml").read_text())
     assert (policy["builds_on"], policy["guard"]) == ("harm", {"model": f"trained:{name}"})
     assert offramp("check", there / "config" / "gateway.yaml").exit_code == 0
-    (there / "config" / "gateway.yaml").unlink()
+    # what was cut off is gone on with, and a policy without the guard is no ground for it
+    gateway = there / "config" / "gateway.yaml"
+    gateway.unlink()
+    assert offramp("init", there, "--guard", "large", "--from", file).exit_code == Exit.DONE
+    gateway.unlink()
+    (there / "config" / "policies" / "support-safety.yaml").write_text("name: support-safety")
     again = offramp("init", there, "--guard", "large", "--from", file)
     assert (again.exit_code, "support-safety.yaml is there already" in again.stderr) == (Exit.USAGE, True)
 

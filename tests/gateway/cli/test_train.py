@@ -219,7 +219,5 @@ def test_a_guard_that_the_hub_does_not_give_is_named_where_it_is_written(
 
 def test_a_larger_encoder_is_for_guards(train: Train) -> None:
     refused = train("--larger", "package:all-mpnet-base-v2", taught=TAUGHT)
-    assert (refused.exit_code, "--larger is for guards; taught is of kind intent" in refused.stderr) == (
-        Exit.USAGE,
-        True,
-    )
+    assert isinstance(refused.exception, ConfigError)
+    assert "--larger is for kind safety, and taught is of kind intent" in str(refused.exception)

@@ -56,12 +56,17 @@ def test_a_guard_on_an_encoder_of_its_own_stands_behind_another(
     run: Train, tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     large = artifact.load(run("safety", recipe="finetune").folder)
+    with pytest.raises(PolicyError, match=r"guard.model: mail has learned from rows.jsonl as well, so nothing shows"):
+        run("safety", name="chat", guard={"model": "trained:mail"})
+    shutil.copyfile(tmp_path / "rows.jsonl", tmp_path / "own.jsonl")
     monkeypatch.setattr(second_stage, "gains", lambda *_: True)
     named = {"sport": "sport", "cooking": None, "travel": ["travel"]}
     for labels, ours in (({}, ["sport", "cooking", "travel"]), (named, ["sport", "travel"])):
-        outcome = run("safety", name="chat", guard={"model": "trained:mail", "labels": labels})
+        outcome = run("safety", name="chat", data="own.jsonl", guard={"model": "trained:mail", "labels": labels})
         stage = artifact.load(outcome.folder).model.last
         assert (stage.name, stage.encoder.source, stage.encoder.pooling) == ("guard", "own:guard", "odds")
+        record = outcome.report["settings"]["guard"]
+        assert (record["version"], sorted(record["labels"])) == (large.version, sorted(ours))
         encoder, guard = (
             Encoder.open(each.folder / "encoders" / name)
             for each, name in ((large, "main"), (artifact.load(outcome.folder), "guard"))
@@ -116,12 +121,14 @@ def test_behind_a_guard_that_builds_on_harm_a_trained_one_reads_parts(
             "holds no classifier 'nobody' .*train it, or bring it with offramp models import",
         ),
         ({"model": "trained:mail"}, "mail is no guard on an encoder of its own; recipe: finetune makes one"),
+        ({"model": "trained:forms"}, "forms is no guard on an encoder of its own"),
     ],
 )
 def test_a_trained_guard_that_is_not_to_be_had_is_named_where_it_is_written(
     run: Train, guard: dict[str, Any], why: str
 ) -> None:
     run("safety")
+    run("safety", name="forms", data=(), labels={"address": {"means": "an address", "patterns": "email"}})
     with pytest.raises(PolicyError, match=f"guard.model: .*{why}") as refused:
         run("safety", name="chat", guard=guard)
     assert [path for path, _ in refused.value.places] == [("guard", "model")]
@@ -136,7 +143,6 @@ def test_a_guard_may_be_tuned_on_a_larger_encoder_under_another_name(run: Train,
     assert [test.text for test in policy.tests] == ["kill"]
     # it is a policy that may be written
     assert Policy.model_validate(policy.model_dump(by_alias=True)) == policy
-    assert policy.learns_ordinary
     assert first_encoder(MPNET, policy.recipe) == DEFAULT
     assert (first_encoder(MPNET, "frozen"), first_encoder("hub:a/b", "finetune")) == (MPNET, "hub:a/b")
 

@@ -131,7 +131,7 @@ def export(module: Any, path: Path, names: Sequence[str]) -> None:
 def test_a_guard_of_each_layout_survives_its_conversion(tmp_path: Path, bench: Workbench, layout: str) -> None:
     folder = tmp_path / "guard"
     module = make_guard(folder, layout)
-    source = find_guard("folder:guard", tmp_path)
+    source = find_guard("folder:guard", tmp_path, tmp_path)
     assert (source.labels, source.several, source.is_graph) == (tuple(LABELS), False, False)
     encoder, made, record = convert(source, odds := Odds(groups=((1, 2), (2,)), logits=3, several=False), TEXTS, bench)
     right = torch_odds(module, odds)
@@ -146,7 +146,7 @@ def test_a_guard_of_each_layout_survives_its_conversion(tmp_path: Path, bench: W
     (folder / "model.safetensors").unlink()
     config = json.loads((folder / "config.json").read_text()) | {"problem_type": "multi_label_classification"}
     (folder / "config.json").write_text(json.dumps(config))
-    source = find_guard("folder:guard", tmp_path)
+    source = find_guard("folder:guard", tmp_path, tmp_path)
     assert (source.several, source.is_graph) == (True, True)
     bench = replace(bench, scratch=tmp_path / "again")
     bench.scratch.mkdir()
@@ -159,7 +159,7 @@ def test_what_int8_blurs_stays_in_32_bits_and_another_guard_is_refused(
     tmp_path: Path, bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_guard(tmp_path / "guard", "distilbert")
-    source, odds = find_guard("folder:guard", tmp_path), Odds(groups=((1, 2),), logits=3, several=False)
+    source, odds = find_guard("folder:guard", tmp_path, tmp_path), Odds(groups=((1, 2),), logits=3, several=False)
     monkeypatch.setattr(second_stage, "MEAN_APART", 1e-4)
     assert convert(source, odds, TEXTS, bench)[2]["form"] == "plain-fp32"
     monkeypatch.setattr(second_stage, "MEAN_APART", -1.0)
