@@ -102,8 +102,8 @@ class Cascade(FrozenRecord):
 class Guard(FrozenRecord):
     """A pretrained classifier that is asked where the policy's own heads are in doubt.
 
-    labels: which labels of the policy each of its labels stands for; null where it stands for none. Where none is
-    named, each stands for the label of the same name.
+    labels: which labels of the policy each of its labels stands for; null where it stands for none. One that is
+    not named stands for the label of the same name.
     """
 
     model: Words
@@ -288,8 +288,6 @@ class Policy(FrozenRecord):
             yield "recipe: hidden is for kind safety, without cascade:"
         if self.guard and (not safety or self.cascade or not self.learned):
             yield "guard: is for kind safety with labels that are learned, without cascade:"
-        if self.guard and self.guard.labels and not any(self.guard.labels.values()):
-            yield "guard.labels: none of them stands for a label of this policy"
         if self.builds_on and (not safety or self.cascade or self.recipe != "frozen"):
             yield "builds_on: is for kind safety, without cascade: and with recipe: frozen"
         if self.builds_on and self.reads_system:

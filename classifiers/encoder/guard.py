@@ -73,9 +73,9 @@ class GuardSource:
 
     def odds(self, guard: Guard, learned: Sequence[str]) -> tuple[tuple[str, ...], Odds]:
         """The policy's labels that some of the guard's stand for, and how their odds are made. learned: the labels of
-        the policy; where the guard's are not named, they stand for those of the same name."""
-        known = guard.labels or {name: (name,) if name in learned else () for name in self.labels}
-        named = [known[theirs] or () for theirs in self.labels]
+        the policy, for which the guard's of the same name stand where the policy does not name them."""
+        same = {name: (name,) for name in self.labels if name in learned}
+        named = [(same | guard.labels).get(theirs) or () for theirs in self.labels]
         ours = tuple(dict.fromkeys(name for names in named for name in names))
         groups = [tuple(index for index, names in enumerate(named) if name in names) for name in ours]
         return ours, Odds(groups=tuple(groups), logits=len(self.labels), several=self.several)
@@ -199,11 +199,6 @@ def label_problems(policy: Policy, theirs: Sequence[str] | None) -> Iterator[tup
     """What is wrong with `guard.labels` of a policy: (path, why). theirs: the guard's labels, if they are known."""
     assert policy.guard is not None
     place, named = ("guard", "labels"), policy.guard.labels
-    if not named:
-        if theirs is not None and not set(theirs).intersection(policy.learned):
-            own = f"labels: {', '.join(policy.learned)}; the model's: {', '.join(theirs)}"
-            yield place, f"no label of the model has the name of one of this policy; say what each stands for ({own})"
-        return
     for name, ours in ((name, label) for name, labels in named.items() for label in labels or ()):
         if ours not in policy.learned:
             why = "is recognised by its patterns" if ours in policy.labels else "is no label of this policy"
@@ -214,8 +209,10 @@ def label_problems(policy: Policy, theirs: Sequence[str] | None) -> Iterator[tup
     for name in named:
         if name not in theirs:
             yield (*place, name), f"{policy.guard.model} has no label {name}; {known}"
-    if left := [name for name in theirs if name not in named]:
+    if left := [name for name in theirs if name not in named and name not in policy.learned]:
         yield place, f"does not say what {', '.join(left)} stands for; name labels of the policy or null ({known})"
+    elif not any(named.get(name, (name,)) for name in theirs):
+        yield place, f"none of the model's labels stands for a label of this policy ({known})"
 
 
 def log_odds(logits: Floats, odds: Odds) -> Floats:

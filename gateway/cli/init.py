@@ -76,7 +76,7 @@ def init(
         system = typer.prompt("Your own system prompt, or its beginning (empty: as the starter has it)", default="")
     brought = install(large, folder / "models", sha256, guard=True) if large else None
     if brought:
-        behind = f'{_BUILDS_ON}guard: {{model: "trained:{brought["name"]}"}}\n'
+        behind = f'{_BUILDS_ON}guard: {{model: "trained:{brought["name"]}", labels: {{jailbreak: null}}}}\n'
         edits[target / "policies" / "support-safety.yaml"] = (_BUILDS_ON, behind)
     if system:
         edits[gateway] = (_OWN_PROMPT, dumps(_SPECIAL.sub(r"[\g<0>]", system) + "*"))

@@ -156,6 +156,7 @@ class MeasuredModel:
     used: (rows,) which of them calibrated the model.
     settings: of the fit, for the report.
     outside: of one label, text out of scope besides.
+    among: of a guard that reads parts, (rows, labels) calibrated probabilities of each among ordinary text.
     """
 
     model: Model
@@ -166,6 +167,7 @@ class MeasuredModel:
     used: NDArray[np.bool_]
     settings: dict[str, Any]
     outside: "OutsideText | None" = None
+    among: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

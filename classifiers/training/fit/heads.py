@@ -359,9 +359,10 @@ def _multi_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
     settings = {"head": _head_name(training, own_head), "calibrated_on": on}
     own, limits = slice(len(held.rows)), chosen.thresholds
     verdicts = [verdict_of(policy, classes, row, name_any(classes, row, limits), 0.0) for row in probabilities[own]]
-    return measured(
+    trained = measured(
         policy, rows, held.rows, stages=(stage,), chosen=chosen, verdicts=verdicts, used=use[own], settings=settings
     )
+    return replace(trained, among=probabilities[len(held.rows) :] if len(shown.rows) > len(held.rows) else None)
 
 
 def _head_name(training: TrainingSet, tuned: TunedHead | None) -> str:

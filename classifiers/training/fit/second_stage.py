@@ -7,7 +7,7 @@ logistic regressions on its log-odds and those of the policy's heads are fitted 
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,7 +46,7 @@ from classifiers.training.fit.linear import Ints
 from classifiers.training.label_thresholds import OrdinaryTraffic, for_any
 from classifiers.training.operating_points import Way, measured_on
 from classifiers.training.rows import Row
-from classifiers.training.thresholds import describe
+from classifiers.training.thresholds import ChosenThresholds, describe
 from classifiers.training.windows import Windows, highest, tuned_windowing, windows_of
 from classifiers.training.write.builtin import write
 from classifiers.verdict import Verdict
@@ -89,14 +89,15 @@ def joined(
     pool: Pool,
     head: str,
     known: Bools | None = None,
+    among: Windows | None = None,
 ) -> tuple[MeasuredModel, dict[str, Any]]:
     """The model of both stages with the thresholds of either, and what the report says of the cascade.
 
-    truth: (n, labels) of the small model's held-out rows; first, last: what either stage makes of them; head: what the
-    report calls both; known: (n,) rows that the last stage has learned from, on which nothing is chosen.
+    truth: (n, labels) of the small model's held-out rows; first, last: what either stage makes of them; head: for the
+    report; known: (n,) rows that choose nothing; among: what the last stage reads of each among ordinary text.
     """
     used, on = measured_on(policy, rows, small.rows)
-    unknown = np.ones(len(used), bool) if known is None else ~known
+    unknown = ~known if known is not None else np.ones(len(used), bool)
     used &= unknown
     harmful: Bools = np.asarray(truth.any(axis=1), bool)
     limits = operating_points.band(
@@ -106,13 +107,13 @@ def joined(
     both = pool(first, last, truth, doubted if doubted.sum() >= _LEAST_DOUBTED else used)
     kinds = np.where(unknown, operating_points.ordinary_kinds(policy, rows, small.rows), "")
     bounds = {"small alone": NEVER, "cascade": limits, "large alone": replace(NEVER, unsure=-0.1)}
+    held = _HeldOut(policy=policy, truth=truth, used=used, on=on, kinds=kinds, among=among, before=small.among)
     chosen, points = {}, []
     for name, bound in bounds.items():
         second = last if name == "large alone" else both
         way = operating_points.through(first.probabilities, second.probabilities, bound)
-        scores = first.probabilities if name == "small alone" else way.certain
-        calm = OrdinaryTraffic.of(scores, kinds) if policy.reads_parts else None
-        chosen[name] = for_any(policy, scores[used], truth[used], on, larger=True, ordinary=calm)
+        scores, asked = (first.probabilities, None) if name == "small alone" else (way.certain, second.stage)
+        chosen[name] = held.choose(scores, asked)
         points.append({"point": name, **_point(chosen[name].thresholds, way.only(used), scores[used], harmful[used])})
     one = replace(first.stage, thresholds=dict.fromkeys(first.stage.head.classes, limits))
     stages = (one, replace(both.stage, thresholds=chosen["cascade"].thresholds))
@@ -127,6 +128,37 @@ def joined(
         settings={**small.settings, "head": head},
     )
     return trained, {"most_asked": MOST_ASKED, "points": points}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _HeldOut:
+    """Held-out rows by which thresholds are chosen.
+
+    truth: (n, labels); used: (n,) which count, on: what these are; kinds: (n,) of ordinary traffic.
+    among: what the last stage reads of each among ordinary text; before: (n, labels) what the first makes of it.
+    """
+
+    policy: Policy
+    truth: Bools
+    used: Bools
+    on: str
+    kinds: NDArray[np.str_]
+    among: Windows | None
+    before: Floats | None
+
+    def choose(self, scores: Floats, last: Stage | None) -> ChosenThresholds:
+        """Thresholds. scores: (n, labels) of each row by itself; last: the stage that is asked, None for the first."""
+        times = 1
+        if self.among is not None and self.before is not None:
+            own, times = self.before, 2
+            if last:
+                # of several texts together some part is open, so the last stage is asked about all of them
+                result = worst(last, self.among)
+                own = cascade.combine(result, replace(result, probabilities=own), multi_label=True).probabilities
+            scores = np.concatenate([scores, own])
+        calm = OrdinaryTraffic.of(scores, np.tile(self.kinds, times), times=times) if self.policy.reads_parts else None
+        counted, holds = np.tile(self.used, times), np.tile(self.truth, (times, 1))
+        return for_any(self.policy, scores[counted], holds[counted], self.on, larger=True, ordinary=calm)
 
 
 def _point(limits: Mapping[str, Threshold], way: Way, scores: Floats, harmful: Bools) -> dict[str, Any]:
@@ -229,8 +261,7 @@ def with_guard(training: TrainingSet, made: FittedModel, bench: Workbench) -> Fi
     first_windows = embed(encoder, texts, bench.progress.advance, tokens=reads.tokens)
     seen = windows_of(encoder, texts, first_windows, reads)
     stacking = _Stacking(ours, odds, seen, small, parts=parts)
-    classes = small.model.last.head.classes
-    truth = np.array([[name in row.labels for name in classes] for row in held], bool)
+    truth = np.array([[name in row.labels for name in small.model.last.head.classes] for row in held], bool)
     known = _has_learned(source, held, bench.seed)
     used = measured_on(policy, training.rows, small.rows)[0] & ~known
     both, alone = stacking.gains(truth, used, split.folds(held, _FOLDS, bench.seed))
@@ -248,6 +279,7 @@ def with_guard(training: TrainingSet, made: FittedModel, bench: Workbench) -> Fi
         pool=stacking.pool,
         head=f"{small.settings['head']}; a pretrained guard where these are in doubt",
         known=known,
+        among=_among(policy, training.rows, small, seen, bench.seed),
     )
     return FittedModel(
         trained=trained,
@@ -256,6 +288,17 @@ def with_guard(training: TrainingSet, made: FittedModel, bench: Workbench) -> Fi
         own={**made.own, GUARD: folder},
         settings={**made.settings, "guard": {**record, **points}},
     )
+
+
+def _among(policy: Policy, rows: Sequence[Row], small: MeasuredModel, seen: Windows, seed: int) -> Windows | None:
+    """The windows of each held-out row among the same ordinary text as the heads were measured among, if they were.
+    seen: of the rows."""
+    if small.among is None:
+        return None
+    calm = np.flatnonzero(operating_points.ordinary_kinds(policy, rows, small.rows) != "")
+    both = split.HeldOutWindows(rows=small.rows, logits=seen.vectors, starts=seen.starts).amid(calm, seed)
+    first = both.starts[len(small.rows)]
+    return Windows(vectors=both.logits[first:], starts=both.starts[len(small.rows) :] - first)
 
 
 def gains(both: float, alone: float) -> bool:

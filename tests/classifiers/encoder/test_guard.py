@@ -129,11 +129,8 @@ def test_weights_need_torch_and_a_graph_does_not(tmp_path: Path, monkeypatch: py
             "no label UGLY; the model's labels are GOOD, BAD",
         ),
         ({"BAD": "violence"}, "", "does not say what GOOD stands for; name labels of the policy or null"),
-        (
-            {},
-            "",
-            "no label of the model has the name of one of this policy; say what each stands for",
-        ),
+        ({}, "", "does not say what GOOD, BAD stands for; name labels of the policy or null"),
+        ({"GOOD": None, "BAD": None}, "", "none of the model's labels stands for a label of this policy"),
         ({"GOOD": "calm", "BAD": "violence"}, "GOOD", "calm is no label of this policy (labels: violence, jailbreak)"),
     ],
 )

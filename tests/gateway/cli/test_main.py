@@ -165,7 +165,10 @@ def test_init_puts_a_larger_guard_behind_the_starters(
     done = json.loads(offramp("init", there, "--guard", "large", "--from", file, "--json").stdout)
     assert done["guard"]["version"] == version
     policy = yaml.safe_load((there / "config" / "policies" / "support-safety.yaml").read_text())
-    assert (policy["builds_on"], policy["guard"]) == ("harm", {"model": f"trained:{name}"})
+    assert (policy["builds_on"], policy["guard"]) == (
+        "harm",
+        {"model": f"trained:{name}", "labels": {"jailbreak": None}},
+    )
     assert offramp("check", there / "config" / "gateway.yaml").exit_code == 0
     # what was cut off is gone on with, and a policy without the guard is no ground for it
     gateway = there / "config" / "gateway.yaml"
