@@ -18,10 +18,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import numpy as np
+
 from classifiers import data
 from classifiers.encoder import fuse
 from classifiers.encoder.fuse import join
-from classifiers.encoder.guard import with_odds
+from classifiers.encoder.guard import log_odds, with_head, with_odds
 from classifiers.encoder.quantise import quantise
 from classifiers.encoder.session import DESCRIPTION, MODEL, TOKENIZER, Description, Encoder, Graph
 from classifiers.encoder.source import (
@@ -29,6 +32,7 @@ from classifiers.encoder.source import (
     PACKAGED,
     RECIPE,
     EncoderSource,
+    Odds,
     from_package,
     resolve,
     sha256_of,
@@ -36,7 +40,7 @@ from classifiers.encoder.source import (
 )
 from classifiers.encoder.tokens import Tokens
 from classifiers.errors import EncoderError, require
-from classifiers.model.model import EncoderId
+from classifiers.model.model import EncoderId, Floats
 from classifiers.model.registry import publish
 from classifiers.text.normalise import normalise
 
@@ -124,6 +128,28 @@ def write_prepared(
             (folder / MODEL).write_bytes(whole)
     step("encoding a few sentences with 32-bit weights")
     describe(folder, Graph(whole, source.pooling), tokens, source.name, source.max_tokens)
+
+
+def write_with_head(given: Path, folder: Path, name: str, head: tuple[Floats, Floats], odds: Odds) -> None:
+    """Write a prepared encoder with a head behind it, as one graph of log-odds, into an existing, empty folder.
+
+    given: the encoder's folder; name: the source that the result goes by; head: weights (labels, dimensions) and bias
+    (labels,) on its vectors. Raises EncoderError where the encoder's description cannot be read.
+    """
+    import onnx
+
+    known = Description.read(given)
+    onnx.save(with_odds(with_head(load_graph(given / MODEL, folder), head, known.pooling), odds), folder / MODEL)
+    shutil.copyfile(given / TOKENIZER, folder / TOKENIZER)
+    vectors = log_odds(np.asarray(known.vectors, np.float32) @ head[0].T + head[1], odds)
+    msgspec.structs.replace(
+        known,
+        source=name,
+        pooling="odds",
+        dimensions=len(odds.groups),
+        sha256={file: sha256_of(folder / file) for file in (MODEL, TOKENIZER)},
+        vectors=tuple(map(tuple, vectors.tolist())),
+    ).write(folder)
 
 
 def _finished(model: Any, source: EncoderSource) -> Any:

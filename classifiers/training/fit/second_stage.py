@@ -5,13 +5,11 @@ and thresholds are chosen on held-out rows. A guard has seen none of these rows,
 logistic regressions on its log-odds and those of the policy's heads are fitted (`ensemble.stack`).
 """
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,11 +20,9 @@ from classifiers.encoder.guard import (
     label_problems,
     log_odds,
     logits_of,
-    with_head,
-    with_odds,
 )
-from classifiers.encoder.prepare import load_graph, write_prepared
-from classifiers.encoder.session import MODEL, Description, Encoder, Graph, apart, embed
+from classifiers.encoder.prepare import load_graph, write_prepared, write_with_head
+from classifiers.encoder.session import Encoder, Graph, apart, embed
 from classifiers.encoder.source import EncoderSource, Odds, sha256_of
 from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN, Tokens
 from classifiers.errors import EncoderError, PolicyError, TrainingError
@@ -436,22 +432,9 @@ def _with_own_head(
     source: GuardSource, head: tuple[Floats, Floats], odds: Odds, bench: Workbench
 ) -> tuple[Encoder, Path, dict[str, Any]]:
     """A trained classifier as a guard: its encoder as it is, with its head behind it in the same graph."""
-    import onnx
-
-    folder, given = bench.scratch / GUARD, Description.read(source.folder)
+    folder = bench.scratch / GUARD
     folder.mkdir()
-    graph = with_head(load_graph(source.weights, bench.scratch), head, given.pooling)
-    onnx.save(with_odds(graph, odds), folder / MODEL)
-    shutil.copyfile(source.folder / TOKENIZER, folder / TOKENIZER)
-    vectors = log_odds(np.asarray(given.vectors, np.float32) @ head[0].T + head[1], odds)
-    msgspec.structs.replace(
-        given,
-        source=OWN + GUARD,
-        pooling="odds",
-        dimensions=len(odds.groups),
-        sha256={name: sha256_of(folder / name) for name in (MODEL, TOKENIZER)},
-        vectors=tuple(map(tuple, vectors.tolist())),
-    ).write(folder)
+    write_with_head(source.folder, folder, OWN + GUARD, head, odds)
     return Encoder.open(folder, bench.threads), folder, {"form": "trained"}
 
 
