@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -247,10 +246,6 @@ def logits_of(model: Any, count: int) -> str:
     return str(logits.name)
 
 
-_TOKEN: Mapping[str, int] = MappingProxyType({"cls": 0, "last": -1})
-"""Which token's state is a text's vector, by pooling; mean: all of them."""
-
-
 def with_head(model: Any, head: tuple[Floats, Floats], pooling: str) -> Any:
     """A copy of an ONNX encoder, token ids to hidden states (1, tokens, dimensions), that gives `logits` (1, labels) by
     a head on text vectors instead. pooling: mean, cls or last, as the vectors are made."""
@@ -261,18 +256,20 @@ def with_head(model: Any, head: tuple[Floats, Floats], pooling: str) -> Any:
     graph, hidden = made.graph, made.graph.output[0].name
     weights, bias = head
     constants: dict[str, Any] = {"weights": weights.T.astype(np.float32), "bias": bias.astype(np.float32)}
-    # of a unit vector it is all one whether tokens are summed up or their mean is taken
-    mean, place = pooling == "mean", np.asarray(_TOKEN.get(pooling, 1), np.int64)
-    constants["tokens"], how = (place.reshape(1), {"keepdims": 0}) if mean else (place, {"axis": 1})
+    if pooling == "mean":
+        # of a unit vector it is all one whether tokens are summed up or their mean is taken
+        kind, constants["tokens"], how = "ReduceSum", np.array([1]), {"keepdims": 0}
+    else:
+        kind, constants["tokens"], how = "Gather", np.array({"cls": 0, "last": -1}[pooling]), {"axis": 1}
     graph.initializer.extend(numpy_helper.from_array(value, f"head/{name}") for name, value in constants.items())
     nodes: list[tuple[str, str, list[str], dict[str, Any]]] = [
-        ("pooled", "ReduceSum" if mean else "Gather", [hidden, "head/tokens"], how),
+        ("pooled", kind, [hidden, "head/tokens"], how),
         ("unit", "LpNormalization", ["pooled"], {"axis": 1, "p": 2}),
         ("product", "MatMul", ["unit", "head/weights"], {}),
         ("logits", "Add", ["product", "head/bias"], {}),
     ]
-    for output, kind, inputs, settings in nodes:
-        graph.node.append(helper.make_node(kind, inputs, [output], name=output, **settings))
+    for output, operator, inputs, settings in nodes:
+        graph.node.append(helper.make_node(operator, inputs, [output], name=output, **settings))
     del graph.output[:]
     graph.output.append(helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(bias)]))
     return made

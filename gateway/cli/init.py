@@ -71,13 +71,14 @@ def init(
     gateway, edits = target / "gateway.yaml", dict[Path, tuple[str, str]]()
     if gateway.exists():
         raise fail(f"{gateway} is there already; nothing was written", Exit.USAGE)
-    large = _larger_guard(guard, from_, template)
+    safety = target / "policies" / "support-safety.yaml"
+    large = _larger_guard(guard, from_, template, safety)
     if system is None and template is StarterTemplate.SUPPORT and sys.stdin.isatty() and not json:
         system = typer.prompt("Your own system prompt, or its beginning (empty: as the starter has it)", default="")
     brought = install(large, folder / "models", sha256, guard=True) if large else None
     if brought:
         behind = f'{_BUILDS_ON}guard: {{model: "trained:{brought["name"]}", labels: {{jailbreak: null}}}}\n'
-        edits[target / "policies" / "support-safety.yaml"] = (_BUILDS_ON, behind)
+        edits[safety] = (_BUILDS_ON, behind)
     if system:
         edits[gateway] = (_OWN_PROMPT, dumps(_SPECIAL.sub(r"[\g<0>]", system) + "*"))
     written = _copy(template, target, edits)
@@ -93,8 +94,8 @@ def init(
 
 
 def _copy(template: StarterTemplate, target: Path, edits: Mapping[Path, tuple[str, str]]) -> list[Path]:
-    """Write the template's files that are not there yet, and return them. edits: of a file, what is replaced by what.
-    Ends the command where such a file is there without it."""
+    """Write the template's files that are not there yet, and return them. edits: of a file, what is replaced
+    by what."""
     from gateway.config.settings import shipped_dir
 
     source = shipped_dir()
@@ -103,9 +104,6 @@ def _copy(template: StarterTemplate, target: Path, edits: Mapping[Path, tuple[st
     # last: what could not be written is then written by the next try, which ends where this file is there
     own = "gateway.yaml" if template is StarterTemplate.SUPPORT else f"templates/{template}.yaml"
     copies[target / "gateway.yaml"] = source / own
-    for file, (_, new) in edits.items():
-        if file.exists() and new not in file.read_text("utf-8"):
-            raise fail(f"{file} is there already; nothing was written", Exit.USAGE)
     written = [to for to in copies if not to.exists()]
     for to in written:
         to.parent.mkdir(parents=True, exist_ok=True)
@@ -116,8 +114,8 @@ def _copy(template: StarterTemplate, target: Path, edits: Mapping[Path, tuple[st
     return written
 
 
-def _larger_guard(guard: GuardSize, source: str | None, template: StarterTemplate) -> str | None:
-    """Where the larger guard comes from; None where the small one is enough."""
+def _larger_guard(guard: GuardSize, source: str | None, template: StarterTemplate, policy: Path) -> str | None:
+    """Where the larger guard comes from; None where the small one is enough. policy: where its line is written."""
     if guard is GuardSize.SMALL and source is None:
         return None
     if template is not StarterTemplate.SUPPORT:
@@ -125,4 +123,7 @@ def _larger_guard(guard: GuardSize, source: str | None, template: StarterTemplat
     if guard is GuardSize.SMALL or source is None:
         how = "offramp train harm.yaml --larger ENCODER, then offramp models export harm-large, make the file"
         raise fail(f"--guard large needs --from FILE, and the other way round; {how}", Exit.USAGE)
+    # by an earlier try that was cut off it may have the line already
+    if policy.exists() and "\nguard:" not in policy.read_text("utf-8"):
+        raise fail(f"{policy} is there already; nothing was written", Exit.USAGE)
     return source

@@ -109,19 +109,28 @@ def test_an_exported_classifier_is_imported_elsewhere(
     )
 
 
+@pytest.fixture
+def exported(
+    publish: Callable[[datetime], str], models_dir: Path, tmp_path: Path, offramp: Callable[..., Any]
+) -> dict[str, str]:
+    """A classifier as `offramp models export` says that it wrote it: its name, version, file and sha256."""
+    version = publish(datetime(2026, 1, 1, tzinfo=UTC))
+    name, folder = next(models_dir.glob(f"*/{version}")).parent.name, tmp_path / "served"
+    folder.mkdir()
+    export = ("models", "export", name, "--to", folder / "made.zip", "--models", models_dir, "--json")
+    return dict(json.loads(offramp(*export).stdout))
+
+
 def test_an_exported_classifier_comes_from_an_address_or_the_hub(
-    publish: Callable[[datetime], str],
+    exported: dict[str, str],
     models_dir: Path,
     tmp_path: Path,
     offramp: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    version = publish(datetime(2026, 1, 1, tzinfo=UTC))
-    name, folder, there = next(models_dir.glob(f"*/{version}")).parent.name, tmp_path / "served", tmp_path / "there"
-    shutil.copytree(models_dir / "encoders", there / "encoders", dirs_exist_ok=True)
-    folder.mkdir()
-    export = ("models", "export", name, "--to", folder / "made.zip", "--models", models_dir, "--json")
-    digest = json.loads(offramp(*export).stdout)["sha256"]
+    name, version, digest = exported["name"], exported["version"], exported["sha256"]
+    folder, there = Path(exported["file"]).parent, tmp_path / "there"
+    shutil.copytree(models_dir / "encoders", there / "encoders")
     handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -143,15 +152,13 @@ def test_an_exported_classifier_comes_from_an_address_or_the_hub(
 
 
 def test_init_puts_a_larger_guard_behind_the_starters(
-    publish: Callable[[datetime], str],
+    exported: dict[str, str],
     models_dir: Path,
     tmp_path: Path,
     offramp: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    version = publish(datetime(2026, 1, 1, tzinfo=UTC))
-    name, file, there = next(models_dir.glob(f"*/{version}")).parent.name, tmp_path / "made.zip", tmp_path / "there"
-    offramp("models", "export", name, "--to", file, "--models", models_dir)
+    name, version, file, there = exported["name"], exported["version"], exported["file"], tmp_path / "there"
     shutil.copytree(models_dir / "encoders", there / "models" / "encoders")
     for alone in (("--guard", "large"), ("--from", file), ("--guard", "large", "--from", file, "--template", "proxy")):
         refused = offramp("init", there, *alone)
@@ -176,8 +183,11 @@ def test_init_puts_a_larger_guard_behind_the_starters(
     assert offramp("init", there, "--guard", "large", "--from", file).exit_code == Exit.DONE
     gateway.unlink()
     (there / "config" / "policies" / "support-safety.yaml").write_text("name: support-safety")
+    shutil.rmtree(there / "models" / name)
     again = offramp("init", there, "--guard", "large", "--from", file)
     assert (again.exit_code, "support-safety.yaml is there already" in again.stderr) == (Exit.USAGE, True)
+    # what says that nothing was written has put nothing in use either
+    assert not (there / "models" / name).exists()
 
 
 @pytest.mark.parametrize("change", ["text", "damaged", "tampered", "outside"])

@@ -192,6 +192,10 @@ def test_without_a_gain_the_encoder_stays_frozen(
     note = "recipe: finetune: tuning gained nothing on held-out text; heads on the frozen encoder serve instead"
     assert settings["note"] == settings["because"] == note
     assert stages(outcome) == [("main", "")]
+    # heads on another encoder than the policy names would be no larger guard
+    monkeypatch.setattr(recipe, "first_encoder", lambda *_: DEFAULT)
+    with pytest.raises(TrainingError, match="mail: tuning gained nothing on held-out text"):
+        run(recipe="finetune")
 
 
 def served(folder: Path, tiny: str) -> None:
