@@ -4,6 +4,7 @@ from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import typer
@@ -143,5 +144,7 @@ def _fetched(source: str, scratch: Path, sha256: str | None) -> Path:
                 if target.tell() + target.write(piece) > MOST_BYTES:
                     raise fail(f"{source} is larger than {MOST_BYTES:,} bytes; nothing was imported", Exit.USAGE)
     except (OSError, HTTPException) as error:
+        if isinstance(error, HTTPError):
+            error.close()  # it holds the connection
         raise fail(f"{source} could not be fetched: {error!r}; nothing was imported", Exit.UPSTREAM) from error
     return file
