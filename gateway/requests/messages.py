@@ -35,8 +35,15 @@ MESSAGE_KEYS: Final[Mapping[str, frozenset[str]]] = {
     "tool": _EVERY_ROLE | {"tool_call_id"},
 }  # fmt: skip
 """By role, the keys that clients send and that change nothing of what is asked."""
-PART_KEYS: Final = _PART_KEYS | {"cache_control", "prompt_cache_breakpoint"}
-"""The same of parts of text; the last two say where a provider may cut what it caches."""
+NESTED_KEYS: Final[Mapping[str, frozenset[str]]] = {
+    # the last two say where a provider may cut what it caches
+    "content[]": _PART_KEYS | {"cache_control", "prompt_cache_breakpoint"},
+    "tool_calls[]": frozenset({"id", "type", "index", "function", "custom"}),
+    "tool_calls[].function": frozenset({"name", "arguments"}),
+    "tool_calls[].custom": frozenset({"name", "input"}),
+    "function_call": frozenset({"name", "arguments"}),
+}
+"""The same of what messages hold: parts of text, and calls of tools."""
 _CALL_KEYS: Final = frozenset(chat.ToolCall.__struct_fields__)
 _FUNCTION_KEYS: Final = frozenset({*chat.Function.__struct_fields__, *chat.CustomCall.__struct_fields__})
 
@@ -174,12 +181,27 @@ def _turn(message: chat.Message, fields: Mapping[str, Any], index: int) -> Turn:
 
 def _unknown(fields: Mapping[str, Any], index: int) -> tuple[str, ...]:
     """The places of what is not known in a message; null stands for a key left out."""
-    role, content = fields["role"], fields.get("content")
-    known = MESSAGE_KEYS.get(role)
-    places = ["role"] if known is None else [key for key in fields if key not in known and fields[key] is not None]
-    for number, part in enumerate(content if isinstance(content, list) else ()):
-        places += [f"content[{number}].{key}" for key in part.keys() - PART_KEYS if part[key] is not None]
+    known = MESSAGE_KEYS.get(fields["role"])
+    places = ["role"] if known is None else _not_in(known, fields)
+    for where, kind, value in _nested(fields):
+        places += [f"{where}.{key}" for key in _not_in(NESTED_KEYS[kind], value)]
     return tuple(f"messages[{index}].{place}" for place in sorted(places))
+
+
+def _not_in(known: frozenset[str], fields: Mapping[str, Any]) -> list[str]:
+    return [key for key in fields if key not in known and fields[key] is not None]
+
+
+def _nested(fields: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """What a message holds: where it stands, its kind in NESTED_KEYS, its fields."""
+    content = fields.get("content")
+    for number, part in enumerate(content if isinstance(content, list) else ()):
+        yield f"content[{number}]", "content[]", part
+    for number, call in enumerate(fields.get("tool_calls") or ()):
+        yield f"tool_calls[{number}]", "tool_calls[]", call
+        for name in ("function", "custom"):
+            yield f"tool_calls[{number}].{name}", f"tool_calls[].{name}", call.get(name) or {}
+    yield "function_call", "function_call", fields.get("function_call") or {}
 
 
 def _other_texts(message: chat.Message, role: str) -> Iterator[tuple[Path, object]]:

@@ -15,7 +15,7 @@ from gateway.answers.build import text_unsupported
 from gateway.answers.format import UnsupportedReason
 from gateway.answers.understood import FORMAT, HARMLESS, VALUES, not_understood
 from gateway.config.rules import RuleSettings
-from gateway.requests.messages import MESSAGE_KEYS, PART_KEYS
+from gateway.requests.messages import MESSAGE_KEYS, NESTED_KEYS
 from gateway.requests.parse import Request, parse_chat
 from gateway.requests.system import PromptPatterns, fingerprint
 from gateway.rules.compile import compile_rules
@@ -109,7 +109,7 @@ def test_an_unknown_field_is_never_understood(rule: Rule, name: str, value: obje
 def test_an_unknown_key_of_any_message_is_never_understood(
     rule: Rule, name: str, value: object, place: int, in_part: bool
 ) -> None:
-    if name in MESSAGE_KEYS["assistant"] | MESSAGE_KEYS["tool"] | PART_KEYS:
+    if name in MESSAGE_KEYS["assistant"] | MESSAGE_KEYS["tool"] | NESTED_KEYS["content[]"]:
         return
     messages: list[Any] = [{"role": "system", "content": "Be brief."}, USER, CALL, RESULT, SAYS, USER]
     changed = messages[place]
@@ -124,6 +124,27 @@ def test_an_unknown_key_of_any_message_is_never_understood(
     where = f"messages[{place}].{'content[1].' if in_part else ''}{name}"
     assert why is not None
     assert (why.reason, why.detail) == (UnsupportedReason.UNKNOWN_FIELD, where)
+
+
+@pytest.mark.parametrize("name", ["foo", "extra_content"])
+@pytest.mark.parametrize("where", ["tool_calls[0]", "tool_calls[0].function", "tool_calls[1].custom", "function_call"])
+def test_an_unknown_key_of_a_past_call_is_not_understood(rule: Rule, where: str, name: str) -> None:
+    called: dict[str, Any] = {
+        "tool_calls": [
+            {"id": "a", "type": "function", "index": 0, "function": {"name": "find", "arguments": "{}"}},
+            {"id": "b", "type": "custom", "custom": {"name": "note", "input": "x"}},
+        ],
+        "function_call": {"name": "find", "arguments": "{}"},
+    }
+    asked = [USER, {"role": "assistant", "content": None, **called}, RESULT, SAYS, USER]
+    assert not_understood(rule, request(*asked), fixed=False) is None
+    fields = called
+    for key in re.findall(r"\w+", where):
+        fields = fields[int(key) if key.isdigit() else key]
+    fields[name] = {"a": 1}
+    why = not_understood(rule, request(*asked), fixed=False)
+    assert why is not None
+    assert (why.reason, why.detail) == (UnsupportedReason.UNKNOWN_FIELD, f"messages[1].{where}.{name}")
 
 
 @pytest.mark.parametrize(
@@ -206,4 +227,4 @@ def test_the_docs_list_what_is_understood() -> None:
     fields, _, messages = section.partition("| message | keys |")
     assert {name for names, _ in rows(fields) for name in names} == {*HARMLESS, *FORMAT, *VALUES}
     keys = {name: set(known) for names, known in rows(messages) for name in names}
-    assert keys == {**MESSAGE_KEYS, "content[]": PART_KEYS}
+    assert keys == {**MESSAGE_KEYS, **NESTED_KEYS}
