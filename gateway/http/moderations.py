@@ -96,13 +96,21 @@ def _inputs(asked: wire.ModerationRequest) -> tuple[list[tuple[str, ...]], bool]
     return [tuple(part.text for part in parts if part.text is not None)], False
 
 
+def _categories(policy: Policy, label: str) -> tuple[str, ...]:
+    """The categories that a label shows under: of several, which it does not tell apart, none that is a part of
+    another, such as sexual/minors."""
+    named = policy.categories_of(label)
+    whole = tuple(name for name in named if len(named) == 1 or "/" not in name)
+    return whole or tuple(dict.fromkeys(name.partition("/")[0] for name in named))
+
+
 def _result(verdict: Verdict, policy: Policy) -> wire.ModerationResult:
     """Scores and labels under OpenAI's category names where the policy gives them, under their own names else."""
     scores = dict.fromkeys(CATEGORIES, 0.0)
     flags = dict.fromkeys(CATEGORIES, False)
     sure = {label: part.scores.get(label, 0.0) for part in verdict.parts for label in part.labels}
     for label, score in {**verdict.scores, **sure}.items():
-        for category in policy.categories_of(label):
+        for category in _categories(policy, label):
             scores[category] = max(scores.get(category, 0.0), score)
             flags[category] = flags.get(category, False) or label in verdict.labels
     return wire.ModerationResult(bool(verdict.labels), flags, scores, {category: ["text"] for category in scores})
@@ -111,6 +119,6 @@ def _result(verdict: Verdict, policy: Policy) -> wire.ModerationResult:
 def _not_judged(error: wire.ItemError, policy: Policy) -> wire.ModerationResult:
     """The result of a list's text that was not judged: flagged, under the same categories, none of which has a
     value."""
-    own = (category for label in policy.labels for category in policy.categories_of(label))
+    own = (category for label in policy.labels for category in _categories(policy, label))
     categories: dict[str, None] = dict.fromkeys((*CATEGORIES, *own))
     return wire.ModerationResult(True, categories, categories, {name: [] for name in categories}, error)

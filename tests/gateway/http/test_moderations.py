@@ -5,6 +5,7 @@ from unittest.mock import ANY
 
 import pytest
 
+from classifiers.policy import Policy
 from gateway.judge.protocol import Unreadable, of_moderation
 
 
@@ -87,3 +88,24 @@ async def test_the_classifier_of_the_first_safety_rule_or_the_one_named(api: Any
     assert (await moderate(ask, app, {"input": "x", "model": "safe"}))[1]["model"] == "safe@v1"
     status, answer = await moderate(ask, app, {"input": "x", "model": "bank"})
     assert (status, answer["error"]["param"]) == (404, "model")
+
+
+@pytest.mark.parametrize(
+    ("named", "shown"),
+    [
+        (["sexual", "sexual/minors"], {"sexual"}),
+        (["sexual/minors"], {"sexual/minors"}),
+        (["hate", "harassment"], {"hate", "harassment"}),
+        (["self-harm/intent", "self-harm/instructions"], {"self-harm"}),
+    ],
+)
+async def test_a_label_of_several_categories_stands_for_no_subcategory(
+    api: Any, ask: Any, policies: dict[str, Policy], named: list[str], shown: set[str]
+) -> None:
+    labels = policies["safe"].model_dump(by_alias=True)["labels"]
+    labels["violence"]["taxonomy"] = {"openai": named}
+    policies["safe"] = Policy.model_validate({**policies["safe"].model_dump(by_alias=True), "labels": labels})
+    app, _, _ = api("safe")
+    [result] = (await moderate(ask, app, {"input": "violence"}))[1]["results"]
+    assert {name for name, flagged in result["categories"].items() if flagged} == shown
+    assert {name for name, score in result["category_scores"].items() if score} == {*shown, "jailbreak"}
