@@ -72,9 +72,11 @@ def where(report: Mapping[str, Any]) -> str:
 
 def out_of_scope(report: Mapping[str, Any]) -> Iterator[str]:
     """What a model of one label does where as much of the traffic is out of scope as its policy says, and with which
-    text that was measured. Nothing for other models."""
-    found = report.get("out_of_scope")
+    text that was measured. Of topics, how many everyday sentences were given one. Nothing for other models."""
+    found, everyday = report.get("out_of_scope"), report.get("everyday", {})
     if not found:
+        if is_topics(report["held_out"]) and everyday.get("rows"):
+            yield f"held-out everyday sentences given a label: {everyday['answered']} of {everyday['rows']}"
         return
     if not found["kinds"]:
         yield "no text out of scope to measure on: give other:, or rows labelled other"
@@ -222,7 +224,7 @@ def headline(measures: Mapping[str, Any], slots: Mapping[str, Any] | None) -> li
             (f"{wrong(measures)} among answered", *share(measures, "error")),
             error,
         ]
-        if "flagged" in measures:
+        if measures.get("flagged", {}).get("harmless") is not None:
             figures.insert(-1, ("of text without a label given one", *share(measures["flagged"], "harmless")))
     if slots and slots["rows"]:
         asked = "label and all slots" if slots.get("with_label") else "all slots"

@@ -12,7 +12,7 @@ import pytest
 from classifiers.evaluation.evaluate import evaluate
 from classifiers.evaluation.metrics import counts, ranks
 from classifiers.policy import Policy
-from classifiers.report import card
+from classifiers.report import card, figures
 from classifiers.report.page import training_page
 from classifiers.slots.tags import SlotMark
 from classifiers.training.slots.tagger import measures
@@ -55,6 +55,15 @@ def test_what_people_wrote_cannot_become_markup(kind: str) -> None:
     assert "&lt;b&gt;card&lt;/b&gt;" in page
     assert "<b>card</b>" not in page
     assert "<i>my</i>" not in page
+
+
+def test_topics_say_how_many_everyday_sentences_were_given_one() -> None:
+    topic, line = REPORTS["topic"], "held-out everyday sentences given a label: 1 of 208"
+    assert list(figures.out_of_scope(topic)) == [line]
+    assert f"H{line[1:]}." in training_page(topic)
+    # held-out text without a label is measured where the policy has such rows
+    assert "of text without a label given one" not in training_page(topic)
+    assert not list(figures.out_of_scope(SAFETY))
 
 
 def test_slots_have_a_table(check_page: CheckPage) -> None:
