@@ -221,8 +221,14 @@ EVERYDAY, SERVICES, NEIGHBOURS = "everyday sentences", "messages to other servic
 task are asked: messages of a label, judged by a head that does not know it."""
 
 
+_ENOUGH_OF_A_KIND = 20
+"""Rows of a kind of text out of scope from which it weighs as much as others. Of two `not` lines one that was answered
+made 20 % of all such text answered, where it was 1 of 207 and 20 of 188 of the other kinds."""
+
+
 def weights_at(kinds: NDArray[np.str_], share: float) -> Weights:
-    """(n,) what rows weigh where `share` of the traffic is out of scope: all of it together 1, each of its kinds alike.
+    """(n,) what rows weigh where `share` of the traffic is out of scope: all of it together 1, each of its kinds alike,
+    though one of few rows weighs less.
 
     kinds: (n,).
     """
@@ -230,7 +236,8 @@ def weights_at(kinds: NDArray[np.str_], share: float) -> Weights:
     # none weighs nothing, since a share of nothing is undefined
     share = min(max(share, 1e-9), 1 - 1e-9)
     outside = names != IN_SCOPE
-    each = np.where(outside, share / max(int(outside.sum()), 1), 1 - share) / counts
+    shown = np.where(outside, np.minimum(counts, _ENOUGH_OF_A_KIND), 0)
+    each = np.where(outside, share * shown / max(int(shown.sum()), 1), 1 - share) / counts
     weights: Weights = each[place]
     return weights
 

@@ -34,6 +34,13 @@ def test_languages_part_texts_only_where_the_policy_names_several(make_policy: C
     assert [band.language for band in told_apart] == ["en", "de"]
 
 
+def test_a_kind_of_text_out_of_scope_with_few_rows_weighs_less() -> None:
+    kinds = np.array([""] * 50 + ["everyday"] * 200 + ["services"] * 20 + ["other"] * 2)
+    weights = operating_points.weights_at(kinds, 0.21)
+    shares = {kind: round(float(weights[kinds == kind].sum()), 6) for kind in ("", "everyday", "services", "other")}
+    assert shares == {"": 0.79, "everyday": 0.1, "services": 0.1, "other": 0.01}
+
+
 def scores_of(sure: Any, right: Any, before: Any = None, known: bool = True) -> HeldOutScores:
     likely = np.asarray(sure, np.float32)
     count = len(likely)

@@ -190,6 +190,18 @@ def test_everyday_text_that_may_be_in_scope_is_found() -> None:
     assert near.tolist() == [True] + [False] * 9
 
 
+def test_a_near_miss_is_of_another_label_only_where_it_is_nearer_to_that() -> None:
+    vectors = np.array([[1, 0], [0, 1], [0.3, 0.95], [0.8, 0.6], [0.7, 0.1]], np.float32)
+    misses = [Row(text=f"miss {i}", labels=(), against=("label 0",), group=f"m{i}", source="policy") for i in range(3)]
+    rows = [*rows_of(np.array([0, 1])), *misses]
+
+    def found(other: str | None) -> list[tuple[str, ...]]:
+        return [row.labels for row in prepare.place_near_misses(policy("intent", 2, other=other), rows, vectors) if row]
+
+    assert found("x")[2:] == [("label 1",), (OTHER,), (OTHER,)]
+    assert found(None)[2:] == [("label 1",)] * 3
+
+
 @pytest.mark.parametrize("other", [None, "anything else"])
 def test_real_rows_leave_room_for_text_that_neighbours_of_the_task_are_asked(other: str | None) -> None:
     """Of labels that training has never seen, where they are a tenth of the traffic."""
