@@ -16,16 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from gateway.cli.inputs import parsed
-from gateway.cli.output import Exit, Json, fail, fields, percent, quoted, result, stderr, table
+from gateway.cli.output import Exit, Json, counted, fail, fields, percent, quoted, result, stderr
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from gateway.config.load import Loaded
     from gateway.ledger.call_store import KeptText, TextStore
 
-_BEGINNING: Final = 80
-"""Characters of a text in a table."""
+_BEGINNING: Final = 76
+"""Characters of a text in a list."""
 _SHOWN: Final = 4000
 """Characters of a text to decide on."""
 _COLUMNS: Final = ("id", "request_id", "rule", "label", "confidence", "classifier", "version", "times")
@@ -53,13 +51,14 @@ def blocked(
     back_s = parsed(parse_duration, since, "--since")
     wanted = "unsure" if unsure else "blocked"
     with closing(_opened(loaded.ledger, read_only=True)) as store:
+        _check_rule(rule, loaded, store)
         texts = store.texts(time.time() - back_s)
     kept = [text for text in texts if text.kept_as == wanted and rule in (None, text.rule)]
     rows = [
         {"time": _time(text.latest), **fields(text, *_COLUMNS), "review": _review_of(text), "text": text.text}
         for text in kept
     ]
-    result(rows, _listed(rows, wanted, kept=getattr(loaded.settings.content, wanted) is not None), as_json=json)
+    result(rows, _listed(kept, wanted, kept=getattr(loaded.settings.content, wanted) is not None), as_json=json)
 
 
 def review(
@@ -79,6 +78,7 @@ def review(
         what = "there is no terminal here to ask in; write a line `id harmful` or `id harmless` for each text into a "
         raise fail(f"{what}file for --from (`offramp blocked --json` has the ids)", Exit.USAGE)
     with closing(_opened(loaded.ledger)) as store:
+        _check_rule(rule, loaded, store)
         texts = store.texts()
         pending = [equal for equal in _pending(texts) if rule is None or any(text.rule == rule for text in equal)]
         reviewer = _Reviewer(store, _row_files(loaded, pending, rows))
@@ -98,6 +98,19 @@ def _opened(ledger: Path, *, read_only: bool = False) -> "TextStore":
     if not ledger.is_file():
         raise NoLedger(ledger)
     return TextStore(ledger, read_only=read_only)
+
+
+def _check_rule(rule: str | None, loaded: "Loaded", store: "TextStore") -> None:
+    """Raises typer.Exit where neither the gateway's file nor a kept text names the rule."""
+    from gateway.config.problems import did_you_mean
+
+    rules = [settings.name for settings in loaded.settings.rules]
+    if rule is None or rule in rules:
+        return
+    rules += [text.rule for text in store.texts()]
+    if rule not in rules:
+        known = did_you_mean(rule, rules) if rules else "; there is no rule"
+        raise fail(f"neither {loaded.file} nor a kept text names a rule {quoted(rule)}{known}", Exit.USAGE)
 
 
 def _pending(texts: Sequence["KeptText"]) -> list[list["KeptText"]]:
@@ -168,11 +181,9 @@ def _asked(pending: Sequence[Sequence["KeptText"]], reviewer: _Reviewer) -> int:
     decided = 0
     for number, equal in enumerate(pending, 1):
         text = equal[0]
-        head = (
-            f"{number} of {len(pending)}   {_time(text.latest)}   {text.rule}: {text.label} {percent(text.confidence)}"
-        )
         how = "blocked" if any(each.kept_as == "blocked" for each in equal) else "in doubt"
-        stderr().print(f"\n{head}, {how}, came {sum(each.times for each in equal)} times", style="bold")
+        came = counted(sum(each.times for each in equal), "time")
+        stderr().print(f"\n{number} of {len(pending)}   {_head(text)}, {how}, came {came}", style="bold")
         for line in text.text[:_SHOWN].splitlines():
             stderr().print(quoted(line), soft_wrap=True)
         if (more := len(text.text) - _SHOWN) > 0:
@@ -239,38 +250,29 @@ def _from_file(
     return taken
 
 
-def _listed(rows: Sequence[Mapping[str, Any]], what: str, *, kept: bool) -> "Iterator[str | Table]":
-    """kept: whether the gateway keeps any by now."""
-    if not rows:
+def _listed(texts: Sequence["KeptText"], what: str, *, kept: bool) -> Iterator[str]:
+    """Each text under a line of its own. kept: whether the gateway keeps any by now."""
+    if not texts:
         yield f"none in this time{'' if kept else f'; nothing is kept without content: {{{what}: 30d}}'}"
-        return
-    cells = (
-        (
-            row["time"],
-            row["id"],
-            row["request_id"],
-            row["rule"],
-            quoted(row["label"]),
-            percent(row["confidence"]),
-            row["version"],
-            str(row["times"]),
-            row["review"] or "",
-            quoted(row["text"][:_BEGINNING]),
-        )
-        for row in rows
-    )
-    names = ("time", "id", "request", "rule", "label", "confidence", "version", "times", "review", "text")
-    yield table("", names, cells)
+    for text in texts:
+        review = _review_of(text)
+        yield f"{_head(text)}, {counted(text.times, 'time')}{f', {review}' if review else ''}"
+        yield f"  {quoted(text.text[:_BEGINNING])}{'…' if len(text.text) > _BEGINNING else ''}"
 
 
 def _reviewed(value: Mapping[str, Any]) -> Iterator[str]:
     yield f"{value['harmful']} harmful, {value['harmless']} harmless, {value['left']} left"
     for file, count in value["rows"].items():
-        yield f"{count} rows added to {file}; name it under data: in the policy, then train"
+        yield f"{counted(count, 'row')} added to {file}; name it under data: in the policy, then train"
 
 
 def _review_of(text: "KeptText") -> str | None:
     return None if text.harmful is None else "harmful" if text.harmful else "harmless"
+
+
+def _head(text: "KeptText") -> str:
+    """When the text last came, and what it was taken for."""
+    return f"{_time(text.latest)}   {text.rule}: {quoted(text.label)} {percent(text.confidence)}"
 
 
 def _time(at: float) -> str:

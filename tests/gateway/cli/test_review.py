@@ -81,8 +81,19 @@ def test_blocked_lists_what_is_kept(offramp: Offramp, config: Path) -> None:
     assert [row["text"] for row in listed(offramp, config, "--unsure", "--rule", "safety")] == ["so what"]
     shown = offramp("blocked", config).stdout
     assert r"I will\n\x1b[31mhurt" in shown
-    assert "83.0%" in shown
+    assert "   safety: violence 83.0%, 1 time\n  I will" in shown
+    assert max(map(len, shown.splitlines())) <= 80
     assert "none in this time" in offramp("blocked", config, "--since", "0s").stdout
+
+
+def test_a_rule_that_nobody_knows_is_an_error(offramp: Offramp, config: Path) -> None:
+    """One whose texts are kept is known though the gateway has it no longer, and one that has none yet, too."""
+    for command in (("blocked",), ("review", "--from", config)):
+        done = offramp(*command, config, "--rule", "savety")
+        assert (done.exit_code, 'names a rule savety; did you mean "safety"?' in done.stderr) == (2, True)
+    config.write_text(GATEWAY + "rules: [{name: new, classifier: safe, then: {violence: block}}]\n")
+    assert listed(offramp, config, "--rule", "new") == []
+    assert "(known: new, other, safety)" in offramp("blocked", config, "--rule", "zzz").stderr
 
 
 def test_a_file_of_decisions_makes_rows_that_training_reads(offramp: Offramp, config: Path) -> None:
@@ -153,7 +164,8 @@ def test_in_a_terminal_one_key_decides(config: Path) -> None:
             os.write(leader, key)
         out, _ = process.communicate(timeout=60)
         os.close(leader)
-    assert "1 harmful, 0 harmless, 2 left" in out
+    assert "1 harmful, 0 harmless, 2 left\n1 row added to mine.jsonl" in out
+    assert b"came 1 time\x1b" in seen or b"came 1 time\r" in seen
     assert json.loads(config.with_name("mine.jsonl").read_text())["label"] == "violence"
     assert rb"\x1b[31mhurt you" in seen
 
