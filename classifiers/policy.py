@@ -151,13 +151,6 @@ class Label(FrozenRecord):
     taxonomy: dict[str, WordsList] = Field(default_factory=dict)
     slots: tuple[SlotName, ...] | None = None
 
-    @model_validator(mode="after")
-    def _patterns_or_learned(self) -> Self:
-        for name, value in {"examples": self.examples, "not": self.not_, "goal": self.goal}.items():
-            if self.patterns and value:
-                raise ValueError(f"has patterns:, so nothing is learned from {name}:; take one of the two away")
-        return self
-
 
 class Teacher(FrozenRecord):
     """A writer of training sentences: a model (by litellm name or at `base_url`) or files of sentences.
@@ -264,7 +257,7 @@ class Policy(FrozenRecord):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
-        for message in (*self._contradictions(), *self._wrong_guards(), *self._wrong_goals()):
+        for message in (*self._wrong_patterns(), *self._contradictions(), *self._wrong_guards(), *self._wrong_goals()):
             raise ValueError(message)
         return self
 
@@ -280,6 +273,14 @@ class Policy(FrozenRecord):
             yield "reads_system: is for kind safety"
         if not self.reads_system and any(test.system for test in self.tests):
             yield "a test gives a system prompt, which is read only with reads_system: true"
+
+    def _wrong_patterns(self) -> Iterator[str]:
+        # where one label is named, none may have patterns at all
+        for place, label in self.labels.items() if self.multi_label else ():
+            for name, value in {"examples": label.examples, "not": label.not_, "goal": label.goal}.items():
+                if label.patterns and value:
+                    what = f"has patterns:, so nothing is learned from {name}:; take one of the two away"
+                    yield f"labels.{place}: {what}"
 
     def _wrong_guards(self) -> Iterator[str]:
         """What does not go together of what only safety policies have."""

@@ -175,10 +175,10 @@ def _dangling(document: Document, settings: Settings) -> _Findings:
 def _address_problems(document: Document, settings: Settings) -> _Findings:
     try:
         split_listen(settings.listen)
+        if not settings.access_key and not listens_on_loopback(settings.listen):
+            yield ("listen",), f"only loopback may be listened on without an access key; {no_access_key(document)}"
     except ValueError as error:
         yield ("listen",), str(error)
-    if not settings.access_key and not listens_on_loopback(settings.listen):
-        yield ("listen",), f"only loopback may be listened on without an access key; {no_access_key(document)}"
     if DENY in settings.upstreams:
         yield ("upstreams", DENY), "is a word of Offramp's own; name the upstream otherwise"
     for name, upstream in settings.upstreams.items():

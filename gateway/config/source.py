@@ -93,10 +93,13 @@ def parse(text: str, file: str, env: Mapping[str, str]) -> Document:
     try:
         root = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
-        where = error.problem_mark or error.context_mark
+        # what follows a quote that is not closed is within it, to the end of the file
+        unclosed = "quoted scalar" in (error.context or "") and "found unexpected" in (error.problem or "")
+        where = error.context_mark if unclosed else error.problem_mark or error.context_mark
         mark = Position(where.line + 1, where.column + 1) if where else None
         mend = _mend(text, where.index) if where else ""
-        raise ConfigError([Problem(file, mark, (), f"is not valid YAML: {error.problem}{mend}")]) from error
+        why = "a quote is opened here and not closed; close it" if unclosed else f"{error.problem}{mend}"
+        raise ConfigError([Problem(file, mark, (), f"is not valid YAML: {why}")]) from error
     except yaml.YAMLError as error:
         raise ConfigError([Problem(file, None, (), f"is not valid YAML: {error}")]) from error
     if root is None:

@@ -78,9 +78,13 @@ def _problem(document: Document, schema: type[BaseModel], detail: ErrorDetails) 
         context = detail.get("ctx", {})
         word = str(context.get("tag", detail["input"]))
         known = str(context.get("expected", context.get("expected_tags", ""))).replace("'", "")
-        message = f"{word!r} is not known here" + did_you_mean(word, known.replace(" or ", ", ").split(", "))
+        choices = known.replace(" or ", ", ").split(", ")
+        if detail["loc"][-1:] == ("word",):
+            # in place of the word a mapping may stand; aliases: are no form of their own
+            choices += [f"{{{key}: …}}" for key in _known_keys(schema, detail["loc"][:-1]) if key != "aliases"]
+        message = f"{word!r} is not known here" + did_you_mean(word, choices)
     elif detail["type"] in _TYPES:
-        message = _TYPES[detail["type"]] + _quotes(detail)
+        message = _TYPES[detail["type"]] + _mend(detail)
         if path[:1] == ("labels",) and len(path) == 2 and isinstance(detail["input"], str):
             message += "; write {means: …}"
     elif detail["type"] == "string_pattern_mismatch":
@@ -105,11 +109,15 @@ def _removed(path: DataPath) -> str:
     return ""
 
 
-def _quotes(detail: ErrorDetails) -> str:
-    """How to mend what YAML did not read as text: a word before a colon, or nothing before a #."""
+def _mend(detail: ErrorDetails) -> str:
+    """How to mend what YAML read as a word before a colon, or as nothing before a #; what else a contract may be."""
+    if detail["loc"][::2] == ("rules", "contract"):
+        return ", or true for the defaults"
     if detail["type"] != "string_type" or not isinstance(detail["input"], Mapping | None):
         return ""
-    return '; put text that holds ": " or begins with # in quotes'
+    if detail["input"] is None:
+        return ", but is empty; put text that begins with # in quotes"
+    return '; put text that holds ": " in quotes'
 
 
 def path_in(data: Any, loc: tuple[str | int, ...]) -> DataPath:

@@ -100,7 +100,8 @@ def test_loopback_is_an_address_not_a_prefix() -> None:
 def test_an_address_is_host_and_port(refused: Callable[..., list[str]], listen: str) -> None:
     with pytest.raises(ValueError, match="is not host:port"):
         split_listen(listen)
-    assert any("is not host:port, such as 127.0.0.1:8080" in lines for lines in refused(BASE + f'listen: "{listen}"\n'))
+    (line,) = refused(BASE + f'listen: "{listen}"\n')
+    assert "is not host:port, such as 127.0.0.1:8080" in line
 
 
 UPSTREAM = "version: 1\nupstreams:\n  one:\n    kind: openai\n    base_url: http://127.0.0.1:1/v1\n    api_key: {}\n"

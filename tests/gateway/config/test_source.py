@@ -113,7 +113,7 @@ def test_from_env_is_what_holds_no_words_of_the_file() -> None:
         ("a: 1\n---\nb: 2\n", "f.yaml:2:1: is not valid YAML"),
         ("a: b: c\n", "f.yaml:1:5: is not valid YAML"),
         ("a: \x00\n", "is not valid YAML"),
-        ("a: 'open\n", "is not valid YAML"),
+        ("a: x\nb: 'open\nc: d\n", "f.yaml:2:4: is not valid YAML: a quote is opened here and not closed; close it"),
     ],
 )
 def test_what_is_no_yaml_is_said_with_its_place(text: str, message: str) -> None:
