@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.table import Table
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from classifiers.verdict import Reading, Verdict
     from gateway.plan import CallState
     from gateway.rules.rule import Rule
+
+_MOST: Final = 8  # labels that are shown
 
 
 def explain(
@@ -148,12 +150,14 @@ def _rule_lines(rule: Mapping[str, Any]) -> Iterator[str | Table]:
     read = " ⏎ ".join(map(quoted, rule["reads"])) or "(nothing)"
     names = ", ".join(part["classifier"] for part in reversed(rule["parts"])) or rule["classifier"]
     yield f"\nrule {rule['rule']} ({names}) reads: {read[:400]}"
-    top = sorted(rule["scores"].items(), key=lambda item: -item[1])[:8]
+    top = sorted(rule["scores"].items(), key=lambda item: -item[1])[:_MOST]
     yield table(
         "",
         ("label", "score", "acts from", "unsure from"),
         ((label, f"{score:.3f}", *map(str, rule["thresholds"].get(label, ("", "")))) for label, score in top),
     )
+    if more := len(rule["scores"]) - len(top):
+        yield f"and {more} more"
     if rule["stage"] and len(rule["stages"]) > 1:
         yield f"settled by its stage {rule['stage']} of {', '.join(rule['stages'])}"
     for span in rule["spans"]:

@@ -72,6 +72,16 @@ def test_thresholds_are_those_for_such_a_text(explain: Explain, models_dir: Path
         assert rule["thresholds"] == {label: [act, act] for label in usual}
 
 
+def test_labels_that_are_not_shown_are_counted(
+    explain: Explain, publish: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(datetime.now(UTC))
+    rules = "rules: [{name: r, classifier: bank, then: {rate: forward}}]\n"
+    assert " more" not in explain(NAMED + rules, "rate").output
+    monkeypatch.setattr("gateway.cli.explain._MOST", 2)
+    assert "\nand 1 more\n" in explain(NAMED + rules, "rate").output
+
+
 def test_forwarded_text_is_one_line_that_moves_no_cursor(explain: Explain, models_dir: Path) -> None:
     labels = {"contact": {"means": "gives an address", "patterns": "email"}}
     policy = {"version": 1, "name": "data", "kind": "safety", "about": "tests", "labels": labels}
