@@ -1,5 +1,6 @@
 """`offramp models list|rollback|export|import`."""
 
+import re
 from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -82,7 +83,8 @@ def import_(
     result(made, [f"{made['name']} is at {made['version']} now"], as_json=json)
 
 
-_ELSEWHERE = "offramp models import FILE, with the file as another machine fetched it"
+_ELSEWHERE = "files that another machine has fetched: offramp models import FILE"
+_DAMAGED = re.compile(r"((?:changed since|cannot be read).*); train it again.*")
 _PATIENCE_S, _PIECE = 60, 1_000_000
 
 
@@ -108,7 +110,8 @@ def install(source: str, models: Path, sha256: str | None, *, guard: bool = Fals
         try:
             held = load(folder := unpack(file, Path(scratch)))
         except ArtifactError as error:
-            raise ArtifactError(str(error).replace(str(file), source)) from error
+            message = str(error).replace(str(file), source).replace(f"{scratch}/", f"{source}: ")
+            raise ArtifactError(_DAMAGED.sub(r"\1; export it again", message)) from error
         if guard:
             as_guard(held)
         for stage in held.model.stages:

@@ -16,6 +16,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import huggingface_hub
 import pytest
@@ -146,6 +147,10 @@ def test_an_exported_classifier_comes_from_an_address_or_the_hub(
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda **wanted: asked.append(wanted) or str(folder))
     assert f"{name} is at {version} now" in offramp("models", "import", "hub:org/name", "--models", there).stdout
     assert asked == [{"repo_id": "org/name", "allow_patterns": ["*.zip"]}]
+    with monkeypatch.context() as patch:
+        patch.setattr(huggingface_hub, "snapshot_download", Mock(side_effect=OSError("no route to host")))
+        unreached = offramp("models", "import", "hub:org/name", "--models", there).stderr
+    assert "Without the network there are files that another machine has fetched: offramp models import" in unreached
     (folder / "again.zip").write_bytes(b"")
     two = offramp("models", "import", "hub:org/name", "--models", there)
     assert (two.exit_code, "holds 2 zip files, not one" in two.stderr) == (Exit.USAGE, True)
@@ -214,10 +219,11 @@ def test_a_file_that_is_no_export_is_refused(
     message = {
         "text": "no file that",
         "damaged": "no file that",
-        "tampered": "has been changed",
+        "tampered": f"{file}: {version}/report.json has been changed since it was trained; export it again",
         "outside": "holds no exported classifier",
     }
     assert message[change] in str(refused.exception)
+    assert str(there) not in str(refused.exception)
     assert not [path for path in there.iterdir() if path.name != "encoders"]
     assert not list(tmp_path.rglob("escaped.txt"))
 
