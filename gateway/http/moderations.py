@@ -85,7 +85,7 @@ def _inputs(asked: wire.ModerationRequest) -> tuple[list[tuple[str, ...]], bool]
     if not asked.input:
         raise BadRequest("input: must not be empty", param="input")
     bounded(asked.input)
-    items = [decoded(_decode_item, bytes(raw)) for raw in asked.input]
+    items = [decoded(_decode_item, bytes(raw), at=f"input[{place}]") for place, raw in enumerate(asked.input)]
     if all(isinstance(item, str) for item in items):
         return [(item,) for item in items if isinstance(item, str)], True
     parts = [wire.ModerationPart("text", item) if isinstance(item, str) else item for item in items]

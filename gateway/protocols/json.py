@@ -1,6 +1,7 @@
 """JSON of clients and upstreams: bytes to structs, one strict decode of what rules read, and a rewrite in place."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
@@ -13,10 +14,12 @@ from gateway.errors import BadRequest
 T = TypeVar("T")
 _SHOWN: Final = 40
 """Characters of a key in an error."""
+_ESCAPES: Final = re.compile(rb"\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w|(\\u[dD][89a-fA-F]\w\w)|\\.")
+"""What a string escapes: a surrogate pair, half of one (as a group), or something else."""
 
 
-def decoded(decode: Callable[[bytes], T], body: bytes) -> T:
-    """The body as a struct. Raises BadRequest saying what does not fit."""
+def decoded(decode: Callable[[bytes], T], body: bytes, *, at: str = "") -> T:
+    """The body, or the value of its field `at`, as a struct. Raises BadRequest saying what does not fit."""
     try:
         body.decode()
         return decode(body)
@@ -25,9 +28,18 @@ def decoded(decode: Callable[[bytes], T], body: bytes) -> T:
     except RecursionError as error:
         raise BadRequest("the body is nested too deeply") from error
     except msgspec.ValidationError as error:
-        raise _invalid(error) from error
+        raise _invalid(error, at) from error
     except msgspec.DecodeError as error:
-        raise BadRequest(f"the body is not JSON: {error}") from error
+        raise BadRequest(_not_read(body, error)) from error
+
+
+def _not_read(body: bytes, error: msgspec.DecodeError) -> str:
+    """Why msgspec does not take a body for JSON; it refuses half of a surrogate pair, which JavaScript writes."""
+    half = next((match for match in _ESCAPES.finditer(body) if match[1]), None)
+    if half is None:
+        return f"the body is not JSON: {error}" if body.strip() else "the body is empty; send JSON"
+    what = f"a string holds {half[1].decode()}, half of a surrogate pair (byte {half.start()})"
+    return f"{what}; cut text between whole characters, or put \\ufffd in place of the half"
 
 
 def of_upstream(decode: Callable[[bytes], T], data: bytes) -> T:
@@ -43,15 +55,15 @@ def of_upstream(decode: Callable[[bytes], T], data: bytes) -> T:
     return decode(replaced)
 
 
-def _invalid(error: msgspec.ValidationError) -> BadRequest:
+def _invalid(error: msgspec.ValidationError, at: str) -> BadRequest:
     """msgspec says `Expected …, got … - at `$.model``, or `Object missing required field `model``."""
     text = str(error)
     if text.startswith("Object missing required field"):
-        field = text.split("`")[1]
-        return BadRequest(f"{field}: is missing", param=field)
-    what, at, path = text.partition(" - at `$.")
-    field = path.rstrip("`")
-    return BadRequest(f"{field}: {what}" if at else f"the body: {what}", param=field or None)
+        what, path = "is missing", text.split("`")[1]
+    else:
+        what, _, path = text.partition(" - at `$.")
+    field = ".".join(filter(None, (at, path.rstrip("`"))))
+    return BadRequest(f"{field or 'the body'}: {what}", param=field or None)
 
 
 Path = tuple[str | int, ...]

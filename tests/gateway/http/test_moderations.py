@@ -31,6 +31,19 @@ async def test_one_result_for_each_text_and_one_for_all_parts(
     assert [result["flagged"] for result in answer["results"]] == flags
 
 
+async def test_an_item_that_does_not_fit_is_named(api: Any, ask: Any) -> None:
+    app, _, _ = api("safe")
+    for given, param in (
+        ([1, 2], "input[0]"),
+        (["a", {"type": 1}], "input[1].type"),
+        ([{}], "input[0].type"),
+        (1, "input"),
+    ):
+        status, answer = await moderate(ask, app, {"input": given})
+        assert (status, answer["error"]["param"]) == (400, param)
+        assert answer["error"]["message"].startswith(f"{param}: ")
+
+
 @pytest.mark.parametrize("kind", ["too long", "language"])
 async def test_what_was_not_judged_is_not_called_harmless(api: Any, ask: Any, kind: str) -> None:
     app, _, _ = api("safe")
