@@ -142,7 +142,8 @@ def note_step(record: Record, step: Step) -> None:
     record.rule = step.rule.name
     record.label = step.label or str(decisive(step.rule, step.verdict) or "")
     verdict = step.verdict.naming(record.label)
-    record.confidence = verdict.scores.get(step.label or "", verdict.confidence)
+    # an abstention is no label of the classifier's, so nothing is certain of it
+    record.confidence = verdict.scores.get(step.label, verdict.confidence) if step.label else None
     record.classifier, record.classifier_version = verdict.classifier, verdict.version
 
 

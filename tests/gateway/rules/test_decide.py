@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifiers.verdict import Abstention, SlotValue, Verdict
+from gateway.ledger.record import Record
 from gateway.redaction.apply import marks_of
-from gateway.rules.decide import apply, decide, decisive
+from gateway.rules.decide import apply, decide, decisive, note_decision
 from gateway.rules.rule import Act, Action, Rule
 from gateway.spelling import Names
 
@@ -115,6 +116,20 @@ def test_a_certain_flag_stands_beside_what_is_in_doubt(
     assert [step.label for step in decision.flags] == flags
     rule = make_rule({"a": then}, **{abstention.value: Act.BLOCK})
     assert decide([(rule, make_verdict("a", abstention=abstention))]).act is Act.BLOCK
+
+
+@pytest.mark.parametrize("abstention", list(Abstention))
+def test_a_confidence_is_noted_of_labels_alone(
+    make_rule: MakeRule, make_verdict: MakeVerdict, abstention: Abstention
+) -> None:
+    rule, record = (
+        make_rule({"a": Act.BLOCK}, **{abstention.value: Act.BLOCK}),
+        Record(request_id="r", at=0, endpoint=""),
+    )
+    note_decision(record, decide([(rule, make_verdict(abstention=abstention))]), {})
+    assert (record.label, record.confidence) == (abstention.value, None)
+    note_decision(record, decide([(rule, make_verdict("a"))]), {})
+    assert (record.label, record.confidence) == ("a", 0.9)
 
 
 LABELS = st.sampled_from(["a", "b", "c", "d"])
