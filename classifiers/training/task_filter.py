@@ -24,8 +24,8 @@ from classifiers.training.fit.fitted import FittedModel
 from classifiers.training.rows import Row
 from classifiers.training.write.tasks import about_messages, as_sent, instructions, ordinary
 
-_MESSAGES: Final = 1_500
-"""The most texts of the policy that a filter learns from; more of them tell no more about tasks."""
+_MESSAGES: Final = 6_000
+"""The most texts of the policy that a filter learns from."""
 _FOLDS: Final = 4
 _STRENGTH: Final = 3.0  # scikit-learn's C
 _OWN: Final = 0.7
@@ -33,8 +33,10 @@ _OWN: Final = 0.7
 860 against messages that weigh alike."""
 _BARE: Final = 3
 """How often an instruction without a message counts: a text is read in its parts, too."""
-_MOST_LOST: Final = 0.02
-"""The share of the policy's own held-out messages that may be taken for tasks."""
+_MOST_LOST: Final = 0.01
+"""The share of the policy's own held-out messages that may be taken for tasks. With it, and with four times as many
+messages, half as many of the test messages of three sets are: 1.6 for 3.1, 2.9 for 4.0 and 1.7 for 2.9 %; of the tasks
+about them .9, .6 and 2.1 % are missed, before .9, .9 and 2.1."""
 _LIMITS: Final = (0.5, 0.75)
 """The lowest and the highest limit that is chosen by that."""
 
