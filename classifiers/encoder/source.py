@@ -241,7 +241,7 @@ def fetched(name: str, files: Iterable[str], *, what: str = "encoder", instead: 
         why = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         raise EncoderError(
             f"{what} hub:{name} could not be fetched from the Hugging Face hub ({why}). "
-            f"Without the network there are {instead}"
+            f"Without the network, take {instead}"
         ) from error
 
 

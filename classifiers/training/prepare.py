@@ -25,8 +25,11 @@ from classifiers.training.split import held_together
 from classifiers.training.windows import wholes
 
 _TOO_NEAR = 0.55
-"""Cosine to a policy's own text from which an everyday sentence may be in scope, and to a label's text from which a
-near miss of another may be its own: the seven of eleven near misses of four policies that were had at least .60."""
+"""Cosine to a policy's own text from which an everyday sentence may be in scope."""
+
+_NEAR = 0.55
+"""Cosine to a label's centre from which a near miss of another label may be its own. Of eleven near misses of four
+policies, the seven that were another label's had .60 or more, the others less than .50 or were nearer to their own."""
 
 
 def in_scope_everyday(policy: Policy, rows: Sequence[Row], vectors: Floats) -> NDArray[np.bool_]:
@@ -58,7 +61,7 @@ def _nearest(policy: Policy, row: Row, labels: Sequence[str], cosines: Floats) -
     allowed = [place for place, label in enumerate(labels) if label not in row.against]
     best = max(allowed, key=lambda place: cosines[place], default=None)
     own = max(cosines[labels.index(label)] for label in row.against)
-    if best is None or cosines[best] < max(own, _TOO_NEAR):
+    if best is None or cosines[best] <= max(own, _NEAR):
         if policy.multi_label:
             return replace(row, against=())
         if policy.other is not None:

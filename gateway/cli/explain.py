@@ -10,7 +10,7 @@ from rich.table import Table
 
 from gateway.cli.classify import slot_value
 from gateway.cli.inputs import argument
-from gateway.cli.output import Exit, Json, fail, fields, quoted, result, table
+from gateway.cli.output import Exit, Json, counted, fail, fields, quoted, result, table
 
 if TYPE_CHECKING:
     from classifiers.model.model import Model
@@ -157,7 +157,7 @@ def _rule_lines(rule: Mapping[str, Any]) -> Iterator[str | Table]:
         ((label, f"{score:.3f}", *map(str, rule["thresholds"].get(label, ("", "")))) for label, score in top),
     )
     if more := len(rule["scores"]) - len(top):
-        yield f"and {more} more"
+        yield f"and {counted(more, 'more label')}"
     if rule["stage"] and len(rule["stages"]) > 1:
         yield f"settled by its stage {rule['stage']} of {', '.join(rule['stages'])}"
     for span in rule["spans"]:

@@ -83,7 +83,7 @@ def import_(
     result(made, [f"{made['name']} is at {made['version']} now"], as_json=json)
 
 
-_ELSEWHERE = "files that another machine has fetched: offramp models import FILE"
+_ELSEWHERE = "a file that another machine has fetched: offramp models import FILE"
 _DAMAGED = re.compile(r"((?:changed since|cannot be read).*); train it again.*")
 _PATIENCE_S, _PIECE = 60, 1_000_000
 

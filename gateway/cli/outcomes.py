@@ -55,7 +55,7 @@ def _rows(report: Mapping[str, Any]) -> Iterator[str]:
         if problems := "; ".join(figures.remarks(teacher)):
             yield f"teacher {teacher['writer']}: {problems}"
     dropped = sum(item["dropped"] for item in text["contradictions"])
-    for count, what in ((dropped, "for several labels of one text"), (len(text["leaks"]), "that equal a test")):
+    for count, what in ((dropped, "for several labels of one text"), (len(text["leaks"]), "with the text of a test")):
         if count:
             yield f"dropped {counted(count, 'row')} {what}; the report lists them"
     if count := text["doubts"]["rows"]:

@@ -257,7 +257,8 @@ def _listed(texts: Sequence["KeptText"], what: str, *, kept: bool) -> Iterator[s
     for text in texts:
         review = _review_of(text)
         yield f"{_head(text)}, {counted(text.times, 'time')}{f', {review}' if review else ''}"
-        yield f"  {quoted(text.text[:_BEGINNING])}{'…' if len(text.text) > _BEGINNING else ''}"
+        line = quoted(text.text[: _BEGINNING + 1])
+        yield f"  {line if len(line) <= _BEGINNING else line[: _BEGINNING - 1] + '…'}"
 
 
 def _reviewed(value: Mapping[str, Any]) -> Iterator[str]:

@@ -98,7 +98,8 @@ def parse(text: str, file: str, env: Mapping[str, str]) -> Document:
         where = error.context_mark if unclosed else error.problem_mark or error.context_mark
         mark = Position(where.line + 1, where.column + 1) if where else None
         mend = _mend(text, where.index) if where else ""
-        why = "a quote is opened here and not closed; close it" if unclosed else f"{error.problem}{mend}"
+        quote = "a quote is opened here and not closed; close it, or put the text in quotes of the other kind"
+        why = quote if unclosed else f"{error.problem}{mend}"
         raise ConfigError([Problem(file, mark, (), f"is not valid YAML: {why}")]) from error
     except yaml.YAMLError as error:
         raise ConfigError([Problem(file, None, (), f"is not valid YAML: {error}")]) from error

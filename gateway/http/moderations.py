@@ -97,11 +97,10 @@ def _inputs(asked: wire.ModerationRequest) -> tuple[list[tuple[str, ...]], bool]
 
 
 def _categories(policy: Policy, label: str) -> tuple[str, ...]:
-    """The categories that a label shows under: of several, which it does not tell apart, none that is a part of
-    another, such as sexual/minors."""
-    named = policy.categories_of(label)
-    whole = tuple(name for name in named if len(named) == 1 or "/" not in name)
-    return whole or tuple(dict.fromkeys(name.partition("/")[0] for name in named))
+    """The categories that a label shows under: the one that it names; of several, which it does not tell apart, their
+    wholes, such as sexual for sexual/minors."""
+    named = dict.fromkeys(policy.categories_of(label))
+    return tuple(named) if len(named) == 1 else tuple(dict.fromkeys(name.partition("/")[0] for name in named))
 
 
 def _result(verdict: Verdict, policy: Policy) -> wire.ModerationResult:

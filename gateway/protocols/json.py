@@ -14,7 +14,7 @@ from gateway.errors import BadRequest
 T = TypeVar("T")
 _SHOWN: Final = 40
 """Characters of a key in an error."""
-_ESCAPES: Final = re.compile(rb"\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w|(\\u[dD][89a-fA-F]\w\w)|\\.")
+_ESCAPES: Final = re.compile(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u[dD][89a-fA-F][\da-fA-F]{2})|\\.")
 """What a string escapes: a surrogate pair, half of one (as a group), or something else."""
 
 

@@ -79,7 +79,7 @@ def test_labels_that_are_not_shown_are_counted(
     rules = "rules: [{name: r, classifier: bank, then: {rate: forward}}]\n"
     assert " more" not in explain(NAMED + rules, "rate").output
     monkeypatch.setattr("gateway.cli.explain._MOST", 2)
-    assert "\nand 1 more\n" in explain(NAMED + rules, "rate").output
+    assert "\nand 1 more label\n" in explain(NAMED + rules, "rate").output
 
 
 def test_forwarded_text_is_one_line_that_moves_no_cursor(explain: Explain, models_dir: Path) -> None:

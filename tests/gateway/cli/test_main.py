@@ -150,7 +150,7 @@ def test_an_exported_classifier_comes_from_an_address_or_the_hub(
     with monkeypatch.context() as patch:
         patch.setattr(huggingface_hub, "snapshot_download", Mock(side_effect=OSError("no route to host")))
         unreached = offramp("models", "import", "hub:org/name", "--models", there).stderr
-    assert "Without the network there are files that another machine has fetched: offramp models import" in unreached
+    assert "Without the network, take a file that another machine has fetched: offramp models import" in unreached
     (folder / "again.zip").write_bytes(b"")
     two = offramp("models", "import", "hub:org/name", "--models", there)
     assert (two.exit_code, "holds 2 zip files, not one" in two.stderr) == (Exit.USAGE, True)

@@ -63,7 +63,7 @@ def shown(**report: Any) -> list[str]:
             {"text": {**TEXT, "contradictions": [{"dropped": 2}], "leaks": ["x"]}},
             [
                 "dropped 2 rows for several labels of one text; the report lists them",
-                "dropped 1 row that equal a test; the report lists them",
+                "dropped 1 row with the text of a test; the report lists them",
             ],
         ),
         ({"held_out": {"labels": LABELS}}, [NEVER.format("b")]),

@@ -214,7 +214,7 @@ def test_a_guard_that_the_hub_does_not_give_is_named_where_it_is_written(
     error = train(chat=GUARDED).exception
     assert isinstance(error, ConfigError)
     assert f"{tmp_path / 'chat.yaml'}:7:3: guard.model: guard hub:org/guard could not be fetched" in str(error)
-    assert "(OSError: no route to host). Without the network there are folder:PATH" in str(error)
+    assert "(OSError: no route to host). Without the network, take folder:PATH" in str(error)
 
 
 def test_a_larger_encoder_is_for_guards(train: Train) -> None:

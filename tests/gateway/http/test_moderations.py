@@ -108,6 +108,8 @@ async def test_the_classifier_of_the_first_safety_rule_or_the_one_named(api: Any
     [
         (["sexual", "sexual/minors"], {"sexual"}),
         (["sexual/minors"], {"sexual/minors"}),
+        (["sexual/minors", "sexual/minors"], {"sexual/minors"}),
+        (["sexual/minors", "hate"], {"sexual", "hate"}),
         (["hate", "harassment"], {"hate", "harassment"}),
         (["self-harm/intent", "self-harm/instructions"], {"self-harm"}),
     ],

@@ -191,7 +191,7 @@ def test_everyday_text_that_may_be_in_scope_is_found() -> None:
 
 
 def test_a_near_miss_is_of_another_label_only_where_it_is_nearer_to_that() -> None:
-    vectors = np.array([[1, 0], [0, 1], [0.3, 0.95], [0.8, 0.6], [0.7, 0.1]], np.float32)
+    vectors = np.array([[1, 0], [0, 1], [0.3, 0.95], [0.8, 0.6], [0.2, 0.5]], np.float32)
     misses = [Row(text=f"miss {i}", labels=(), against=("label 0",), group=f"m{i}", source="policy") for i in range(3)]
     rows = [*rows_of(np.array([0, 1])), *misses]
 
