@@ -108,10 +108,10 @@ class Output:
     def _note(self, context: RequestContext, step: Step, counts: Counts) -> None:
         self.metrics.observe_redacted(counts)
         note_redacted(context.record, counts)
-        if context.record.decision == "forward":
-            context.record.decision = "redact"
-            if not context.record.rule:
-                note_step(context.record, step)
+        context.record.decision = "redact"
+        # of a request that a rule redacted, or sent elsewhere, that rule decided
+        if not context.record.rule:
+            note_step(context.record, step)
 
 
 def _shown(completion: Completion, pairs: Pairs) -> Shown | None:

@@ -28,6 +28,7 @@ rules:
     when_unsure: {ask: cheap}
 """
 TEXTS = JUDGED.replace('{"*": {answer: label}}', """{violence: {answer: 'Stay calm.'}, jailbreak: {answer: "No!"}}""")
+OUTPUT = JUDGED.replace("when: {any_system: true}", "reads: {output: true}").replace("{answer: label}", "{act}")
 BOUND = JUDGED + "    contract: true\n"
 ABOVE = """
 rules:
@@ -45,7 +46,8 @@ def wired(wire: Wire, make_answer: Any, fake_upstream: Any) -> Callable[..., Any
     def make(rules: str, *labels: str) -> Any:
         said = {"finish_reason": "stop", "message": {"content": json.dumps({"labels": labels})}}
         judge = fake_upstream([make_answer(json.dumps({"choices": [said]}).encode())], name="two")
-        return wire(rules, base=BASE, upstreams={"one": fake_upstream([make_answer()], name="one"), "two": judge})
+        answer = make_answer(b'{"choices":[{"message":{"content":"unsure of this"}}]}')
+        return wire(rules, base=BASE, upstreams={"one": fake_upstream([answer], name="one"), "two": judge})
 
     return make
 
@@ -89,3 +91,11 @@ async def test_of_a_rule_that_was_not_asked_nothing_is_told(
     labels = {"rule": "intents", "reason": "no_place"}
     counted = gateway.metrics.registry.get_sample_value("offramp_unsupported_answers_total", labels)
     assert bool(counted) is (abstained is not None)
+
+
+@pytest.mark.parametrize(("act", "flags"), [("flag", "safety:violence"), ("block", "")])
+async def test_a_judge_is_asked_about_an_answer_in_doubt(wired: Any, ask: Any, act: str, flags: str) -> None:
+    gateway = wired(OUTPUT.replace("{act}", act), "violence")
+    answer = await ask(gateway.app, body("hello"))
+    assert ("unsure of this" in answer.body.decode()) is (act == "flag")
+    assert {record.flags for record in gateway.records()} == {flags, ""}

@@ -14,6 +14,9 @@ Wire = Callable[..., Any]
 MakeAnswer = Callable[..., Answer]
 
 MAIL, CARD = "joe@example.com", "4111 1111 1111 1111"
+# the key has no end, so that all after it counts as its own: replaced, this would be JSON no more
+ENDLESS = json.dumps({"key": "-----BEGIN RSA PRIVATE KEY-----\nMIIEabc", "to": "x"})
+CALL = {"content": None, "tool_calls": [{"function": {"name": "f", "arguments": ENDLESS}}]}
 RULE = """
 rules:
   - name: data
@@ -142,15 +145,30 @@ async def test_what_could_not_be_read_is_not_forwarded(gateway: Any, ask: Any, m
 
 @pytest.mark.parametrize(("more", "decision"), [("", "block"), ("    when_broken: forward", "forward")])
 async def test_what_cannot_be_replaced_goes_by_when_broken(gateway: Any, ask: Any, more: str, decision: str) -> None:
-    # the key has no end, so that all after it counts as its own: the call's arguments would be JSON no more
-    arguments = json.dumps({"key": "-----BEGIN RSA PRIVATE KEY-----\nMIIEabc", "to": "x"})
-    call = {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": arguments}}]}
     wired = gateway(rules(more=more).replace("contact: redact", "key: redact"))
-    answer = await ask(wired.app, body(call))
+    answer = await ask(wired.app, body({"role": "assistant", **CALL}))
     assert (answer.headers["x-offramp-decision"], answer.headers["x-offramp-rule"]) == (decision, "data")
     assert answer.headers["x-offramp-label"] == ("broken" if decision == "block" else "key")
     assert len(wired.upstreams["one"].calls) == (decision == "forward")
     wired.writer.close()
+
+
+async def test_json_in_a_message_may_end_as_none_where_a_value_has_no_end(gateway: Any, ask: Any) -> None:
+    wired = gateway(rules().replace("contact:", "key:"))
+    await ask(wired.app, body(ENDLESS))
+    assert sent(wired)[0]["content"] == '{"key": "[SECRET_1]'
+    assert wired.record().redacted == "secret:1"
+
+
+async def test_places_of_request_and_answer_are_counted_together_and_not_those_of_a_flag(
+    gateway: Any, ask: Any
+) -> None:
+    _, _, reads = rules(output="true").replace("payment: redact", "payment: flag").partition("rules:")
+    wired = gateway(rules() + reads.replace("name: data", "name: answers"), says(f"{CARD} or ann@example.com"))
+    answer = await ask(wired.app, body(MAIL))
+    assert json.loads(answer.body)["choices"][0]["message"]["content"] == f"{CARD} or [EMAIL_2]"
+    record = wired.record()
+    assert (record.decision, record.rule, record.redacted) == ("redact", "data", "email:2")
 
 
 async def test_an_answer_is_redacted_and_loses_its_logprobs(gateway: Any, ask: Any) -> None:
@@ -170,12 +188,13 @@ async def test_a_streamed_answer_is_held_and_redacted_across_its_chunks(gateway:
     assert wired.record().redacted == "email:1"
 
 
-async def test_an_answer_that_cannot_be_read_is_blocked(gateway: Any, ask: Any) -> None:
-    held = json.dumps({"choices": [{"message": {"content": MAIL, "audio": {"transcript": MAIL}}}]}).encode()
-    wired = gateway(rules(output="true"), held)
+@pytest.mark.parametrize("message", [{"content": MAIL, "audio": {"transcript": MAIL}}, CALL])
+async def test_an_answer_that_cannot_be_read_or_replaced_is_blocked(gateway: Any, ask: Any, message: Any) -> None:
+    held = json.dumps({"choices": [{"message": message}]}).encode()
+    wired = gateway(rules(output="true").replace("payment:", "key:"), held)
     answer = await ask(wired.app, body("who?"))
     assert answer.headers["x-offramp-decision"] == "block"
-    assert MAIL not in answer.body.decode()
+    assert not any(word in answer.body.decode() for word in (MAIL, "MIIE"))
     wired.writer.close()
 
 

@@ -143,6 +143,8 @@ SKIPPED: list[tuple[dict[str, Any], str]] = [
     (helicone(ONE, request_body={}, signed_body_url="https://x"), "--include-body"),
     (helicone(ONE, request_body={"input": "a", "model": "e"}), "no chat call"),
     ({"request": ONE.request, "response": {"error": {"message": "no"}}}, "failed"),
+    ({"request": ONE.request, "response": {"status_code": 500, "body": ONE.response}}, "failed"),
+    ({"request": ONE.request, "response": 7}, "no answer"),
     ({"request": {"input": "x"}, "response": ONE.response}, "no chat call"),
     ({"messages": ONE.request["messages"]}, "no answer"),
 ]
@@ -225,6 +227,7 @@ def test_a_batch_is_joined_over_its_two_files(tmp_path: Path) -> None:
         # one file twice, and one batch twice, are no two questions
         ([asked(0, "text")] * 2, [answered(0), dict(reversed(answered(0).items()))], [("text", "card")]),
         ([asked(0, "text")] * 2, [answered(0, "a"), answered(0, "b")], [("text", "a"), ("text", "b")]),
+        ([{**asked(0, "text"), "url": "/v1/embeddings"}], [answered(0)], []),
         ([asked(0, "text")] * 2, [answered(0, response=None, error={"code": "x"}), answered(0)], [("text", "card")]),
     ],
 )

@@ -47,3 +47,9 @@ def test_arguments_of_a_function_and_fenced_json_are_read() -> None:
     calls = [CompletionChoice(calls={0: ("route", json.dumps({"to": to}))}, finish="tool_calls") for to in "aaab"]
     assert labels_of(calls, texts(4)).by_call == ("a", "a", "a", "b")
     assert labels_of(words('```json\n{"to": "a"}\n```'), texts(1)).by_call == ("a",)
+
+
+def test_a_yes_or_no_of_json_is_a_label_and_a_number_is_none() -> None:
+    answers = words(*(json.dumps({"score": i % 2, "spam": i < 3}) for i in range(6)))
+    labels = labels_of(answers, texts(6))
+    assert (labels.field, labels.by_call) == ("spam", ("true",) * 3 + ("false",) * 3)

@@ -38,6 +38,8 @@ def test_it_makes_no_difference_where_lines_break(whole: str, tmp_path: Path) ->
         ("{not json", "is not JSON"),
         ("17", "must be an object, is int"),
         ('{"a": 1}', "of no known form"),
+        ('{"choices": 1, "messages": 2}', "of no known form"),
+        (json.dumps(litellm(ONE, proxy_server_request="[1]")), "proxy_server_request: must be an object, is list"),
         (json.dumps(portkey(ONE, created_at="yesterday")), "created_at: 'yesterday' is no time"),
         (json.dumps(litellm(ONE, response="oops")), "response: is text, but not JSON"),
         (json.dumps({"request": {"messages": [{"role": 1}]}, "response": ONE.response}), "messages:"),

@@ -14,6 +14,11 @@ async def test_a_model_that_is_not_there(api: Any, ask: Any, name: str) -> None:
     assert (answer.status, json.loads(answer.body)["error"]["code"]) == (404, "model_not_found")
 
 
+async def test_a_model_whose_name_has_a_slash_is_there(api: Any, ask: Any) -> None:
+    answer = await get(ask, api()[0], "/v1/models/org/model")
+    assert (answer.status, json.loads(answer.body)["id"]) == (200, "org/model")
+
+
 async def get(ask: Any, app: Any, path: str) -> Any:
     return await ask(app, method="GET", path=path)
 

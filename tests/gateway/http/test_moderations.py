@@ -51,7 +51,8 @@ async def test_what_was_not_judged_is_not_called_harmless(api: Any, ask: Any, ki
         status, answer = await moderate(ask, app, {"input": given})
         assert (status, answer["error"]["param"], answer["error"]["code"]) == (400, "input", None)
     # asked again, it may be judged; so the whole list is to be asked again
-    assert (await moderate(ask, app, {"input": ["hello", kind, "broken"]}))[0] == 503
+    for again in ("broken", "too late"):
+        assert (await moderate(ask, app, {"input": ["hello", kind, again]}))[0] == 503
     _, answer = await moderate(ask, app, {"input": [f"violence {kind}", "unsure"]})
     assert [result["flagged"] for result in answer["results"]] == [True, False]
 
@@ -77,8 +78,12 @@ async def test_of_a_list_each_text_has_its_result_though_others_are_not_judged(
     ]
 
 
-@pytest.mark.parametrize("given", [[], [7], [{"text": "no type"}], [{"type": "image_url", "image_url": {"url": "x"}}]])
-async def test_what_is_no_input(api: Any, ask: Any, given: Any) -> None:
+@pytest.mark.parametrize(
+    "given",
+    [[], [7], ["too", "many", "texts"], [{"text": "no type"}], [{"type": "image_url", "image_url": {"url": "x"}}]],
+)
+async def test_what_is_no_input(api: Any, ask: Any, monkeypatch: pytest.MonkeyPatch, given: Any) -> None:
+    monkeypatch.setattr("gateway.http.direct.MOST_INPUTS", 2)
     app, _, _ = api("safe")
     status, answer = await moderate(ask, app, {"input": given})
     assert (status, answer["error"]["type"]) == (400, "invalid_request_error")

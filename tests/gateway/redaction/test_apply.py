@@ -56,6 +56,13 @@ def test_the_gateways_placeholders_in_an_answer_are_no_values(
     assert str(text) == "Your name is Maria Lopez and you live at 12 Elm Street."
 
 
+def test_of_several_texts_only_what_holds_a_placeholder_changes() -> None:
+    answer = {"choices": [{"index": index, "message": {"content": text}} for index, text in enumerate(["Hi!", TEXT])]}
+    back = restore(Completion(chat.encode(answer), stream=False), {"[PERSON_1]": "Maria"})
+    assert back is not None
+    assert list(map(str, back.texts)) == ["Hi!", TEXT.replace("[PERSON_1]", "Maria")]
+
+
 def test_a_value_beside_them_is_counted_and_hidden(filling: Callable[..., tuple[Step, ...]]) -> None:
     completion = Completion(streamed("[PERSON_1] was born", " on 3 May 1990"), stream=True)
     body, stopped, counts = of_answer(

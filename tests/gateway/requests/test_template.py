@@ -17,6 +17,7 @@ from gateway.requests.template import LONGEST, PromptTemplate
         (PromptTemplate(after="<m>", before="</m>"), "</m> then <m>", None),
         (PromptTemplate(after="Message:"), "my card is lost", None),
         (PromptTemplate(pattern=regex.compile(r"Q: (.*)")), "Q: my card", "my card"),
+        (PromptTemplate(pattern=regex.compile(r"Q: (.*)")), "my card", None),
         (PromptTemplate(pattern=regex.compile(r"(\w+): (?P<input>.*)")), "Q: my card", "my card"),
         (PromptTemplate(pattern=regex.compile(r"card.*")), "my card is lost", "card is lost"),
         (PromptTemplate(pattern=regex.compile(r"card( is lost)?")), "my card", None),

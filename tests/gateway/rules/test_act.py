@@ -1,6 +1,7 @@
 """An answer or a block made here, as OpenAI's own client types it."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -76,3 +77,11 @@ async def test_a_streamed_call_of_several_choices() -> None:
         assert [call.id for call in calls] == [f"call_abc_{number}", None]
         assert "".join(call.function.arguments or "" for call in calls if call.function) == CALLS.content
     assert {choice.finish_reason for choice in parts[-1].choices} == {"tool_calls"}
+
+
+async def test_a_streamed_call_of_a_function_as_it_was_asked_for_before_tools() -> None:
+    answer = replace(CALLS, call=replace(CALLED, legacy=True))
+    parts = await chunks(act.label(RECORD, request(stream=True), answer))
+    calls = [call for part in parts if (call := part.choices[0].delta.function_call)]
+    assert ("".join(call.name or "" for call in calls), calls[-1].arguments) == ("route", CALLS.content)
+    assert (calls[0].arguments, parts[-1].choices[0].finish_reason) == ("", "stop")

@@ -38,14 +38,14 @@ def test_what_is_forwarded_in_the_end_is_redacted(make_rule: MakeRule, make_verd
         assert (decision.act, decision.redactions) == (act, ())
 
 
-@pytest.mark.parametrize("labels", [(), ("other",)])
+@pytest.mark.parametrize("labels", [(), ("other",), ("b",)])
 def test_what_fills_a_slot_is_redacted_whatever_the_label(
     make_rule: MakeRule, make_verdict: MakeVerdict, labels: tuple[str, ...]
 ) -> None:
     rule = replace(make_rule({"a": Act.REDACT, "b": Act.FLAG}), redacts=("person",))
     place = SlotValue(slot="person", start=0, end=3, raw="Tom", value="Tom", confidence=0.9)
     unsure = None if labels else Abstention.UNSURE
-    found = replace(make_verdict(*labels, abstention=unsure), slots=(place,))
+    found = replace(make_verdict(*labels, abstention=unsure), slots=(place, replace(place, slot="date")))
     decision = decide([(rule, found)])
     assert (decision.act, [step.label for step in decision.redactions]) == (Act.REDACT, ["a"])
     assert decide([(rule, replace(found, slots=()))]).act is Act.FORWARD
@@ -130,6 +130,12 @@ def test_a_confidence_is_noted_of_labels_alone(
     assert (record.label, record.confidence) == (abstention.value, None)
     note_decision(record, decide([(rule, make_verdict("a"))]), {})
     assert (record.label, record.confidence) == ("a", 0.9)
+
+
+def test_where_no_rule_read_the_request_nothing_is_noted() -> None:
+    record = Record(request_id="r", at=0, endpoint="", decision="answer")
+    note_decision(record, decide([]), {})
+    assert record.decision == "answer"
 
 
 LABELS = st.sampled_from(["a", "b", "c", "d"])

@@ -10,7 +10,7 @@ import pytest
 
 from classifiers import Worker
 from classifiers.model import artifact
-from classifiers.model.registry import Registry
+from classifiers.model.registry import CURRENT, Registry
 from classifiers.policy import Policy
 from gateway.config.load import Loaded
 from gateway.config.problems import ConfigError
@@ -175,3 +175,24 @@ def test_a_label_that_the_policy_has_since_got_is_to_be_trained(
     assert refund.endswith(f"; the policy has it by now: run: offramp train {policy}")
     assert "no such label in bank" in tip
     assert "offramp train" not in tip
+
+
+def test_a_classifier_that_is_not_trained_is_named_with_the_command(load: Callable[..., Loaded]) -> None:
+    loaded = load(GATEWAY)
+    policy = loaded.file.parent / "policies" / "bank.yaml"
+    for mend in ("offramp train takes the policy named bank", f"run: offramp train {policy}"):
+        with pytest.raises(ConfigError) as caught:
+            load_runtime(loaded)
+        assert str(caught.value).endswith(f"no trained classifier bank in {loaded.models_dir}; {mend}")
+        policy.parent.mkdir(exist_ok=True)
+        policy.touch()
+
+
+async def test_a_version_in_use_that_is_gone_is_a_failure_that_is_counted(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = watched.version
+    (watched.home / CURRENT).write_text("gone\n", "utf-8")
+    await looks(watched)
+    assert (watched.version, watched.failures) == (first, 1)
+    assert "names version 'gone', which is not there" in caplog.text

@@ -40,16 +40,17 @@ rules:
     contract: true
     retrain: 500 pairs
     then: {"*": {answer: label}}
+  - {name: flags, classifier: bank, then: {card: flag}}
 """
 BANK = among("bank", ("greeting", "rate", "card", "other"))
 OLD, NEW, THIRD = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3))
 
 
 class Tries:
-    """An owner of contracts whose trial has ended so."""
+    """An owner of contracts whose trial stands so."""
 
-    def __init__(self, *, outdoes: bool) -> None:
-        self._trial = Trial(pairs=10, outdoes=outdoes, hopeful=outdoes)
+    def __init__(self, *, outdoes: bool, hopeful: bool = False) -> None:
+        self._trial = Trial(pairs=10, outdoes=outdoes, hopeful=outdoes or hopeful)
 
     async def trial(self, *_: str, **__: str) -> Trial:
         return self._trial
@@ -70,9 +71,9 @@ def trial(load: Callable[[str], Loaded], publish: Callable[[datetime], str]) -> 
     return loaded, registry, old, new
 
 
-@pytest.mark.parametrize("outdoes", [True, False])
+@pytest.mark.parametrize("end", ["promoted", "withdrawn", ""])
 async def test_the_end_of_a_trial_is_counted_once(
-    trial: tuple[Loaded, Registry, str, str], policies: dict[str, Policy], outdoes: bool
+    trial: tuple[Loaded, Registry, str, str], policies: dict[str, Policy], end: str
 ) -> None:
     loaded, _, old, new = trial
     file = loaded.file.parent / "policies" / "bank.yaml"
@@ -83,15 +84,18 @@ async def test_the_end_of_a_trial_is_counted_once(
     assert runtime is not None
     with closing(Worker(runtime, max_queue=10)) as worker:
         reloader = Reloader(loaded, worker=worker, in_use=in_use, metrics=metrics)
-        retrainer = Retrainer(loaded, owner=cast("Owner", Tries(outdoes=outdoes)), in_use=in_use, metrics=metrics)
+        owner = cast("Owner", Tries(outdoes=end == "promoted", hopeful=not end))
+        retrainer = Retrainer(loaded, owner=owner, in_use=in_use, metrics=metrics)
         for _ in range(4):
             await reloader.look()
             await retrainer.look()
-    outcomes = ("promoted", "withdrawn")
-    assert [outcome for outcome in outcomes if counted(metrics, outcome)] == [outcomes[not outdoes]]
-    assert sum(counted(metrics, outcome) for outcome in outcomes) == 1
-    assert in_use.edition.versions == {"bank": new if outdoes else old}
-    assert in_use.edition.proposed == {}
+        await retrainer.close()
+    assert [counted(metrics, outcome) for outcome in ("promoted", "withdrawn")] == [
+        end == "promoted",
+        end == "withdrawn",
+    ]
+    assert in_use.edition.versions == {"bank": new if end == "promoted" else old}
+    assert in_use.edition.proposed == ({} if end else {"bank": new})
 
 
 def counted(metrics: Metrics, outcome: str) -> int:

@@ -112,6 +112,11 @@ async def test_what_cannot_be_answered_is_a_bad_request_or_an_answer(fields: dic
         assert answer.status == 200
 
 
+async def test_choices_that_together_are_too_large_are_refused() -> None:
+    with pytest.raises(BadRequest, match="the answer would be over"):
+        await send(n=10_000_000)
+
+
 @pytest.mark.parametrize(
     "last", [{"type": "string"}, {"const": "x" * 100_000}, {"enum": ["x" * 100_000]}, {"properties": {"x" * 9000: {}}}]
 )

@@ -72,6 +72,18 @@ async def test_a_call_goes_out_with_the_gateways_key_and_its_unknown_fields(call
     assert (sent["model"], sent["temperature"], sent["odd"]) == ("m", 0.5, {"a": 1})
 
 
+@pytest.mark.parametrize(("status", "failure"), [(200, CallDropped), (302, UpstreamFailed)])
+async def test_an_answer_without_a_completion_is_a_failure(calling: Calling, status: int, failure: type) -> None:
+    async def handler(_: web.Request) -> web.Response:
+        return web.json_response({**COMPLETION, "choices": []}, status=status)
+
+    async with calling(handler) as upstream:
+        for _ in range(2):
+            with pytest.raises(UpstreamFailed, match="lite sent no chat completion") as caught:
+                await upstream.send(call())
+            assert type(caught.value) is failure
+
+
 @pytest.mark.parametrize("whole", [True, False])
 async def test_a_stream_is_events_and_done_or_a_failure(calling: Calling, whole: bool) -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
