@@ -151,9 +151,7 @@ def stage_entry(stage: Stage) -> StageEntry:
 
 
 def stage_tensors(stage: Stage) -> dict[str, NDArray[Any]]:
-    """`<stage>.weights` and so on. Raises ValueError for a stage's name that cannot name a file."""
-    if not NAME.fullmatch(stage.name):
-        raise ValueError(f"{stage.name!r} cannot be a stage's name")
+    """`<stage>.weights` and so on."""
     floats = {"weights": stage.head.weights, "bias": stage.head.bias, "prototypes": stage.novelty.prototypes}
     packed: dict[str, NDArray[Any]] = {
         f"{stage.name}.{name}": np.ascontiguousarray(value, np.float32) for name, value in floats.items()

@@ -75,3 +75,16 @@ def test_where_labels_mean_everyday_text_rows_are_tried_without_it(
     assert {case.variant for case in gone} == left_out
     assert {case.base for case in after} >= {0, 1}
     assert not any("hello" in text.lower() for case in after for text in case.texts)
+
+
+@pytest.mark.parametrize("family", ["languages", "over-refusal", "length"])
+def test_where_labels_mean_everyday_text_none_of_the_suites_own_is_tried(
+    make_policy: Callable[..., Policy], sample: Sample, family: str
+) -> None:
+    assert list(FAMILIES[family](replace(sample, policy=make_policy("safety", everyday=False)))) == []
+
+
+def test_tag_characters_are_tried_on_text_that_they_can_carry(sample: Sample) -> None:
+    cases = list(FAMILIES["character attacks"](replace(sample, harmful=(), harmless=("wo bist du, Jürgen", "hi 😀"))))
+    assert {case.base for case in cases if case.variant == "tag characters"} == {1}
+    assert {case.base for case in cases if case.variant == "case"} == {0, 1}

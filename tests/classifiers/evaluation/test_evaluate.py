@@ -64,6 +64,11 @@ def test_single_label_measures(make_policy: Callable[..., Policy]) -> None:
     assert found["macro_f1"] == pytest.approx((2 / 3 + 0 + 2 / 3 + 2 / 3) / 4, abs=1e-4)
 
 
+def test_each_text_needs_its_truth_and_its_verdict(make_policy: Callable[..., Policy]) -> None:
+    with pytest.raises(ValueError, match="2 texts, 2 truths and 1 verdicts"):
+        evaluate(make_policy(), ["a", "b"], [("other",)] * 2, [says("lost_card", 0.8)])
+
+
 def test_what_no_threshold_would_answer_is_not_on_the_curve(make_policy: Callable[..., Policy]) -> None:
     novel = name_one(LABELS, np.array([0.9, 0.05, 0.05]), {}, novel=True).reason
     verdicts = [

@@ -56,3 +56,4 @@ def test_nothing_to_measure_is_none() -> None:
     for holds in (none, ~none):
         assert {value for name, value in metrics.ranks(scores, holds).items() if "interval" not in name} == {None}
         assert metrics.precision_recall(scores, holds) == []
+    assert metrics.average_precision(scores, none) is None

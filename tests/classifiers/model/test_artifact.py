@@ -20,6 +20,7 @@ from classifiers.model.model import (
     LinearLayer,
     Model,
     Nearest,
+    TaskFilter,
     Threshold,
     Usual,
     Windowing,
@@ -102,10 +103,16 @@ def test_a_head_with_a_hidden_layer_is_kept_and_checked(bare_model: Callable[...
     assert loaded.windowing == stage.windowing
     holds = np.maximum(vectors @ layer.weights.T, 0) @ head.weights[-1] + 1
     assert np.allclose(np.logaddexp.reduce(loaded.head.logits(vectors), axis=1), holds, atol=1e-5)
-    lacking = replace(head, weights=head.weights[:1], bias=head.bias[:1])
-    save(replace(made, stages=(replace(stage, head=lacking),)), bad, report={})
-    with pytest.raises(ArtifactError, match="do not fit 2 classes"):
-        load(bad)
+    linear = LinearLayer(weights=head.weights[:2], bias=head.bias[:2])
+    for change, message in (
+        ({"head": replace(head, weights=head.weights[:1], bias=head.bias[:1])}, "do not fit 2 classes"),
+        ({"head": replace(head, hidden=replace(layer, bias=head.bias))}, "hidden layer does not fit a head of 5"),
+        ({"head": replace(head, linear=linear)}, "linear layer does not fit 2 classes"),
+        ({"tasks": TaskFilter(weights=layer.bias, bias=0.0, limit=0.5)}, "filter does not fit vectors of 2 dimensions"),
+    ):
+        save(replace(made, stages=(replace(stage, **change),)), bad, report={})
+        with pytest.raises(ArtifactError, match=message):
+            load(bad)
 
 
 @pytest.mark.parametrize("outputs", [2, 3])

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from classifiers.errors import ArtifactError
+from classifiers.model import registry as module
 from classifiers.model.artifact import made_at, save
 from classifiers.model.model import Model
 from classifiers.model.registry import Registry
@@ -109,3 +110,28 @@ def test_the_version_in_use_was_removed(publish: Publish, tmp_path: Path) -> Non
 def test_the_time_that_a_version_is_named_for_can_be_told(publish: Publish) -> None:
     assert made_at(publish(70)) == NOON + timedelta(seconds=70)
     assert [made_at(version) for version in ("", "v1", "20269999-120000-0123abcd")] == [None] * 3
+
+
+def test_what_cannot_be_a_classifier_or_a_version_is_refused(
+    publish: Publish, bare_model: Callable[..., Model], tmp_path: Path
+) -> None:
+    registry, made = Registry(tmp_path / "models"), tmp_path / "models"
+    made.mkdir()
+    save(bare_model(), made, report={})
+    publish(0)
+    assert registry.versions("../bank") == []
+    for name in ("../bank", "encoders"):
+        with pytest.raises(ArtifactError, match=f"'{name}' cannot be a classifier's name"), registry.staging(name):
+            pass
+    with pytest.raises(ArtifactError, match="models is not named like a version"):
+        registry.install(made)
+
+
+def test_what_would_fill_the_disk_is_not_unpacked(
+    publish: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module.pack(Registry(tmp_path).resolve("bank", publish(0)), tmp_path / "bank.zip")
+    monkeypatch.setattr(module, "MOST_BYTES", 1_000)
+    with pytest.raises(ArtifactError, match=r"bank\.zip is larger than 0 MB unpacked"):
+        module.unpack(tmp_path / "bank.zip", tmp_path / "here")
+    assert not (tmp_path / "here").exists()

@@ -144,6 +144,14 @@ def test_a_changed_encoder_is_refused(models_dir: Path, safe: Model, little: Pat
     Runtime.load(models_dir, ["safe"])
 
 
+def test_a_model_is_saved_with_the_encoder_it_was_trained_on(safe: Model, little: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no folder is given for the encoder own:large"):
+        artifact.save(safe, tmp_path, report={})
+    other = replace(safe.last, encoder=replace(safe.last.encoder, sha256="0" * 64))
+    with pytest.raises(ValueError, match="is not the encoder own:large that the model was trained on"):
+        artifact.save(replace(safe, stages=(safe.stages[0], other)), tmp_path, report={}, encoders={"large": little})
+
+
 def test_only_windows_in_doubt_go_on(models_dir: Path, safe: Model, little: Path) -> None:
     publish(models_dir, safe, little)
     runtime = Runtime.load(models_dir, ["safe"], cache_windows=0)

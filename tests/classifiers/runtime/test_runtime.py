@@ -272,9 +272,16 @@ def test_another_classifiers_version_is_refused(models_dir: Path, make_model: Ca
 
 def test_an_encoder_of_another_pooling_is_refused(encoder: Encoder, bare_model: Callable[..., Model]) -> None:
     model = bare_model()
-    stage = replace(model.last, encoder=replace(encoder.id, pooling="cls"))
-    with pytest.raises(ArtifactError, match="with another tokenizer or pooling"):
-        Runtime([encoder], {"bank": from_model(replace(model, stages=(stage,)), "v1")})
+    for which, why in (
+        (model.last.encoder, r"package:none \(000000000000…\), which is not loaded"),
+        (replace(encoder.id, pooling="cls"), "with another tokenizer or pooling"),
+        (encoder.id, "with 2 dimensions; it gives 384"),
+    ):
+        stage = replace(model.last, encoder=which)
+        with pytest.raises(ArtifactError, match=f"bank v1: its stage main was trained on the encoder .*{why}"):
+            Runtime([encoder], {"bank": from_model(replace(model, stages=(stage,)), "v1")})
+    with pytest.raises(ArtifactError, match="there is no classifier to load; name at least one"):
+        Runtime.load(Path("models"), [])
 
 
 def test_a_text_is_read_from_its_beginning_however_long_it_is(runtime: Runtime) -> None:

@@ -85,6 +85,10 @@ def test_rows_that_could_not_be_read_are_near_to_nothing(runtime: Runtime) -> No
     for trained_on, near in ((unread, []), ([*unread, TRAINED[1]], [TRAINED[1].text])):
         (error,) = examine(runtime, "bank", ROWS[2:3], trained_on=trained_on)["errors"]
         assert [found["text"] for found in error["nearest"]] == near
+    # of safety, the first window of a long text counts
+    long = row("where is my parcel? " * 40 + "I will kill you. " * 200, "violence")
+    (error,) = examine(runtime, "safe", [row("a parcel", "violence")], trained_on=[row("a letter"), long])["errors"]
+    assert long.text.startswith(error["nearest"][0]["text"][:40])
 
 
 def test_without_training_rows_or_fresh_ones_the_page_says_so(

@@ -6,6 +6,7 @@ import pytest
 
 from classifiers.model.model import Floats
 from classifiers.policy import Policy
+from classifiers.training import label_noise
 from classifiers.training.fit.linear import unit
 from classifiers.training.label_noise import Done, Reviewed, review
 from classifiers.training.rows import Origin, Row
@@ -88,3 +89,14 @@ def test_where_hardly_any_are_in_doubt_they_are_listed_and_stay(make_policy: Mak
     found = reviewed(make_policy(), rows, np.concatenate([vectors for _, vectors in clouds]))
     assert [one.done for one in found.doubts] == ["kept"]
     assert found.rows == tuple(rows)
+
+
+def test_what_is_of_one_group_or_beyond_the_most_is_not_doubted(
+    make_policy: MakePolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, vectors = mislabelled("teacher")
+    one = [replace(row, group="batch") for row in rows]
+    assert reviewed(make_policy(), one, vectors).rows == tuple(one)
+    monkeypatch.setattr(label_noise, "_MOST_CELLS", 4 * len(rows) - 1)
+    found = reviewed(make_policy(), rows, vectors)
+    assert (found.rows, found.vectors is vectors, found.doubts) == (tuple(rows), True, ())

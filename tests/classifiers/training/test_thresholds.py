@@ -100,6 +100,16 @@ def test_a_goal_of_topics_counts_labels_and_only_rows_of_one(make_policy: Callab
         assert record["never_named"] == ([] if met else ["a", "b"])
 
 
+def test_a_goal_of_topics_is_not_shown_where_nothing_is_named(make_policy: Callable[..., Policy]) -> None:
+    holds, apart = np.arange(40)[:, None] < [20, 0], np.zeros((40, 2), np.float32)
+    apart[:20, 0] = 0.9
+    free = for_any(make_policy("topic", ["a", "b"], multi_label=True), apart, holds, "text")
+    assert (free.thresholds["a"].act <= 0.9, free.goals, free.missed) == (True, [], ())
+    policy = make_policy("topic", ["a", "b"], multi_label=True, goal={"max_error": "10%"})
+    nothing = for_any(policy, np.zeros((40, 2), np.float32), np.zeros((40, 2), bool), "text")
+    assert (nothing.goals[0]["met"], nothing.missed[0][:45]) == (None, "goal: max_error: nothing is named on text, so")
+
+
 def safety(make_policy: Callable[..., Policy], own: dict[str, str] | None, **more: object) -> Policy:
     labels = {"violence": {"means": "hurts", "goal": own}, "jailbreak": {"means": "tricks"}}
     given = {"version": 1, "name": "safe", "kind": "safety", "about": "x", "labels": labels, **more}

@@ -103,3 +103,9 @@ def test_each_row_is_in_one_batch_beside_rows_of_like_length() -> None:
 def test_tuning_is_not_given_up_in_its_first_half() -> None:
     cases = [(2, 0, False), (4, 1, False), (5, 0, True), (5, 3, True), (5, 4, False)]
     assert [(number, best, finetune.is_over(number, best, 6)) for number, best, _ in cases] == cases
+
+
+def test_a_larger_encoder_is_tuned_more_gently_and_its_lower_layers_stay() -> None:
+    small, large = (finetune.plan_for(dimensions, 500, multi_label=True) for dimensions in (384, 768))
+    assert (large.rate < small.rate / 5, large.epochs < small.epochs) == (True, True)
+    assert (small.kept, large.kept, finetune.plan_for(768, 500, multi_label=True, layers=6).kept) == (0, 6, 2)

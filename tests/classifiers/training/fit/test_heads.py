@@ -46,6 +46,8 @@ def test_any_of_gives_a_constant_where_there_is_nothing_to_tell_apart() -> None:
     assert ((vectors @ matrix[0] + bias[0] > 0) == holds[:, 0]).mean() > 0.95
     assert (matrix[1:] == 0).all()
     assert bias[1:].tolist() == [-10, 10]
+    matrix, bias = linear.any_of(vectors, holds[:, 1:], ones(truth), 3.0)
+    assert (matrix.any(), bias.tolist()) == (False, [-10, 10])
 
 
 def test_a_hidden_layer_tells_what_no_line_parts() -> None:
@@ -103,9 +105,20 @@ def test_a_class_is_measured_only_by_fits_that_know_it(group: str | None, asked:
     held = split.one_of(rows, vectors, truth, weights=ones(truth), count=3, seed=0, advance=lambda *_: None)
     assert held.rows.tolist() == list(range(asked))
     assert (held.logits.argmax(axis=1) == truth[:asked]).all()
+    each = [replace(row, group=row.labels[0]) for row in rows]
+    none = split.one_of(each, vectors, truth, weights=ones(truth), count=3, seed=0, advance=lambda *_: None)
+    assert none.rows.tolist() == list(range(26)), "where no fit knows a class, all are asked about"
     made = fitted(policy("intent", 3), rows, vectors)
     assert min(verdict.confidence for verdict in made.verdicts) > 0.8
     assert (cascade.part(made.model.last, vectors, multi_label=False).probabilities.argmax(axis=1) == truth).all()
+
+
+def test_without_another_label_to_learn_from_no_row_is_scored_as_left_out() -> None:
+    vectors, truth = clouds(1, 10)
+    more = {"count": 9, "labels": 9, "sharpness": 10.0, "seed": 0}
+    left = split.left_out(rows_of(truth), vectors, truth, weights=ones(truth), **more)
+    assert left is not None
+    assert (len(left.rows), left.logits.any()) == (10, False)
 
 
 def policy(kind: str, labels: int, **more: object) -> Policy:
@@ -200,6 +213,10 @@ def test_a_near_miss_is_of_another_label_only_where_it_is_nearer_to_that() -> No
 
     assert found("x")[2:] == [("label 1",), (OTHER,), (OTHER,)]
     assert found(None)[2:] == [("label 1",)] * 3
+    # one that may have no label is nothing to learn from
+    misses[:] = [replace(miss, against=("label 0", "label 1")) for miss in misses]
+    rows[2:] = misses
+    assert found(None)[2:] == []
 
 
 @pytest.mark.parametrize("other", [None, "anything else"])

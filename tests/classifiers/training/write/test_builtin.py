@@ -109,4 +109,7 @@ def test_what_is_excluded_is_taken_apart() -> None:
         ("a virtual one", ("virtual_card",)),
         ("a late card or a lost card", ("late", "lost")),
     ]
+    assert list(exclusions("wants a card; NOT (late)")) == []
+    labels = {**LABELS, "how_long": {"means": "asks how long a card takes; NOT a form (how_long)"}}
+    assert ("how_long",) not in {row.labels for row in write(policy(labels=labels), 0).rows if "form" in row.text}
     assert positive("the parcel has NOT come") == "the parcel has NOT come"

@@ -185,10 +185,13 @@ def test_labels_take_turns_and_prompts_show_no_test(taught: Callable[..., Policy
     assert [ask.wanted for ask in found if ask.labels[""] == ("lost_card",)] == [10, 10, 5]
     assert found == asks(taught(), 25, 0, {})
     assert found != asks(taught(), 25, 1, {})
-    labels = {"a": {"means": "a", "examples": ["a very secret test", "plain"]}, "b": {"means": "b"}}
+    labels = {"a": {"means": "a", "examples": ["a very secret test", "plain"], "not": ["odd"]}, "b": {"means": "b"}}
     given = taught().model_dump(by_alias=True) | {"labels": labels}
     policy = Policy.model_validate(given | {"tests": [{"text": "A very secret test!", "expect": "a"}]})
     assert not any("secret" in ask.prompt for ask in asks(policy, 10, 0, {}))
+    for one, line in ((policy, "although it looks similar: "), (taught("safety"), "for example, do not repeat: ")):
+        near = Policy.model_validate(one.model_dump(by_alias=True) | {"labels": labels, "tests": []})
+        assert [line in ask.prompt and "odd" in ask.prompt for ask in asks(near, 10, 0, {})][:2] == [True, False]
 
 
 def test_a_teacher_is_asked_for_two_labels_at_once_and_for_none(make_policy: Callable[..., Policy]) -> None:
