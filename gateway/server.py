@@ -8,6 +8,7 @@ import asyncio
 import gc
 import signal
 import socket
+import sys
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -196,6 +197,11 @@ DRAIN_S = 20.0
 """How long a stop waits for requests in flight."""
 
 
+_SWITCH_S = 0.001
+"""How long a classifier's thread may keep the interpreter from the event loop. At twice the capacity calls without a
+rule waited 7.7 times as long as idle (99th percentile, mean of three runs), with Python's 5 ms 11.8 times."""
+
+
 def serve(app: ASGIApp, listener: socket.socket) -> None:
     """Serves until SIGTERM, SIGINT or SIGHUP, then finishes what is in flight within `DRAIN_S` seconds.
 
@@ -220,4 +226,5 @@ def serve(app: ASGIApp, listener: socket.socket) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+    sys.setswitchinterval(_SWITCH_S)
     _Server(config).run(sockets=[listener])
