@@ -150,3 +150,16 @@ def test_all_confused_texts_behind_a_matrix_of_many_labels_can_be_reached(check_
     ids, links = (set(re.findall(rf'{what}(cell-[0-9]+-[0-9]+)"', page)) for what in ('id="', 'href="#'))
     assert ids == links
     assert len(ids) >= wrong
+
+
+def test_what_a_teacher_did_not_write_is_said() -> None:
+    batches = {"unusable": 2, "wanted": 9}
+    labels = {"card": {"unusable": 2, "sentences": 0}, "rate": {"unusable": 0, "sentences": 40}}
+    teacher = {"batches": batches, "labels": labels, "refused": 1, "cut_off": 1, "stopped_by_budget": True}
+    assert list(figures.remarks(teacher)) == [
+        "2 of 9 batches brought no sentence (card 2), 1 of them refused",
+        "it wrote nothing for card",
+        "1 answer was cut off for length",
+        "stopped by its budget",
+    ]
+    assert list(figures.remarks({"cut_off": 3})) == ["3 answers were cut off for length"]
