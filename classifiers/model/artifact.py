@@ -164,7 +164,7 @@ def load(folder: Path) -> Artifact:
     manifest = _decode(folder / MANIFEST, Manifest)
     named = VERSION.fullmatch(folder.name)
     if named and manifest_digest(folder) != named[1]:
-        raise ArtifactError(f"{folder / MANIFEST} has been changed since it was published; train it again")
+        raise ArtifactError(f"{folder / MANIFEST} has been changed since it was published; train or import it again")
     for name in {HEAD, POLICY, REPORT, *manifest.files}:
         _check(folder, name, manifest.files.get(name))
     try:
@@ -183,9 +183,10 @@ def _check(folder: Path, name: str, wanted: str | None) -> None:
     try:
         digest = sha256_of(folder / name)
     except OSError as error:
-        raise ArtifactError(f"{folder / name} cannot be read ({error.strerror}); train it again") from error
+        raise ArtifactError(f"{folder / name} cannot be read ({error.strerror}); train or import it again") from error
     if digest != wanted:
-        raise ArtifactError(f"{folder / name} has been changed since it was trained; train it again or roll back")
+        mend = "train or import it again, or roll back"
+        raise ArtifactError(f"{folder / name} has been changed since it was trained; {mend}")
 
 
 def _copied(model: Model, encoders: Mapping[str, Path], folder: Path) -> dict[str, str]:

@@ -43,10 +43,10 @@ def in_scope_everyday(policy: Policy, rows: Sequence[Row], vectors: Floats) -> N
 
 
 def place_near_misses(policy: Policy, rows: Sequence[Row], vectors: Floats) -> list[Row | None]:
-    """Near misses with the label that they are nearer to than to the one that they are not; other rows as they are.
+    """Rows in which each near miss has a label: another one that it is near to, and nearer than to the one ruled out.
 
-    This guess is learned from but not measured on. Where there is no such label, a near miss is `other`, or has no
-    label if several may hold. Where the policy has no `other`, it has the nearest label that it may have, or is None.
+    This guess is learned from but not measured on. Where no label is so near, a near miss is `other`, or has no label
+    if several may hold. A policy without `other` gives it the nearest label that is not ruled out; None where all are.
     """
     labels = list(policy.labels)
     centres = np.zeros((len(labels), vectors.shape[1]), np.float32)

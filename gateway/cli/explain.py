@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.table import Table
 
+from classifiers.report.markup import counted
 from gateway.cli.classify import slot_value
 from gateway.cli.inputs import argument
-from gateway.cli.output import Exit, Json, counted, fail, fields, quoted, result, table
+from gateway.cli.output import Exit, Json, fail, fields, quoted, result, table
 
 if TYPE_CHECKING:
     from classifiers.model.model import Model

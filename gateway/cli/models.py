@@ -1,6 +1,5 @@
 """`offramp models list|rollback|export|import`."""
 
-import re
 from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -84,7 +83,6 @@ def import_(
 
 
 _ELSEWHERE = "a file that another machine has fetched: offramp models import FILE"
-_DAMAGED = re.compile(r"((?:changed since|cannot be read).*); train it again.*")
 _PATIENCE_S, _PIECE = 60, 1_000_000
 
 
@@ -111,7 +109,7 @@ def install(source: str, models: Path, sha256: str | None, *, guard: bool = Fals
             held = load(folder := unpack(file, Path(scratch)))
         except ArtifactError as error:
             message = str(error).replace(str(file), source).replace(f"{scratch}/", f"{source}: ")
-            raise ArtifactError(_DAMAGED.sub(r"\1; export it again", message)) from error
+            raise ArtifactError(message) from error
         if guard:
             as_guard(held)
         for stage in held.model.stages:

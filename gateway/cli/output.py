@@ -91,11 +91,6 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.1%}"
 
 
-def counted(count: int, what: str) -> str:
-    """`1 row`, `2 rows`."""
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
-
-
 def fail(message: str, code: Exit) -> typer.Exit:
     """Prints a problem on stderr. Raise the result."""
     stderr().print(message, style="red", soft_wrap=True)

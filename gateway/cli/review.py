@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from classifiers.report.markup import counted
 from gateway.cli.inputs import parsed
-from gateway.cli.output import Exit, Json, counted, fail, fields, percent, quoted, result, stderr
+from gateway.cli.output import Exit, Json, fail, fields, percent, quoted, result, stderr
 
 if TYPE_CHECKING:
     from gateway.config.load import Loaded

@@ -110,9 +110,7 @@ def _removed(path: DataPath) -> str:
 
 
 def _mend(detail: ErrorDetails) -> str:
-    """How to mend what YAML read as a word before a colon, or as nothing before a #; what else a contract may be."""
-    if detail["loc"][::2] == ("rules", "contract"):
-        return ", or true for the defaults"
+    """How to mend what YAML read as a word before a colon, or as nothing before a #."""
     if detail["type"] != "string_type" or not isinstance(detail["input"], Mapping | None):
         return ""
     if detail["input"] is None:

@@ -219,7 +219,7 @@ def test_a_file_that_is_no_export_is_refused(
     message = {
         "text": "no file that",
         "damaged": "no file that",
-        "tampered": f"{file}: {version}/report.json has been changed since it was trained; export it again",
+        "tampered": f"{file}: {version}/report.json has been changed since it was trained; train or import",
         "outside": "holds no exported classifier",
     }
     assert message[change] in str(refused.exception)
