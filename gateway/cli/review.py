@@ -27,7 +27,7 @@ _BEGINNING: Final = 76
 """Characters of a text in a list."""
 _SHOWN: Final = 4000
 """Characters of a text to decide on."""
-_COLUMNS: Final = ("id", "request_id", "rule", "label", "confidence", "classifier", "version", "times")
+_COLUMNS: Final = ("id", "request_id", "rule", "label", "confidence", "classifier", "version", "times", "judged")
 _WORDS: Final = {"harmful": True, "harmless": False}
 _KEYS: Final = {"h": True, "n": False, "s": None}
 _ASKED: Final = "[h] harmful   [n] not harmful   [s] skip   [q] quit"
@@ -68,6 +68,9 @@ def review(
     decisions: Annotated[
         Path | None, typer.Option("--from", help="A file with a line `id harmful` or `id harmless` for each text.")
     ] = None,
+    judged: Annotated[
+        bool, typer.Option("--judged", help="Ask nobody; make rows of what judges said of texts that are not reviewed.")
+    ] = False,
     rows: Annotated[Path | None, typer.Option(help="The file that rows are added to, of one classifier.")] = None,
     json: Json = False,
 ) -> None:
@@ -75,14 +78,21 @@ def review(
     from gateway.config.load import load_gateway
 
     loaded = load_gateway(config, os.environ, secrets=False)
+    if judged:
+        if decisions or rows:
+            what = "--judged makes rows of judges' verdicts in a file of their own"
+            raise fail(f"{what}; leave --from and --rows out", Exit.USAGE)
+        value = _take_verdicts(loaded, rule)
+        result(value, _reviewed(value), as_json=json)
+        return
     if decisions is None and not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
         what = "there is no terminal here to ask in; write a line `id harmful` or `id harmless` for each text into a "
         raise fail(f"{what}file for --from (`offramp blocked --json` has the ids)", Exit.USAGE)
     with closing(_opened(loaded.ledger)) as store:
         _check_rule(rule, loaded, store)
         texts = store.texts()
-        pending = [equal for equal in _pending(texts) if rule is None or any(text.rule == rule for text in equal)]
-        reviewer = _Reviewer(store, _row_files(loaded, pending, rows))
+        pending = [equal for equal in _equal(texts) if not _is_reviewed(equal) and _concerns(rule, equal)]
+        reviewer = _Reviewer(store, _row_files(loaded, {equal[0].classifier for equal in pending}, rows))
         if decisions is None:
             with _keys_at_once():
                 left = _asked(pending, reviewer)
@@ -114,12 +124,20 @@ def _check_rule(rule: str | None, loaded: "Loaded", store: "TextStore") -> None:
         raise fail(f"neither {loaded.file} nor a kept text names a rule {quoted(rule)}{known}", Exit.USAGE)
 
 
-def _pending(texts: Sequence["KeptText"]) -> list[list["KeptText"]]:
-    """Texts that nobody has reviewed, as given; equal ones of one classifier together."""
+def _equal(texts: Sequence["KeptText"]) -> list[list["KeptText"]]:
+    """Texts as given; equal ones of one classifier together."""
     by_text: dict[tuple[str, str], list[KeptText]] = {}
     for text in texts:
         by_text.setdefault((text.classifier, text.text), []).append(text)
-    return [equal for equal in by_text.values() if all(text.harmful is None for text in equal)]
+    return list(by_text.values())
+
+
+def _is_reviewed(equal: Sequence["KeptText"]) -> bool:
+    return any(text.harmful is not None for text in equal)
+
+
+def _concerns(rule: str | None, equal: Sequence["KeptText"]) -> bool:
+    return rule is None or any(text.rule == rule for text in equal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +149,35 @@ class _RowFile:
     labels: Collection[str]
     none: str
 
+    def replace(self, labels: Mapping[str, str]) -> int:
+        """Puts rows with these labels, by text, in the place of those that the file has of the texts; none where the
+        label is empty. How many were not there. Raises typer.Exit where a line of the file is no row."""
+        rows: dict[str, str] = {}
+        before = self.path.read_text("utf-8") if self.path.exists() else ""
+        # JSON may hold other ends of lines as they are
+        for number, line in enumerate(before.split("\n"), 1):
+            try:
+                rows |= {jsonlib.loads(line)["text"]: line} if line else {}
+            except (ValueError, TypeError, KeyError):
+                what = "a row of a judge's verdict has a text; mend or delete the line"
+                raise fail(f"{self.path}:{number}: {what}", Exit.USAGE) from None
+        new = {text: _row(text, label) for text, label in labels.items() if label}
+        left = {text: row for text, row in rows.items() if text not in labels or text in new}
+        self.path.write_text("".join(f"{row}\n" for row in (left | new).values()), "utf-8")
+        return len(new.keys() - rows.keys())
+
     def add(self, text: "KeptText", *, harmful: bool) -> int:
         """How many rows were added."""
         label = text.label if harmful else self.none
         if not label or (harmful and label not in self.labels):
             return 0
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(jsonlib.dumps({"text": text.text, "label": label}, ensure_ascii=False) + "\n")
+            file.write(_row(text.text, label) + "\n")
         return 1
+
+
+def _row(text: str, label: str) -> str:
+    return jsonlib.dumps({"text": text, "label": label}, ensure_ascii=False)
 
 
 @dataclass(slots=True, eq=False)
@@ -161,20 +200,51 @@ class _Reviewer:
         self.written[str(file.path)] = self.written.get(str(file.path), 0) + added
 
 
-def _row_files(loaded: "Loaded", pending: Sequence[Sequence["KeptText"]], rows: Path | None) -> dict[str, _RowFile]:
+def _row_files(
+    loaded: "Loaded", names: Collection[str], rows: Path | None, ending: str = "reviewed"
+) -> dict[str, _RowFile]:
     """By classifier. Raises ConfigError where a policy cannot be read."""
     from gateway.config.load import load_policy, policy_file
 
-    names = sorted({equal[0].classifier for equal in pending})
     if rows is not None and len(names) > 1:
-        raise fail(f"--rows takes rows of one classifier, not of {', '.join(names)}; name a --rule", Exit.USAGE)
+        among = ", ".join(sorted(names))
+        raise fail(f"--rows takes rows of one classifier, not of {among}; name a --rule", Exit.USAGE)
     files = {}
-    for name in names:
+    for name in sorted(names):
         file = policy_file(loaded, name)
         policy = load_policy(file, os.environ, secrets=False)
         none = "none" if policy.kind == "safety" or policy.multi_label else ""
-        files[name] = _RowFile(rows or file.with_name(f"{name}.reviewed.jsonl"), policy.learned, none)
+        files[name] = _RowFile(rows or file.with_name(f"{name}.{ending}.jsonl"), policy.learned, none)
     return files
+
+
+def _take_verdicts(loaded: "Loaded", rule: str | None) -> dict[str, Any]:
+    """Makes rows of what judges found, and deletes those of texts that somebody has reviewed since."""
+    with closing(_opened(loaded.ledger, read_only=True)) as store:
+        _check_rule(rule, loaded, store)
+        texts = [equal for equal in _equal(store.texts()) if _concerns(rule, equal)]
+    judged = {equal[0].classifier for equal in texts if any(text.judged for text in equal)}
+    files = _row_files(loaded, judged, None, "judged")
+    labels: dict[str, dict[str, str]] = {name: {} for name in files}
+    value: dict[str, Any] = {"harmful": 0, "harmless": 0, "left": 0}
+    for equal in texts:
+        verdict, classifier = _verdict(equal), equal[0].classifier
+        if not _is_reviewed(equal):
+            value["harmless" if verdict == "none" else "harmful" if verdict else "left"] += 1
+        if verdict is not None and classifier in files:
+            file = files[classifier]
+            known = [name for name in verdict.split("|") if name in (*file.labels, file.none)]
+            labels[classifier][equal[0].text] = "|".join(known)
+    return {**value, "rows": {str(file.path): file.replace(labels[name]) for name, file in files.items()}}
+
+
+def _verdict(equal: Sequence["KeptText"]) -> str | None:
+    """The verdict of judges on texts that are equal, as KeptText has it; None where there is none. Empty where it makes
+    no row: somebody has reviewed the text, or judges found different things."""
+    if _is_reviewed(equal):
+        return ""
+    verdicts = {text.judged for text in equal if text.judged}
+    return verdicts.pop() if len(verdicts) == 1 else "" if verdicts else None
 
 
 def _asked(pending: Sequence[Sequence["KeptText"]], reviewer: _Reviewer) -> int:
@@ -274,7 +344,8 @@ def _review_of(text: "KeptText") -> str | None:
 
 def _head(text: "KeptText") -> str:
     """When the text last came, and what it was taken for."""
-    return f"{_time(text.latest)}   {text.rule}: {quoted(text.label)} {percent(text.confidence)}"
+    judged = f", the judge: {quoted(text.judged)}" if text.judged else ""
+    return f"{_time(text.latest)}   {text.rule}: {quoted(text.label)} {percent(text.confidence)}{judged}"
 
 
 def _time(at: float) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from classifiers.verdict import Abstention, Reading, Verdict
 from gateway.answers.build import LocalAnswers
-from gateway.context import RequestContext
+from gateway.context import Judged, RequestContext
 from gateway.contracts.safety_contract import Zone
 from gateway.contracts.safety_owner import BandPlacement, SafetyOwner
 from gateway.contracts.scope import Scope, digest
@@ -181,6 +181,8 @@ class Resolver:
         if shown is not None:
             asked = shown if placement else await self._doubtful(context, step.rule, reading, shown)
             answer = await self.judge.ask(context, step.rule, asked)
+            if answer.given and not answer.stood_in:
+                context.judged[step.rule.name] = Judged(asked.texts, answer.labels)
             if placement:
                 await self.audits.learn(context, step.rule, placement, answer)
         if own and placement and placement.chosen.zone is not Zone.ASK and not (answer and answer.given):

@@ -13,10 +13,11 @@ from typing import Final
 from msgspec import structs
 
 from classifiers.patterns.find import find
+from classifiers.policy import NONE
 from classifiers.verdict import Abstention, Reading, Verdict
 from gateway.answers.parse import Completion
 from gateway.config.settings import Content
-from gateway.context import RequestContext
+from gateway.context import Judged, RequestContext
 from gateway.ledger.call_store import CallStore, KeptAs, KeptCall, KeptText, TextStore
 from gateway.ledger.writer import Writer
 from gateway.protocols import chat
@@ -128,7 +129,8 @@ class TextLog:
 
         Which of several texts the step was about is found out once the client has its answer.
         """
-        kept_as = reason_to_keep(step, own)
+        judged = context.judged.get(step.rule.name)
+        kept_as = reason_to_keep(step, own, judged)
         texts = shown() if kept_as in self.keeps else None
         if self._writer is None or kept_as is None or not texts:
             return
@@ -146,6 +148,7 @@ class TextLog:
             version=own.version,
             text="\n".join(texts),
         )
+        kept = structs.replace(kept, judged=_verdict_on(kept.text, judged))
         if len(texts) == 1 or len(texts) != len(reading.texts):
             self._add(kept)
         else:
@@ -162,7 +165,8 @@ class TextLog:
         named = [text for text, verdict in alone if kept.label in verdict.labels]
         doubtful = [text for text, verdict in alone if _unsure(verdict)]
         for text in dict.fromkeys(named or doubtful or [kept.text]):
-            self._add(structs.replace(kept, text=text))
+            judged = _verdict_on(text, context.judged.get(kept.rule))
+            self._add(structs.replace(kept, text=text, judged=judged))
 
     def _add(self, kept: KeptText) -> None:
         # halves of surrogate pairs, which JSON may hold, are no UTF-8
@@ -171,14 +175,25 @@ class TextLog:
             self._writer.add(structs.replace(kept, text=whole.decode()))
 
 
-def reason_to_keep(step: Step, own: Verdict) -> KeptAs | None:
+def reason_to_keep(step: Step, own: Verdict, judged: Judged | None = None) -> KeptAs | None:
     """Why a step's text is worth a review: a rule blocked it for a label or in doubt, or one that could block it was in
-    doubt of it. None of what was not read or not judged. own: the classifier's verdict, before a judge's."""
+    doubt of it, or named labels of which its judge found none. None of what was not read or not judged.
+
+    own: the classifier's verdict, before a judge's."""
     blocks = step.action is not None and step.action.act is Act.BLOCK
     if blocks and (step.label is not None or _unsure(own)):
         return "blocked"
     able = (*step.rule.then.values(), step.rule.otherwise[Abstention.UNSURE.value])
-    return "unsure" if _unsure(own) and any(action.act is Act.BLOCK for action in able) else None
+    doubtful = _unsure(own) or (own.labels and judged is not None and not judged.labels)
+    return "unsure" if doubtful and any(action.act is Act.BLOCK for action in able) else None
+
+
+def _verdict_on(text: str, judged: Judged | None) -> str | None:
+    """What the judge found of this text, as KeptText has it. Of labels for several texts it is not known whose they
+    are; without any, all are harmless."""
+    if judged is None or (text != "\n".join(judged.texts) and (judged.labels or text not in judged.texts)):
+        return None
+    return "|".join(judged.labels) or NONE
 
 
 def _unsure(verdict: Verdict) -> bool:

@@ -4,6 +4,7 @@ reads, and texts that rules blocked or were in doubt of, which `offramp review` 
 Stores are for several threads."""
 
 import hashlib
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -53,7 +54,8 @@ class KeptCall(msgspec.Struct, kw_only=True):
 class KeptText(msgspec.Struct, kw_only=True):
     """A text that a rule blocked or was in doubt of. at, latest: Unix seconds, of the first request that brought it and
     of the latest, whose are request_id, label, confidence (0..1) and version; times: how many did. harmful: as it was
-    reviewed, None until then.
+    reviewed, None until then. judged: the labels that a judge found, parted by `|` as in rows, or `none`; None where it
+    gave no verdict on this text.
     """
 
     request_id: str
@@ -69,6 +71,7 @@ class KeptText(msgspec.Struct, kw_only=True):
     id: str = ""
     times: int = 1
     harmful: bool | None = None
+    judged: str | None = None
 
 
 class Review(msgspec.Struct, kw_only=True):
@@ -87,7 +90,7 @@ _CREATE_CALLS, _INSERT_CALL = table("calls", KeptCall)
 _CREATE_TEXTS, _INSERT_TEXT = table("kept_texts", KeptText)
 _CREATE_REVIEWS, _INSERT_REVIEW = table("reviews", Review)
 _CALL_COLUMNS: Final = KeptCall.__struct_fields__
-_TEXT_COLUMNS: Final = KeptText.__struct_fields__
+_TEXT_COLUMNS: Final = frozenset(KeptText.__struct_fields__)
 _FORGET_CALLS: Final = "DELETE FROM calls WHERE rowid IN (SELECT rowid FROM calls WHERE at < ? LIMIT ?)"
 _FORGET_TEXTS: Final = """DELETE FROM kept_texts WHERE rowid IN
     (SELECT rowid FROM kept_texts WHERE kept_as = ? AND at < ? LIMIT ?)"""
@@ -95,7 +98,7 @@ _FORGET_OLDEST: Final = """DELETE FROM kept_texts WHERE rowid IN (SELECT rowid F
     LIMIT min(?2, max(0, (SELECT count(*) FROM kept_texts) - ?1)))"""
 _OF_THE_LATEST: Final = ("latest", "request_id", "label", "confidence", "version")
 _AGAIN: Final = " ON CONFLICT (id) DO UPDATE SET times = times + 1, " + ", ".join(
-    f"{name} = excluded.{name}" for name in _OF_THE_LATEST
+    (*(f"{name} = excluded.{name}" for name in _OF_THE_LATEST), "judged = coalesce(excluded.judged, judged)")
 )
 _COUNTS: Final = """
 SELECT kept_as, rule, sum(kept) AS kept, sum(harmful) AS harmful, sum(harmless) AS harmless FROM (
@@ -206,6 +209,12 @@ class TextStore(KeptRows[KeptText]):
         ]
         create = [_CREATE_TEXTS, _CREATE_REVIEWS]
         super().__init__(path, create, indexes, _INSERT_TEXT + _AGAIN, read_only=read_only)
+        if not read_only:
+            with self._using("written"), self._db:
+                self._db.execute("BEGIN IMMEDIATE")
+                # a version that kept no verdicts of judges made the file
+                if "judged" not in _columns(self._db):
+                    self._db.execute("ALTER TABLE kept_texts ADD COLUMN judged TEXT")
 
     def append(self, records: Sequence[KeptText]) -> None:
         """Writes texts; of one that is kept already, that it came again. Raises LedgerError."""
@@ -213,10 +222,11 @@ class TextStore(KeptRows[KeptText]):
 
     def texts(self, since: float = 0.0) -> list[KeptText]:
         """Those that came since a time, in Unix seconds, the latest last. Raises LedgerError."""
-        query = f"SELECT {', '.join(_TEXT_COLUMNS)} FROM kept_texts WHERE latest >= ? ORDER BY latest, rowid"  # noqa: S608 - constants
+        with self._using("read"):
+            names = _columns(self._db)
         kept = []
-        for row in self._rows(query, since):
-            values = dict(zip(_TEXT_COLUMNS, row, strict=True))
+        for row in self._rows("SELECT * FROM kept_texts WHERE latest >= ? ORDER BY latest, rowid", since):
+            values = {name: value for name, value in zip(names, row, strict=True) if name in _TEXT_COLUMNS}
             harmful = values.pop("harmful")
             kept.append(KeptText(**values, harmful=None if harmful is None else bool(harmful)))
         return kept
@@ -245,6 +255,11 @@ class TextStore(KeptRows[KeptText]):
         reviewers decided stays. Raises LedgerError, some may be deleted then."""
         due = sum(self._delete(_FORGET_TEXTS, kept_as, time_) for kept_as, time_ in before.items())
         return due + self._delete(_FORGET_OLDEST, MOST_TEXTS)
+
+
+def _columns(db: sqlite3.Connection) -> list[str]:
+    """Of the kept texts in this file, which another version may have made."""
+    return [str(name) for (name,) in db.execute("SELECT name FROM pragma_table_info('kept_texts')")]
 
 
 def _id(text: KeptText) -> str:

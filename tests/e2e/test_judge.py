@@ -1,6 +1,7 @@
 """A judge for real: a trained safety classifier, a gateway process, and a judge's server on a port of its own."""
 
 import json
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ GATEWAY = """\
 version: 1
 models_dir: {models}
 ledger: offramp.db
+content: {{blocked: 30d, unsure: 30d}}
 upstreams:
   paid: {{kind: openai, base_url: "{paid}"}}
   second: {{kind: openai, base_url: "{judge}"}}
@@ -148,6 +150,22 @@ def test_what_is_unsure_is_decided_by_the_judge(
     assert gateway.metric('offramp_judge_remembered_total{rule="safety"}') == 1
     gateway.stop()
     costs(gateway.folder, run_offramp)
+
+    (gateway.folder / "policies").mkdir()
+    shutil.copy(workspace / "config" / "policies" / "support-safety.yaml", gateway.folder / "policies")
+    done = run_offramp("review", "gateway.yaml", "--judged", "--json", cwd=gateway.folder)
+    assert json.loads(done.stdout) == {
+        "harmful": 1,
+        "harmless": 1,
+        # of the others there is no verdict
+        "left": 2,
+        "rows": {"policies/support-safety.judged.jsonl": 2},
+    }
+    rows = (gateway.folder / "policies" / "support-safety.judged.jsonl").read_text().splitlines()
+    assert [json.loads(row) for row in rows] == [
+        {"text": safe, "label": "none"},
+        {"text": unsafe, "label": learned},
+    ]
 
 
 def costs(folder: Path, run_offramp: Callable[..., Any]) -> None:

@@ -4,10 +4,12 @@ import json
 import os
 import pty
 import select
+import sqlite3
 import subprocess
 import sys
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -37,12 +39,18 @@ labels:
 """
 
 
-def kept(text: str, *, rule: str = "safety", kept_as: KeptAs = "blocked", classifier: str = "safe") -> KeptText:
+def kept(
+    text: str,
+    *,
+    rule: str = "safety",
+    kept_as: KeptAs = "blocked",
+    classifier: str = "safe",
+    judged: str | None = None,
+) -> KeptText:
     names = {"request_id": "req_1", "label": "violence", "version": "v1"}
     now = time.time()
-    return KeptText(
-        **names, rule=rule, classifier=classifier, at=now, latest=now, kept_as=kept_as, confidence=0.83, text=text
-    )
+    texts = {"rule": rule, "classifier": classifier, "kept_as": kept_as, "text": text, "judged": judged}
+    return KeptText(**names, **texts, at=now, latest=now, confidence=0.83)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -168,6 +176,56 @@ def test_in_a_terminal_one_key_decides(config: Path) -> None:
     assert b"came 1 time\x1b" in seen or b"came 1 time\r" in seen
     assert json.loads(config.with_name("mine.jsonl").read_text())["label"] == "violence"
     assert rb"\x1b[31mhurt you" in seen
+
+
+def test_verdicts_of_judges_become_rows_until_somebody_reviews_the_text(offramp: Offramp, config: Path) -> None:
+    file = config.parent / "policies" / "safe.judged.jsonl"
+
+    def store(*texts: KeptText) -> dict[str, object]:
+        with closing(TextStore(config.with_name("offramp.db"))) as store:
+            store.append(texts)
+        done = offramp("review", config, "--judged", "--json")
+        assert done.exit_code == 0, done.stderr
+        value: dict[str, object] = json.loads(done.stdout)
+        return value
+
+    judged = partial(kept, kept_as="unsure")
+    first = store(
+        judged("fine\u2028really", judged="none"), judged("a blow", judged="gone|violence"), judged("so", judged="gone")
+    )
+    assert first == {"harmful": 2, "harmless": 1, "left": 3, "rows": {str(file): 2}}
+    policy = load_policy(config.parent / "policies" / "safe.yaml", {})
+    rows = [(row.text, row.labels) for row in read_rows(policy, [file])]
+    assert rows == [("fine\u2028really", ()), ("a blow", ("violence",))]
+    assert [row["judged"] for row in listed(offramp, config, "--unsure")][-2:] == ["gone|violence", "gone"]
+    assert "violence 83.0%, the judge: gone|violence, 1 time" in offramp("blocked", config, "--unsure").stdout
+    # no verdict now changes nothing, a verdict of another rule's judge does
+    again = store(
+        judged("fine\u2028really"), judged("a blow", judged="none", rule="other"), judged("new", judged="none")
+    )
+    assert again == {"harmful": 1, "harmless": 2, "left": 4, "rows": {str(file): 1}}
+    assert [row.text for row in read_rows(policy, [file])] == ["fine\u2028really", "new"]
+    ids = {row["text"]: row["id"] for row in listed(offramp, config, "--unsure")}
+    config.with_name("decisions").write_text(f"{ids['new']} harmful\n")
+    assert offramp("review", config, "--from", config.with_name("decisions")).exit_code == 0
+    assert store() == {"harmful": 1, "harmless": 1, "left": 4, "rows": {str(file): 0}}
+    assert [row.text for row in read_rows(policy, [file])] == ["fine\u2028really"]
+    report = json.loads(offramp("report", config, "--json").stdout)
+    assert [row["harmful"] for row in report["reviews"] if row["kept_as"] == "unsure"] == [0, 1]
+    file.write_text("no row\n")
+    done = offramp("review", config, "--judged")
+    assert (done.exit_code, f"{file}:1: " in done.stderr) == (2, True)
+    assert offramp("review", config, "--judged", "--rows", "rows.jsonl").exit_code == 2
+
+
+def test_a_ledger_of_before_verdicts_were_kept_is_read_and_extended(offramp: Offramp, config: Path) -> None:
+    ledger = config.with_name("offramp.db")
+    with closing(sqlite3.connect(ledger)) as db:
+        db.execute("ALTER TABLE kept_texts DROP COLUMN judged")
+    assert [row["judged"] for row in listed(offramp, config)] == [None, None]
+    with closing(TextStore(ledger)) as store:
+        store.append([kept("a blow", judged="violence")])
+    assert listed(offramp, config)[-1]["judged"] == "violence"
 
 
 def test_a_ledger_that_is_not_there_is_not_made(offramp: Offramp, config: Path) -> None:

@@ -3,7 +3,9 @@
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from classifiers.policy import Policy
 from gateway.context import Headers
 from gateway.errors import UpstreamFailed
+from gateway.ledger.call_store import TextStore
 from gateway.upstreams.base import Answer, UpstreamCall
 from tests.gateway.conftest import FakeUpstream
 
@@ -62,11 +65,11 @@ class Asked(FakeUpstream):
 def wired(wire: Wire, make_answer: Callable[..., Answer], fake_upstream: Any) -> Callable[..., Any]:
     """wired(judge, rules): a gateway whose model `dear` is paid for, and whose judge is `cheap`."""
 
-    def make(judge: Asked, rules: str = RULES) -> Any:
+    def make(judge: Asked, rules: str = RULES, models: str = "") -> Any:
         usage = {"prompt_tokens": 7, "completion_tokens": 3}
         content = json.dumps({"model": "dear", "usage": usage, "choices": [{"message": {"content": "Well."}}]})
         paid = fake_upstream([make_answer(content.encode())], name="one")
-        return wire(rules, base=BASE, upstreams={"one": paid, "two": judge})
+        return wire(rules, base=BASE, models=models, upstreams={"one": paid, "two": judge})
 
     return make
 
@@ -95,6 +98,36 @@ async def test_its_verdict_decides(
     assert answer.headers.get("x-offramp-flags") == flags
     assert "x-offramp-abstained" not in answer.headers
     assert judge.texts() == [["unsure of this"]]
+
+
+@pytest.mark.parametrize(
+    ("labels", "texts", "kept"),
+    [
+        ((), ["fine", "unsure one"], [("unsure one", "unsure", "none")]),
+        (("jailbreak", "violence"), ["fine", "unsure one"], [("unsure one", "blocked", "violence|jailbreak")]),
+        ((), ["unsure one", "unsure two"], [("unsure one", "unsure", "none"), ("unsure two", "unsure", "none")]),
+        # of two texts it is not known which one the label is for
+        (
+            ("violence",),
+            ["unsure one", "unsure two"],
+            [("unsure one", "blocked", None), ("unsure two", "blocked", None)],
+        ),
+    ],
+)
+async def test_its_verdict_is_kept_with_the_text_that_it_is_on(
+    wired: Any,
+    ask: Any,
+    tmp_path: Path,
+    labels: tuple[str, ...],
+    texts: list[str],
+    kept: list[tuple[str, str, str | None]],
+) -> None:
+    gateway = wired(Asked([verdict(*labels)]), models="content: {blocked: 1d, unsure: 1d}\n")
+    await ask(gateway.app, body(*texts))
+    await asyncio.sleep(0.01)
+    gateway.texts.close()
+    with closing(TextStore(tmp_path / "contracts.db", read_only=True)) as store:
+        assert [(text.text, text.kept_as, text.judged) for text in store.texts()] == kept
 
 
 async def test_what_is_sure_is_not_asked(wired: Any, ask: Any) -> None:

@@ -3,8 +3,10 @@ is certified, audits go on, and a judge that fails spoils no sure verdict."""
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from gateway.context import Headers
 from gateway.contracts.contract import Phase
 from gateway.errors import UpstreamFailed
+from gateway.ledger.call_store import TextStore
 from gateway.upstreams.base import Answer, UpstreamCall
 
 Wire = Callable[..., Any]
@@ -25,6 +28,9 @@ models:
   dear: one
   cheap: {upstream: two, internal: true}
 """
+FALLS_BACK = BASE.replace(
+    "{upstream: two, internal: true}", "{upstream: three, fallbacks: [two/cheap], internal: true}"
+).replace("models:", '  three: {kind: openai, base_url: "http://127.0.0.1:9/v1"}\nmodels:')
 RULES = """
 rules:
   - name: safety
@@ -129,6 +135,18 @@ async def test_shadow_live_and_withdrawn(gateway: MakeGateway) -> None:
     assert one.wired.metrics.contract_pairs.labels("safety", "differs", "true")._value.get() >= 2
 
 
+async def test_a_label_that_the_judge_does_not_find_is_kept_as_a_doubt(gateway: MakeGateway, tmp_path: Path) -> None:
+    """In shadow the judge decides what the classifier is sure of. What a fallback finds is not the judge's."""
+    for base, others in ((BASE, {}), (FALLS_BACK, {"three": Says(name="three", fails=True)})):
+        one = gateway(base + "content: {blocked: 1d, unsure: 1d}\n", **others)
+        one.judge.turned = not others
+        await one.send("violence")
+        one.wired.texts.close()
+    with closing(TextStore(tmp_path / "contracts.db", read_only=True)) as store:
+        kept = [(text.text, text.kept_as, text.label, text.judged) for text in store.texts()]
+    assert kept == [("violence 1", "unsure", "violence", "none"), ("violence 1", "blocked", "violence", None)]
+
+
 async def test_another_language_is_under_the_contract_where_the_judge_is_asked_about_it(gateway: MakeGateway) -> None:
     for more, judged, calls in (("", "safety:safe", 1), ("    when_language: forward\n", None, 0)):
         one = gateway(rules=RULES + more)
@@ -192,10 +210,8 @@ async def test_a_text_that_a_judge_may_not_see_spoils_no_sure_verdict(
 
 
 async def test_what_a_judges_fallback_says_certifies_nothing(gateway: MakeGateway) -> None:
-    base = BASE.replace("{upstream: two, internal: true}", "{upstream: three, fallbacks: [two/cheap], internal: true}")
-    base = base.replace("models:", '  three: {kind: openai, base_url: "http://127.0.0.1:9/v1"}\nmodels:')
     three = Says(name="three", fails=True)
-    one = gateway(base, three=three)
+    one = gateway(FALLS_BACK, three=three)
     await one.send_both(100)
     assert (one.judge.calls, one.live) == (200, 0)
     # nor is it remembered in the judge's place
