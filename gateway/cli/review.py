@@ -177,7 +177,8 @@ class _RowFile:
 
 
 def _row(text: str, label: str) -> str:
-    return jsonlib.dumps({"text": text, "label": label}, ensure_ascii=False)
+    # what a guard blocked or was in doubt of is harder than traffic, so that nothing must be measured on it
+    return jsonlib.dumps({"text": text, "label": label, "picked": True}, ensure_ascii=False)
 
 
 @dataclass(slots=True, eq=False)

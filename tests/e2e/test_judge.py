@@ -163,8 +163,8 @@ def test_what_is_unsure_is_decided_by_the_judge(
     }
     rows = (gateway.folder / "policies" / "support-safety.judged.jsonl").read_text().splitlines()
     assert [json.loads(row) for row in rows] == [
-        {"text": safe, "label": "none"},
-        {"text": unsafe, "label": learned},
+        {"text": safe, "label": "none", "picked": True},
+        {"text": unsafe, "label": learned, "picked": True},
     ]
 
 

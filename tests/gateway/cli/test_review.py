@@ -113,9 +113,10 @@ def test_a_file_of_decisions_makes_rows_that_training_reads(offramp: Offramp, co
     file = config.parent / "policies" / "safe.reviewed.jsonl"
     assert json.loads(done.stdout) == {"harmful": 1, "harmless": 1, "left": 1, "rows": {str(file): 2}}
     rows = read_rows(load_policy(config.parent / "policies" / "safe.yaml", {}), [file])
-    assert [(row.text, row.labels) for row in rows] == [
-        (THREAT, ("violence",)),
-        ("kill the process", ()),
+    # what a guard picked is not measured on
+    assert [(row.text, row.labels, row.probe) for row in rows] == [
+        (THREAT, ("violence",), False),
+        ("kill the process", (), False),
     ]
     again = json.loads(offramp("review", config, "--from", decisions, "--json").stdout)
     assert again == {"harmful": 0, "harmless": 0, "left": 1, "rows": {}}
