@@ -24,8 +24,8 @@ REQUEST_ID: Final = "offramp.request_id"
 Headers = list[tuple[bytes, bytes]]
 
 
-class Judged(NamedTuple):
-    """What a judge found: the texts that it was shown, and the labels that apply to any of them."""
+class JudgeVerdict(NamedTuple):
+    """The texts that a judge was shown, and the labels that apply to any of them."""
 
     texts: tuple[str, ...]
     labels: tuple[str, ...]
@@ -41,7 +41,7 @@ class RequestContext:
     prompt_bytes: bytes of the text that a model would read; tokens are estimated from it. attaches: images, audio or
     files go along.
     met: the rules that read of it, each with the bytes of the local answer; 0 where those are not known.
-    judged: what rules' own judges found, by rule; nothing of a fallback.
+    judged: what rules' own judges found of texts alone, by rule; nothing of a fallback.
     judge_s: time spent waiting for judges, whose calls have records of their own.
     failed_s: time of targets that gave no answer, before the last one asked.
     untold: an earlier target may have taken the call, at a cost that nobody reports.
@@ -61,7 +61,7 @@ class RequestContext:
     prompt_bytes: int = 0
     attaches: bool = False
     met: dict[str, int] = field(default_factory=dict)
-    judged: dict[str, Judged] = field(default_factory=dict)
+    judged: dict[str, JudgeVerdict] = field(default_factory=dict)
     judge_s: float = 0.0
     failed_s: float = 0.0
     untold: bool = False

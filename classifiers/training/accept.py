@@ -146,7 +146,8 @@ class Incumbent:
         known = {row.group for row in trained_on if not _LINE.fullmatch(row.group)}
         known |= {row.group for row, name in zip(rows, names, strict=True) if name in seen}
         barred = seen.union(digest(test.text, test.system) for test in policy.tests)
-        held = _draw(list(zip(names, rows, strict=True)), known=known, barred=barred)
+        asked = [(name, row) for name, row in zip(names, rows, strict=True) if row.probe]
+        held = _draw(asked, known=known, barred=barred)
         return cls(version=version, held=held if len(held) >= _FEWEST else ())
 
     def spared(self, rows: Iterable[Row]) -> list[Row]:

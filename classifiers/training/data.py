@@ -76,8 +76,8 @@ def read_rows(
     JSONL: objects with `text` and `label` (a string; for safety also a list). CSV: a header with `text` and
     `label` in any case, parted by commas, semicolons or tabs, several labels separated by `|`, fields of at most
     10,000,000 characters. A column `group` keeps rows together. Of safety, `system` is the system prompt that a text
-    was written under; rows of one prompt are one group where they name none. Nothing is measured on rows with `picked`,
-    which a guard blocked or was in doubt of. unread: whether a row may give a prompt
+    was written under; rows of one prompt are one group where they name none. `picked` is true of texts that a guard
+    blocked or was in doubt of. unread: whether a row may give a prompt
     although the policy reads none. names: what the files' labels are called in the policy; rows of a label that is None
     are left out.
     Raises TrainingError naming file:line for all that cannot be read, and files without a row.
@@ -198,11 +198,9 @@ def _row(policy: Policy, record: Any, place: str, source: Origin, *, unread: boo
     group = group_of(system) if system else place
     if record.get("group") not in (None, ""):
         group = f"{place.rpartition(':')[0]}/{record['group']}"
-    picked = str(record.get("picked") or "").strip().casefold()
-    if picked not in ("", "true", "false"):
-        raise TrainingError("picked is neither true nor false")
+    picked = source == "data" and str(record.get("picked")).casefold() == "true"
     row = Row(text=encodable(text), labels=labels, group=encodable(group), source=source, system=system)
-    row = replace(row, probe=picked != "true")
+    row = replace(row, source="picked", probe=False) if picked else row
     if not policy.slots:
         return row
     marked = parse(row.text, tuple(policy.slots))

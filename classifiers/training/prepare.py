@@ -153,7 +153,7 @@ def _in_place(policy: Policy, rows: Sequence[Row], vectors: Floats) -> tuple[lis
     keep, kept = zip(*((index, row) for index, row in labelled if row is not None and not near[index]), strict=True)
     if not any(row.probe and row.labels and row.labels != (OTHER,) for row in kept):
         # without a single example there are only descriptions to measure on
-        kept = tuple(replace(row, probe=True) for row in kept)
+        kept = tuple(replace(row, probe=row.source != "picked") for row in kept)
     return list(kept), vectors[list(keep)]
 
 

@@ -7,10 +7,11 @@ from typing import Literal
 
 from classifiers.slots.tags import SlotMark
 
-Origin = Literal["policy", "builtin", "teacher", "file", "data"]
+Origin = Literal["policy", "builtin", "teacher", "file", "data", "picked"]
 
 REAL: frozenset[Origin] = frozenset({"data"})
-"""Origins of text that users wrote; all other text was written for training."""
+"""Origins of text that is a sample of what users write. What a guard picked, since it blocked it or was in doubt, is
+harder than their text: it teaches, and nothing is measured on it. All other text was written for training."""
 
 NOT_KEPT = "(the text of a call, which is not kept)"
 

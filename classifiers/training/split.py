@@ -62,7 +62,7 @@ def held_together(rows: Sequence[Row]) -> tuple[Row, ...]:
     first: dict[tuple[tuple[str, ...], str], int] = {}
     leaders = np.arange(len(rows))
     for index, row in enumerate(rows):
-        if row.source in REAL:
+        if row.source in {*REAL, "picked"}:
             leaders[index] = first.setdefault((row.labels, _DIGITS.sub("0", key(row.text))), index)
     pairs = coo_array((np.ones(len(rows), bool), (groups, groups[leaders])), shape=(len(rows), len(rows)))
     groups = connected_components(pairs, directed=False)[1][groups]

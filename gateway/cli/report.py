@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Column, Table
 
+from classifiers.report.markup import counted
 from gateway.cli.inputs import parsed
 from gateway.cli.output import Json, result, table
 
@@ -71,7 +72,7 @@ def _reviews_shown(counts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """counts: as of TextStore."""
     for row in counts:
         reviewed = row["harmful"] + row["harmless"]
-        of = f"· rule {row['rule']}: {row['kept']:,} texts are kept, {reviewed:,} were reviewed, "
+        of = f"· rule {row['rule']}: {counted(row['kept'], 'text')} kept, {reviewed:,} reviewed, "
         if row["kept_as"] == "blocked":
             yield f"{of}{row['harmless']:,} of them wrongly blocked"
         else:

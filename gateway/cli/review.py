@@ -28,7 +28,6 @@ _BEGINNING: Final = 76
 _SHOWN: Final = 4000
 """Characters of a text to decide on."""
 _COLUMNS: Final = ("id", "request_id", "rule", "label", "confidence", "classifier", "version", "times", "judged")
-_WORDS: Final = {"harmful": True, "harmless": False}
 _KEYS: Final = {"h": True, "n": False, "s": None}
 _ASKED: Final = "[h] harmful   [n] not harmful   [s] skip   [q] quit"
 
@@ -66,11 +65,10 @@ def review(
     config: Config = _DEFAULT,
     rule: RuleName = None,
     decisions: Annotated[
-        Path | None, typer.Option("--from", help="A file with a line `id harmful` or `id harmless` for each text.")
+        Path | None,
+        typer.Option("--from", help="A file with a line `id harmful`, `id harmless` or `id LABEL` for each text."),
     ] = None,
-    judged: Annotated[
-        bool, typer.Option("--judged", help="Ask nobody; make rows of what judges said of texts that are not reviewed.")
-    ] = False,
+    judged: Annotated[bool, typer.Option("--judged", help="Ask nobody; make rows of what judges found.")] = False,
     rows: Annotated[Path | None, typer.Option(help="The file that rows are added to, of one classifier.")] = None,
     json: Json = False,
 ) -> None:
@@ -78,27 +76,26 @@ def review(
     from gateway.config.load import load_gateway
 
     loaded = load_gateway(config, os.environ, secrets=False)
-    if judged:
-        if decisions or rows:
-            what = "--judged makes rows of judges' verdicts in a file of their own"
-            raise fail(f"{what}; leave --from and --rows out", Exit.USAGE)
-        value = _take_verdicts(loaded, rule)
-        result(value, _reviewed(value), as_json=json)
-        return
-    if decisions is None and not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+    if judged and decisions is not None:
+        raise fail("--judged takes the verdicts of judges, --from those of a file; name one of them", Exit.USAGE)
+    if not judged and decisions is None and not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
         what = "there is no terminal here to ask in; write a line `id harmful` or `id harmless` for each text into a "
         raise fail(f"{what}file for --from (`offramp blocked --json` has the ids)", Exit.USAGE)
-    with closing(_opened(loaded.ledger)) as store:
+    with closing(_opened(loaded.ledger, read_only=judged)) as store:
         _check_rule(rule, loaded, store)
         texts = store.texts()
-        pending = [equal for equal in _equal(texts) if not _is_reviewed(equal) and _concerns(rule, equal)]
-        reviewer = _Reviewer(store, _row_files(loaded, {equal[0].classifier for equal in pending}, rows))
-        if decisions is None:
-            with _keys_at_once():
-                left = _asked(pending, reviewer)
+        pending = _pending(texts, rule)
+        files = _row_files(loaded, {equal[0].classifier for equal in pending}, rows)
+        if judged:
+            value = _take_verdicts(pending, files)
         else:
-            left = len(pending) - _from_file(decisions, texts, pending, reviewer)
-    value = {**fields(reviewer, "harmful", "harmless"), "left": left, "rows": dict(reviewer.written)}
+            reviewer = _Reviewer(store, files)
+            if decisions is None:
+                with _keys_at_once():
+                    left = _asked(pending, reviewer)
+            else:
+                left = len(pending) - _from_file(decisions, texts, pending, reviewer)
+            value = {**fields(reviewer, "harmful", "harmless"), "left": left, "rows": dict(reviewer.written)}
     result(value, _reviewed(value), as_json=json)
 
 
@@ -124,61 +121,56 @@ def _check_rule(rule: str | None, loaded: "Loaded", store: "TextStore") -> None:
         raise fail(f"neither {loaded.file} nor a kept text names a rule {quoted(rule)}{known}", Exit.USAGE)
 
 
-def _equal(texts: Sequence["KeptText"]) -> list[list["KeptText"]]:
-    """Texts as given; equal ones of one classifier together."""
+def _pending(texts: Sequence["KeptText"], rule: str | None) -> list[list["KeptText"]]:
+    """Texts that nobody has reviewed, as given; equal ones of one classifier together. rule: that one of them is of."""
     by_text: dict[tuple[str, str], list[KeptText]] = {}
     for text in texts:
         by_text.setdefault((text.classifier, text.text), []).append(text)
-    return list(by_text.values())
-
-
-def _is_reviewed(equal: Sequence["KeptText"]) -> bool:
-    return any(text.harmful is not None for text in equal)
-
-
-def _concerns(rule: str | None, equal: Sequence["KeptText"]) -> bool:
-    return rule is None or any(text.rule == rule for text in equal)
+    return [
+        equal
+        for equal in by_text.values()
+        if all(text.harmful is None for text in equal) and rule in (None, *(text.rule for text in equal))
+    ]
 
 
 @dataclass(frozen=True, slots=True)
 class _RowFile:
     """Where rows of a classifier go. labels: those that its policy learns. none: the label of harmless text; empty
-    where the policy has no word for it."""
+    where the policy has no word for it. judges: the texts that the file has, and whether a judge labelled them."""
 
     path: Path
     labels: Collection[str]
     none: str
+    judges: dict[str, bool]
 
-    def replace(self, labels: Mapping[str, str]) -> int:
-        """Puts rows with these labels, by text, in the place of those that the file has of the texts; none where the
-        label is empty. How many were not there. Raises typer.Exit where a line of the file is no row."""
-        rows: dict[str, str] = {}
-        before = self.path.read_text("utf-8") if self.path.exists() else ""
-        # JSON may hold other ends of lines as they are
-        for number, line in enumerate(before.split("\n"), 1):
-            try:
-                rows |= {jsonlib.loads(line)["text"]: line} if line else {}
-            except (ValueError, TypeError, KeyError):
-                what = "a row of a judge's verdict has a text; mend or delete the line"
-                raise fail(f"{self.path}:{number}: {what}", Exit.USAGE) from None
-        new = {text: _row(text, label) for text, label in labels.items() if label}
-        left = {text: row for text, row in rows.items() if text not in labels or text in new}
-        self.path.write_text("".join(f"{row}\n" for row in (left | new).values()), "utf-8")
-        return len(new.keys() - rows.keys())
-
-    def add(self, text: "KeptText", *, harmful: bool) -> int:
-        """How many rows were added."""
-        label = text.label if harmful else self.none
-        if not label or (harmful and label not in self.labels):
+    def add(self, text: str, label: str, *, by_judge: bool = False) -> int:
+        """How many rows were added: none where the policy does not learn the label, and none of a judge's where the
+        file has the text. A person's row replaces a judge's. label: several parted by `|`."""
+        names = [name for name in label.split("|") if name in (*self.labels, self.none) and name]
+        if not names or (by_judge and text in self.judges):
             return 0
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(_row(text.text, label) + "\n")
+        # what a guard blocked or was in doubt of is harder than traffic, so that nothing must be measured on it
+        row = {"text": text, "label": "|".join(names), "picked": True, **({"by": "judge"} if by_judge else {})}
+        written = (jsonlib.dumps(row, ensure_ascii=False) + "\n").encode()
+        if self.judges.get(text):
+            lines = self.path.read_bytes().splitlines(keepends=True)
+            made = self.path.with_name(f"{self.path.name}.new")
+            made.write_bytes(b"".join([*(line for line in lines if _labelled(line) != (text, True)), written]))
+            made.replace(self.path)
+        else:
+            with self.path.open("ab") as file:
+                file.write(written)
+        self.judges[text] = by_judge
         return 1
 
 
-def _row(text: str, label: str) -> str:
-    # what a guard blocked or was in doubt of is harder than traffic, so that nothing must be measured on it
-    return jsonlib.dumps({"text": text, "label": label, "picked": True}, ensure_ascii=False)
+def _labelled(line: bytes) -> tuple[str, bool]:
+    """The text of a line of rows, and whether a judge labelled it; no text where it is no row."""
+    try:
+        row = jsonlib.loads(line)
+    except ValueError:
+        return "", False
+    return (str(row.get("text")), row.get("by") == "judge") if isinstance(row, dict) else ("", False)
 
 
 @dataclass(slots=True, eq=False)
@@ -191,19 +183,19 @@ class _Reviewer:
     harmless: int = 0
     written: dict[str, int] = field(default_factory=dict)
 
-    def decide(self, equal: Sequence["KeptText"], *, harmful: bool) -> None:
-        """Of texts that are equal. The row comes first: of one that is written twice training takes one."""
+    def decide(self, equal: Sequence["KeptText"], *, harmful: bool, label: str = "") -> None:
+        """Of texts that are equal. The row comes first: of one that is written twice training takes one. label: of
+        harmful text, where it is known; else the judge's, or the likeliest."""
         file = self.files[equal[0].classifier]
-        added = file.add(equal[0], harmful=harmful)
+        judged = next((text.judged for text in equal if text.judged not in (None, "none")), None)
+        added = file.add(equal[0].text, (label or judged or equal[0].label) if harmful else file.none)
         self.store.review(equal, harmful=harmful, at=time.time())
         self.harmful += harmful
         self.harmless += not harmful
         self.written[str(file.path)] = self.written.get(str(file.path), 0) + added
 
 
-def _row_files(
-    loaded: "Loaded", names: Collection[str], rows: Path | None, ending: str = "reviewed"
-) -> dict[str, _RowFile]:
+def _row_files(loaded: "Loaded", names: Collection[str], rows: Path | None) -> dict[str, _RowFile]:
     """By classifier. Raises ConfigError where a policy cannot be read."""
     from gateway.config.load import load_policy, policy_file
 
@@ -215,37 +207,26 @@ def _row_files(
         file = policy_file(loaded, name)
         policy = load_policy(file, os.environ, secrets=False)
         none = "none" if policy.kind == "safety" or policy.multi_label else ""
-        files[name] = _RowFile(rows or file.with_name(f"{name}.{ending}.jsonl"), policy.learned, none)
+        path = rows or file.with_name(f"{name}.reviewed.jsonl")
+        lines = path.read_bytes().splitlines() if path.exists() else []
+        # of a text that has two rows, a person's counts
+        judges = dict(sorted(map(_labelled, lines), key=lambda found: not found[1]))
+        files[name] = _RowFile(path, policy.learned, none, judges)
     return files
 
 
-def _take_verdicts(loaded: "Loaded", rule: str | None) -> dict[str, Any]:
-    """Makes rows of what judges found, and deletes those of texts that somebody has reviewed since."""
-    with closing(_opened(loaded.ledger, read_only=True)) as store:
-        _check_rule(rule, loaded, store)
-        texts = [equal for equal in _equal(store.texts()) if _concerns(rule, equal)]
-    judged = {equal[0].classifier for equal in texts if any(text.judged for text in equal)}
-    files = _row_files(loaded, judged, None, "judged")
-    labels: dict[str, dict[str, str]] = {name: {} for name in files}
-    value: dict[str, Any] = {"harmful": 0, "harmless": 0, "left": 0}
-    for equal in texts:
-        verdict, classifier = _verdict(equal), equal[0].classifier
-        if not _is_reviewed(equal):
-            value["harmless" if verdict == "none" else "harmful" if verdict else "left"] += 1
-        if verdict is not None and classifier in files:
-            file = files[classifier]
-            known = [name for name in verdict.split("|") if name in (*file.labels, file.none)]
-            labels[classifier][equal[0].text] = "|".join(known)
-    return {**value, "rows": {str(file.path): file.replace(labels[name]) for name, file in files.items()}}
-
-
-def _verdict(equal: Sequence["KeptText"]) -> str | None:
-    """The verdict of judges on texts that are equal, as KeptText has it; None where there is none. Empty where it makes
-    no row: somebody has reviewed the text, or judges found different things."""
-    if _is_reviewed(equal):
-        return ""
-    verdicts = {text.judged for text in equal if text.judged}
-    return verdicts.pop() if len(verdicts) == 1 else "" if verdicts else None
+def _take_verdicts(pending: Sequence[Sequence["KeptText"]], files: Mapping[str, _RowFile]) -> dict[str, Any]:
+    """Makes rows of what judges found, but of texts of which they found different things."""
+    counts = {"harmful": 0, "harmless": 0, "left": 0}
+    written = {str(file.path): 0 for file in files.values()}
+    for equal in pending:
+        verdicts = {text.judged for text in equal if text.judged}
+        verdict = verdicts.pop() if len(verdicts) == 1 else None
+        counts["left" if verdict is None else "harmless" if verdict == "none" else "harmful"] += 1
+        if verdict:
+            file = files[equal[0].classifier]
+            written[str(file.path)] += file.add(equal[0].text, verdict, by_judge=True)
+    return {**counts, "rows": {path: count for path, count in written.items() if count}}
 
 
 def _asked(pending: Sequence[Sequence["KeptText"]], reviewer: _Reviewer) -> int:
@@ -300,22 +281,23 @@ def _from_file(
     reviewed before changes nothing."""
     known = {text.id for text in texts}
     open_ids = {text.id: equal for equal in pending for text in equal}
-    decisions: dict[str, bool] = {}
+    decisions: dict[str, str] = {}
+    labels = {label for row_file in reviewer.files.values() for label in row_file.labels}
     for number, line in enumerate(file.read_text("utf-8-sig").splitlines(), 1):
         if not line.strip():
             continue
         name, _, word = line.strip().partition(" ")
-        if word.strip() not in _WORDS:
-            raise fail(f"{file}:{number}: write `id harmful` or `id harmless`", Exit.USAGE)
+        if (word := word.strip()) not in {"harmful", "harmless", *labels}:
+            raise fail(f"{file}:{number}: write `id harmful`, `id harmless` or `id LABEL` of its policy", Exit.USAGE)
         if name not in known:
             raise fail(f"{file}:{number}: no text with the id {quoted(name)} is kept", Exit.USAGE)
-        if decisions.setdefault(name, _WORDS[word.strip()]) is not _WORDS[word.strip()]:
-            raise fail(f"{file}:{number}: {name} was called the opposite before", Exit.USAGE)
+        if decisions.setdefault(name, word) != word:
+            raise fail(f"{file}:{number}: {name} was called otherwise before", Exit.USAGE)
     taken = 0
-    for name, harmful in decisions.items():
+    for name, word in decisions.items():
         equal = open_ids.get(name)
         if equal is not None and equal[0].id in open_ids:
-            reviewer.decide(equal, harmful=harmful)
+            reviewer.decide(equal, harmful=word != "harmless", label="" if word in {"harmful", "harmless"} else word)
             taken += 1
             for text in equal:
                 del open_ids[text.id]

@@ -97,10 +97,12 @@ def _inputs(asked: wire.ModerationRequest) -> tuple[list[tuple[str, ...]], bool]
 
 
 def _categories(policy: Policy, label: str) -> tuple[str, ...]:
-    """The categories that a label shows under: the one that it names; of several, which it does not tell apart, their
-    wholes, such as sexual for sexual/minors."""
+    """The categories that a label shows under: the one that it names; of several, which it does not tell apart, those
+    that are no part of another, or else their wholes, such as sexual for sexual/minors."""
     named = dict.fromkeys(policy.categories_of(label))
-    return tuple(named) if len(named) == 1 else tuple(dict.fromkeys(name.partition("/")[0] for name in named))
+    if len(named) == 1:
+        return tuple(named)
+    return tuple(name for name in named if "/" not in name) or tuple({name.partition("/")[0]: None for name in named})
 
 
 def _result(verdict: Verdict, policy: Policy) -> wire.ModerationResult:

@@ -115,7 +115,7 @@ class Judge:
             judged = _failure(record, error)
             unexpected = record.status == InternalError.status
             _log.warning(
-                "rule %s: %s gave no verdict: %s", rule.name, asks.model, error or "too late", exc_info=unexpected
+                "rule %s: %s gave no verdict: %s", rule.name, asks.model, str(error) or "too late", exc_info=unexpected
             )
         except BaseException:
             record.error = "cancelled"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from classifiers.verdict import Abstention, Reading, Verdict
 from gateway.answers.build import LocalAnswers
-from gateway.context import Judged, RequestContext
+from gateway.context import JudgeVerdict, RequestContext
 from gateway.contracts.safety_contract import Zone
 from gateway.contracts.safety_owner import BandPlacement, SafetyOwner
 from gateway.contracts.scope import Scope, digest
@@ -177,12 +177,12 @@ class Resolver:
         Under a contract the judge reads all that the rule reads, and the contract learns from it. own: the classifier's
         verdict, which stands where an audit brings none, as it would have without the audit.
         """
-        answer = None
-        if shown is not None:
+        answer, asks = None, step.rule.asks
+        if shown is not None and asks is not None:
             asked = shown if placement else await self._doubtful(context, step.rule, reading, shown)
             answer = await self.judge.ask(context, step.rule, asked)
-            if answer.given and not answer.stood_in:
-                context.judged[step.rule.name] = Judged(asked.texts, answer.labels)
+            if answer.given and not answer.stood_in and not (asks.reads_system and asked.system):
+                context.judged[step.rule.name] = JudgeVerdict(asked.texts, answer.labels)
             if placement:
                 await self.audits.learn(context, step.rule, placement, answer)
         if own and placement and placement.chosen.zone is not Zone.ASK and not (answer and answer.given):

@@ -17,7 +17,7 @@ from classifiers.policy import NONE
 from classifiers.verdict import Abstention, Reading, Verdict
 from gateway.answers.parse import Completion
 from gateway.config.settings import Content
-from gateway.context import Judged, RequestContext
+from gateway.context import JudgeVerdict, RequestContext
 from gateway.ledger.call_store import CallStore, KeptAs, KeptCall, KeptText, TextStore
 from gateway.ledger.writer import Writer
 from gateway.protocols import chat
@@ -175,7 +175,7 @@ class TextLog:
             self._writer.add(structs.replace(kept, text=whole.decode()))
 
 
-def reason_to_keep(step: Step, own: Verdict, judged: Judged | None = None) -> KeptAs | None:
+def reason_to_keep(step: Step, own: Verdict, judged: JudgeVerdict | None = None) -> KeptAs | None:
     """Why a step's text is worth a review: a rule blocked it for a label or in doubt, or one that could block it was in
     doubt of it, or named labels of which its judge found none. None of what was not read or not judged.
 
@@ -184,13 +184,15 @@ def reason_to_keep(step: Step, own: Verdict, judged: Judged | None = None) -> Ke
     if blocks and (step.label is not None or _unsure(own)):
         return "blocked"
     able = (*step.rule.then.values(), step.rule.otherwise[Abstention.UNSURE.value])
-    doubtful = _unsure(own) or (own.labels and judged is not None and not judged.labels)
+    # a judge is not asked about labels that patterns tell
+    known = step.rule.asks.categories if step.rule.asks and judged and not judged.labels else ()
+    doubtful = _unsure(own) or any(label in known for label in own.labels)
     return "unsure" if doubtful and any(action.act is Act.BLOCK for action in able) else None
 
 
-def _verdict_on(text: str, judged: Judged | None) -> str | None:
-    """What the judge found of this text, as KeptText has it. Of labels for several texts it is not known whose they
-    are; without any, all are harmless."""
+def _verdict_on(text: str, judged: JudgeVerdict | None) -> str | None:
+    """What the judge found of this text, as KeptText has it; None where it was not shown the text. Where it was shown
+    several and found labels, nobody knows which of the texts they are for."""
     if judged is None or (text != "\n".join(judged.texts) and (judged.labels or text not in judged.texts)):
         return None
     return "|".join(judged.labels) or NONE

@@ -210,11 +210,8 @@ class TextStore(KeptRows[KeptText]):
         create = [_CREATE_TEXTS, _CREATE_REVIEWS]
         super().__init__(path, create, indexes, _INSERT_TEXT + _AGAIN, read_only=read_only)
         if not read_only:
-            with self._using("written"), self._db:
-                self._db.execute("BEGIN IMMEDIATE")
-                # a version that kept no verdicts of judges made the file
-                if "judged" not in _columns(self._db):
-                    self._db.execute("ALTER TABLE kept_texts ADD COLUMN judged TEXT")
+            with self._using("used"), closed_on_failure(self._db):
+                _add_verdicts(self._db)
 
     def append(self, records: Sequence[KeptText]) -> None:
         """Writes texts; of one that is kept already, that it came again. Raises LedgerError."""
@@ -222,10 +219,12 @@ class TextStore(KeptRows[KeptText]):
 
     def texts(self, since: float = 0.0) -> list[KeptText]:
         """Those that came since a time, in Unix seconds, the latest last. Raises LedgerError."""
+        query = "SELECT * FROM kept_texts WHERE latest >= ? ORDER BY latest, rowid"
         with self._using("read"):
-            names = _columns(self._db)
+            cursor = self._db.execute(query, (since,))
+            names, rows = [column[0] for column in cursor.description], cursor.fetchall()
         kept = []
-        for row in self._rows("SELECT * FROM kept_texts WHERE latest >= ? ORDER BY latest, rowid", since):
+        for row in rows:
             values = {name: value for name, value in zip(names, row, strict=True) if name in _TEXT_COLUMNS}
             harmful = values.pop("harmful")
             kept.append(KeptText(**values, harmful=None if harmful is None else bool(harmful)))
@@ -257,9 +256,15 @@ class TextStore(KeptRows[KeptText]):
         return due + self._delete(_FORGET_OLDEST, MOST_TEXTS)
 
 
-def _columns(db: sqlite3.Connection) -> list[str]:
-    """Of the kept texts in this file, which another version may have made."""
-    return [str(name) for (name,) in db.execute("SELECT name FROM pragma_table_info('kept_texts')")]
+def _add_verdicts(db: sqlite3.Connection) -> None:
+    """Adds the column of judges' verdicts to a file of a version that kept none."""
+    known = "SELECT count(*) FROM pragma_table_info('kept_texts') WHERE name = 'judged'"
+    if db.execute(known).fetchone() == (0,):
+        with db:
+            db.execute("BEGIN IMMEDIATE")
+            # another gateway that started at the same time may have been first
+            if db.execute(known).fetchone() == (0,):
+                db.execute("ALTER TABLE kept_texts ADD COLUMN judged TEXT")
 
 
 def _id(text: KeptText) -> str:

@@ -256,7 +256,7 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> Summary:
         notional_saved_usd=total("notional_saved_usd", without=["block"]),
         estimated_calls=total("estimated"),
         unpriced_calls=total("unpriced"),
-        usage_missing_calls=total("usage_missing"),
+        usage_missing_calls=total("usage_missing", without=["judge"]),
         judge_calls=total("calls", "judge"),
         judge_usd=total("spent_usd", "judge"),
         repeat_calls=total("calls", "repeat"),

@@ -159,12 +159,12 @@ def test_what_is_unsure_is_decided_by_the_judge(
         "harmless": 1,
         # of the others there is no verdict
         "left": 2,
-        "rows": {"policies/support-safety.judged.jsonl": 2},
+        "rows": {"policies/support-safety.reviewed.jsonl": 2},
     }
-    rows = (gateway.folder / "policies" / "support-safety.judged.jsonl").read_text().splitlines()
+    rows = (gateway.folder / "policies" / "support-safety.reviewed.jsonl").read_text().splitlines()
     assert [json.loads(row) for row in rows] == [
-        {"text": safe, "label": "none", "picked": True},
-        {"text": unsafe, "label": learned, "picked": True},
+        {"text": safe, "label": "none", "picked": True, "by": "judge"},
+        {"text": unsafe, "label": learned, "picked": True, "by": "judge"},
     ]
 
 

@@ -60,7 +60,7 @@ def with_marks(policy: Policy, rows: Iterable[Row]) -> list[Row]:
     """
     marked_rows: list[Row] = []
     for row in rows:
-        if row.marks is not None or row.source == "data":
+        if row.marks is not None or row.source in {"data", "picked"}:
             marked_rows.append(row)
         elif row.labels == (OTHER,):
             marked_rows.append(replace(row, marks=()))

@@ -46,12 +46,6 @@ def test_problems_of_files(make_policy: Callable[..., Policy], tmp_path: Path) -
     for kind, name, content, message in [
         *TABLES["refused"],
         ("intent", "a.csv", f'text,label\nhi,other\n"{"a" * 10_000_001}', r"a\.csv:3: not valid CSV.*field limit"),
-        (
-            "intent",
-            "a.csv",
-            "text,label,picked\nhi,other,TRUE\nho,other,\nhey,other,maybe",
-            r"a\.csv:4: picked is neither true nor",
-        ),
         ("intent", "a.jsonl", '{"text": "a", "label": "other"}\n' + "[" * 100_000, r"a\.jsonl:2: not valid JSON"),
     ]:
         (tmp_path / name).write_text(content)

@@ -145,6 +145,16 @@ def test_little_or_lopsided_text_still_makes_a_model(run: Train, labels: dict[st
     assert artifact.load(outcome.folder).model.last.head.classes == tuple(labels)
 
 
+def test_what_a_guard_picked_teaches_and_is_not_measured_on(run: Train, tmp_path: Path) -> None:
+    """Even where there are only descriptions besides."""
+    rows = [{"text": f"card {n} gone", "label": "lost_card", "picked": n % 2 == 0} for n in range(40)]
+    described = {name: {"means": label["means"]} for name, label in BANK["labels"].items()}
+    for given, labels, real in ((rows, BANK["labels"], 20), (rows[::2], described, 0)):
+        (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, given)))
+        report = run(data=["rows.jsonl"], labels=labels).report
+        assert (report["text"]["sources"]["picked"], report["measured_real"]) == (20, real)
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "what"),
     [

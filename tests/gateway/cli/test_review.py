@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,6 +35,8 @@ about: tests
 labels:
   violence:
     means: threatens somebody
+  hate:
+    means: insults a group
 """
 
 
@@ -127,15 +128,15 @@ def test_a_file_of_decisions_makes_rows_that_training_reads(offramp: Offramp, co
         {"kept_as": "unsure", "rule": "other", "kept": 1, "harmful": 0, "harmless": 1},
         {"kept_as": "unsure", "rule": "safety", "kept": 1, "harmful": 0, "harmless": 0},
     ]
-    assert "2 texts are kept, 2 were reviewed, 1 of them wrongly blocked" in offramp("report", config).stdout
+    assert "2 texts kept, 2 reviewed, 1 of them wrongly blocked" in offramp("report", config).stdout
 
 
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("{id} maybe", ":2: write `id harmful` or `id harmless`"),
+        ("{id} maybe", ":2: write `id harmful`, `id harmless` or `id LABEL`"),
         ("nothing harmful", ":2: no text with the id nothing is kept"),
-        ("{id} harmless", ":2: {id} was called the opposite before"),
+        ("{id} harmless", ":2: {id} was called otherwise before"),
     ],
 )
 def test_a_file_that_is_not_understood_decides_nothing(offramp: Offramp, config: Path, line: str, problem: str) -> None:
@@ -180,43 +181,45 @@ def test_in_a_terminal_one_key_decides(config: Path) -> None:
 
 
 def test_verdicts_of_judges_become_rows_until_somebody_reviews_the_text(offramp: Offramp, config: Path) -> None:
-    file = config.parent / "policies" / "safe.judged.jsonl"
+    file, policy = config.parent / "policies" / "safe.reviewed.jsonl", config.parent / "policies" / "safe.yaml"
 
-    def store(*texts: KeptText) -> dict[str, object]:
+    def judged(text: str, verdict: str | None, rule: str = "safety") -> KeptText:
+        return kept(text, kept_as="unsure", rule=rule, judged=verdict)
+
+    def made(*texts: KeptText, more: tuple[str, ...] = ()) -> dict[str, object]:
         with closing(TextStore(config.with_name("offramp.db"))) as store:
             store.append(texts)
-        done = offramp("review", config, "--judged", "--json")
+        done = offramp("review", config, "--judged", "--json", *more)
         assert done.exit_code == 0, done.stderr
         value: dict[str, object] = json.loads(done.stdout)
         return value
 
-    judged = partial(kept, kept_as="unsure")
-    first = store(
-        judged("fine\u2028really", judged="none"), judged("a blow", judged="gone|violence"), judged("so", judged="gone")
-    )
-    assert first == {"harmful": 2, "harmless": 1, "left": 3, "rows": {str(file): 2}}
-    policy = load_policy(config.parent / "policies" / "safe.yaml", {})
-    rows = [(row.text, row.labels) for row in read_rows(policy, [file])]
-    assert rows == [("fine\u2028really", ()), ("a blow", ("violence",))]
+    def rows() -> list[tuple[str, tuple[str, ...]]]:
+        return [(row.text, row.labels) for row in read_rows(load_policy(policy, {}), [file])]
+
+    assert made(judged("fine", "none", rule="other"), more=("--rule", "other"))["rows"] == {str(file): 1}
+    first = made(judged("a blow", "gone|violence"), judged("so", "gone"))
+    assert first == {"harmful": 2, "harmless": 1, "left": 3, "rows": {str(file): 1}}
+    assert rows() == [("fine", ()), ("a blow", ("violence",))]
     assert [row["judged"] for row in listed(offramp, config, "--unsure")][-2:] == ["gone|violence", "gone"]
     assert "violence 83.0%, the judge: gone|violence, 1 time" in offramp("blocked", config, "--unsure").stdout
-    # no verdict now changes nothing, a verdict of another rule's judge does
-    again = store(
-        judged("fine\u2028really"), judged("a blow", judged="none", rule="other"), judged("new", judged="none")
-    )
-    assert again == {"harmful": 1, "harmless": 2, "left": 4, "rows": {str(file): 1}}
-    assert [row.text for row in read_rows(policy, [file])] == ["fine\u2028really", "new"]
+    # a verdict stays where a later question brings none; where two judges differ, a person is to decide
+    again = made(judged("fine", None, rule="other"), judged("new", "none"), judged("new", "violence", rule="other"))
+    assert again == {"harmful": 2, "harmless": 1, "left": 4, "rows": {}}
     ids = {row["text"]: row["id"] for row in listed(offramp, config, "--unsure")}
-    config.with_name("decisions").write_text(f"{ids['new']} harmful\n")
-    assert offramp("review", config, "--from", config.with_name("decisions")).exit_code == 0
-    assert store() == {"harmful": 1, "harmless": 1, "left": 4, "rows": {str(file): 0}}
-    assert [row.text for row in read_rows(policy, [file])] == ["fine\u2028really"]
+    decisions = config.with_name("decisions")
+    decisions.write_text(f"{ids['fine']} hate\n{ids['so what']} harmless\n")
+    assert offramp("review", config, "--from", decisions).exit_code == 0
+    # the reviewer's row takes the place of the judge's, and no verdict takes it back
+    reviewed = [("a blow", ("violence",)), ("fine", ("hate",)), ("so what", ())]
+    assert rows() == reviewed
+    with closing(TextStore(config.with_name("offramp.db"))) as store:
+        store.forget({"blocked": time.time() + 1, "unsure": time.time() + 1})
+    assert made(judged("fine", "none"))["rows"] == {}
+    assert rows() == reviewed
     report = json.loads(offramp("report", config, "--json").stdout)
-    assert [row["harmful"] for row in report["reviews"] if row["kept_as"] == "unsure"] == [0, 1]
-    file.write_text("no row\n")
-    done = offramp("review", config, "--judged")
-    assert (done.exit_code, f"{file}:1: " in done.stderr) == (2, True)
-    assert offramp("review", config, "--judged", "--rows", "rows.jsonl").exit_code == 2
+    assert sum(row["harmful"] for row in report["reviews"]) == 1
+    assert offramp("review", config, "--judged", "--from", decisions).exit_code == 2
 
 
 def test_a_ledger_of_before_verdicts_were_kept_is_read_and_extended(offramp: Offramp, config: Path) -> None:

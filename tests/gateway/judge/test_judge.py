@@ -106,6 +106,9 @@ async def test_its_verdict_decides(
         ((), ["fine", "unsure one"], [("unsure one", "unsure", "none")]),
         (("jailbreak", "violence"), ["fine", "unsure one"], [("unsure one", "blocked", "violence|jailbreak")]),
         ((), ["unsure one", "unsure two"], [("unsure one", "unsure", "none"), ("unsure two", "unsure", "none")]),
+        # which it was not asked about
+        ((), ["jailbreak talk"], []),
+        ((), ["jailbreak talk", "unsure one"], [("jailbreak talk", "unsure", None)]),
         # of two texts it is not known which one the label is for
         (
             ("violence",),
