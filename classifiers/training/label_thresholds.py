@@ -232,7 +232,7 @@ def _safety_reach(
     }
     missed = ""
     if unshown := [side for side, met in demanded.items() if met is None]:
-        missed = f"{where}: {' and '.join(unshown)}: no rows to measure it on; give examples, or data without picked"
+        missed = f"{where}: {' and '.join(unshown)}: no rows to measure it on; give examples or data"
     elif False in demanded.values():
         missed = f"{where}: {_not_reached(wanted, on, caught, alarms)}"
     return threshold, record, missed
