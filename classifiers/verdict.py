@@ -109,6 +109,11 @@ class Verdict:
         """The part that names a label or has an abstention; the verdict itself where none does."""
         return next((part for part in self.parts if what in (*part.labels, *part.abstentions)), self)
 
+    def least_confidence(self, labels: Sequence[str]) -> float:
+        """0..1, of the least certain of these labels, each by the part that names it; without any, the verdict's."""
+        parts = [(label, self.naming(label)) for label in labels]
+        return min((part.scores.get(label, part.confidence) for label, part in parts), default=self.confidence)
+
 
 def joined(own: Verdict, other: Verdict, places: Sequence[int], rest: Sequence[Verdict]) -> Verdict:
     """A classifier's verdict with that of another one on the texts that are in languages which it does not know.

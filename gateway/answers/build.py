@@ -40,6 +40,12 @@ from gateway.rules.rule import Act, Action, FurtherClassifier, Rule
 from gateway.spelling import Names, folded, signed
 
 _KEY: Final = re.compile(r"[\"'“”`]([A-Za-z_][\w-]{0,63})[\"'“”`]\s*:")
+_STRINGS: Final = re.compile(r"""\s*\[\s*(?:(?:"[^"\n]*"|'[^'\n]*'|[“”][^“”\n]*[“”]|\.{3}|…)\s*(?:,\s*)?)*\]""")
+"""A list of strings, as an example has it after the key."""
+_LIST: Final = re.compile(
+    r"\s*\[|[\s\"'<(]*(?:an?\s+)?(?:json\s+)?(?:(?:list|array)\s*(?:of\b|[\[<(])|str(?:ing)?\[\])", re.IGNORECASE
+)
+"""Whatever after a key may ask for a list: `[topic]`, `list of topics`, `string[]`."""
 _JSON: Final = re.compile(r"\bjson", re.IGNORECASE)
 _WORD: Final = regex.compile(r"[\p{L}\p{N}][\p{L}\p{M}\p{N}]*")
 """Letters with their marks, without which words of Hindi are cut to pieces, and digits."""
@@ -124,10 +130,11 @@ def _answer_actions(rule: Rule, verdict: Verdict) -> list[Action]:
 
 def _prediction(rule: Rule, verdict: Verdict) -> Prediction:
     further = {name: _further(each, verdict.further.get(each.classifier)) for name, each in rule.further.items()}
+    own = verdict.least_confidence(verdict.labels)
     return Prediction(
         labels=verdict.labels,
         names=rule.names,
-        confidence=min([verdict.confidence, *(each.confidence for each in further.values() if each.labels)]),
+        confidence=min([own, *(each.confidence for each in further.values() if each.labels)]),
         scores=verdict.scores,
         slots={
             name: SlotFilling(slot=slot, values=tuple(value for value in verdict.slots if value.slot == name))
@@ -147,7 +154,7 @@ def _further(source: FurtherClassifier, verdict: Verdict | None) -> FurtherLabel
         classifier=source.classifier,
         labels=() if verdict is None or kind else verdict.labels,
         names=source.names,
-        confidence=verdict.confidence if verdict else 0.0,
+        confidence=verdict.least_confidence(verdict.labels) if verdict else 0.0,
         why=why,
     )
 
@@ -201,24 +208,44 @@ def _spelled_in(names: Names, words: Sequence[str]) -> Spelled:
 def _by_prompt(
     requested: RequestedFormat, shape: PlainWord | AnyObject, prediction: Prediction, prompt: str
 ) -> LocalAnswer | Unsupported:
-    if len(prediction.labels) > 1:
-        return Unsupported(UnsupportedReason.AMBIGUOUS, ", ".join(prediction.labels))
     # some clients ask for JSON in words only, and then one word is the wrong answer
     if isinstance(shape, PlainWord) and _JSON.search(prompt):
         return Unsupported(UnsupportedReason.AMBIGUOUS, "the prompt speaks of JSON, and response_format does not")
-    word = word_in_prompt(prediction.labels[0], prediction.names, prompt)
-    if isinstance(word, Unsupported):
-        return word
-    content, place = word, None
+    words: list[str] = []
+    for label in prediction.labels:
+        word = word_in_prompt(label, prediction.names, prompt)
+        if isinstance(word, Unsupported):
+            return word
+        words.append(word)
+    answer: LocalAnswer | Unsupported = LocalAnswer(content=words[0], label=words[0])
     if isinstance(shape, AnyObject):
-        key = key_in_prompt(prompt)
-        if isinstance(key, Unsupported):
-            return key
-        if prediction.fields.get(key, LABEL) != LABEL:
-            return Unsupported(UnsupportedReason.OTHER_FIELD, key)
-        content, place = chat.encode({key: word}).decode(), (key,)
-    answer = LocalAnswer(content=content, label=word, label_at=place)
+        answer = _object_by_prompt(words, prediction, prompt)
+    elif len(words) > 1:
+        answer = Unsupported(UnsupportedReason.AMBIGUOUS, ", ".join(words))
+    if isinstance(answer, Unsupported):
+        return answer
     return _finished(requested, answer, prediction, partial(_spelled_in_prompt, prediction.names, prompt))
+
+
+def _object_by_prompt(words: list[str], prediction: Prediction, prompt: str) -> LocalAnswer | Unsupported:
+    """An object with the prompt's key. Its value is a list of the words where the prompt shows a list."""
+    key = key_in_prompt(prompt)
+    if isinstance(key, Unsupported):
+        return key
+    if prediction.fields.get(key, LABEL) != LABEL:
+        return Unsupported(UnsupportedReason.OTHER_FIELD, key)
+    ends = [match.end() for match in _KEY.finditer(prompt)]
+    is_list = all(_STRINGS.match(prompt, end) for end in ends)
+    if not is_list and any(_LIST.match(prompt, end) for end in ends):
+        return Unsupported(UnsupportedReason.AMBIGUOUS, f"{key} may be a list")
+    if not is_list and len(words) > 1:
+        return Unsupported(UnsupportedReason.AMBIGUOUS, ", ".join(words))
+    return LocalAnswer(
+        content=chat.encode({key: words if is_list else words[0]}).decode(),
+        label=words[0],
+        label_at=(key,),
+        unordered=frozenset({(key,)} if is_list and prediction.free_order else ()),
+    )
 
 
 def _finished(
@@ -233,8 +260,8 @@ def _finished(
     if requested.alternatives is None or answer.call is not None:
         return answer
     least_certain = replace(prediction, confidence=min(prediction.confidence, answer.part_confidence))
-    # the same word may stand for labels of two classifiers
-    label = None if answer.further else answer.label
+    # the same word may stand for labels of two classifiers, and of several labels the first is not the least certain
+    label = None if answer.further or len(prediction.labels) > 1 else answer.label
     tokens = logprobs(answer.content, label, least_certain, requested.alternatives, spelled)
     return replace(answer, logprobs=tokens)
 

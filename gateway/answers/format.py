@@ -27,7 +27,7 @@ class SlotFilling:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FurtherLabel:
     """What another classifier says, for the field that it fills. labels: none where it abstains, for which `why`
-    speaks. names: all labels that it knows. confidence: 0..1."""
+    speaks. names: all labels that it knows. confidence: 0..1, of the least certain label."""
 
     classifier: str
     labels: tuple[str, ...]
@@ -40,11 +40,11 @@ class FurtherLabel:
 class Prediction:
     """What a classifier predicts for a request, as far as an answer needs it.
 
-    labels: the most certain first. names: all labels that it knows. confidence: 0..1, with further classifiers the
-    least. scores: calibrated, by label. slots: all of its policy's, by name. fields: what fills a schema's field, by
-    the field's name: LABEL, CONFIDENCE, FURTHER or a slot's name. further: by the field that it fills. ignores:
-    fields that are left out, or get this value where they are required. free_order: whether lists may be in any
-    order.
+    labels: the most certain first. names: all labels that it knows. confidence: 0..1, of the least certain label,
+    those of further classifiers with it. scores: calibrated, by label. slots: all of its policy's, by name. fields:
+    what fills a schema's field, by the field's name: LABEL, CONFIDENCE, FURTHER or a slot's name. further: by the field
+    that it fills. ignores: fields that are left out, or get this value where they are required. free_order: whether
+    lists may be in any order.
     """
 
     labels: tuple[str, ...]

@@ -142,8 +142,11 @@ def note_step(record: Record, step: Step) -> None:
     record.rule = step.rule.name
     record.label = step.label or str(decisive(step.rule, step.verdict) or "")
     verdict = step.verdict.naming(record.label)
+    # an answer may name all labels
+    all_labels = step.action is not None and step.action.own_label
+    labels = step.verdict.labels if all_labels else (step.label,) if step.label else ()
     # an abstention is no label of the classifier's, so nothing is certain of it
-    record.confidence = verdict.scores.get(step.label, verdict.confidence) if step.label else None
+    record.confidence = step.verdict.least_confidence(labels) if labels else None
     record.classifier, record.classifier_version = verdict.classifier, verdict.version
 
 

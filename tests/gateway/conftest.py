@@ -105,12 +105,13 @@ class FakeClassify:
     """Classifiers that find a label where the text holds its name, `unsure`, `unread` and `broken` included.
 
     `too late` is late, and `too long` broken with a window unread. Labels told by patterns are really sought. A
-    version that is tried (`name@version`) also knows `words` for labels. `meanwhile` is done before they answer.
-    `hangs`, where it is given, is set, and they never answer.
+    version that is tried (`name@version`) also knows `words` for labels. `scores` are of labels that hold, 0.9 without.
+    `meanwhile` is done before they answer. `hangs`, where it is given, is set, and they never answer.
     """
 
     policies: Mapping[str, Policy]
     words: Mapping[str, str] = field(default_factory=dict)
+    scores: Mapping[str, float] = field(default_factory=dict)
     asked: list[Reading] = field(default_factory=list)
     meanwhile: Callable[[], None] | None = None
     hangs: asyncio.Event | None = None
@@ -147,7 +148,7 @@ class FakeClassify:
         if reading.incomplete and abstention not in (Abstention.BROKEN, Abstention.UNREAD):
             doubts = (*doubts, abstention) if abstention and policy.multi_label else ()
             abstention = Abstention.UNREAD
-        scores = {label: 0.9 if label in labels else 0.01 for label in policy.labels}
+        scores = {label: self.scores.get(label, 0.9) if label in labels else 0.01 for label in policy.labels}
         if not policy.multi_label:
             labels = () if abstention else labels[:1] or ("other",)
         if abstention in (Abstention.LATE, Abstention.BROKEN) and not cut:

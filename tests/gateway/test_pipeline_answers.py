@@ -1,12 +1,14 @@
 """Labels as answers in the request path: a judge's are given as well, and only of rules that were asked is told."""
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from gateway.context import Headers
+from tests.gateway.answers.conftest import obj
 
 Wire = Callable[..., Any]
 JSON: Headers = [(b"content-type", b"application/json")]
@@ -99,3 +101,25 @@ async def test_a_judge_is_asked_about_an_answer_in_doubt(wired: Any, ask: Any, a
     answer = await ask(gateway.app, body("hello"))
     assert ("unsure of this" in answer.body.decode()) is (act == "flag")
     assert {record.flags for record in gateway.records()} == {flags, ""}
+
+
+SCORED = """
+rules:
+  - name: topics
+    classifier: safe
+    when: {any_system: true}
+    then: {"*": {answer: label}}
+    fields: {score: confidence}
+"""
+
+
+async def test_an_answer_with_several_labels_is_as_certain_as_the_least_certain(wired: Any, ask: Any) -> None:
+    gateway = wired(SCORED)
+    gateway.classify.scores = {"jailbreak": 0.6}
+    named = {"type": "array", "items": {"enum": ["violence", "jailbreak"]}}
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": obj(topics=named, score={"type": "number"})}}
+    answer = await ask(gateway.app, body("violence and jailbreak", response_format=form, logprobs=True))
+    [choice] = json.loads(answer.body)["choices"]
+    assert json.loads(choice["message"]["content"]) == {"topics": ["violence", "jailbreak"], "score": 0.6}
+    assert answer.headers["x-offramp-confidence"] == "0.6000"
+    assert [math.exp(token["logprob"]) for token in choice["logprobs"]["content"]] == [pytest.approx(0.6)]

@@ -75,6 +75,24 @@ def test_a_word_is_no_answer_to_a_prompt_that_asks_for_json_in_words() -> None:
     assert isinstance(build(RequestedFormat(shape=SchemaObject(SCHEMA)), FEES, prediction), LocalAnswer)
 
 
+def test_objects_by_a_prompt() -> None:
+    wrong = []
+    for labels, prompt, expected in rows("objects", {}):
+        prediction = Prediction(labels=tuple(labels), names=Names(("delivery", "payment")), confidence=0.9, scores={})
+        found = build(RequestedFormat(shape=AnyObject()), prediction, [f"Say delivery or payment. {prompt}"])
+        outcome = json.loads(found.content) if isinstance(found, LocalAnswer) else str(found.reason)
+        if outcome != expected:
+            wrong.append((labels, prompt, found))
+    assert not wrong
+
+
+@pytest.mark.parametrize("free", [True, False])
+def test_a_list_by_a_prompt_has_a_place(free: bool) -> None:
+    found = build(RequestedFormat(shape=AnyObject()), replace(FEES, free_order=free), ['Fees or Top Up: {"is": []}'])
+    assert isinstance(found, LocalAnswer)
+    assert (found.label_at, found.unordered) == (("is",), {("is",)} if free else set())
+
+
 @pytest.mark.parametrize("shape", [PlainWord(), SchemaObject(SCHEMA)])
 def test_logprobs_are_calibrated_scores(shape: PlainWord | SchemaObject) -> None:
     answer = made(RequestedFormat(shape=shape, alternatives=2))

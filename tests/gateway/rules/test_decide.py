@@ -132,6 +132,18 @@ def test_a_confidence_is_noted_of_labels_alone(
     assert (record.label, record.confidence) == ("a", 0.9)
 
 
+@pytest.mark.parametrize(("own_label", "confidence"), [(True, 0.6), (False, 0.9)])
+def test_an_answer_is_as_certain_as_the_least_certain_label_in_it(
+    make_rule: MakeRule, make_verdict: MakeVerdict, own_label: bool, confidence: float
+) -> None:
+    rule, record = make_rule({}), Record(request_id="r", at=0, endpoint="")
+    rule = replace(rule, then=dict.fromkeys("ab", Action(act=Act.ANSWER, own_label=own_label)))
+    one, other = make_verdict("a"), replace(make_verdict("b"), scores={"a": 0.1, "b": 0.6})
+    for more in ({"scores": {"a": 0.9, "b": 0.6}}, {"parts": (one, other)}):
+        note_decision(record, decide([(rule, replace(one, labels=("a", "b"), **more))]), {})
+        assert (record.label, record.confidence) == ("a", confidence)
+
+
 def test_where_no_rule_read_the_request_nothing_is_noted() -> None:
     record = Record(request_id="r", at=0, endpoint="", decision="answer")
     note_decision(record, decide([]), {})
