@@ -144,6 +144,7 @@ def _prediction(rule: Rule, verdict: Verdict) -> Prediction:
         further=further,
         ignores=rule.ignores,
         free_order=rule.free_order,
+        several=rule.several,
     )
 
 
@@ -235,7 +236,8 @@ def _object_by_prompt(words: list[str], prediction: Prediction, prompt: str) -> 
     if prediction.fields.get(key, LABEL) != LABEL:
         return Unsupported(UnsupportedReason.OTHER_FIELD, key)
     ends = [match.end() for match in _KEY.finditer(prompt)]
-    is_list = all(_STRINGS.match(prompt, end) for end in ends)
+    # of one label a list of strings may show those that there are
+    is_list = prediction.several and all(_STRINGS.match(prompt, end) for end in ends)
     if not is_list and any(_LIST.match(prompt, end) for end in ends):
         return Unsupported(UnsupportedReason.AMBIGUOUS, f"{key} may be a list")
     if not is_list and len(words) > 1:

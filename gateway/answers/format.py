@@ -44,7 +44,7 @@ class Prediction:
     those of further classifiers with it. scores: calibrated, by label. slots: all of its policy's, by name. fields:
     what fills a schema's field, by the field's name: LABEL, CONFIDENCE, FURTHER or a slot's name. further: by the field
     that it fills. ignores: fields that are left out, or get this value where they are required. free_order: whether
-    lists may be in any order.
+    lists may be in any order. several: whether there may be several labels.
     """
 
     labels: tuple[str, ...]
@@ -56,6 +56,7 @@ class Prediction:
     further: Mapping[str, FurtherLabel] = field(default_factory=dict)
     ignores: Mapping[str, Any] = field(default_factory=dict)
     free_order: bool = False
+    several: bool = False
 
 
 LABEL, CONFIDENCE, FURTHER = "label", "confidence", "classifier"

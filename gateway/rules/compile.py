@@ -85,6 +85,7 @@ def _rule(
         then=then,
         otherwise={kind: _fallback(word, then) for kind, word in otherwise.items()},
         names=_names(policy, rule.aliases),
+        several=policy.multi_label,
         slots=policy.slots,
         languages=policy.languages,
         redacts=redacts,

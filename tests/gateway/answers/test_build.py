@@ -78,7 +78,8 @@ def test_a_word_is_no_answer_to_a_prompt_that_asks_for_json_in_words() -> None:
 def test_objects_by_a_prompt() -> None:
     wrong = []
     for labels, prompt, expected in rows("objects", {}):
-        prediction = Prediction(labels=tuple(labels), names=Names(("delivery", "payment")), confidence=0.9, scores={})
+        names = Names(("delivery", "payment"))
+        prediction = Prediction(labels=tuple(labels), names=names, confidence=0.9, scores={}, several=True)
         found = build(RequestedFormat(shape=AnyObject()), prediction, [f"Say delivery or payment. {prompt}"])
         outcome = json.loads(found.content) if isinstance(found, LocalAnswer) else str(found.reason)
         if outcome != expected:
@@ -88,8 +89,11 @@ def test_objects_by_a_prompt() -> None:
 
 @pytest.mark.parametrize("free", [True, False])
 def test_a_list_by_a_prompt_has_a_place(free: bool) -> None:
-    found = build(RequestedFormat(shape=AnyObject()), replace(FEES, free_order=free), ['Fees or Top Up: {"is": []}'])
+    prompt, shape = ['Fees or Top Up: {"is": []}'], RequestedFormat(shape=AnyObject())
+    found = build(shape, replace(FEES, free_order=free, several=True), prompt)
     assert isinstance(found, LocalAnswer)
+    # of one label such a list may show those that there are
+    assert getattr(build(shape, FEES, prompt), "reason", None) is UnsupportedReason.AMBIGUOUS
     assert (found.label_at, found.unordered) == (("is",), {("is",)} if free else set())
 
 
