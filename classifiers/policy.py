@@ -267,8 +267,8 @@ class Policy(FrozenRecord):
         if self.cascade and (self.several or self.slots or self.kind == "slots"):
             what = "topics with multi_label" if self.several else "policies with slots"
             yield f"cascade: is not for {what}; name a larger one as encoder:"
-        if self.multi_label and self.out_of_scope != OUT_OF_SCOPE:
-            yield "out_of_scope: is for policies that name one label"
+        if self.kind == "safety" and self.out_of_scope != OUT_OF_SCOPE:
+            yield "out_of_scope: is not for safety"
         if self.reads_system and self.kind != "safety":
             yield "reads_system: is for kind safety"
         if not self.reads_system and any(test.system for test in self.tests):

@@ -71,12 +71,9 @@ def where(report: Mapping[str, Any]) -> str:
 
 
 def out_of_scope(report: Mapping[str, Any]) -> Iterator[str]:
-    """What a model of one label does where as much of the traffic is out of scope as its policy says, and with which
-    text that was measured. Of topics, how many everyday sentences were given one. Nothing for other models."""
-    found, everyday = report.get("out_of_scope"), report.get("everyday", {})
-    if not found:
-        if is_topics(report["held_out"]) and everyday.get("rows"):
-            yield f"held-out everyday sentences given a label: {everyday['answered']} of {everyday['rows']}"
+    """What a model that is no guard does where as much of the traffic is out of scope as its policy says, and with what
+    text that was measured. Nothing for guards."""
+    if not (found := report.get("out_of_scope")):
         return
     if not found["kinds"]:
         yield "no text out of scope to measure on: give other:, or rows labelled other"

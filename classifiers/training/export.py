@@ -65,7 +65,7 @@ def report_of(
         "settings": settings,
         "thresholds": thresholds.describe(trained.chosen.thresholds),
         "goals": trained.chosen.goals,
-        "aimed_error": None if policy.goal or policy.multi_label else calibrate.DEFAULT_ERROR,
+        "aimed_error": None if policy.goal or policy.kind == "safety" else calibrate.DEFAULT_ERROR,
         "bands": trained.chosen.by_band,
         "out_of_scope": trained.chosen.out_of_scope,
         "traffic": trained.chosen.traffic,

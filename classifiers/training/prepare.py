@@ -115,8 +115,10 @@ def prepare_text(
     ready = TrainingText(
         rows=kept, vectors=vectors, cleaned=cleaned, dropped=[row for row in marked if is_dropped(row)]
     )
-    if policy.multi_label or policy.slots:
+    if policy.kind == "safety" or policy.slots:
         return ready
+    if policy.multi_label:
+        return replace(ready, outside=_out_of_scope(policy, kept, vectors, lambda texts: reads(encoder, texts)))
     progress.step("review")
     descriptions = reads(encoder, label_noise.described(policy), progress.advance)
     reviewed = label_noise.review(policy, kept, vectors, descriptions, seed=seed)
@@ -140,7 +142,7 @@ def _out_of_scope(
     if policy.other is None:
         texts += [(EVERYDAY, text) for text in data.lines("everyday.txt")]
     known = {row.text for row in rows}
-    own = np.array([row.labels != (OTHER,) for row in rows])
+    own = np.array([row.labels not in {(OTHER,), ()} for row in rows])
     near = (read([text for _, text in texts]) @ vectors[own].T).max(axis=1) > _TOO_NEAR
     pairs = zip(texts, near.tolist(), strict=True)
     return [(kind, text) for (kind, text), is_near in pairs if not is_near and text not in known]

@@ -201,7 +201,7 @@ def choose(
 
 
 def _kind_of(row: Row) -> str:
-    if row.labels != (OTHER,):
+    if row.labels not in {(OTHER,), ()}:
         return operating_points.IN_SCOPE
     return operating_points.EVERYDAY if row.source == "builtin" else OTHER
 
@@ -337,6 +337,8 @@ def _multi_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
     # as they are served: each window is judged for itself, then the worst counts
     each = squash(calibration, shown.logits, multi_label=True, among=np.repeat(counts, counts))
     probabilities = highest(each, shown.starts)
+    texts = [text for _, text in training.outside]
+    scores = head.logits(wholes(training.encoder, texts)) if texts else probabilities[:0]
     chosen = for_any(
         policy,
         probabilities[use],
@@ -344,6 +346,8 @@ def _multi_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
         on,
         foreign=is_foreign(rows, shown.rows[use]),
         ordinary=OrdinaryTraffic.of(probabilities, kinds, times=2) if policy.reads_parts else None,
+        kinds=[_kind_of(rows[index]) for index in shown.rows[use].tolist()],
+        outside=squash(calibration, scores, multi_label=True, among=np.ones(len(texts), np.int32)),
     )
     stage = Stage(
         encoder=training.encoder.id,

@@ -57,15 +57,6 @@ def test_what_people_wrote_cannot_become_markup(kind: str) -> None:
     assert "<i>my</i>" not in page
 
 
-def test_topics_say_how_many_everyday_sentences_were_given_one() -> None:
-    topic, line = REPORTS["topic"], "held-out everyday sentences given a label: 1 of 208"
-    assert list(figures.out_of_scope(topic)) == [line]
-    assert f"H{line[1:]}." in training_page(topic)
-    # held-out text without a label is measured where the policy has such rows
-    assert "of text without a label given one" not in training_page(topic)
-    assert not list(figures.out_of_scope(SAFETY))
-
-
 def test_slots_have_a_table(check_page: CheckPage) -> None:
     assert "<h2>Slots</h2>" not in training_page(INTENT)
     first, second = SlotMark(name="time", start=0, end=4), SlotMark(name="people", start=8, end=9)

@@ -100,6 +100,26 @@ def test_a_goal_of_topics_counts_labels_and_only_rows_of_one(make_policy: Callab
         assert record["never_named"] == ([] if met else ["a", "b"])
 
 
+def test_a_topic_is_named_where_few_labels_given_are_wrong_and_in_doubt_below(
+    make_policy: Callable[..., Policy],
+) -> None:
+    """Messages to other services count as the policy's share of text out of scope, however many there are."""
+    holds = np.zeros((300, 2), bool)
+    holds[:100, 0] = holds[100:200, 1] = True
+    scores = np.where(holds, 0.97, 0.1).astype(np.float32)
+    scores[:10, 0] = 0.6
+    others = np.full((1000, 2), (0.9, 0.0), np.float32)
+    for share, named in (("1%", 0.8), ("30%", 0.97)):
+        policy = make_policy("topic", ["a", "b"], multi_label=True, out_of_scope=share)
+        chosen = for_any(policy, scores, holds, "text", outside=others)
+        limit = chosen.thresholds["a"]
+        assert (limit.act, limit.unsure) == (pytest.approx(named), pytest.approx(0.35))
+        assert chosen.out_of_scope is not None
+        answered = {kind: count["answered"] for kind, count in chosen.out_of_scope["kinds"].items()}
+        assert answered == {"other": 0, "messages to other services": 1000 if share == "1%" else 0}
+    assert for_any(policy, scores, holds, "text").thresholds["a"].act == pytest.approx(0.8)
+
+
 def test_a_goal_of_topics_is_not_shown_where_nothing_is_named(make_policy: Callable[..., Policy]) -> None:
     holds, apart = np.arange(40)[:, None] < [20, 0], np.zeros((40, 2), np.float32)
     apart[:20, 0] = 0.9
