@@ -76,12 +76,11 @@ class Rule:
     abstention. names: all labels that its classifier can name, with the rule's aliases. template: which part of each
     text it reads. slots: of its policy, read in those languages. redacts: the kinds of passages and the slots that it
     replaces. with_tools: whether it answers where the model may call tools but need not. any_turn: whether its fixed
-    texts answer more than a first turn. fields, ignores, free_order, several: as of
-    `answers.format.Prediction`. further: other classifiers, by the field that each fills. terms: of its contract, if it has one. unusual: settings other
-    than the defaults that belong to the contract's scope. retrains: whether texts of its calls are kept to train on.
-    other_languages: what reads texts in languages that its classifier does not know, if anything does.
-    asks: its judge, if it has one. safety: the terms of its safety contract. blocks: all texts that it sends for a
-    block.
+    texts answer more than a first turn. fields, ignores, free_order, several: as of `answers.format.Prediction`.
+    further: other classifiers, by the field that each fills. terms: of its contract, if it has one. unusual: settings
+    other than the defaults that belong to the contract's scope. retrains: whether texts of its calls are kept to train
+    on. other_languages: what reads texts in languages that its classifier does not know, if anything does. asks: its
+    judge, if it has one. safety: the terms of its safety contract. blocks: all texts that it sends for a block.
     """
 
     name: str
