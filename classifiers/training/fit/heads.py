@@ -337,8 +337,6 @@ def _multi_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
     # as they are served: each window is judged for itself, then the worst counts
     each = squash(calibration, shown.logits, multi_label=True, among=np.repeat(counts, counts))
     probabilities = highest(each, shown.starts)
-    texts = [text for _, text in training.outside]
-    scores = head.logits(wholes(training.encoder, texts)) if texts else probabilities[:0]
     chosen = for_any(
         policy,
         probabilities[use],
@@ -347,7 +345,7 @@ def _multi_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
         foreign=is_foreign(rows, shown.rows[use]),
         ordinary=OrdinaryTraffic.of(probabilities, kinds, times=2) if policy.reads_parts else None,
         kinds=[_kind_of(rows[index]) for index in shown.rows[use].tolist()],
-        outside=squash(calibration, scores, multi_label=True, among=np.ones(len(texts), np.int32)),
+        outside=_named_outside(training, head, calibration),
     )
     stage = Stage(
         encoder=training.encoder.id,
@@ -367,6 +365,14 @@ def _multi_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
         policy, rows, held.rows, stages=(stage,), chosen=chosen, verdicts=verdicts, used=use[own], settings=settings
     )
     return replace(trained, among=probabilities[len(held.rows) :] if len(shown.rows) > len(held.rows) else None)
+
+
+def _named_outside(training: TrainingSet, head: Head, calibration: Calibration) -> Floats | None:
+    """(m, labels) probabilities of text out of scope; None where there is none."""
+    if not training.outside:
+        return None
+    vectors = wholes(training.encoder, [text for _, text in training.outside])
+    return squash(calibration, head.logits(vectors), multi_label=True, among=np.ones(len(vectors), np.int32))
 
 
 def _head_name(training: TrainingSet, tuned: TunedHead | None) -> str:
