@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,14 +63,7 @@ def for_any(
     (m, labels) of messages to other services."""
     if policy.kind == "safety":
         return _for_harms(policy, probabilities, holds, on, larger=larger, ordinary=ordinary)
-    own = np.where(holds.any(axis=1), IN_SCOPE, OTHER) if kinds is None else np.asarray(kinds)
-    more = np.zeros((0, len(policy.labels)), np.float32) if outside is None else outside
-    traffic = _TopicTraffic(
-        probabilities=np.concatenate([probabilities, more]),
-        holds=np.concatenate([holds, np.zeros(more.shape, bool)]),
-        weights=weights_at(np.concatenate([own, np.full(len(more), SERVICES)]), policy.out_of_scope),
-        kinds=np.concatenate([own, np.full(len(more), SERVICES)]),
-    )
+    traffic = _TopicTraffic.of(policy, probabilities, holds, kinds, outside)
     limits = _topic_limits(policy, probabilities, holds, traffic, real=on in (REAL_ROWS, MOSTLY_REAL))
     scope = {"share": policy.out_of_scope, "measured_on": on, **traffic.at(limits.values())}
     if policy.goal is None:
@@ -106,6 +99,21 @@ class _TopicTraffic:
     holds: Bools
     kinds: NDArray[np.str_]
     weights: Weights
+
+    @classmethod
+    def of(
+        cls, policy: Policy, probabilities: Floats, holds: Bools, kinds: Sequence[str] | None, outside: Floats | None
+    ) -> Self:
+        """Arguments as of `for_any`."""
+        own = np.where(holds.any(axis=1), IN_SCOPE, OTHER) if kinds is None else np.asarray(kinds)
+        more = probabilities[:0] if outside is None else outside
+        every = np.concatenate([own, np.full(len(more), SERVICES)])
+        return cls(
+            probabilities=np.concatenate([probabilities, more]),
+            holds=np.concatenate([holds, np.zeros(more.shape, bool)]),
+            kinds=every,
+            weights=weights_at(every, policy.out_of_scope),
+        )
 
     def at(self, limits: Iterable[Threshold]) -> dict[str, Any]:
         """What is answered with these thresholds, as `at_share` has it; an answer has just the labels that hold."""
