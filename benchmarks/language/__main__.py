@@ -19,9 +19,9 @@ SHARE = 0.3
 
 
 def main() -> None:
-    """Prints two tables and writes them."""
+    """Prints three tables and writes them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="holds banking77/, snips/, safety/")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="holds banking77/, hwu64/ and others")
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     detector = LanguageDetector()
@@ -30,8 +30,8 @@ def main() -> None:
     opened = time.process_time() - began
     made = f"Made by `python -m benchmarks.language` on {machine()}; {versions(('py3langid',))}."
     took = f"Opening the detector took {opened:.1f} s of processor time."
-    lines = [made, took, "", *english(detector, options.data), "", *asks(detector)]
-    text = "\n".join(["# Languages", "", *lines, ""])
+    foreign_texts = [*asks(detector, "asks"), "", *asks(detector, "short")]
+    text = "\n".join(["# Languages", "", made, took, "", *english(detector, options.data), "", *foreign_texts, ""])
     print(text)
     options.output.write_text(text, encoding="utf-8")
 
@@ -54,16 +54,16 @@ def english(detector: LanguageDetector, data: Path) -> Iterator[str]:
         yield f"| {name} | {len(texts):,} | {wrong} | {wrong / len(texts):.2%} | {each:.0f} |"
 
 
-def asks(detector: LanguageDetector) -> Iterator[str]:
-    """A row for each language, and those that got past."""
+def asks(detector: LanguageDetector, name: str) -> Iterator[str]:
+    """A row for each language of `name`.txt, and those that got past."""
     told: dict[str, list[str]] = {}
     code = ""
-    for line in (HERE / "asks.txt").read_text(encoding="utf-8").splitlines():
+    for line in (HERE / f"{name}.txt").read_text(encoding="utf-8").splitlines():
         if line.startswith("["):
             code = line.strip("[]")
         elif line and not line.startswith("#"):
             told.setdefault(code, []).append(line)
-    yield "| short asks in | number | told to be foreign | not told |"
+    yield f"| {name}.txt, in | number | told to be foreign | not told |"
     yield "|---|---|---|---|"
     found = 0
     for code, texts in told.items():
@@ -80,6 +80,9 @@ def _sets(data: Path) -> Iterator[tuple[str, Sequence[str]]]:
             yield f"Banking77, {split}", [row["text"] for row in csv.DictReader(file)]
     for split in ("train", "valid", "test"):
         yield f"SNIPS, {split}", (data / "snips" / split / "seq.in").read_text(encoding="utf-8").splitlines()
+    for split in ("train", "valid", "test"):
+        with (data / "hwu64" / f"{split}.jsonl").open(encoding="utf-8") as file:
+            yield f"HWU64, {split}", [json.loads(line)["text"] for line in file]
     refusals = json.loads((data / "safety" / "cyberseceval_false_refusal.json").read_text(encoding="utf-8"))
     yield "CyberSecEval, false refusals", [row["mutated_prompt"] for row in refusals]
 

@@ -4,10 +4,11 @@ The detector is py3langid (BSD-3-Clause; naive Bayes over sequences of bytes: Lu
 no network and no pickle; why this one: docs/design/003-text.md.
 """
 
+import re
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from classifiers.text.windows import pieces
@@ -22,9 +23,15 @@ ANY = "any"
 STRETCH_CHARS = 256
 """A text is classified in stretches, so that a passage in another language counts in a long text."""
 
+_SHORT_CHARS = 100
+"""A text up to this long is read by its clauses too."""
+
 _LIKELIER = 20.0
 """How many times likelier than all of the policy's languages another one must be. Of short English commands full of
 foreign names (SNIPS, training split) one in 470 is that unlike English (docs/design/003-text.md)."""
+
+_LIKELIER_WITHOUT_ENGLISH = 2.0
+"""The same for an English policy and a stretch with hardly an English word (benchmarks/results/language.md)."""
 
 _NEGLIGIBLE = 0.01
 """Less likely than the likeliest language by this factor: left out."""
@@ -41,13 +48,20 @@ DETECTED = frozenset(_CODES.split())
 _KIN = ("no nn nb", "hr bs sr sh", "id ms", "en pcm", "ar ary arz", "zh yue wuu", "tl fil")
 """Written so alike that a short text may be either."""
 
+_ENGLISH = frozenset({"en", "pcm"})
+_CLAUSE = re.compile(r"(?<=[,;:.?!])(?=\s)|(?=\n)")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
-    """A part of a text: its characters, and the languages that it may be in with their probabilities."""
+    """A part of a text: its characters, and the languages that it may be in with their probabilities.
+
+    hardly_english: it looks like another language, and at most a third of its words are English.
+    """
 
     chars: int
     likely: Mapping[str, float]
+    hardly_english: bool = False
 
 
 class LanguageDetector:
@@ -58,6 +72,7 @@ class LanguageDetector:
 
     def __init__(self) -> None:
         self._identifier: LanguageIdentifier | None = None
+        self._hardly_english: Callable[[str], bool]
         self._opening = threading.Lock()
 
     def open(self) -> "LanguageIdentifier":
@@ -67,18 +82,38 @@ class LanguageDetector:
                 if self._identifier is None:
                     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
+                    from classifiers.text import lexicon
+
+                    self._hardly_english = lexicon.hardly_english
                     self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
         return self._identifier
 
     def stretches(self, text: str) -> Iterator[Stretch]:
-        """text: normalised. White space alone gives none."""
-        identifier = self.open()
+        """text: normalised. White space alone gives none. A short text's clauses without English are one stretch."""
         for _, piece in pieces(text, STRETCH_CHARS):
             if piece.isspace():
                 continue
-            ranked = identifier.rank(piece)
-            least = ranked[0][1] * _NEGLIGIBLE
-            yield Stretch(chars=len(piece), likely={code: share for code, share in ranked if share >= least})
+            stretch = self._stretch(piece)
+            if len(text) > _SHORT_CHARS or stretch.hardly_english or strange(stretch, _ENGLISH):
+                yield stretch
+            else:
+                yield from self._apart(piece, stretch)
+
+    def _stretch(self, piece: str) -> Stretch:
+        ranked = self.open().rank(piece)
+        least = ranked[0][1] * _NEGLIGIBLE
+        likely = {code: share for code, share in ranked if share >= least}
+        hardly_english = ranked[0][0] not in _ENGLISH and self._hardly_english(piece)
+        return Stretch(chars=len(piece), likely=likely, hardly_english=hardly_english)
+
+    def _apart(self, piece: str, stretch: Stretch) -> Iterator[Stretch]:
+        """The clauses of a mostly English piece, and those that hardly have an English word, which are read again."""
+        clauses = _CLAUSE.split(piece)
+        other = "".join(filter(self._hardly_english, clauses)) if len(clauses) > 1 else ""
+        if len(other) < len(piece):
+            yield replace(stretch, chars=len(piece) - len(other))
+        if other:
+            yield self._stretch(other)
 
 
 def code_of(language: str) -> str:
@@ -111,7 +146,8 @@ def strange(stretch: Stretch, known: frozenset[str]) -> str:
     own = sum(share for code, share in stretch.likely.items() if code in known or code == "zxx")
     others = {code: share for code, share in stretch.likely.items() if code not in known}
     best = max(others, key=lambda code: others[code], default="")
-    return best if best and best != "zxx" and others[best] > _LIKELIER * own else ""
+    likelier = _LIKELIER_WITHOUT_ENGLISH if stretch.hardly_english and known <= _ENGLISH else _LIKELIER
+    return best if best and best != "zxx" and others[best] > likelier * own else ""
 
 
 _SHARE = 0.3

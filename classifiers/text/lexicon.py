@@ -6,18 +6,22 @@ order, then words of this project's own starter policies. Of two letters only th
 """
 
 import re
-from collections.abc import Callable
 from math import inf, log
 from pathlib import Path
-
-from classifiers.text import scripts
 
 RANKS = {
     word: rank for rank, word in enumerate((Path(__file__).parent / "words.txt").read_text(encoding="ascii").split(), 1)
 }
 """From 1."""
 
-_LATIN = re.compile("[A-Za-z\u00c0-\u024f\u0300-\u036f\u1e00-\u1eff]+")
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_CHAT_WORDS = (
+    "afaik alot aint aka asap atm bc brb btw coz cuz cya defo dunno fyi gimme hehe hiya hmm hmu idc idk imho imo innit "
+    "ive jk kys lemme lmk lol msg nah np nvm ofc omg omw pls plz ppl rly rofl smh sry stfu tbh thnks thx ttyl tysm ur "
+    "wdym wtf wth xoxo yall yep youre yup"
+)
+_CHAT = frozenset(_CHAT_WORDS.split())
+"""Short forms of English chat that the list lacks."""
 _LONGEST = 18
 _UNKNOWN_COST = 11.0
 _SCALE = log(len(RANKS))
@@ -28,16 +32,12 @@ def rank(word: str) -> float:
     return RANKS.get(word.lower(), inf)
 
 
-def unturned(text: str, turn: Callable[[str], str], least: int) -> str:
-    """The text without the Latin words that are known only once `turn` has turned them, its white space collapsed.
-
-    Empty where fewer than `least` words of three letters and more become none by turning, and no letters of another
-    script are left.
-    """
-    words = {word: turn(word.lower()) in RANKS for word in _LATIN.findall(text)}
-    left = _LATIN.sub(lambda match: match[0] if not words[match[0]] or match[0].lower() in RANKS else "", text)
-    plain = sum(len(word) > 2 and not words[word] for word in _LATIN.findall(left))
-    return " ".join(left.split()) if plain >= least or scripts.letters(left) else ""
+def hardly_english(text: str) -> bool:
+    """Whether at most a third of a text's words are English. False for a single word, and for names in capitals."""
+    words = _WORD.findall(text)
+    if len(words) < 2 or all(map(str.istitle, words)):
+        return False
+    return 3 * sum(word in RANKS or word in _CHAT for word in map(str.lower, words)) <= len(words)
 
 
 def part(letters: str) -> list[str]:

@@ -8,8 +8,9 @@ digits for letters and deletion characters. Genuine text of any script stays wha
 
 import re
 import unicodedata
+from collections.abc import Callable
 
-from classifiers.text import confusables, spacing
+from classifiers.text import confusables, scripts, spacing
 from classifiers.text.confusables import DRAWN
 
 _KEYS = frozenset("\b\x7f")
@@ -45,14 +46,29 @@ def _read_line(line: str) -> str:
     turned = sum(char in _ONLY_TURNED for char in line)
     if turned < 2 or turned * 4 <= sum(char.isalpha() for char in line):
         return line
-    from classifiers.text.lexicon import unturned
-
     upright = " ".join(word for word in line.split() if _ONLY_TURNED.isdisjoint(word))
     return f"{unturned(upright, _turn, 1)} {_turn(line)}"
 
 
 def _turn(text: str) -> str:
     return text.lower().translate(_UPRIGHT)[::-1]
+
+
+_LATIN_WORD = re.compile("[A-Za-z\u00c0-\u024f\u0300-\u036f\u1e00-\u1eff]+")
+
+
+def unturned(text: str, turn: Callable[[str], str], least: int) -> str:
+    """The text without the Latin words that are known only once `turn` has turned them, its white space collapsed.
+
+    Empty where fewer than `least` words of three letters and more become none by turning, and no letters of another
+    script are left.
+    """
+    from classifiers.text.lexicon import RANKS
+
+    words = {word: turn(word.lower()) in RANKS for word in _LATIN_WORD.findall(text)}
+    left = _LATIN_WORD.sub(lambda match: match[0] if not words[match[0]] or match[0].lower() in RANKS else "", text)
+    plain = sum(len(word) > 2 and not words[word] for word in _LATIN_WORD.findall(left))
+    return " ".join(left.split()) if plain >= least or scripts.letters(left) else ""
 
 
 LONGEST_WORD = 90

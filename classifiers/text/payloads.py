@@ -14,7 +14,7 @@ from functools import partial
 from operator import methodcaller
 from urllib.parse import unquote
 
-from classifiers.text.normalise import as_stored
+from classifiers.text.normalise import as_stored, unturned
 
 _MORSE = {
     ".-": "a", "-...": "b", "-.-.": "c", "-..": "d", ".": "e", "..-.": "f", "--.": "g", "....": "h", "..": "i",
@@ -150,7 +150,7 @@ def restore(text: str) -> tuple[str, ...]:
     words = list(_WORD.finditer(text))
     if not words:
         return (text,)
-    from classifiers.text.lexicon import RANKS, unturned
+    from classifiers.text.lexicon import RANKS
 
     strange = [(place, word[0].lower()) for place, word in enumerate(words) if word[0].lower() not in RANKS]
     if len(strange) < 2:

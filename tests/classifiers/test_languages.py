@@ -21,6 +21,10 @@ def test_short_asks_are_told(detector: LanguageDetector) -> None:
         "ho dimenticato la password": "it",
         "kan du hj\u00e4lpa mig": "sv",
         "OÙ EST MA NOUVELLE CARTE": "fr",
+        "te voy a matar": "es",
+        "ich bring dich um": "de",
+        "hilf mir bitte": "de",
+        "vou te matar": "pt",
     }
     assert {text: of(detector, text) for text in asks} == asks
     assert [text for text, language in asks.items() if of(detector, text, detectable(["en", language]))] == []
@@ -35,8 +39,20 @@ def test_what_may_be_english_is_not_strange(detector: LanguageDetector) -> None:
         "😀😀",
         "4111 1111",
     )
+    chat = ("ok thx", "idk lol", "pls help asap", "r u ok", "u there", "Magda Wójcik", "Samsung Galaxy A54", "thx")
     code = ("def f(x):\n    return x + 1",)
-    assert [text for text in (*words, *signs, *code) if of(detector, text)] == []
+    assert [text for text in (*words, *signs, *chat, *code) if of(detector, text)] == []
+
+
+def test_a_short_texts_clauses_without_english_are_a_stretch(detector: LanguageDetector) -> None:
+    def strange_chars(text: str) -> dict[str, int]:
+        return {strange(stretch, ENGLISH): stretch.chars for stretch in detector.stretches(text)}
+
+    assert strange_chars("te voy a matar, please refund me now") == {"es": 15, "": 21}
+    assert strange_chars("please refund me now. je vais te tuer") == {"": 21, "fr": 16}
+    assert strange_chars("please refund me now, thanks.") == {"": 29}
+    long = "je vais te tuer, " + "please refund me now " * 4
+    assert strange_chars(long) == {"": len(long)}
 
 
 def test_a_long_text_is_looked_at_in_stretches(detector: LanguageDetector) -> None:
@@ -60,8 +76,8 @@ def test_codes_of_languages() -> None:
 
 
 def test_strange_is_what_is_far_likelier() -> None:
-    def say(known: frozenset[str] = ENGLISH, **likely: float) -> str:
-        return strange(Stretch(chars=30, likely=likely), known)
+    def say(known: frozenset[str] = ENGLISH, *, hardly: bool = False, **likely: float) -> str:
+        return strange(Stretch(chars=30, likely=likely, hardly_english=hardly), known)
 
     assert say(de=0.8, en=0.03) == "de"
     assert say(de=0.8, en=0.05) == ""
@@ -70,6 +86,9 @@ def test_strange_is_what_is_far_likelier() -> None:
     assert say(zxx=0.9) == ""
     assert say(frozenset(), de=1.0) == ""
     assert say(frozenset({"en", "fr"}), de=0.8, en=0.03, fr=0.03) == ""
+    assert say(hardly=True, de=0.5, en=0.2) == "de"
+    assert say(hardly=True, de=0.5, en=0.3) == ""
+    assert say(frozenset({"en", "fr"}), hardly=True, de=0.5, en=0.1, fr=0.1) == ""
 
 
 def test_threads_share_an_open_detector(detector: LanguageDetector) -> None:
