@@ -47,8 +47,10 @@ def policy_notes(policy: Policy) -> _Findings:
             what = f"the detector does not know {language}, so text is recognised by its script alone; most codes"
             yield ("languages",), f"{what} have two letters, such as en and de"
     if policy.learned and (poor := poorly_read(policy.encoder, policy.languages)):
-        what = f"the encoder knows English, and {', '.join(poor)} poorly, so that little of such text will be answered"
-        yield ("languages",), f"{what}; name a multilingual encoder: (docs/policies.md#languages)"
+        passes = "harm in it passes; leave these out, so that when_language decides, or"
+        then = passes if policy.kind == "safety" else "little of such text will be answered;"
+        what = f"the encoder knows English, and {', '.join(poor)} poorly, so that {then}"
+        yield ("languages",), f"{what} name a multilingual encoder: (docs/policies.md#languages)"
     if policy.reads_parts and not (policy.everyday and "en" in map(code_of, policy.languages)):
         why = (
             "there is no ordinary traffic but English, so nothing bounds its thresholds (nor where everyday: is false)"
