@@ -33,6 +33,9 @@ foreign names (SNIPS, training split) one in 470 is that unlike English (docs/de
 _LIKELIER_WITHOUT_ENGLISH = 2.0
 """The same for an English policy and a stretch with hardly an English word (benchmarks/results/language.md)."""
 
+_COMMON = ["cs", "da", "de", "es", "fi", "fr", "hu", "id", "it", "nl", "no", "pl", "pt", "ro", "sv", "tr", "vi"]
+"""The languages that are found so; short typos, names and commands look like rarer ones."""
+
 _NEGLIGIBLE = 0.01
 """Less likely than the likeliest language by this factor: left out."""
 
@@ -49,7 +52,7 @@ _KIN = ("no nn nb", "hr bs sr sh", "id ms", "en pcm", "ar ary arz", "zh yue wuu"
 """Written so alike that a short text may be either."""
 
 _ENGLISH = frozenset({"en", "pcm"})
-_CLAUSE = re.compile(r"(?<=[,;:.?!])(?=\s)|(?=\n)")
+_CLAUSE = re.compile(r"(?<=[,;:.?!])(?=\s)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,8 +149,12 @@ def strange(stretch: Stretch, known: frozenset[str]) -> str:
     own = sum(share for code, share in stretch.likely.items() if code in known or code == "zxx")
     others = {code: share for code, share in stretch.likely.items() if code not in known}
     best = max(others, key=lambda code: others[code], default="")
-    likelier = _LIKELIER_WITHOUT_ENGLISH if stretch.hardly_english and known <= _ENGLISH else _LIKELIER
-    return best if best and best != "zxx" and others[best] > likelier * own else ""
+    if best and best != "zxx" and others[best] > _LIKELIER * own:
+        return best
+    if not (stretch.hardly_english and known <= _ENGLISH):
+        return ""
+    best = max(_COMMON, key=lambda code: others.get(code, 0.0))
+    return best if others.get(best, 0.0) > _LIKELIER_WITHOUT_ENGLISH * own else ""
 
 
 _SHARE = 0.3

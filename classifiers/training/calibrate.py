@@ -126,17 +126,10 @@ def nearest_reach(
     return min(enough, key=lambda point: (point.error, -point.answered), default=None)
 
 
-def topic_threshold(
-    probabilities: Floats,
-    *,
-    holds: Bools,
-    max_error: float | None,
-    most_doubt: float,
-    weights: NDArray[np.float64] | None = None,
-) -> Threshold:
+def topic_threshold(probabilities: Floats, *, holds: Bools, max_error: float | None, most_doubt: float) -> Threshold:
     """A topic's thresholds. act: at most `max_error` of the texts above it are wrong (`NEVER`'s if impossible); without
     a goal, best F1 (Yang 2001). unsure: as few of the label's texts are below it, unless more than `most_doubt` of
-    other text would be in doubt. weights: as of `risk_coverage`, for `max_error`.
+    other text would be in doubt.
     """
     if max_error is None:
         max_error = DEFAULT_ERROR
@@ -146,7 +139,7 @@ def topic_threshold(
         edge = np.append(probabilities[order], np.float32(0))[int(f1.argmax()) :][:2]
         act = float(np.clip(float(edge.sum()) / 2 if holds.any() else 1.0, LOWEST_ACT, HIGHEST_ACT))
     else:
-        reach = act_for_error(probabilities, holds, max_error, weights)
+        reach = act_for_error(probabilities, holds, max_error)
         act = reach.act if reach else NEVER.act
     missed = _at(np.sort(probabilities[holds]), max_error, act)
     doubt = _at(np.sort(probabilities[~holds])[::-1], most_doubt, 0.0)

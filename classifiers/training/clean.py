@@ -10,7 +10,7 @@ from classifiers.policy import NONE, OTHER, Policy
 from classifiers.text.normalise import normalise
 from classifiers.training.rows import Origin, Row
 
-_TRUST: tuple[Origin, ...] = ("policy", "data", "picked", "file", "teacher", "builtin")
+_TRUST: tuple[Origin, ...] = ("policy", "data", "picked", "judged", "file", "teacher", "builtin")
 """Sources by trust, the most trusted first: its label wins where two differ."""
 
 _MARKS = " .,;!?…'\"“”„‘’«»¡¿。！？、，"
@@ -68,9 +68,9 @@ def clean(policy: Policy, rows: Iterable[Row]) -> Cleaned:
     """Drop empty rows, leaks of the policy's tests, duplicates and contradictions.
 
     Rows that the built-in writer made of a leaked line go with it. Of equal texts with different labels, the most
-    trusted source wins (the policy, data, data that a guard picked, a file, a teacher, the built-in writer). A near
-    miss gives way to the most trusted label that it allows, except the built-in writer's. Raises TrainingError where a
-    label has no row left.
+    trusted source wins (the policy, data, what a guard picked and a person labelled, what a judge labelled, a file, a
+    teacher, the built-in writer). A near miss gives way to the most trusted label that it allows, except the built-in
+    writer's. Raises TrainingError where a label has no row left.
     """
     rows = list(rows)
     tests = {key(test.text, test.system) for test in policy.tests}

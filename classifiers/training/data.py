@@ -29,6 +29,7 @@ from classifiers.training.label_noise import Doubt
 from classifiers.training.rows import Origin, Row, encodable
 
 _SHOWN = 20
+_YES, _NO = ("true", "yes", "1"), ("", "false", "no", "0")
 _LABEL_KEYS = ("label", "labels", "category", "intent")
 _DELIMITERS = (",", ";", "\t")
 _MOST_FIELD_CHARS = 10_000_000
@@ -198,9 +199,12 @@ def _row(policy: Policy, record: Any, place: str, source: Origin, *, unread: boo
     group = group_of(system) if system else place
     if record.get("group") not in (None, ""):
         group = f"{place.rpartition(':')[0]}/{record['group']}"
-    picked = source == "data" and str(record.get("picked")).casefold() == "true"
+    picked = str(record.get("picked") or "").strip().casefold()
+    if picked not in {*_YES, *_NO}:
+        raise TrainingError("picked is neither true nor false")
     row = Row(text=encodable(text), labels=labels, group=encodable(group), source=source, system=system)
-    row = replace(row, source="picked", probe=False) if picked else row
+    if source == "data" and picked in _YES:
+        row = replace(row, source="judged" if record.get("by") == "judge" else "picked", probe=False)
     if not policy.slots:
         return row
     marked = parse(row.text, tuple(policy.slots))

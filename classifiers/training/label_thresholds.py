@@ -15,7 +15,6 @@ from classifiers.training.operating_points import (
     IN_SCOPE,
     MOSTLY_REAL,
     REAL_ROWS,
-    SERVICES,
     Bools,
     Weights,
     at_share,
@@ -52,7 +51,7 @@ def for_any(
     foreign: Bools | None = None,
     ordinary: OrdinaryTraffic | None = None,
     kinds: Sequence[str] | None = None,
-    outside: Floats | None = None,
+    outside: tuple[Sequence[str], Floats] | None = None,
 ) -> ChosenThresholds:
     """Multi-label: thresholds for each label.
 
@@ -60,7 +59,7 @@ def for_any(
     given are wrong, unsure where few are missed. probabilities, holds: (n, labels) of held-out text; larger: whether a
     larger encoder decides, which may have its own goal; foreign: (n,) rows that are not answered. ordinary: for which
     a safety label's thresholds are raised where needed. Of topics, kinds: (n,) as of `thresholds.for_one`; outside:
-    (m, labels) of messages to other services."""
+    the kinds, and (m, labels), of more text out of scope."""
     if policy.kind == "safety":
         return _for_harms(policy, probabilities, holds, on, larger=larger, ordinary=ordinary)
     traffic = _TopicTraffic.of(policy, probabilities, holds, kinds, outside)
@@ -102,12 +101,17 @@ class _TopicTraffic:
 
     @classmethod
     def of(
-        cls, policy: Policy, probabilities: Floats, holds: Bools, kinds: Sequence[str] | None, outside: Floats | None
+        cls,
+        policy: Policy,
+        probabilities: Floats,
+        holds: Bools,
+        kinds: Sequence[str] | None,
+        outside: tuple[Sequence[str], Floats] | None,
     ) -> Self:
         """Arguments as of `for_any`."""
         own = np.where(holds.any(axis=1), IN_SCOPE, OTHER) if kinds is None else np.asarray(kinds)
-        more = probabilities[:0] if outside is None else outside
-        every = np.concatenate([own, np.full(len(more), SERVICES)])
+        names, more = outside or ([], probabilities[:0])
+        every = np.concatenate([own, np.array(names, np.str_)])
         return cls(
             probabilities=np.concatenate([probabilities, more]),
             holds=np.concatenate([holds, np.zeros(more.shape, bool)]),
@@ -134,26 +138,30 @@ and 28 %."""
 def _topic_limits(
     policy: Policy, probabilities: Floats, holds: Bools, traffic: _TopicTraffic, *, real: bool
 ) -> dict[str, Threshold]:
-    """With a goal, each label's own threshold by it. Without one, a label is in doubt from where its F1 is best or
-    lower, and named from where few of all labels given are wrong."""
-    goal, most_doubt = policy.goal, _MOST_DOUBT / len(policy.labels)
+    """With a goal, each label's own threshold, which keeps to it among held-out rows and in traffic alike. Without one,
+    a label is in doubt from where its F1 is best or lower, and named from where few of all labels given are wrong."""
+    goal = policy.goal
+    limits = {
+        name: calibrate.topic_threshold(
+            scores, holds=held, max_error=goal.max_error if goal else None, most_doubt=_MOST_DOUBT / len(policy.labels)
+        )
+        for name, scores, held in zip(policy.labels, probabilities.T, holds.T, strict=True)
+    }
     if goal is not None:
-        pairs = zip(policy.labels, traffic.probabilities.T, traffic.holds.T, strict=True)
+        each = zip(limits.items(), traffic.probabilities.T, traffic.holds.T, strict=True)
+        reached = (
+            (name, limit, calibrate.act_for_error(scores, held, goal.max_error, traffic.weights))
+            for (name, limit), scores, held in each
+        )
         return {
-            name: calibrate.topic_threshold(
-                scores, holds=held, max_error=goal.max_error, most_doubt=most_doubt, weights=traffic.weights
-            )
-            for name, scores, held in pairs
+            name: Threshold(act=max(limit.act, reach.act if reach else NEVER.act), unsure=limit.unsure)
+            for name, limit, reach in reached
         }
     weights = np.repeat(traffic.weights, len(policy.labels))
     reach = calibrate.act_for_error(
         traffic.probabilities.ravel(), traffic.holds.ravel(), calibrate.DEFAULT_ERROR, weights
     )
     act = float(np.clip(reach.act if reach else 1.0, *(_ACTS if real else _ACTS_BY_WRITTEN_TEXT)))
-    limits = {
-        name: calibrate.topic_threshold(scores, holds=held, max_error=None, most_doubt=most_doubt)
-        for name, scores, held in zip(policy.labels, probabilities.T, holds.T, strict=True)
-    }
     return {name: Threshold(act=act, unsure=min(act, limit.unsure)) for name, limit in limits.items()}
 
 

@@ -19,7 +19,7 @@ from classifiers.training.fit.linear import unit
 from classifiers.training.label_noise import Doubt
 from classifiers.training.language_filter import is_dropped, mark_foreign
 from classifiers.training.operating_points import EVERYDAY, SERVICES
-from classifiers.training.rows import Row
+from classifiers.training.rows import PICKED, Row
 from classifiers.training.slots.rows import with_marks
 from classifiers.training.split import held_together
 from classifiers.training.windows import wholes
@@ -155,7 +155,7 @@ def _in_place(policy: Policy, rows: Sequence[Row], vectors: Floats) -> tuple[lis
     keep, kept = zip(*((index, row) for index, row in labelled if row is not None and not near[index]), strict=True)
     if not any(row.probe and row.labels and row.labels != (OTHER,) for row in kept):
         # without a single example there are only descriptions to measure on
-        kept = tuple(replace(row, probe=row.source != "picked") for row in kept)
+        kept = tuple(replace(row, probe=row.source not in PICKED) for row in kept)
     return list(kept), vectors[list(keep)]
 
 

@@ -7,11 +7,13 @@ from typing import Literal
 
 from classifiers.slots.tags import SlotMark
 
-Origin = Literal["policy", "builtin", "teacher", "file", "data", "picked"]
+Origin = Literal["policy", "builtin", "teacher", "file", "data", "picked", "judged"]
 
 REAL: frozenset[Origin] = frozenset({"data"})
 """Origins of text that is a sample of what users write. What a guard picked, since it blocked it or was in doubt, is
 harder than their text: it teaches, and nothing is measured on it. All other text was written for training."""
+PICKED: frozenset[Origin] = frozenset({"picked", "judged"})
+"""Origins of what a guard picked; `judged` where a judge labelled it, not a person."""
 
 NOT_KEPT = "(the text of a call, which is not kept)"
 

@@ -14,7 +14,7 @@ from classifiers.runtime import heads
 from classifiers.training.clean import key
 from classifiers.training.fit import linear
 from classifiers.training.fit.linear import Ints
-from classifiers.training.rows import REAL, Row
+from classifiers.training.rows import PICKED, REAL, Row
 from classifiers.training.windows import Windows, each_whole
 
 
@@ -62,7 +62,7 @@ def held_together(rows: Sequence[Row]) -> tuple[Row, ...]:
     first: dict[tuple[tuple[str, ...], str], int] = {}
     leaders = np.arange(len(rows))
     for index, row in enumerate(rows):
-        if row.source in {*REAL, "picked"}:
+        if row.source in REAL | PICKED:
             leaders[index] = first.setdefault((row.labels, _DIGITS.sub("0", key(row.text))), index)
     pairs = coo_array((np.ones(len(rows), bool), (groups, groups[leaders])), shape=(len(rows), len(rows)))
     groups = connected_components(pairs, directed=False)[1][groups]

@@ -68,8 +68,8 @@ def _counted(count: int, noun: str, part: int, what: str) -> str:
 class ChosenThresholds:
     """thresholds: by class; goals: what was asked for and reached, for the report; missed: a line for each stated goal
     that was not reached; bands: the thresholds of bands that have their own; by_band: their figures, for the report;
-    out_of_scope: of one label, what is answered at the policy's share of text of no label, for the report; traffic: of
-    safety, what is blocked and in doubt of harm and of ordinary traffic, where that bounds the thresholds."""
+    out_of_scope: of all but guards, what is answered at the policy's share of text of no label, for the report;
+    traffic: of guards, what is blocked and in doubt of harm and of ordinary text, where that bounds the thresholds."""
 
     thresholds: dict[str, Threshold]
     goals: list[dict[str, Any]]

@@ -42,6 +42,7 @@ from gateway.spelling import Names, folded, signed
 _KEY: Final = re.compile(r"[\"'“”`]([A-Za-z_][\w-]{0,63})[\"'“”`]\s*:")
 _STRINGS: Final = re.compile(r"""\s*\[\s*(?:(?:"[^"\n]*"|'[^'\n]*'|[“”][^“”\n]*[“”]|\.{3}|…)\s*(?:,\s*)?)*\]""")
 """A list of strings, as an example has it after the key."""
+_QUOTED: Final = re.compile(r"\s*[\"'“”]")
 _LIST: Final = re.compile(
     r"\s*\[|[\s\"'<(]*(?:an?\s+)?(?:json\s+)?(?:(?:list|array)\s*(?:of\b|[\[<(])|str(?:ing)?\[\])", re.IGNORECASE
 )
@@ -238,7 +239,8 @@ def _object_by_prompt(words: list[str], prediction: Prediction, prompt: str) -> 
     ends = [match.end() for match in _KEY.finditer(prompt)]
     # of one label a list of strings may show those that there are
     is_list = prediction.several and all(_STRINGS.match(prompt, end) for end in ends)
-    if not is_list and any(_LIST.match(prompt, end) for end in ends):
+    unclear = prediction.several and not all(_QUOTED.match(prompt, end) for end in ends)
+    if not is_list and (unclear or any(_LIST.match(prompt, end) for end in ends)):
         return Unsupported(UnsupportedReason.AMBIGUOUS, f"{key} may be a list")
     if not is_list and len(words) > 1:
         return Unsupported(UnsupportedReason.AMBIGUOUS, ", ".join(words))

@@ -7,7 +7,7 @@ import termios
 import time
 import tty
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -136,41 +136,36 @@ def _pending(texts: Sequence["KeptText"], rule: str | None) -> list[list["KeptTe
 @dataclass(frozen=True, slots=True)
 class _RowFile:
     """Where rows of a classifier go. labels: those that its policy learns. none: the label of harmless text; empty
-    where the policy has no word for it. judges: the texts that the file has, and whether a judge labelled them."""
+    where the policy has no word for it. texts: those that the file has."""
 
     path: Path
     labels: Collection[str]
     none: str
-    judges: dict[str, bool]
+    texts: set[str]
 
     def add(self, text: str, label: str, *, by_judge: bool = False) -> int:
         """How many rows were added: none where the policy does not learn the label, and none of a judge's where the
-        file has the text. A person's row replaces a judge's. label: several parted by `|`."""
+        file has the text. label: several parted by `|`."""
         names = [name for name in label.split("|") if name in (*self.labels, self.none) and name]
-        if not names or (by_judge and text in self.judges):
+        if not names or (by_judge and text in self.texts):
             return 0
         # what a guard blocked or was in doubt of is harder than traffic, so that nothing must be measured on it
         row = {"text": text, "label": "|".join(names), "picked": True, **({"by": "judge"} if by_judge else {})}
-        written = (jsonlib.dumps(row, ensure_ascii=False) + "\n").encode()
-        if self.judges.get(text):
-            lines = self.path.read_bytes().splitlines(keepends=True)
-            made = self.path.with_name(f"{self.path.name}.new")
-            made.write_bytes(b"".join([*(line for line in lines if _labelled(line) != (text, True)), written]))
-            made.replace(self.path)
-        else:
-            with self.path.open("ab") as file:
-                file.write(written)
-        self.judges[text] = by_judge
+        with self.path.open("ab+") as file:
+            file.seek(max(file.tell() - 1, 0))
+            # somebody may have edited the file
+            parted = b"" if file.read() in (b"", b"\n") else b"\n"
+            file.write(parted + jsonlib.dumps(row, ensure_ascii=False).encode() + b"\n")
+        self.texts.add(text)
         return 1
 
 
-def _labelled(line: bytes) -> tuple[str, bool]:
-    """The text of a line of rows, and whether a judge labelled it; no text where it is no row."""
-    try:
-        row = jsonlib.loads(line)
-    except ValueError:
-        return "", False
-    return (str(row.get("text")), row.get("by") == "judge") if isinstance(row, dict) else ("", False)
+def _texts_of(file: Path) -> set[str]:
+    texts = set()
+    for line in file.read_bytes().splitlines() if file.exists() else []:
+        with suppress(ValueError, TypeError, KeyError):
+            texts.add(jsonlib.loads(line)["text"])
+    return texts
 
 
 @dataclass(slots=True, eq=False)
@@ -208,10 +203,7 @@ def _row_files(loaded: "Loaded", names: Collection[str], rows: Path | None) -> d
         policy = load_policy(file, os.environ, secrets=False)
         none = "none" if policy.kind == "safety" or policy.multi_label else ""
         path = rows or file.with_name(f"{name}.reviewed.jsonl")
-        lines = path.read_bytes().splitlines() if path.exists() else []
-        # of a text that has two rows, a person's counts
-        judges = dict(sorted(map(_labelled, lines), key=lambda found: not found[1]))
-        files[name] = _RowFile(path, policy.learned, none, judges)
+        files[name] = _RowFile(path, policy.learned, none, _texts_of(path))
     return files
 
 
@@ -279,18 +271,18 @@ def _from_file(
 ) -> int:
     """Takes the decisions of a file, all or none of which are understood; how many were taken. One on a text that was
     reviewed before changes nothing."""
-    known = {text.id for text in texts}
+    of = {text.id: reviewer.files.get(text.classifier) for text in texts}
     open_ids = {text.id: equal for equal in pending for text in equal}
     decisions: dict[str, str] = {}
-    labels = {label for row_file in reviewer.files.values() for label in row_file.labels}
     for number, line in enumerate(file.read_text("utf-8-sig").splitlines(), 1):
         if not line.strip():
             continue
         name, _, word = line.strip().partition(" ")
-        if (word := word.strip()) not in {"harmful", "harmless", *labels}:
-            raise fail(f"{file}:{number}: write `id harmful`, `id harmless` or `id LABEL` of its policy", Exit.USAGE)
-        if name not in known:
+        if name not in of:
             raise fail(f"{file}:{number}: no text with the id {quoted(name)} is kept", Exit.USAGE)
+        rows, word = of[name], word.strip()
+        if word not in {"harmful", "harmless", *(rows.labels if rows else ())}:
+            raise fail(f"{file}:{number}: write `id harmful`, `id harmless` or `id LABEL` of its policy", Exit.USAGE)
         if decisions.setdefault(name, word) != word:
             raise fail(f"{file}:{number}: {name} was called otherwise before", Exit.USAGE)
     taken = 0

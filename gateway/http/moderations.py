@@ -98,7 +98,7 @@ def _inputs(asked: wire.ModerationRequest) -> tuple[list[tuple[str, ...]], bool]
 
 def _categories(policy: Policy, label: str) -> tuple[str, ...]:
     """The categories that a label shows under: the one that it names; of several, which it does not tell apart, those
-    that are no part of another, or else their wholes, such as sexual for sexual/minors."""
+    without a slash, or else the wholes of all, such as sexual for sexual/minors."""
     named = dict.fromkeys(policy.categories_of(label))
     if len(named) == 1:
         return tuple(named)

@@ -95,7 +95,7 @@ class TrainingSet:
     unseen: (rows,) the only rows that are held out, if given.
     windows: of several labels, what held-out rows are judged by; by default each row as a whole.
     dealt: of several labels, the folds, where they are known already.
-    outside: of one label, (kind, text) of text out of scope that nothing is fitted on.
+    outside: (kind, text) of text out of scope that nothing is fitted on.
     hidden: of several labels, whether the head has a hidden layer.
     base: of several labels, a head with a hidden layer that what is fitted is added to.
     """

@@ -345,7 +345,7 @@ def _multi_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
         foreign=is_foreign(rows, shown.rows[use]),
         ordinary=OrdinaryTraffic.of(probabilities, kinds, times=2) if policy.reads_parts else None,
         kinds=[_kind_of(rows[index]) for index in shown.rows[use].tolist()],
-        outside=_named_outside(training, head, calibration),
+        outside=_outside_topics(training, head, calibration, probabilities[~use], shown.rows[~use]),
     )
     stage = Stage(
         encoder=training.encoder.id,
@@ -367,12 +367,21 @@ def _multi_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
     return replace(trained, among=probabilities[len(held.rows) :] if len(shown.rows) > len(held.rows) else None)
 
 
-def _named_outside(training: TrainingSet, head: Head, calibration: Calibration) -> Floats | None:
-    """(m, labels) probabilities of text out of scope; None where there is none."""
-    if not training.outside:
+def _outside_topics(
+    training: TrainingSet, head: Head, calibration: Calibration, left: Floats, rows: NDArray[np.intp]
+) -> tuple[list[str], Floats] | None:
+    """The kinds and the (m, labels) probabilities of text out of scope; None for a guard. left: those of held-out rows
+    that do not calibrate, of which everyday sentences count; rows: their indexes."""
+    if training.policy.kind == "safety":
         return None
-    vectors = wholes(training.encoder, [text for _, text in training.outside])
-    return squash(calibration, head.logits(vectors), multi_label=True, among=np.ones(len(vectors), np.int32))
+    everyday = np.array([_kind_of(training.rows[index]) == operating_points.EVERYDAY for index in rows], bool)
+    kinds = [operating_points.EVERYDAY] * int(everyday.sum()) + [kind for kind, _ in training.outside]
+    found = left[everyday]
+    if training.outside:
+        vectors = wholes(training.encoder, [text for _, text in training.outside])
+        own = squash(calibration, head.logits(vectors), multi_label=True, among=np.ones(len(vectors), np.int32))
+        found = np.concatenate([found, own])
+    return kinds, found
 
 
 def _head_name(training: TrainingSet, tuned: TunedHead | None) -> str:

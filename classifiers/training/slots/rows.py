@@ -14,7 +14,7 @@ from classifiers.policy import OTHER, Policy, SlotType
 from classifiers.slots.fill import Marked, parse
 from classifiers.slots.tags import SlotMark
 from classifiers.text.language import code_of
-from classifiers.training.rows import Row
+from classifiers.training.rows import PICKED, REAL, Row
 
 _SHOWN = 4
 
@@ -60,7 +60,7 @@ def with_marks(policy: Policy, rows: Iterable[Row]) -> list[Row]:
     """
     marked_rows: list[Row] = []
     for row in rows:
-        if row.marks is not None or row.source in {"data", "picked"}:
+        if row.marks is not None or row.source in REAL | PICKED:
             marked_rows.append(row)
         elif row.labels == (OTHER,):
             marked_rows.append(replace(row, marks=()))

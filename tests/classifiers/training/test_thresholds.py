@@ -10,6 +10,7 @@ from classifiers.model.model import NEVER, Band
 from classifiers.policy import OTHER, Policy
 from classifiers.report import figures
 from classifiers.training.label_thresholds import OrdinaryTraffic, for_any
+from classifiers.training.operating_points import SERVICES
 from classifiers.training.thresholds import for_one
 
 CLASSES = ("card_arrival", "exchange_rate", "lost_card", OTHER)
@@ -111,13 +112,19 @@ def test_a_topic_is_named_where_few_labels_given_are_wrong_and_in_doubt_below(
     others = np.full((1000, 2), (0.9, 0.0), np.float32)
     for share, named in (("1%", 0.8), ("30%", 0.97)):
         policy = make_policy("topic", ["a", "b"], multi_label=True, out_of_scope=share)
-        chosen = for_any(policy, scores, holds, "text", outside=others)
+        chosen = for_any(policy, scores, holds, "text", outside=([SERVICES] * 1000, others))
         limit = chosen.thresholds["a"]
         assert (limit.act, limit.unsure) == (pytest.approx(named), pytest.approx(0.35))
         assert chosen.out_of_scope is not None
         answered = {kind: count["answered"] for kind, count in chosen.out_of_scope["kinds"].items()}
         assert answered == {"other": 0, "messages to other services": 1000 if share == "1%" else 0}
     assert for_any(policy, scores, holds, "text").thresholds["a"].act == pytest.approx(0.8)
+    # a goal is kept among held-out rows and in traffic alike
+    goal = {"max_error": "5%", "min_answered": "90%"}
+    policy = make_policy("topic", ["a", "b"], multi_label=True, out_of_scope="30%", goal=goal)
+    free, bound = (for_any(policy, scores, holds, "text", outside=more) for more in (None, ([SERVICES] * 1000, others)))
+    assert (free.thresholds["a"].act < 0.7, free.goals[0]["met"]) == (True, True)
+    assert (bound.thresholds["a"].act, bound.goals[0]["met"]) == (pytest.approx(0.97), True)
 
 
 def test_a_goal_of_topics_is_not_shown_where_nothing_is_named(make_policy: Callable[..., Policy]) -> None:
