@@ -49,10 +49,20 @@ def kept(
     classifier: str = "safe",
     judged: str | None = None,
 ) -> KeptText:
-    names = {"request_id": "req_1", "label": "violence", "version": "v1"}
     now = time.time()
-    texts = {"rule": rule, "classifier": classifier, "kept_as": kept_as, "text": text, "judged": judged}
-    return KeptText(**names, **texts, at=now, latest=now, confidence=0.83)  # type: ignore[arg-type]
+    return KeptText(
+        request_id="req_1",
+        at=now,
+        latest=now,
+        kept_as=kept_as,
+        rule=rule,
+        label="violence",
+        confidence=0.83,
+        classifier=classifier,
+        version="v1",
+        text=text,
+        judged=judged,
+    )
 
 
 @pytest.fixture
