@@ -1,4 +1,4 @@
-"""python -m benchmarks.language [--data ../shared/data]: the share told to be foreign to an English policy."""
+"""python -m benchmarks.language [--data ../shared/data]: the share taken for foreign by an English policy."""
 
 import argparse
 import csv
@@ -45,7 +45,7 @@ def foreign(detector: LanguageDetector, text: str) -> bool:
 
 def english(detector: LanguageDetector, data: Path) -> Iterator[str]:
     """A row for each set of English texts."""
-    yield "| English texts | number | told to be foreign | share | processor µs a text |"
+    yield "| English texts | number | taken for foreign | share | processor µs a text |"
     yield "|---|---|---|---|---|"
     for name, texts in _sets(data):
         began = time.process_time()
@@ -63,7 +63,7 @@ def asks(detector: LanguageDetector, name: str) -> Iterator[str]:
             code = line.strip("[]")
         elif line and not line.startswith("#"):
             told.setdefault(code, []).append(line)
-    yield f"| {name}.txt, in | number | told to be foreign | not told |"
+    yield f"| {name}.txt, in | number | taken for foreign | not |"
     yield "|---|---|---|---|"
     found = 0
     for code, texts in told.items():

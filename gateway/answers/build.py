@@ -237,7 +237,7 @@ def _object_by_prompt(words: list[str], prediction: Prediction, prompt: str) -> 
     if prediction.fields.get(key, LABEL) != LABEL:
         return Unsupported(UnsupportedReason.OTHER_FIELD, key)
     ends = [match.end() for match in _KEY.finditer(prompt)]
-    # of one label a list of strings may show those that there are
+    # where one label is named, such a list may be that of all labels to choose from
     is_list = prediction.several and all(_STRINGS.match(prompt, end) for end in ends)
     unclear = prediction.several and not all(_QUOTED.match(prompt, end) for end in ends)
     if not is_list and (unclear or any(_LIST.match(prompt, end) for end in ends)):

@@ -92,7 +92,7 @@ def test_a_list_by_a_prompt_has_a_place(free: bool) -> None:
     prompt, shape = ['Fees or Top Up: {"is": []}'], RequestedFormat(shape=AnyObject())
     found = build(shape, replace(FEES, free_order=free, several=True), prompt)
     assert isinstance(found, LocalAnswer)
-    # of one label such a list may show those that there are
+    # where one label is named, it may be the list of all labels to choose from
     assert getattr(build(shape, FEES, prompt), "reason", None) is UnsupportedReason.AMBIGUOUS
     assert (found.label_at, found.unordered) == (("is",), {("is",)} if free else set())
 
