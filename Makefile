@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+PROCESSES := -n 2 --dist loadfile --no-loadscope-reorder
 PIP_INSTALL := pip install --quiet --disable-pip-version-check
 # One version of each package for all Pythons and systems. transformers is resolved with the rest but not written,
 # so that `make torch` finds a version that fits.
@@ -11,7 +12,7 @@ COMPILE := .venv-lock/bin/uv pip compile --quiet --python .venv-lock/bin/python 
 	--custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch lock newest demo test simulate check format schema bench peers clients compat clean
+.PHONY: help setup torch lock newest demo test extras test-extras simulate lint check format schema bench peers clients compat clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,20 +46,28 @@ newest: ## run the suite on the newest versions that pyproject.toml allows (make
 demo: setup ## train the starter policies, serve them, send traffic (ARGS=--once ends by itself)
 	$(BIN)/offramp demo $(ARGS)
 
-test: setup ## run the whole test suite in two processes, simulations with a tenth of their streams (ARGS= are pytest's)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: setup ## run the tests that need nothing else, in two processes, simulations with a tenth of their streams (ARGS= are pytest's)
+	$(BIN)/python -m pytest $(PROCESSES) -m 'not extra' $(ARGS)
+
+extras: torch clients ## install what the other tests need: torch, other clients; prometheus comes from the system's packages
+	@command -v prometheus promtool >/dev/null || echo "prometheus is missing: apt-get install -y --no-install-recommends prometheus"
+
+test-extras: extras ## run the tests that need torch, other clients or prometheus (ARGS= are pytest's)
+	$(BIN)/python -m pytest $(PROCESSES) -m extra $(ARGS)
 
 simulate: setup ## run the simulations with all of their streams (ARGS= are pytest's)
 	$(BIN)/python -m pytest -n 2 -m simulation --full-simulations $(ARGS)
 
-check: setup ## lint, types, import contracts, files in sync
+lint: setup ## ruff, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check: lint ## lint, and hold the documents against the code
 	$(BIN)/python -m pytest tests/docs
 
-clients: ## install other clients, each in an environment of its own, whose parsers `make test` tries (.clients)
+clients: ## install other clients, each in an environment of its own, whose parsers `make test-extras` tries (.clients)
 	for client in instructor "langchain-openai langgraph" "pydantic-ai pydantic-ai-slim[openai]" openai-agents llm; do \
 		name=$${client%% *}; packages=$${client#pydantic-ai }; \
 		.clients/$$name/bin/python -m pip --version >/dev/null 2>&1 \

@@ -1,11 +1,11 @@
 """Fixtures for all tests: sizes of simulations, and the real encoder, kept in pytest's cache between runs."""
 
 import importlib
-import os
 import shutil
 from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +22,9 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 
+LEFT_OUT = pytest.StashKey[dict[str, int]]()
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--full-simulations", action="store_true", help="draw all streams of simulations, not a tenth (`make simulate`)"
@@ -30,13 +33,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests whose size is the `simulation` fixture's, and puts the folders with the slowest tests first, so
-    that no process ends long after the others."""
+    """Marks the tests whose size is the `simulation` fixture's and those that need a `required` part. Puts the folders
+    with the slowest tests first, so that no process ends long after the others."""
     items.sort(key=lambda item: not item.path.is_relative_to(item.config.rootpath / "tests" / "golden"))
     items.sort(key=lambda item: not item.path.is_relative_to(item.config.rootpath / "tests" / "e2e"))
     for item in items:
-        if "simulation" in getattr(item, "fixturenames", ()):
-            item.add_marker("simulation")
+        for mark, fixture in (("simulation", "simulation"), ("extra", "required")):
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(mark)
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Counts them; a process of pytest-xdist passes its count on."""
+    if items:
+        config = items[0].config
+        getattr(config, "workeroutput", config.stash.setdefault(LEFT_OUT, {}))["left_out"] = len(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Each process collects all tests, so that the last one's count is the count."""
+    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {})
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Says in one line what `make test` leaves out."""
+    left_out = config.stash.get(LEFT_OUT, {}).get("left_out")
+    if config.option.markexpr == "not extra" and left_out:
+        terminalreporter.write_line(f"{left_out} tests need more than `make setup` installs: make test-extras")
 
 
 class Simulation:
@@ -110,16 +134,14 @@ def models_dir(tmp_path: Path, prepared_dir: Path) -> Path:
 
 
 class Required:
-    """Real parts that tests run against: a missing one skips the test, with the line that installs it.
-
-    Where OFFRAMP_CI is set nothing skips: it fails.
-    """
+    """Real parts that `make setup` does not install. A test that uses this fixture is marked `extra`, and `make test`
+    leaves it out. In `make test-extras` a missing part fails the test, with the line that installs it."""
 
     def program(self, name: str, install: str) -> str:
         """A program's path."""
         path = shutil.which(name)
         if path is None:
-            self._missing(name, install)
+            pytest.fail(f"{name} is not installed; {install}", pytrace=False)
         return str(path)
 
     def module(self, name: str, install: str) -> ModuleType:
@@ -127,14 +149,7 @@ class Required:
         try:
             return importlib.import_module(name)
         except ImportError:
-            self._missing(name, install)
-            raise
-
-    def _missing(self, name: str, install: str) -> None:
-        message = f"{name} is not installed; {install}"
-        if os.environ.get("OFFRAMP_CI"):
-            pytest.fail(message, pytrace=False)
-        pytest.skip(message)
+            pytest.fail(f"{name} is not installed; {install}", pytrace=False)
 
 
 @pytest.fixture(scope="session")

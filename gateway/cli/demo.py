@@ -53,6 +53,7 @@ def demo(
     config = Path("config/gateway.yaml")
     if find_spec("openai") is None:
         raise fail("the demo sends its traffic with the openai client; pip install 'offramp[demo]'", Exit.USAGE)
+    _check_port(port)
     if not config.exists():
         _run("init")
     model = _model_of(config)
@@ -82,6 +83,17 @@ def _run(*arguments: str) -> None:
             raise
     if code:
         raise typer.Exit(code)
+
+
+def _check_port(port: int) -> None:
+    """Raises typer.Exit where another program has the port."""
+    from gateway import server
+    from gateway.cli.serve import cannot_listen
+
+    try:
+        server.bind(_HOST, port).close()
+    except OSError as error:
+        raise cannot_listen(_HOST, port, error) from error
 
 
 def _environment() -> dict[str, str]:

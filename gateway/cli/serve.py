@@ -41,7 +41,7 @@ def serve(
     try:
         listener = server.bind(host, port)
     except OSError as error:
-        raise _cannot_listen(host, port, error) from error
+        raise cannot_listen(host, port, error) from error
     bound = any(rule.contract for rule in loaded.settings.rules)
     with closing(listener), sole(loaded.ledger) if bound else nullcontext():
         runtime = load_runtime(loaded, detector=detector)
@@ -56,7 +56,7 @@ def serve(
             # not before all is ready to answer
             server.listen(listener)
         except OSError as error:
-            raise _cannot_listen(host, taken, error) from error
+            raise cannot_listen(host, taken, error) from error
         url = f"http://[{host}]:{taken}" if ":" in host else f"http://{host}:{taken}"
         stderr().print(f"offramp serves {url}/v1  metrics {url}/metrics", soft_wrap=True)
         server.serve(app, listener)
@@ -78,5 +78,6 @@ def _address(loaded: "Loaded", host: str | None, port: int | None) -> tuple[str,
     return host, port
 
 
-def _cannot_listen(host: str, port: int, error: OSError) -> typer.Exit:
+def cannot_listen(host: str, port: int, error: OSError) -> typer.Exit:
+    """The error of an address that cannot be used."""
     return fail(f"cannot listen on {host}:{port}: {error.strerror}; --port takes another", Exit.ENVIRONMENT)

@@ -14,6 +14,10 @@ TEXTS = (
     "Guten Morgen, wann haben Sie am Sonntag geöffnet?",
 )
 PRIVATE = ("my card is 4111 1111 1111 1111", "write to joe@example.com", "nothing here")
+INSTALLED = {"python", "sqlite", "onnxruntime", "tokenizers", "fastapi", "uvicorn", "aiohttp"} | {
+    f"extra {name}" for name in ("train", "finetune", "providers")
+}
+"""Checks of `offramp doctor` whose details depend on what is installed."""
 CALL = json.dumps({"model": "labels", "messages": [{"role": "user", "content": "where is my refund"}]})
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("init", "made", "--json"),
@@ -61,6 +65,8 @@ def output(workspace: Workspace, command: tuple[str, ...]) -> dict[str, Any]:
 
 def masked(value: Any, key: str = "") -> Any:
     """JSON without what differs from run to run or from processor to processor: fractions, times, sizes."""
+    if isinstance(value, dict) and {"check", "detail"} <= value.keys() and value["check"] in INSTALLED:
+        return {**value, "detail": "INSTALLED"}
     if isinstance(value, dict):
         return {name: masked(one, name) for name, one in value.items()}
     if isinstance(value, list):

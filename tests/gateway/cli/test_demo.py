@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import typer
 
-from gateway.cli.demo import MESSAGES, _gateway, _model_of, _result, _send, _train
+from gateway.cli.demo import MESSAGES, _gateway, _model_of, _result, _send, _train, demo
 from gateway.cli.output import Exit
 from gateway.server import bind
 
@@ -42,6 +42,20 @@ def test_a_port_that_another_program_holds_ends_the_demo(config: Path, capsys: p
             pytest.fail("the demo would talk to another program")
     assert ended.value.exit_code == Exit.ENVIRONMENT
     assert f"cannot listen on 127.0.0.1:{port}" in capsys.readouterr().err
+
+
+def test_a_busy_port_ends_the_demo_before_anything_is_made(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with closing(bind("127.0.0.1", 0)) as other:
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(typer.Exit) as ended:
+            demo(once=True, port=port)
+    assert ended.value.exit_code == Exit.ENVIRONMENT
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use; --port takes another" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_one_run_on_a_free_port(
