@@ -18,12 +18,21 @@ OWN = "own:"
 """How the source of an encoder begins that lies in the artifact."""
 
 
+def _normal(weights: Floats) -> Floats:
+    """Weights without those that decayed below the normal numbers: with them a product takes 35 times as long."""
+    return np.where(np.abs(weights) < np.finfo(np.float32).tiny, np.float32(0), weights)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HiddenLayer:
     """inputs = max(0, embeddings @ weights.T + bias). weights: (units, dimensions) float32; bias: (units,) float32."""
 
     weights: Floats
     bias: Floats
+
+    def __post_init__(self) -> None:
+        """See `_normal`."""
+        object.__setattr__(self, "weights", _normal(self.weights))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +58,10 @@ class Head:
     bias: Floats
     hidden: HiddenLayer | None = None
     linear: LinearLayer | None = None
+
+    def __post_init__(self) -> None:
+        """See `_normal`."""
+        object.__setattr__(self, "weights", _normal(self.weights))
 
     @property
     def dimensions(self) -> int:
