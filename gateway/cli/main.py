@@ -4,6 +4,7 @@ import io
 import os
 import platform
 import sys
+from typing import Annotated
 
 import typer
 
@@ -33,12 +34,30 @@ def version(json: Json = False) -> None:
     result(versions, [f"offramp {gateway.__version__}"], as_json=json)
 
 
+def _print_version(asked: bool) -> None:
+    """`offramp --version`."""
+    if asked:
+        version()
+        raise typer.Exit
+
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="An OpenAI-compatible gateway that answers or blocks small decisions with classifiers trained on the spot.",
 )
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
 app.command("init")(init.init)
 app.command("check")(check.check)
 app.command("train")(train.train)

@@ -46,7 +46,8 @@ def test_text_that_the_output_cannot_hold_is_escaped(tmp_path: Path) -> None:
 
 
 def test_the_version_is_printed_for_people_and_as_data(offramp: Callable[..., Any]) -> None:
-    assert offramp("version").stdout == f"offramp {__version__}\n"
+    for option in ("version", "--version"):
+        assert offramp(option).stdout == f"offramp {__version__}\n"
     assert json.loads(offramp("version", "--json").stdout)["offramp"] == __version__
 
 
