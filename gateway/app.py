@@ -18,7 +18,8 @@ from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 import gateway
 from classifiers import Reading, Runtime, Verdict, Worker
 from gateway.config.load import Loaded
-from gateway.context import CLIENT_CLOSED, REQUEST_ID, RequestContext
+from gateway.config.prices import PriceTable
+from gateway.context import REQUEST_ID, RequestContext
 from gateway.contracts.audit import Audits
 from gateway.contracts.owner import Owner
 from gateway.contracts.repeat_calls import RepeatCalls
@@ -26,7 +27,7 @@ from gateway.contracts.safety_owner import SafetyOwner
 from gateway.contracts.safety_store import SafetyStore
 from gateway.contracts.store import ContractStore
 from gateway.drain import InFlight
-from gateway.errors import ApiError, InternalError, MethodNotAllowed, NotFound, error_body
+from gateway.errors import CLIENT_CLOSED, ApiError, InternalError, MethodNotAllowed, NotFound, error_body
 from gateway.http import classify, models, moderations
 from gateway.http.asgi import ClientGone, RequestId
 from gateway.http.auth import Auth
@@ -36,19 +37,18 @@ from gateway.judge.judge import Judge
 from gateway.judge.resolve import SafetyAudits
 from gateway.ledger.call_log import CallLog, TextLog
 from gateway.ledger.call_store import CallStore, TextStore
-from gateway.ledger.prices import PriceTable
-from gateway.ledger.record import Record
 from gateway.ledger.recorder import Recorder
 from gateway.ledger.writer import Appends, LedgerWriter
-from gateway.metrics import zero
 from gateway.metrics.observe import Metrics
 from gateway.pipeline import Pipeline
 from gateway.plan import Classify, Planner, TimedClassifiers
+from gateway.record import Record
+from gateway.routes import Routes
+from gateway.serving import zero
 from gateway.serving.reload import Reloader
 from gateway.serving.retention import Retention
 from gateway.serving.retrain import Retrainer
 from gateway.serving.snapshot import Snapshots, edition
-from gateway.upstreams.base import Routes
 from gateway.upstreams.dispatch import Forwarder, build_upstreams
 from gateway.upstreams.openai import MAX_ANSWER_BYTES
 
@@ -102,7 +102,7 @@ class _Services:
         within_s, wait_s = settings.limits.classify_time, self.wait_s
         self.classifiers = TimedClassifiers(classify, metrics, within_s=within_s, wait_s=wait_s)
         self.writer = LedgerWriter(store, on_failure=metrics.ledger_failures.inc, on_lost=metrics.ledger_lost.inc)
-        metrics.watch(worker=self.worker, runtime=runtime, writer=self.writer)
+        metrics.watch(worker=self.worker, runtime=runtime, pending=lambda: self.writer.pending)
         self.snapshots = Snapshots(edition(loaded, runtime))
         upstreams = build_upstreams(settings)
         notional = {name: upstream.notional for name, upstream in upstreams.items()}

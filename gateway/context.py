@@ -8,15 +8,12 @@ from typing import Final, NamedTuple, NewType
 
 from classifiers import Runtime
 from gateway.ledger.call_store import KeptCall
-from gateway.ledger.record import Record
+from gateway.record import Record
 
 RequestedModel = NewType("RequestedModel", str)
 """The model that the client asked for."""
 UpstreamModel = NewType("UpstreamModel", str)
 """The model sent upstream."""
-
-CLIENT_CLOSED = 499
-"""The status in the records of requests whose client went away."""
 
 REQUEST_ID: Final = "offramp.request_id"
 """Where a request's id stands in its ASGI scope."""

@@ -26,6 +26,8 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+CLIENT_CLOSED: Final = 499
+"""The status in the records of requests whose client went away."""
 _INVALID: Final = "invalid_request_error"
 _LONGEST_WAIT_S: Final = 30
 """In Retry-After: the queue may be shorter by then."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from classifiers.verdict import Reading, Verdict
+from gateway.answers import reply
 from gateway.answers.parse import Completion
 from gateway.context import Reply, RequestContext
 from gateway.errors import ApiError
@@ -16,7 +17,6 @@ from gateway.plan import CallState
 from gateway.protocols import sse
 from gateway.redaction.apply import Counts, of_answer, redacting, restore
 from gateway.redaction.placeholders import Placeholders
-from gateway.rules import act
 from gateway.rules.decide import Step, apply, note_flags, note_redacted, note_step, redactions_of
 from gateway.rules.rule import Act, Action, Rule
 from gateway.upstreams.base import Answer
@@ -47,7 +47,7 @@ class Output:
             return Reply(status=answer.status, headers=answer.headers, body=answer.body)
         blocked, completion = await self._check(call, rules, answer.completion)
         if blocked is not None:
-            return act.carry_out(call.context.record, call.request, blocked, wait_s=call.context.wait_s)
+            return reply.carry_out(call.context.record, call.request, blocked, wait_s=call.context.wait_s)
         return Reply(status=answer.status, headers=answer.headers, body=completion.body)
 
     def _stream(self, call: CallState, answer: Answer, rules: Sequence[Rule], *, held: bool) -> Reply:
@@ -56,9 +56,9 @@ class Output:
             if blocked is None:
                 return None if after is completion else Reply(headers=[], chunks=_once(after.body))
             try:
-                return act.carry_out(call.context.record, call.request, blocked, wait_s=call.context.wait_s)
+                return reply.carry_out(call.context.record, call.request, blocked, wait_s=call.context.wait_s)
             except ApiError as error:
-                return act.broken_off(error)
+                return reply.broken_off(error)
 
         most, strip = self.max_answer_bytes if held else None, not call.request.wants_usage
         chunks = relay(call.context, answer, strip_usage=strip, max_bytes=most)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from gateway.answers import reply
 from gateway.answers.build import local_answers
 from gateway.context import Headers, Reply, RequestContext
 from gateway.contracts.audit import Audits
@@ -22,10 +23,10 @@ from gateway.plan import CallState, Planner, TimedClassifiers, reading_of
 from gateway.redaction import apply
 from gateway.redaction.placeholders import Placeholders
 from gateway.requests.parse import Request
-from gateway.rules import act
+from gateway.routes import Routes
 from gateway.rules.decide import note_decision, note_redacted
 from gateway.rules.rule import Act, Rule
-from gateway.upstreams.base import Answer, Routes
+from gateway.upstreams.base import Answer
 from gateway.upstreams.dispatch import Forwarder
 
 
@@ -133,7 +134,7 @@ class Pipeline:
             call.pending = [replace(one, text=None, hidden=hidden) for one in call.pending]
 
     async def _act(self, call: CallState) -> Reply:
-        """What is answered or blocked here. Raises Blocked and Overloaded as `act.carry_out` does."""
+        """What is answered or blocked here. Raises Blocked and Overloaded as `reply.carry_out` does."""
         context, request, step = call.context, call.request, call.decision.step
         await self.audits.missed(context, call.pending)
         assert step is not None
@@ -142,10 +143,10 @@ class Pipeline:
             made = call.labels.answers[step.rule.name]
             context.record.confidence = min(context.record.confidence or 0.0, made.part_confidence)
             self.recorder.save(context, _size(made.content, request))
-            return act.label(context.record, request, made)
+            return reply.label(context.record, request, made)
         if step.action.act is not Act.ERROR:
             self.recorder.save(context, _size(step.action.text, request))
-        return act.carry_out(context.record, request, step.action, wait_s=context.wait_s)
+        return reply.carry_out(context.record, request, step.action, wait_s=context.wait_s)
 
     async def _forward(self, call: CallState) -> Reply:
         """The upstream's answer, under the rules that read answers."""

@@ -19,10 +19,10 @@ from gateway.metrics.observe import Metrics
 from gateway.redaction.placeholders import Placeholders
 from gateway.requests.messages import SYSTEM, passed_over, select
 from gateway.requests.parse import Request, parse_chat
+from gateway.routes import Routes, Target
 from gateway.rules.decide import Decision
 from gateway.rules.rule import Act, Rule, matching
 from gateway.serving.snapshot import Snapshot, Snapshots
-from gateway.upstreams.base import Routes, Target
 
 _FORWARD: Final = Decision(act=Act.FORWARD, step=None, flags=(), steps=())
 _NO_LABELS: Final = LocalAnswers()

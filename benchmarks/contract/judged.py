@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.contract.safety import Traffic, alarm_after, certified, live, run
 from benchmarks.contract.streams import share_and_limit
 from benchmarks.machine import machine, versions
-from gateway.contracts.safety_contract import SafetyTerms
+from gateway.rules.terms import SafetyTerms
 
 RESULTS = Path(__file__).parents[1] / "results" / "safety_contract.md"
 TERMS = SafetyTerms(missed=0.05, wrongly=0.02, confidence=0.95)

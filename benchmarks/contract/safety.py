@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from gateway.contracts.bets import bets_above, bets_below
 from gateway.contracts.bounds import spend
-from gateway.contracts.safety_contract import SafetyContract, SafetyTerms
+from gateway.contracts.safety_contract import SafetyContract
+from gateway.rules.terms import SafetyTerms
 
 Floats = NDArray[np.float64]
 

@@ -20,8 +20,8 @@ from benchmarks.gateway.passthrough import _BODY, _CONFIG
 from benchmarks.gateway.processes import ANSWER
 from gateway.app import create_app
 from gateway.config.load import load_gateway
+from gateway.config.prices import load_prices
 from gateway.contracts.store import ContractStore
-from gateway.ledger.prices import load_prices
 from gateway.ledger.store import SQLiteLedger
 from gateway.upstreams.base import Answer, UpstreamCall
 

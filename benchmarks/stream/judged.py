@@ -22,7 +22,8 @@ from classifiers.model import artifact
 from classifiers.model.registry import Registry
 from classifiers.training.run import train
 from gateway.config.load import load_policy
-from gateway.contracts.safety_contract import SafetyContract, SafetyTerms, Zone
+from gateway.contracts.safety_contract import SafetyContract, Zone
+from gateway.rules.terms import SafetyTerms
 
 POLICY = Path(__file__).parents[2] / "config" / "policies" / "harmful-content.yaml"
 RESULTS = Path(__file__).parents[1] / "results" / "safety_stream.md"

@@ -259,6 +259,11 @@ class Stage:
     tasks: TaskFilter | None = None
 
 
+def tag_count(slots: int) -> int:
+    """How many tags so many slots have: outside, and two of each."""
+    return 1 + 2 * slots
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tagger:
     """Which words of a text belong to a slot, by what the last stage's encoder makes of their first tokens.

@@ -26,9 +26,9 @@ from classifiers.model.model import (
     Threshold,
     Usual,
     Windowing,
+    tag_count,
 )
 from classifiers.policy import OTHER, Policy
-from classifiers.slots import tags
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 """A stage's name, which names tensors and a folder."""
@@ -114,7 +114,7 @@ def read_tagger(entry: TaggerEntry | None, held: Tensors, policy: Policy, where:
         raise ArtifactError(f"{where}: its tagger knows the slots {slots}, its policy others; train it again")
     if entry is None:
         return None
-    count = tags.count(len(slots))
+    count = tag_count(len(slots))
     weights, bias = _tensor(held, WEIGHTS, where), _tensor(held, BIAS, where)
     if weights.ndim != 2 or len(weights) != count or bias.shape != (count,):
         raise ArtifactError(f"{where}: {WEIGHTS} and {BIAS} must have {count} rows")

@@ -40,11 +40,6 @@ class TagRun:
     confidence: float
 
 
-def count(slots: int) -> int:
-    """How many tags so many slots have."""
-    return 1 + 2 * slots
-
-
 def of_places(places: Sequence[tuple[int, int]], marks: Sequence[SlotMark], slots: Sequence[str]) -> list[int]:
     """The tag of each word. places: its characters; a word that a mark covers in part belongs to it."""
     tags = [OUTSIDE] * len(places)

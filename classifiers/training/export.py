@@ -19,7 +19,7 @@ from classifiers.model import artifact, selftest
 from classifiers.model.model import Model
 from classifiers.model.registry import Registry
 from classifiers.policy import OTHER, Policy
-from classifiers.report import card, page
+from classifiers.report import pages
 from classifiers.runtime.cascade import score
 from classifiers.training import calibrate, label_noise, language_filter, thresholds
 from classifiers.training.accept import Evaluation
@@ -185,4 +185,4 @@ def refuse(model: Model, report: Mapping[str, Any], models_dir: Path) -> Path:
 
 
 def _pages(report: Mapping[str, Any]) -> dict[str, str]:
-    return {page.FILE: page.training_page(report), card.FILE: card.page(report)}
+    return {pages.PAGE_FILE: pages.training_page(report), pages.CARD_FILE: pages.model_card(report)}

@@ -18,7 +18,6 @@ from classifiers.policy import OTHER
 from classifiers.verdict import Abstention, Verdict
 from gateway.answers.fill import fill
 from gateway.answers.format import (
-    LABEL,
     AnyObject,
     FunctionCall,
     FurtherLabel,
@@ -36,7 +35,7 @@ from gateway.answers.logprobs import Spelled, logprobs
 from gateway.answers.understood import not_understood
 from gateway.protocols import chat
 from gateway.requests.parse import Request
-from gateway.rules.rule import Act, Action, FurtherClassifier, Rule
+from gateway.rules.rule import LABEL, Act, Action, FurtherClassifier, Rule
 from gateway.spelling import Names, folded, signed
 
 _KEY: Final = re.compile(r"[\"'“”`]([A-Za-z_][\w-]{0,63})[\"'“”`]\s*:")

@@ -15,19 +15,10 @@ from typing import Any, Final
 import msgspec
 
 from classifiers.policy import OTHER
-from gateway.answers.format import (
-    CONFIDENCE,
-    LABEL,
-    FurtherLabel,
-    NoPlace,
-    Path,
-    Prediction,
-    SlotFilling,
-    Unsupported,
-    UnsupportedReason,
-)
+from gateway.answers.format import FurtherLabel, NoPlace, Path, Prediction, SlotFilling, Unsupported, UnsupportedReason
 from gateway.answers.json_schema import ANNOTATIONS, SchemaReader, TooLarge, allows
 from gateway.answers.slot_values import Scalar, fit
+from gateway.rules.rule import CONFIDENCE, LABEL
 from gateway.spelling import Names, folded
 
 _SCALAR_KEYWORDS: Final = frozenset({

@@ -59,10 +59,6 @@ class Prediction:
     several: bool = False
 
 
-LABEL, CONFIDENCE, FURTHER = "label", "confidence", "classifier"
-"""What fills a field, besides slots. A slot's name stands behind a blank, which no name begins with."""
-
-
 class UnsupportedReason(StrEnum):
     """Why an answer cannot be given in the requested format. Each is a value of a metric's label."""
 

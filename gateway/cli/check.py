@@ -166,7 +166,7 @@ def _check_gateway(file: Path, checked: Sequence[Path], result: _CheckResult) ->
     from classifiers.errors import ArtifactError
     from gateway.cli.forecast import costs, outlooks
     from gateway.config.load import gateway_notes, load_gateway
-    from gateway.ledger.prices import load_prices
+    from gateway.config.prices import load_prices
     from gateway.ledger.store import LedgerError
     from gateway.serving.snapshot import rule_problems
 

@@ -45,7 +45,7 @@ def show(config: Config = _DEFAULT, json: Json = False) -> None:
     from gateway.contracts.safety_store import SafetyStore
     from gateway.contracts.store import ContractStore
     from gateway.ledger.store import NoLedger
-    from gateway.upstreams.base import Routes
+    from gateway.routes import Routes
 
     loaded = load_gateway(config, os.environ, secrets=False)
     ledger, first = loaded.ledger, Routes(loaded.settings.models).first

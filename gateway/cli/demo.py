@@ -109,7 +109,7 @@ def _model_of(config: Path) -> str:
     from gateway.config.load import load_gateway
     from gateway.context import RequestedModel
     from gateway.errors import ModelNotFound
-    from gateway.upstreams.base import Routes
+    from gateway.routes import Routes
     from gateway.upstreams.dispatch import echoes
 
     settings = load_gateway(config, _environment()).settings

@@ -15,9 +15,9 @@ from gateway.cli.inputs import parsed
 from gateway.cli.output import Exit, Json, fail, fields, print_json, progress_bar, quoted, result, stderr, table
 
 if TYPE_CHECKING:
+    from gateway.config.prices import PriceTable
     from gateway.discover.calls import Log
     from gateway.discover.finding import Finding
-    from gateway.ledger.prices import PriceTable
 
 _SHOWN_PROBLEMS: Final = 20
 
@@ -39,8 +39,8 @@ def discover(
     json: Json = False,
 ) -> None:
     """Find calls in a log that ask a model for a small decision: what they cost, and whether a classifier would do."""
+    from gateway.config.prices import load_prices
     from gateway.config.settings import shipped_dir
-    from gateway.ledger.prices import load_prices
 
     limit = parsed(_share, bound, "--bound")
     length = parsed(parse_duration, period, "--period") if period else None

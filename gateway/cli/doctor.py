@@ -70,7 +70,7 @@ def _try(name: str, look: Callable[[], str]) -> tuple[str, bool, str]:
 
 
 def _prices(file: Path) -> str:
-    from gateway.ledger.prices import load_prices
+    from gateway.config.prices import load_prices
 
     return f"{file}, as of {load_prices(file, os.environ).as_of}"
 

@@ -19,9 +19,9 @@ from gateway.drain import InFlight
 from gateway.judge.resolve import SafetyAudits, under_contract
 from gateway.metrics.observe import Metrics
 from gateway.plan import CallState, Classify, Planner, TimedClassifiers
+from gateway.routes import Routes
 from gateway.rules.decide import decide
 from gateway.serving.snapshot import Snapshot, Snapshots
-from gateway.upstreams.base import Routes
 
 _NOT_AUDITED: Final = 0.999
 """A coin that chooses only calls that are all chosen."""

@@ -138,7 +138,7 @@ def check_targets(writes: Iterable[Path], reads: Iterable[Path]) -> None:
 
 
 def _page(measures: dict[str, Any], data: Iterable[Path]) -> str:
-    from classifiers.report.page import evaluation_page
+    from classifiers.report.pages import evaluation_page
     from classifiers.training.rows import encodable
 
     return evaluation_page(measures, [encodable(str(path)) for path in data])

@@ -36,8 +36,8 @@ def explain(
     from gateway.errors import ApiError
     from gateway.protocols import chat
     from gateway.requests.parse import parse_chat
+    from gateway.routes import Routes
     from gateway.serving.snapshot import edition, load_runtime
-    from gateway.upstreams.base import Routes
 
     loaded = load_gateway(config, os.environ, secrets=False)
     routes = Routes(loaded.settings.models)

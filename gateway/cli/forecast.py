@@ -19,17 +19,18 @@ from classifiers.model.registry import Registry
 from classifiers.policy import Policy
 from gateway.cli.output import fields, quoted
 from gateway.config.load import Loaded
+from gateway.config.prices import load_prices
 from gateway.config.rules import AskJudge, RuleSettings
 from gateway.contracts.bound import Side
 from gateway.contracts.bounds import spend
 from gateway.contracts.contract import FEWEST_TO_ORDER, Phase
 from gateway.contracts.forecast import Wait, outlook, threshold, until_certificate, until_noticed
-from gateway.contracts.safety_contract import SafetyContract, SafetyTerms, Zone
+from gateway.contracts.safety_contract import SafetyContract, Zone
 from gateway.contracts.safety_forecast import Elsewhere, side_outlook
 from gateway.contracts.safety_store import SafetyStore, SafetyTraffic, StoredSafety
 from gateway.contracts.store import ContractStore, StoredContract
-from gateway.ledger.prices import load_prices
-from gateway.upstreams.base import Routes
+from gateway.routes import Routes
+from gateway.rules.terms import SafetyTerms
 
 _BYTES_A_TOKEN: Final = 4
 _ANSWER_TOKENS: Final = 12

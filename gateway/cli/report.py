@@ -45,7 +45,7 @@ def report(
 
 def summary_shown(summary: "Summary", title: str) -> Iterator[str | Table]:
     """A table, one line for each way that requests went, and notes. What is not in the sum stands in brackets."""
-    from gateway.ledger.record import ASIDE
+    from gateway.record import ASIDE
 
     cells = [
         (

@@ -31,9 +31,9 @@ def serve(
         Thread(target=detector.open, daemon=True).start()
     from gateway import server
     from gateway.app import create_app
+    from gateway.config.prices import load_prices
     from gateway.contracts.store import ContractStore
     from gateway.contracts.tables import sole
-    from gateway.ledger.prices import load_prices
     from gateway.ledger.store import SQLiteLedger, closed_on_failure
     from gateway.serving.snapshot import load_runtime
 

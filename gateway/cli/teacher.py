@@ -11,9 +11,9 @@ import msgspec
 from classifiers.errors import PromptRefused, TeacherError
 from classifiers.policy import Teacher
 from classifiers.training.write.teacher import TeacherPrice, TeacherReply
+from gateway.config.prices import PriceTable
 from gateway.context import UpstreamModel
 from gateway.errors import ApiError
-from gateway.ledger.prices import PriceTable
 from gateway.protocols import chat
 from gateway.protocols.json import of_upstream
 from gateway.upstreams.base import Answer, Upstream, UpstreamCall

@@ -175,8 +175,8 @@ def _teachers(policy: "Policy", bar: Bar, asking: _Asking) -> Iterator[tuple["Hi
         return
     from classifiers.training.write.teacher import Hired
     from gateway.cli.teacher import AskTeacher, price_of
+    from gateway.config.prices import load_prices
     from gateway.config.settings import shipped_dir
-    from gateway.ledger.prices import load_prices
 
     prices = load_prices(shipped_dir() / "prices.yaml")
 

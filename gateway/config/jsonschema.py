@@ -7,8 +7,8 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from classifiers.policy import Policy
+from gateway.config.prices import PriceFile
 from gateway.config.settings import Settings
-from gateway.ledger.prices import PriceFile
 
 FILES: dict[str, type[BaseModel]] = {
     "gateway.schema.json": Settings,

@@ -17,9 +17,10 @@ from gateway.drain import InFlight
 from gateway.metrics.observe import Metrics
 from gateway.redaction.apply import restore
 from gateway.requests.parse import Request
+from gateway.routes import Routes
 from gateway.rules.decide import Decision
 from gateway.rules.rule import Act, Rule
-from gateway.upstreams.base import Answer, Routes
+from gateway.upstreams.base import Answer
 
 Judged = Sequence[tuple[Rule, Verdict]]
 Ask = Callable[[str], Awaitable[Completion | None]]

@@ -5,17 +5,14 @@ from typing import Final
 
 import msgspec
 
-from classifiers.policy import OTHER
 from classifiers.verdict import ABOUT_A_MESSAGE, Abstention, Verdict
 from gateway.contracts.scope import Scope, digest
 from gateway.requests.messages import select
 from gateway.requests.parse import Request
-from gateway.rules.rule import FurtherClassifier, Rule
+from gateway.rules.rule import Rule
 
 _PLAIN: Final = {"type": "text"}
 _NOTHING: Final = msgspec.Raw(b"null")
-_USUAL: Final = ("user", "True")
-"""Whose messages, whether only the last, as an intent or topic rule reads if it does not say."""
 _COMPARED: Final = "whole answers"
 """What pairs say. Pairs of before compared labels and slots alone, so their contracts are others and begin anew."""
 _SHAPE: Final = ("response_format", "tools", "tool_choice", "functions", "function_call")
@@ -60,26 +57,6 @@ def scope(rule: Rule, verdict: Verdict, request: Request, sent_to: str) -> Scope
         terms=f"{rule.terms.target:g} at {rule.terms.confidence:g}",
         sent_to=sent_to,
     )
-
-
-def unusual(rule: Rule) -> tuple[str, ...]:
-    """What a rule reads and answers where that is not as usual: only what was compared is certified."""
-    answers = {label for label, action in rule.then.items() if action.own_label}
-    reads = (*sorted(rule.roles), str(rule.last_turn))
-    parts = () if reads == _USUAL else (f"reads={','.join(reads)}",)
-    # `"*"` is all labels but `other`
-    usual = answers == set(rule.names.labels) - {OTHER}
-    filled = (*sorted(rule.fields.items()), *sorted(rule.ignores.items()))
-    parts = (*parts, *(f"field={name}={source}" for name, source in filled), *(["order=free"] * rule.free_order))
-    parts = (*parts, *(part for name, further in sorted(rule.further.items()) for part in _knows(name, further)))
-    return parts if usual else (*parts, *(f"answers={label}" for label in sorted(answers)))
-
-
-def _knows(field: str, further: FurtherClassifier) -> list[str]:
-    """What another classifier may fill a field with."""
-    names = further.names
-    words = ["=".join(names.of(label)) for label in names.labels]
-    return [f"field={field}={further.classifier}", *(f"field={field}:{word}" for word in words)]
 
 
 def _versions(verdict: Verdict) -> list[str]:

@@ -17,6 +17,7 @@ from gateway.contracts.detector import AlarmDetector
 from gateway.contracts.evidence import against_at_most
 from gateway.contracts.sampling import SHADOW, Coin, live_rate
 from gateway.contracts.scope import Scope
+from gateway.rules.terms import Terms
 
 FEWEST_TO_ORDER = 200
 """Pairs that say which thresholds are worth an attempt; none of them certifies in it."""
@@ -42,14 +43,6 @@ class Phase(StrEnum):
 
 DEMOTED_CHALLENGER: Final = "demoted challenger"
 """In the history of a contract whose version was only tried then: what it answers was withdrawn from nobody."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What a rule promises: of what it answers, at most `target` disagrees, with the chance of `confidence`."""
-
-    target: float
-    confidence: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

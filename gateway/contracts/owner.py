@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from gateway.contracts.consistency import MOST, share
-from gateway.contracts.contract import DEMOTED_CHALLENGER, Contract, Flipped, Pair, Phase, Terms, count, due, see
+from gateway.contracts.contract import DEMOTED_CHALLENGER, Contract, Flipped, Pair, Phase, count, due, see
 from gateway.contracts.drift import why
 from gateway.contracts.memory import LAPSED_S, ORDERING, ContractMemory, Trial, Volume, leaving, thin_out
 from gateway.contracts.recovery import taken_up
@@ -21,6 +21,7 @@ from gateway.contracts.scope import Scope
 from gateway.contracts.store import ContractStore, PairRow, StoredContract
 from gateway.contracts.writer import SingleWriter
 from gateway.ledger.store import LedgerError, closed_on_failure
+from gateway.rules.terms import Terms
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)

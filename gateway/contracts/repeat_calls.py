@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import Final
 
 from gateway.answers.parse import Completion
-from gateway.context import CLIENT_CLOSED, Headers, RequestContext, new_context
-from gateway.errors import ApiError
+from gateway.context import Headers, RequestContext, new_context
+from gateway.errors import CLIENT_CLOSED, ApiError
 from gateway.ledger.recorder import Recorder
 from gateway.ledger.store import LedgerError
 from gateway.requests.parse import Request
-from gateway.upstreams.base import Target
+from gateway.routes import Target
 from gateway.upstreams.dispatch import Forwarder
 from gateway.upstreams.stream import note_answer
 

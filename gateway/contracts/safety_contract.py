@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final, Self
 
 from gateway.contracts.bound import Side
+from gateway.rules.terms import SafetyTerms
 
 _TOP: Final = 0.3
 """The chance that a call at the threshold itself is put to the judge."""
@@ -25,21 +26,6 @@ class Zone(StrEnum):
     PASS = "pass"  # noqa: S105 - a call's, no word's
     FLAG = "flag"
     ASK = "ask"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SafetyTerms:
-    """At most `missed` of what the judge calls unsafe pass unseen, and at most `wrongly` of what it calls safe are
-    flagged, both together with the chance of `confidence`."""
-
-    missed: float
-    wrongly: float
-    confidence: float
-
-    @property
-    def text(self) -> str:
-        """As a contract's scope has them."""
-        return f"missed {self.missed:g}, wrongly {self.wrongly:g} at {self.confidence:g}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

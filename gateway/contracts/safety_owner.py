@@ -12,11 +12,12 @@ from typing import Final
 
 from gateway.contracts.bound import Side
 from gateway.contracts.contract import Phase
-from gateway.contracts.safety_contract import SafetyCall, SafetyContract, SafetyTerms, Zone
+from gateway.contracts.safety_contract import SafetyCall, SafetyContract, Zone
 from gateway.contracts.safety_store import SafetyStore, StoredSafety
 from gateway.contracts.scope import Scope
 from gateway.contracts.writer import SingleWriter
 from gateway.ledger.store import closed_on_failure
+from gateway.rules.terms import SafetyTerms
 
 _log = logging.getLogger(__name__)
 _SIDES: Final = ("missing", "flagging")

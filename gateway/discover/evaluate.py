@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.answers.build import build
 from gateway.answers.format import Prediction, Unsupported, UnsupportedReason, requested_format
+from gateway.config.prices import PriceTable
 from gateway.contracts.bounds import clopper_pearson, is_rate_below
 from gateway.discover.calls import LoggedCall
 from gateway.discover.group import Group, unread
 from gateway.discover.labels import Labels, names_of, reserved
-from gateway.ledger.prices import PriceTable
 from gateway.ledger.savings import BYTES_PER_TOKEN
 from gateway.requests.messages import system_text
 from gateway.spelling import Names

@@ -9,6 +9,7 @@ from itertools import chain, count
 from typing import TYPE_CHECKING, Final
 
 from gateway.answers.format import FunctionCall, Unsupported
+from gateway.config.prices import PriceTable
 from gateway.discover.calls import LoggedCall
 from gateway.discover.evaluate import (
     MONTH_S,
@@ -25,7 +26,6 @@ from gateway.discover.evaluate import (
 )
 from gateway.discover.group import Group, groups, unread
 from gateway.discover.labels import Labels, labels_of
-from gateway.ledger.prices import PriceTable
 
 if TYPE_CHECKING:
     from classifiers.encoder.session import Encoder

@@ -6,8 +6,8 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.context import CLIENT_CLOSED, REQUEST_ID, Reply, RequestContext, new_request_id
-from gateway.errors import ApiError, BadRequest, BodyTooLarge, InternalError, error_body, stopping
+from gateway.context import REQUEST_ID, Reply, RequestContext, new_request_id
+from gateway.errors import CLIENT_CLOSED, ApiError, BadRequest, BodyTooLarge, InternalError, error_body, stopping
 from gateway.protocols import sse
 
 _JSON: Final = (b"content-type", b"application/json")

@@ -11,9 +11,9 @@ from gateway.context import REQUEST_ID, Headers, RequestContext, new_context
 from gateway.errors import InternalError, MethodNotAllowed, stopping
 from gateway.http.asgi import client_of, note_failure, read_body, send_error, send_reply
 from gateway.http.disconnect import ClientWatch
-from gateway.ledger.record import Record
 from gateway.metrics.observe import Metrics
 from gateway.pipeline import Pipeline
+from gateway.record import Record
 
 _log = logging.getLogger(__name__)
 _ENDPOINT: Final = "chat.completions"

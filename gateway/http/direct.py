@@ -17,8 +17,8 @@ from gateway.http.asgi import client_of, note_failure, read_body
 from gateway.ledger.recorder import Recorder
 from gateway.metrics.observe import Metrics
 from gateway.plan import TimedClassifiers
+from gateway.routes import Routes
 from gateway.serving.snapshot import Snapshot, Snapshots
-from gateway.upstreams.base import Routes
 
 
 def json_response(value: Any) -> Response:

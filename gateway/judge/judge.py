@@ -9,8 +9,8 @@ from enum import StrEnum
 from typing import Final
 
 from classifiers.runtime.windows import Recent
-from gateway.context import CLIENT_CLOSED, RequestContext
-from gateway.errors import AnswerLost, ApiError, InternalError, UpstreamFailed
+from gateway.context import RequestContext
+from gateway.errors import CLIENT_CLOSED, AnswerLost, ApiError, InternalError, UpstreamFailed
 from gateway.judge.protocol import (
     FILTERED,
     OPTIONAL,
@@ -22,12 +22,13 @@ from gateway.judge.protocol import (
     of_moderation,
     refusal_code,
 )
-from gateway.ledger.record import Record
 from gateway.ledger.recorder import Recorder
 from gateway.metrics.observe import Metrics
+from gateway.record import Record
 from gateway.requests.parse import Request
+from gateway.routes import Routes
 from gateway.rules.rule import Asks, Rule
-from gateway.upstreams.base import Answer, Routes
+from gateway.upstreams.base import Answer
 from gateway.upstreams.dispatch import Forwarder
 from gateway.upstreams.stream import note_answer
 

@@ -16,9 +16,9 @@ from gateway.drain import InFlight
 from gateway.judge.judge import Judge, JudgeAnswer, JudgeOutcome
 from gateway.judge.protocol import Shown
 from gateway.metrics.observe import Metrics
+from gateway.routes import Routes
 from gateway.rules.decide import Decision, Step, decide
 from gateway.rules.rule import Act, Rule
-from gateway.upstreams.base import Routes
 
 _UNKNOWN = (Abstention.UNREAD, Abstention.LATE, Abstention.BROKEN)
 

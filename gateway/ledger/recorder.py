@@ -4,12 +4,13 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
+from gateway.config.prices import Price, PriceTable
 from gateway.context import RequestContext, RequestedModel
-from gateway.ledger.prices import Price, PriceTable
-from gateway.ledger.savings import UsageRatios, may_have_cost
+from gateway.ledger.savings import UsageRatios
 from gateway.ledger.writer import LedgerWriter
 from gateway.metrics.observe import Metrics
-from gateway.upstreams.base import Routes
+from gateway.record import may_have_cost
+from gateway.routes import Routes
 
 _FORWARDED: Final = frozenset({"forward", "redact"})
 

@@ -1,4 +1,4 @@
-"""What local answers save: estimates for calls that were not made, reasons for unknown costs, sums of a period. Pure.
+"""What local answers save: estimates for calls that were not made, sums of a period. Pure.
 
 A call answered or blocked here has no reported usage, so its usage is estimated, and marked as an estimate:
 
@@ -13,34 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from gateway.context import CLIENT_CLOSED
-from gateway.errors import AnswerLost, InternalError, Unavailable, UpstreamFailed, UpstreamTimeout
-from gateway.ledger.record import ASIDE, Record
-
-_ON_ITS_WAY: Final = frozenset({CLIENT_CLOSED, UpstreamTimeout.status})
-_ENDED_HERE: Final = frozenset({InternalError.status, Unavailable.status})
-"""With an error: the gateway's own fault, or the end of the time to drain. Without one: the upstream's own status."""
-_BROKE_OFF: Final = frozenset({UpstreamFailed.code, AnswerLost.code, UpstreamTimeout.code})
-
-
-def may_have_cost(record: Record) -> bool:
-    """Whether the upstream took the call, or may have taken it, though it reported no usage."""
-    return record.status < 400 or record.decision == "block" or _ended_on_its_way(record)
-
-
-def why_unknown(record: Record) -> str:
-    """Why a record has no cost: `no_price`; `cut_off`, so that its upstream could report no usage (or an earlier target
-    could not, where this one refused the call); or `not_reported`."""
-    if record.usage_source != "missing":
-        return "no_price"
-    cut_off = not may_have_cost(record) or _ended_on_its_way(record) or record.error in _BROKE_OFF
-    return "cut_off" if cut_off else "not_reported"
-
-
-def _ended_on_its_way(record: Record) -> bool:
-    ended_here = bool(record.error) and record.status in _ENDED_HERE
-    return ended_here or record.status in _ON_ITS_WAY or record.error == AnswerLost.code
-
+from gateway.record import ASIDE
 
 BYTES_PER_TOKEN: Final = 4.0
 """English text under the common tokenizers, until calls of the model itself have been seen."""

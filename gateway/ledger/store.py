@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol, TypeVar, get_args
 
 from msgspec import Struct, structs
 
-from gateway.ledger.record import Record
+from gateway.record import Record
 
 BUSY_S: Final = 10
 """How long a connection waits for others that use the file."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, Generic, Protocol, TypeVar
 
-from gateway.ledger.record import Record
 from gateway.ledger.store import LedgerError
+from gateway.record import Record
 
 _log = logging.getLogger(__name__)
 _BATCH: Final = 2000

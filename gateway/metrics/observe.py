@@ -1,6 +1,6 @@
 """How ledger records, verdicts and pairs move the gateway's instruments, and what is read at each scrape."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import product
 from typing import Any
@@ -12,10 +12,8 @@ from classifiers.verdict import Verdict
 from gateway.contracts.contract import Phase
 from gateway.contracts.owner import Owner
 from gateway.contracts.safety_owner import SafetyOwner
-from gateway.ledger.record import ASIDE, Record
-from gateway.ledger.savings import may_have_cost, why_unknown
-from gateway.ledger.writer import LedgerWriter
 from gateway.metrics.instruments import Instruments
+from gateway.record import ASIDE, Record, may_have_cost, why_unknown
 
 
 class _Series(dict[tuple[Any, ...], Any]):
@@ -123,12 +121,12 @@ class Metrics(Instruments):
         for (rule, kind), count in counts.items():
             self.redacted.labels(rule, kind).inc(count)
 
-    def watch(self, *, worker: Worker | None, runtime: Runtime | None, writer: LedgerWriter) -> None:
-        """Reads the queues' lengths at each scrape."""
+    def watch(self, *, worker: Worker | None, runtime: Runtime | None, pending: Callable[[], int]) -> None:
+        """Reads the queues' lengths at each scrape. pending: the rows that the ledger has yet to write."""
         if worker is not None and runtime is not None:
             self.classifier_queue.set_function(lambda: worker.queued)
             self.show_classifiers(runtime, {name: one.version for name, one in runtime.classifiers.items()}, before={})
-        self.ledger_pending.set_function(lambda: writer.pending)
+        self.ledger_pending.set_function(pending)
 
     def watch_contracts(self, owner: Owner | SafetyOwner, rules: Iterable[str]) -> None:
         """Reads the phases of contracts at each scrape. rules: those that have a contract."""

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import get_args
+from typing import Final, get_args
 
 import regex
 
 from classifiers.judge_prompt import instructions
 from classifiers.policy import OTHER, Policy
-from gateway.answers.format import FURTHER
 from gateway.config.rules import (
     OWN_LABEL,
     AskJudge,
@@ -24,17 +23,17 @@ from gateway.config.rules import (
     When,
     WhenLate,
 )
-from gateway.contracts.audit_scope import unusual
-from gateway.contracts.contract import Terms
-from gateway.contracts.safety_contract import SafetyTerms
 from gateway.requests.system import PromptPatterns
 from gateway.requests.template import PromptTemplate
-from gateway.rules.rule import Act, Action, Asks, FurtherClassifier, Rule
+from gateway.rules.rule import FURTHER, Act, Action, Asks, FurtherClassifier, Rule
+from gateway.rules.terms import SafetyTerms, Terms
 from gateway.spelling import Names
 
 _FORWARD = Action(act=Act.FORWARD)
 _ASK = Action(act=Act.ASK)
 _ERROR = Action(act=Act.ERROR)
+_USUAL: Final = ("user", "True")
+"""Whose messages, whether only the last, as an intent or topic rule reads if it does not say."""
 
 
 def compile_rules(
@@ -100,7 +99,27 @@ def _rule(
         made = replace(made, terms=Terms(target=contract.max_disagreement, confidence=contract.confidence))
     sent = (*made.then.values(), *made.otherwise.values())
     blocks = frozenset(action.text for action in sent if action.act is Act.BLOCK)
-    return replace(made, unusual=unusual(made), blocks=blocks)
+    return replace(made, unusual=_unusual(made), blocks=blocks)
+
+
+def _unusual(rule: Rule) -> tuple[str, ...]:
+    """What a rule reads and answers where that is not as usual: only what was compared is certified."""
+    answers = {label for label, action in rule.then.items() if action.own_label}
+    reads = (*sorted(rule.roles), str(rule.last_turn))
+    parts = () if reads == _USUAL else (f"reads={','.join(reads)}",)
+    # `"*"` is all labels but `other`
+    usual = answers == set(rule.names.labels) - {OTHER}
+    filled = (*sorted(rule.fields.items()), *sorted(rule.ignores.items()))
+    parts = (*parts, *(f"field={name}={source}" for name, source in filled), *(["order=free"] * rule.free_order))
+    parts = (*parts, *(part for name, further in sorted(rule.further.items()) for part in _knows(name, further)))
+    return parts if usual else (*parts, *(f"answers={label}" for label in sorted(answers)))
+
+
+def _knows(field: str, further: FurtherClassifier) -> list[str]:
+    """What another classifier may fill a field with."""
+    names = further.names
+    words = ["=".join(names.of(label)) for label in names.labels]
+    return [f"field={field}={further.classifier}", *(f"field={field}:{word}" for word in words)]
 
 
 def _redacts(policy: Policy, then: Mapping[str, Action]) -> tuple[str, ...]:

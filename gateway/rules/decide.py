@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from classifiers.verdict import Abstention, Verdict
-from gateway.ledger.record import Decided, Record
+from gateway.record import Decided, Record
 from gateway.rules.rule import Act, Action, Rule
 
 _GOES_ON: Final = (Act.FLAG, Act.REDACT)

@@ -7,12 +7,14 @@ from typing import Literal
 
 from classifiers.policy import Slot
 from classifiers.verdict import Reading
-from gateway.contracts.contract import Terms
-from gateway.contracts.safety_contract import SafetyTerms
 from gateway.requests.parse import Request
 from gateway.requests.system import PromptPatterns
 from gateway.requests.template import PromptTemplate
+from gateway.rules.terms import SafetyTerms, Terms
 from gateway.spelling import Names
+
+LABEL, CONFIDENCE, FURTHER = "label", "confidence", "classifier"
+"""What fills a field, besides slots. A slot's name stands behind a blank, which no name begins with."""
 
 
 class Act(IntEnum):

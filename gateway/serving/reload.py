@@ -22,8 +22,8 @@ from classifiers.runtime.runtime import key_of_version
 from gateway.config.load import Loaded
 from gateway.config.problems import ConfigError
 from gateway.metrics.observe import Metrics
-from gateway.metrics.zero import versions_at_zero
 from gateway.serving.snapshot import Snapshot, Snapshots, edition, load_runtime
+from gateway.serving.zero import versions_at_zero
 
 _log = logging.getLogger(__name__)
 _FAULTS: Final = (ArtifactError, EncoderError, ConfigError, OSError)

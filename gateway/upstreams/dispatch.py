@@ -15,7 +15,8 @@ from gateway.context import Headers, RequestContext
 from gateway.errors import AnswerLost, AnswerStalled, ApiError, CallDropped, UpstreamFailed, UpstreamTimeout
 from gateway.metrics.observe import Metrics
 from gateway.requests.parse import Request
-from gateway.upstreams.base import Answer, Target, Upstream, UpstreamCall
+from gateway.routes import Target
+from gateway.upstreams.base import Answer, Upstream, UpstreamCall
 from gateway.upstreams.echo import EchoUpstream
 from gateway.upstreams.litellm import LiteLLMUpstream
 from gateway.upstreams.openai import OpenAIUpstream

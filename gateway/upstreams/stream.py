@@ -16,9 +16,9 @@ import msgspec
 from gateway.answers.parse import Completion
 from gateway.context import Reply, RequestContext
 from gateway.errors import ApiError, UpstreamFailed, error_body
-from gateway.ledger.record import Record
 from gateway.protocols import chat, sse
 from gateway.protocols.json import of_upstream
+from gateway.record import Record
 from gateway.upstreams.base import Answer
 
 _HEARTBEAT: Final = b": keep-alive\n\n"

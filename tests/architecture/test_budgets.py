@@ -148,6 +148,23 @@ def test_imports_make_no_circle() -> None:
     assert not circles
 
 
+def test_few_arrows_between_rooms_run_back() -> None:
+    order = {room: place for place, room in enumerate((*BUDGETS["order"]["gateway"], *BUDGETS["order"]["classifiers"]))}
+    assert set(order) == set(BUDGETS["rooms"]) - {"gateway", "classifiers"}
+    arrows = {
+        (file.rpartition("/")[0], target.rpartition("/")[0])
+        for file in sources()
+        for target in imports_of(file)
+        if target in sources() or target.endswith("__init__.py")
+    }
+    between = {arrow for arrow in arrows if arrow[0] != arrow[1] and set(arrow) <= set(order)}
+    back = {arrow for arrow in between if order[arrow[0]] > order[arrow[1]]}
+    pairs = {arrow for arrow in back if arrow[::-1] in between}
+    assert len(between) > 60
+    assert len(back) <= TOTALS["arrows_back"], back
+    assert len(pairs) <= TOTALS["pairs_of_rooms"], pairs
+
+
 @pytest.mark.parametrize(("folder", "budget"), [("docs", "pages"), ("docs/design", "notes")])
 def test_pages_are_few(folder: str, budget: str) -> None:
     assert len(list((ROOT / folder).glob("*.md"))) <= TOTALS[budget]

@@ -8,7 +8,7 @@ from classifiers.policy import OTHER
 from classifiers.training.data import read_rows
 from gateway.config.jsonschema import FILES, schema_text
 from gateway.config.load import load_gateway, load_policy
-from gateway.ledger.prices import load_prices
+from gateway.config.prices import load_prices
 from gateway.serving.snapshot import rule_problems
 
 CONFIG = Path(__file__).parents[2] / "config"

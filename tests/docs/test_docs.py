@@ -20,11 +20,11 @@ import gateway.app  # noqa: F401 - brings all errors in
 from gateway.cli.main import app
 from gateway.cli.output import Exit
 from gateway.config.load import load_gateway, load_policy
+from gateway.config.prices import load_prices
 from gateway.errors import ApiError
-from gateway.ledger.prices import load_prices
-from gateway.ledger.record import COLUMNS, Record
 from gateway.ledger.savings import summarise
 from gateway.ledger.store import SQLiteLedger
+from gateway.record import COLUMNS, Record
 
 from .conftest import PAGES, ROOT, Block, blocks, code, rows, section
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from classifiers.policy import Policy
+from gateway.config.prices import PriceFile
 from gateway.config.settings import Settings
-from gateway.ledger.prices import PriceFile
 
 from .conftest import code, rows, section
 

@@ -25,6 +25,7 @@ from classifiers.runtime.classifier import broken, late
 from classifiers.runtime.run import Passages
 from classifiers.verdict import Abstention, Reading, Verdict
 from gateway.config.load import Loaded, load_gateway
+from gateway.config.prices import Price, PriceTable
 from gateway.context import Headers
 from gateway.contracts.audit import Audits
 from gateway.contracts.owner import Owner
@@ -40,20 +41,20 @@ from gateway.judge.judge import Judge
 from gateway.judge.resolve import SafetyAudits
 from gateway.ledger.call_log import CallLog, TextLog
 from gateway.ledger.call_store import CallStore, TextStore
-from gateway.ledger.prices import Price, PriceTable
-from gateway.ledger.record import Record
 from gateway.ledger.recorder import Recorder
 from gateway.ledger.writer import LedgerWriter
 from gateway.metrics.observe import Metrics
 from gateway.pipeline import Pipeline
 from gateway.plan import Planner, TimedClassifiers
+from gateway.record import Record
 from gateway.requests.system import PromptPatterns
+from gateway.routes import Routes
 from gateway.rules.compile import compile_rules
 from gateway.rules.rule import Act, Action, Rule
 from gateway.server import Guarded, bind
 from gateway.serving.snapshot import Snapshot, Snapshots
 from gateway.spelling import Names
-from gateway.upstreams.base import Answer, Routes, Upstream, UpstreamCall
+from gateway.upstreams.base import Answer, Upstream, UpstreamCall
 from gateway.upstreams.dispatch import Forwarder
 from gateway.upstreams.echo import EchoUpstream
 

@@ -17,13 +17,14 @@ from aiohttp import web
 
 from gateway.app import create_app
 from gateway.config.load import Loaded
-from gateway.contracts.contract import Contract, Phase, Terms
+from gateway.config.prices import PriceTable
+from gateway.contracts.contract import Contract, Phase
 from gateway.contracts.owner import Owner
 from gateway.contracts.safety_owner import SafetyOwner
 from gateway.contracts.scope import Scope
 from gateway.contracts.store import ContractStore, StoredContract
-from gateway.ledger.prices import PriceTable
 from gateway.ledger.store import SQLiteLedger
+from gateway.rules.terms import Terms
 from gateway.serving.snapshot import load_runtime
 
 TEXT = """\

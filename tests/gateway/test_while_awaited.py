@@ -13,8 +13,8 @@ from aiohttp import web
 from classifiers.policy import Policy
 from gateway.app import create_app
 from gateway.config.load import Loaded
+from gateway.config.prices import PriceTable
 from gateway.contracts.store import ContractStore
-from gateway.ledger.prices import PriceTable
 from gateway.ledger.store import SQLiteLedger
 from gateway.serving.snapshot import load_runtime
 

@@ -15,13 +15,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gateway.contracts.contract import Terms
 from gateway.contracts.owner import Owner
-from gateway.contracts.safety_contract import SafetyTerms
 from gateway.contracts.safety_owner import SafetyOwner
 from gateway.contracts.safety_store import SafetyStore
 from gateway.contracts.scope import Scope
 from gateway.contracts.store import ContractStore
+from gateway.rules.terms import SafetyTerms, Terms
 
 STREAMS = 50
 SAFETY = 14

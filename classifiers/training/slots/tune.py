@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN, Words
-from classifiers.model.model import Floats
+from classifiers.model.model import Floats, tag_count
 from classifiers.slots import tags as bio
 from classifiers.slots.fill import Marked, replaced
 from classifiers.slots.tags import read
@@ -90,7 +90,7 @@ def tune(
     bf16 = bf16_helps(encoder.dimensions)
     heads = torch.nn.ModuleDict(
         {
-            "tags": torch.nn.Linear(encoder.dimensions, bio.count(len(slots))),
+            "tags": torch.nn.Linear(encoder.dimensions, tag_count(len(slots))),
             "labels": torch.nn.Linear(encoder.dimensions, max(classes, 1)),
         }
     )

@@ -12,8 +12,8 @@ import pytest
 from classifiers.evaluation.evaluate import evaluate
 from classifiers.evaluation.metrics import counts, ranks
 from classifiers.policy import Policy
-from classifiers.report import card, figures
-from classifiers.report.page import training_page
+from classifiers.report import figures
+from classifiers.report.pages import model_card, training_page
 from classifiers.slots.tags import SlotMark
 from classifiers.training.slots.tagger import measures
 
@@ -25,7 +25,7 @@ INTENT, SAFETY = REPORTS["intent"], REPORTS["safety"]
 REACHED = {"caught": 0.8, "caught_interval": (0.7, 0.87), "alarms": 0.02, "alarms_interval": (0.01, 0.05)}
 CheckPage = Callable[[str], Any]
 kinds = pytest.mark.parametrize("kind", ["intent", "topic", "safety"])
-pages = pytest.mark.parametrize("make", [training_page, card.page])
+pages = pytest.mark.parametrize("make", [training_page, model_card])
 
 
 def with_held(report: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -64,10 +64,10 @@ def test_slots_have_a_table(check_page: CheckPage) -> None:
     page = training_page(report)
     check_page(page)
     assert '<td>people</td><td class="n">1</td><td class="n">–</td><td class="n"></td><td class="n">0.0 %</td>' in page
-    assert re.search(r"Slots, on 3 values in 2 held-out marked sentences: F1 80.0 % \(95 %: ", card.page(report))
+    assert re.search(r"Slots, on 3 values in 2 held-out marked sentences: F1 80.0 % \(95 %: ", model_card(report))
     empty = with_slots([], [])
     assert "No held-out sentence is marked, so slots are not measured." in training_page(empty)
-    assert "Slots" not in card.page(empty)
+    assert "Slots" not in model_card(empty)
 
 
 @kinds
@@ -82,7 +82,7 @@ def test_a_measure_of_nothing_has_no_interval(check_page: CheckPage, kind: str) 
     check_page(page)
     assert "0 rows" in page
     assert not re.search("0.0 – 100.0 %|0.000 – 1.000", page)
-    assert "(95 %: " not in card.page(report)
+    assert "(95 %: " not in model_card(report)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_the_page_says_whether_and_why_it_was_published(check_page: CheckPage) -
     page = training_page(refused)
     check_page(page)
     assert "goal: &lt;1% is not reached" in page
-    assert "\n- Not published: goal: <1% is not reached\n" in card.page(refused)
+    assert "\n- Not published: goal: <1% is not reached\n" in model_card(refused)
 
 
 @pages
@@ -124,7 +124,7 @@ def test_a_few_real_rows_make_no_measure_of_traffic(make: Callable[[dict[str, An
 @kinds
 def test_the_card_names_figures_and_weak_spots(kind: str) -> None:
     labels = REPORTS[kind]["held_out"]["labels"]
-    page = card.page(with_held(REPORTS[kind], labels={**labels, "rate": {**labels["rate"], "f1": 0.9}}))
+    page = model_card(with_held(REPORTS[kind], labels={**labels, "rate": {**labels["rate"], "f1": 0.9}}))
     assert page.startswith(f"# {kind}\n")
     assert "95 %:" in page
     assert "- rate: precision" in page

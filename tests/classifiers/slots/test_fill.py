@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from classifiers.encoder.tokens import Words
-from classifiers.model.model import Model, Tagger
+from classifiers.model.model import Model, Tagger, tag_count
 from classifiers.slots.fill import Tagged, parse, replaced, with_slots, words
-from classifiers.slots.tags import count
 from classifiers.verdict import Abstention, Verdict
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
@@ -29,13 +28,13 @@ def model(bare_model: Callable[..., Model]) -> Model:
     made = bare_model("slots", other="else", slots=SLOTS)
     policy = type(made.policy).model_validate({**made.policy.model_dump(by_alias=True), "labels": labels})
     tagger = Tagger(
-        slots=tuple(SLOTS), weights=np.zeros((count(2), 2), np.float32), bias=np.zeros(count(2), np.float32)
+        slots=tuple(SLOTS), weights=np.zeros((tag_count(2), 2), np.float32), bias=np.zeros(tag_count(2), np.float32)
     )
     return replace(made, policy=policy, tagger=tagger)
 
 
 def tagged(*tags: int) -> Tagged:
-    return Tagged(text=TEXT, words=WORDS, logits=8 * np.eye(count(2), dtype=np.float32)[list(tags)])
+    return Tagged(text=TEXT, words=WORDS, logits=8 * np.eye(tag_count(2), dtype=np.float32)[list(tags)])
 
 
 def verdict(*labels: str, **more: Any) -> Verdict:

@@ -14,9 +14,9 @@ from hypothesis.extra.numpy import arrays
 from classifiers import Reading, Runtime
 from classifiers.encoder.session import Encoder
 from classifiers.encoder.tokens import Words
-from classifiers.model.model import Model, Tagger
+from classifiers.model.model import Model, Tagger, tag_count
 from classifiers.runtime.classifier import from_model
-from classifiers.slots.tags import SlotMark, TagRun, count, judged, of_places, read, runs, word_windows
+from classifiers.slots.tags import SlotMark, TagRun, judged, of_places, read, runs, word_windows
 from classifiers.text.normalise import normalise
 from classifiers.verdict import Abstention
 
@@ -30,7 +30,7 @@ def test_a_word_belongs_to_the_mark_that_covers_any_of_it() -> None:
 
 
 def test_the_likeliest_tags_make_runs_with_the_confidence_of_the_least_certain_word() -> None:
-    logits = np.full((4, count(2)), -5.0, np.float32)
+    logits = np.full((4, tag_count(2)), -5.0, np.float32)
     logits[0, 0] = logits[1, 3] = logits[3, 1] = 5.0
     logits[2, 4], logits[2, 0] = 1.0, 0.0
     found = runs(logits)
@@ -39,7 +39,7 @@ def test_the_likeliest_tags_make_runs_with_the_confidence_of_the_least_certain_w
     assert found[1].confidence > 0.99
 
 
-@given(arrays(np.float32, st.tuples(st.integers(1, 7), st.just(count(2))), elements=st.floats(-6, 6, width=32)))
+@given(arrays(np.float32, st.tuples(st.integers(1, 7), st.just(tag_count(2))), elements=st.floats(-6, 6, width=32)))
 def test_runs_are_in_order_apart_and_of_the_best_sequence(logits: np.ndarray) -> None:
     found: list[TagRun] = runs(logits)
     assert all(0 <= run.first <= run.last < len(logits) for run in found)
@@ -112,9 +112,9 @@ def test_places_are_in_order_and_within_the_text(encoder: Encoder, text: str) ->
 def marking(encoder: Encoder, make_model: Callable[..., Model]) -> Runtime:
     """A tagger that takes every word for a value: what it has read is found."""
     made = make_model("slots", other="else", slots={"person": {"means": "a name"}})
-    begins = np.zeros(count(1), np.float32)
+    begins = np.zeros(tag_count(1), np.float32)
     begins[1] = 50
-    weights = np.zeros((count(1), encoder.dimensions), np.float32)
+    weights = np.zeros((tag_count(1), encoder.dimensions), np.float32)
     model = replace(made, tagger=Tagger(slots=("person",), weights=weights, bias=begins))
     return Runtime([encoder], {"details": from_model(model)})
 

@@ -13,7 +13,7 @@ from classifiers.encoder.session import Encoder
 from classifiers.errors import ClassifierError
 from classifiers.model.model import Model
 from classifiers.policy import Policy
-from classifiers.report.page import evaluation_page
+from classifiers.report.pages import evaluation_page
 from classifiers.runtime.classifier import Classifier
 from classifiers.runtime.runtime import Runtime
 from classifiers.slots.fill import parse

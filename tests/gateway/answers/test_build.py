@@ -13,7 +13,6 @@ from gateway.answers.build import (
     word_in_prompt,
 )
 from gateway.answers.format import (
-    FURTHER,
     AnyObject,
     PlainWord,
     Prediction,
@@ -23,6 +22,7 @@ from gateway.answers.format import (
     UnsupportedReason,
 )
 from gateway.requests.parse import parse_chat
+from gateway.rules.rule import FURTHER
 from gateway.spelling import Names
 from tests.gateway.answers.conftest import rows
 

@@ -9,7 +9,8 @@ import pytest
 
 from classifiers.policy import Slot
 from gateway.answers.fill import Filled, fill
-from gateway.answers.format import FURTHER, FurtherLabel, Prediction, SlotFilling, Unsupported, UnsupportedReason
+from gateway.answers.format import FurtherLabel, Prediction, SlotFilling, Unsupported, UnsupportedReason
+from gateway.rules.rule import FURTHER
 from gateway.spelling import Names
 from tests.gateway.answers.conftest import obj, rows, value_of
 

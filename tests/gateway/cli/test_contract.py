@@ -17,18 +17,18 @@ from classifiers.verdict import Verdict
 from gateway.cli.dry_run import dry_run
 from gateway.cli.forecast import ForecastLine, outlooks
 from gateway.config.load import load_gateway
-from gateway.contracts.contract import Contract, Terms
+from gateway.contracts.contract import Contract
 from gateway.contracts.owner import Owner
-from gateway.contracts.safety_contract import SafetyTerms
 from gateway.contracts.safety_owner import SafetyOwner
 from gateway.contracts.safety_store import SafetyStore
 from gateway.contracts.scope import Scope
 from gateway.contracts.store import ContractStore, PairRow, StoredContract
 from gateway.ledger.call_store import CallStore
 from gateway.ledger.store import NoLedger
+from gateway.routes import Routes
 from gateway.rules.compile import compile_rules
+from gateway.rules.terms import SafetyTerms, Terms
 from gateway.serving.snapshot import Snapshot
-from gateway.upstreams.base import Routes
 
 UPSTREAMS = """\
 version: 1

@@ -12,9 +12,9 @@ from gateway.cli.discover import _write
 from gateway.cli.output import Exit
 from gateway.cli.train import _models_dir
 from gateway.config.load import load_gateway
+from gateway.config.prices import load_prices
 from gateway.config.settings import shipped_dir
 from gateway.discover.finding import look
-from gateway.ledger.prices import load_prices
 from tests.gateway.discover.logs import pair, read, two_templates, user, write
 
 

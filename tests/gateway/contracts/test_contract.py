@@ -4,8 +4,9 @@ import random
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from gateway.contracts.contract import Contract, Pair, Phase, Terms, begin, count, due, see
+from gateway.contracts.contract import Contract, Pair, Phase, begin, count, due, see
 from gateway.contracts.detector import AlarmDetector
+from gateway.rules.terms import Terms
 
 NEW = Contract(terms=Terms(target=0.02, confidence=0.95))
 PAIR = Pair(chosen=True, confidence=0.9, agrees=False, attempt=0, threshold=0.5)

@@ -10,10 +10,11 @@ from gateway.contracts.bets import Evidence
 from gateway.contracts.bound import BoundRung, Side
 from gateway.contracts.bounds import spend
 from gateway.contracts.certificate import Attempt
-from gateway.contracts.contract import Contract, Phase, Terms
+from gateway.contracts.contract import Contract, Phase
 from gateway.contracts.detector import AlarmDetector
 from gateway.contracts.forecast import outlook, until_alarm, until_certificate
 from gateway.contracts.safety_forecast import Elsewhere, side_outlook, until_certified, until_live, until_withdrawn
+from gateway.rules.terms import Terms
 from tests.conftest import Simulation
 
 DAY = 86400.0

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from gateway.contracts.certificate import Attempt
-from gateway.contracts.contract import Contract, Pair, Phase, Terms
+from gateway.contracts.contract import Contract, Pair, Phase
 from gateway.contracts.memory import ContractMemory, Trial, Volume, leaving
 from gateway.contracts.scope import Scope
+from gateway.rules.terms import Terms
 
 DAY = 86400.0
 NOW = 20 * DAY

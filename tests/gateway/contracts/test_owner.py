@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from gateway.contracts.contract import Contract, Flipped, Phase, Terms
+from gateway.contracts.contract import Contract, Flipped, Phase
 from gateway.contracts.owner import Owner
 from gateway.contracts.sampling import Coin
 from gateway.contracts.scope import Scope
 from gateway.contracts.store import ContractStore, StoredContract
 from gateway.ledger.store import LedgerError
+from gateway.rules.terms import Terms
 
 TERMS = Terms(target=0.05, confidence=0.95)
 DAY = 86400.0

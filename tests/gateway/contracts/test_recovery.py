@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from gateway.contracts.certificate import Attempt, Rung, ThresholdCounts
-from gateway.contracts.contract import Contract, Flipped, Phase, Terms
+from gateway.contracts.contract import Contract, Flipped, Phase
 from gateway.contracts.detector import AlarmDetector
 from gateway.contracts.owner import Owner
 from gateway.contracts.recovery import interrupted
 from gateway.contracts.scope import Scope
 from gateway.contracts.store import ContractStore
 from gateway.ledger.store import LedgerError
+from gateway.rules.terms import Terms
 
 TERMS = Terms(target=0.05, confidence=0.95)
 SCOPE = Scope(rule="r", model="m", prompt="p", labels=("a",), classifier="c", version="v", terms="t", sent_to="one/m")

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from benchmarks.contract.safety import Traffic, alarm_after, certified, live, run
 from gateway.contracts.bound import Side
 from gateway.contracts.contract import Phase
-from gateway.contracts.safety_contract import HEAVIEST, SafetyContract, SafetyTerms, Zone
+from gateway.contracts.safety_contract import HEAVIEST, SafetyContract, Zone
+from gateway.rules.terms import SafetyTerms
 from tests.conftest import Simulation
 
 TERMS = SafetyTerms(missed=0.05, wrongly=0.02, confidence=0.95)

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from gateway.contracts.contract import Phase
-from gateway.contracts.safety_contract import SafetyTerms, Zone
+from gateway.contracts.safety_contract import Zone
 from gateway.contracts.safety_owner import SafetyOwner
 from gateway.contracts.safety_store import SafetyStore
 from gateway.contracts.scope import Scope
 from gateway.contracts.store import ContractStore
+from gateway.rules.terms import SafetyTerms
 
 TERMS = SafetyTerms(missed=0.05, wrongly=0.05, confidence=0.95)
 SCOPE = Scope(rule="safety", model="judge", prompt="p", labels=("a",), classifier="c", version="1", terms="t")

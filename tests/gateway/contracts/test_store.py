@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from gateway.contracts.contract import Contract, Phase, Terms
+from gateway.contracts.contract import Contract, Phase
 from gateway.contracts.scope import Scope
 from gateway.contracts.store import ContractStore, PairRow, StoredContract
 from gateway.contracts.tables import sole
 from gateway.ledger.store import LedgerError
+from gateway.rules.terms import Terms
 
 EARLIER = """CREATE TABLE contract_pairs (
     key TEXT NOT NULL, number INTEGER NOT NULL, at REAL NOT NULL, request_id TEXT NOT NULL,

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.prices import PriceTable
 from gateway.discover.calls import Log, is_ledger, read_ledger
 from gateway.discover.finding import look
 from gateway.ledger.call_store import CallStore, KeptCall
-from gateway.ledger.prices import PriceTable
 from gateway.ledger.store import LedgerError
 from tests.gateway.discover.logs import stream, two_templates
 

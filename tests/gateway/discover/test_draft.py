@@ -17,10 +17,10 @@ from gateway.answers.build import LocalAnswer, build
 from gateway.answers.format import Prediction, RequestedFormat, requested_format
 from gateway.config import source
 from gateway.config.load import Loaded, load_gateway, load_policy
+from gateway.config.prices import load_prices
 from gateway.discover.calls import LoggedCall
 from gateway.discover.draft import draft, gateway, scalar, unwritable, write
 from gateway.discover.finding import Finding, look
-from gateway.ledger.prices import load_prices
 from gateway.plan import read_by
 from gateway.requests.messages import system_text
 from gateway.rules.compile import compile_rules

@@ -9,10 +9,10 @@ import pytest
 from msgspec import structs
 
 from classifiers.encoder.session import Encoder
+from gateway.config.prices import load_prices
 from gateway.discover.evaluate import AnswerPair, agreement_of, pairs_of, period_s, spend
 from gateway.discover.finding import Finding, look
 from gateway.discover.labels import Labels
-from gateway.ledger.prices import load_prices
 
 from .logs import calls_of, harm_calls, pair, user
 

@@ -13,9 +13,9 @@ from gateway.ledger.recorder import Recorder
 from gateway.ledger.writer import LedgerWriter
 from gateway.metrics.observe import Metrics
 from gateway.plan import TimedClassifiers
+from gateway.routes import Routes
 from gateway.rules.compile import compile_rules
 from gateway.serving.snapshot import Snapshot, Snapshots
-from gateway.upstreams.base import Routes
 
 TEXT = """\
 version: 1

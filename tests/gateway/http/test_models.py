@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from gateway.ledger.record import Record
 from gateway.ledger.store import LedgerError
+from gateway.record import Record
 
 
 @pytest.mark.parametrize("name", ["hidden", "gpt-5", "", "gpt-4o/", "../models"])

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from gateway.ledger.record import Record
+from gateway.record import Record
 
 
 @pytest.fixture

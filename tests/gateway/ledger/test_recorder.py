@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
+from gateway.config.prices import PriceTable
 from gateway.config.settings import ModelRoute
 from gateway.context import RequestContext, new_context
-from gateway.ledger.prices import PriceTable
-from gateway.ledger.record import Record
 from gateway.ledger.recorder import Recorder
 from gateway.ledger.writer import LedgerWriter
 from gateway.metrics.observe import Metrics
-from gateway.upstreams.base import Routes
+from gateway.record import Record
+from gateway.routes import Routes
 
 ROUTES = Routes(
     {name: ModelRoute(upstream="one") for name in ("dear", "cheap", "unpriced")}

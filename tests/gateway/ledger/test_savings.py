@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.ledger.record import Record
 from gateway.ledger.savings import Summary, UsageRatios, summarise
 from gateway.ledger.store import SQLiteLedger
+from gateway.record import Record
 
 
 def learn(ratios: UsageRatios, model: str, given: int, tokens: int, *, times: int = 1, **rules: int) -> None:

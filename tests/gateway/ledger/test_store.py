@@ -10,8 +10,8 @@ import pytest
 from msgspec.structs import astuple
 
 from gateway.ledger.call_store import CallStore
-from gateway.ledger.record import COLUMNS, Record
 from gateway.ledger.store import Closes, LedgerError, SQLiteLedger, opened_to_write, write_ahead
+from gateway.record import COLUMNS, Record
 
 MakeRecord = Callable[..., Record]
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from gateway.ledger import writer as writing
-from gateway.ledger.record import Record
 from gateway.ledger.store import LedgerError, SQLiteLedger
 from gateway.ledger.writer import Appends, LedgerWriter
+from gateway.record import Record
 
 MakeRecord = Callable[..., Record]
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.ledger.record import Record
 from gateway.metrics.observe import Metrics
+from gateway.record import Record
 
 
 def record(**fields: Any) -> Record:

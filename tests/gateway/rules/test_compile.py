@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 from classifiers.policy import Policy
-from gateway.answers.format import FURTHER
 from gateway.config.load import Loaded
 from gateway.requests.parse import parse_chat
 from gateway.requests.system import PromptPatterns
 from gateway.rules.compile import compile_rules
-from gateway.rules.rule import Act, Action, FurtherClassifier, Rule, matching
+from gateway.rules.rule import FURTHER, Act, Action, FurtherClassifier, Rule, matching
 from gateway.serving.snapshot import rule_problems
 from gateway.spelling import Names
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifiers.verdict import Abstention, SlotValue, Verdict
-from gateway.ledger.record import Record
+from gateway.record import Record
 from gateway.redaction.apply import marks_of
 from gateway.rules.decide import apply, decide, decisive, note_decision
 from gateway.rules.rule import Act, Action, Rule

@@ -7,7 +7,7 @@ from gateway.config.load import Loaded
 from gateway.config.settings import ModelRoute
 from gateway.context import RequestedModel, UpstreamModel
 from gateway.errors import ModelNotFound
-from gateway.upstreams.base import Routes, Target
+from gateway.routes import Routes, Target
 from gateway.upstreams.dispatch import Retrying, build_upstreams
 from gateway.upstreams.echo import EchoUpstream
 from gateway.upstreams.litellm import LiteLLMUpstream

@@ -13,8 +13,9 @@ from gateway.context import UpstreamModel, new_context
 from gateway.errors import AnswerLost, AnswerStalled, ApiError, CallDropped, UpstreamFailed, UpstreamTimeout
 from gateway.metrics.observe import Metrics
 from gateway.requests.parse import parse_chat
+from gateway.routes import Target
 from gateway.server import bind
-from gateway.upstreams.base import Answer, Target, Upstream, UpstreamCall
+from gateway.upstreams.base import Answer, Upstream, UpstreamCall
 from gateway.upstreams.dispatch import Forwarder, Retrying
 from gateway.upstreams.openai import OpenAIUpstream
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from gateway.answers.parse import Completion
 from gateway.context import Reply, RequestContext, new_context
 from gateway.errors import UpstreamFailed, UpstreamTimeout
-from gateway.ledger.record import Record
 from gateway.protocols import sse
+from gateway.record import Record
 from gateway.upstreams import stream as held
 from gateway.upstreams.base import Answer
 from gateway.upstreams.stream import hold, note_answer, relay

@@ -15,12 +15,11 @@ from gateway.answers.compare import Result
 from gateway.answers.format import UnsupportedReason
 from gateway.config.load import OTHER_MODELS
 from gateway.config.settings import DENY, ModelRoute
-from gateway.context import CLIENT_CLOSED
 from gateway.contracts.contract import Phase
-from gateway.errors import AnswerLost, UpstreamFailed, UpstreamTimeout
+from gateway.errors import CLIENT_CLOSED, AnswerLost, UpstreamFailed, UpstreamTimeout
 from gateway.judge.judge import JudgeOutcome
-from gateway.ledger.record import SavedReason
 from gateway.metrics.observe import Metrics, flag
+from gateway.record import SavedReason
 from gateway.rules.rule import Act, Action, Rule
 
 _CHAT: Final = "chat.completions"

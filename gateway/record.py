@@ -4,12 +4,18 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from gateway.errors import CLIENT_CLOSED, AnswerLost, InternalError, Unavailable, UpstreamFailed, UpstreamTimeout
+
 Decided = Literal["forward", "answer", "redact", "block", "error", "judge", "repeat"]
 UsageSource = Literal["reported", "estimated", "missing", "none"]
 SavedReason = Literal["local_answer", "block", "cheaper_route", "judge", "repeat"]
 
 ASIDE: Final[frozenset[str]] = frozenset({"judge", "repeat"})
 """Decisions and reasons of calls that no client asked for: to a judge, or a call sent a second time."""
+_ON_ITS_WAY: Final = frozenset({CLIENT_CLOSED, UpstreamTimeout.status})
+_ENDED_HERE: Final = frozenset({InternalError.status, Unavailable.status})
+"""With an error: the gateway's own fault, or the end of the time to drain. Without one: the upstream's own status."""
+_BROKE_OFF: Final = frozenset({UpstreamFailed.code, AnswerLost.code, UpstreamTimeout.code})
 
 
 class Record(Struct, kw_only=True):
@@ -63,3 +69,22 @@ class Record(Struct, kw_only=True):
 
 
 COLUMNS = Record.__struct_fields__
+
+
+def may_have_cost(record: Record) -> bool:
+    """Whether the upstream took the call, or may have taken it, though it reported no usage."""
+    return record.status < 400 or record.decision == "block" or _ended_on_its_way(record)
+
+
+def why_unknown(record: Record) -> str:
+    """Why a record has no cost: `no_price`; `cut_off`, so that its upstream could report no usage (or an earlier target
+    could not, where this one refused the call); or `not_reported`."""
+    if record.usage_source != "missing":
+        return "no_price"
+    cut_off = not may_have_cost(record) or _ended_on_its_way(record) or record.error in _BROKE_OFF
+    return "cut_off" if cut_off else "not_reported"
+
+
+def _ended_on_its_way(record: Record) -> bool:
+    ended_here = bool(record.error) and record.status in _ENDED_HERE
+    return ended_here or record.status in _ON_ITS_WAY or record.error == AnswerLost.code

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.config.prices import Price, PriceTable, load_prices
 from gateway.config.problems import ConfigError
-from gateway.ledger.prices import Price, PriceTable, load_prices
 
 TEXT = """\
 version: 1

@@ -8,8 +8,8 @@ from msgspec import UNSET, UnsetType, structs
 from gateway.answers.build import LocalAnswer
 from gateway.context import Reply
 from gateway.errors import ApiError, Blocked, Overloaded, error_body
-from gateway.ledger.record import Record
 from gateway.protocols import chat, sse
+from gateway.record import Record
 from gateway.requests.parse import Request
 from gateway.rules.rule import Act, Action
 

@@ -9,10 +9,10 @@ import pytest
 from classifiers.policy import Policy
 from gateway.config.load import Loaded
 from gateway.errors import AnswerLost, CallDropped, UpstreamFailed, UpstreamTimeout
-from gateway.metrics import zero
 from gateway.metrics.observe import Metrics
 from gateway.protocols import sse
 from gateway.rules.compile import compile_rules
+from gateway.serving import zero
 from gateway.upstreams.base import Answer
 
 BASE = """

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from gateway.answers import reply
 from gateway.answers.build import LocalAnswer
 from gateway.answers.format import FunctionCall
 from gateway.context import Reply
-from gateway.ledger.record import Record
+from gateway.record import Record
 from gateway.requests.parse import Request, parse_chat
-from gateway.rules import act
 from gateway.rules.rule import Act, Action
 
 RECORD = Record(request_id="req_abc", at=1.0, endpoint="chat", saved_input_tokens=5, saved_output_tokens=2)
@@ -38,15 +38,15 @@ async def chunks(reply: Reply) -> list[ChatCompletionChunk]:
 
 def test_a_block_is_a_refusal_where_the_client_parses_a_schema() -> None:
     asked = request(response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": {}}})
-    (choice,) = ChatCompletion.model_validate_json(act.carry_out(RECORD, asked, STOPS).body).choices
+    (choice,) = ChatCompletion.model_validate_json(reply.carry_out(RECORD, asked, STOPS).body).choices
     assert (choice.message.content, choice.message.refusal, choice.finish_reason) == (None, "Not here.", "stop")
 
 
 @pytest.mark.parametrize("choices", [1, 2])
 async def test_a_stream_of_an_answer(choices: int) -> None:
-    reply = act.carry_out(RECORD, request(stream=True, n=choices), SAYS)
-    assert dict(reply.headers)[b"content-type"].startswith(b"text/event-stream")
-    first, middle, last = await chunks(reply)
+    sent = reply.carry_out(RECORD, request(stream=True, n=choices), SAYS)
+    assert dict(sent.headers)[b"content-type"].startswith(b"text/event-stream")
+    first, middle, last = await chunks(sent)
     assert {(part.id, part.model, part.object) for part in (first, middle, last)} == {
         ("chatcmpl-abc", "gpt-4o", "chat.completion.chunk")
     }
@@ -58,9 +58,9 @@ async def test_a_stream_of_an_answer(choices: int) -> None:
 
 
 async def test_a_stream_has_usage_only_where_it_was_asked_for() -> None:
-    assert b"usage" not in b"".join(await events(act.carry_out(RECORD, request(stream=True), SAYS)))
+    assert b"usage" not in b"".join(await events(reply.carry_out(RECORD, request(stream=True), SAYS)))
     asked = request(stream=True, stream_options={"include_usage": True})
-    *parts, last = await chunks(act.carry_out(RECORD, asked, SAYS))
+    *parts, last = await chunks(reply.carry_out(RECORD, asked, SAYS))
     assert all(part.usage is None for part in parts)
     assert (last.choices, last.usage and last.usage.completion_tokens) == ([], 2)
 
@@ -70,7 +70,7 @@ CALLS = LocalAnswer(content='{"intent":"card"}', label="card", call=CALLED)
 
 
 async def test_a_streamed_call_of_several_choices() -> None:
-    parts = await chunks(act.label(RECORD, request(stream=True, n=2), CALLS))
+    parts = await chunks(reply.label(RECORD, request(stream=True, n=2), CALLS))
     for number in range(2):
         deltas = [choice.delta for part in parts for choice in part.choices if choice.index == number]
         calls = [call for delta in deltas for call in delta.tool_calls or []]
@@ -81,7 +81,7 @@ async def test_a_streamed_call_of_several_choices() -> None:
 
 async def test_a_streamed_call_of_a_function_as_it_was_asked_for_before_tools() -> None:
     answer = replace(CALLS, call=replace(CALLED, legacy=True))
-    parts = await chunks(act.label(RECORD, request(stream=True), answer))
+    parts = await chunks(reply.label(RECORD, request(stream=True), answer))
     calls = [call for part in parts if (call := part.choices[0].delta.function_call)]
     assert ("".join(call.name or "" for call in calls), calls[-1].arguments) == ("route", CALLS.content)
     assert (calls[0].arguments, parts[-1].choices[0].finish_reason) == ("", "stop")
