@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from classifiers.errors import ArtifactError
 from classifiers.model.model import (
-    NEVER,
     Band,
     Calibration,
     EncoderId,
@@ -32,8 +31,6 @@ from classifiers.policy import OTHER, Policy
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 """A stage's name, which names tensors and a folder."""
-_EARLY_EXIT = "first"
-"""A stage of older artifacts, an n-gram table that named labels by itself. It only counts in the next stage now."""
 
 WEIGHTS, BIAS = "tagger.weights", "tagger.bias"
 Tensors = Mapping[str, NDArray[Any]]
@@ -170,8 +167,6 @@ def stage_tensors(stage: Stage) -> dict[str, NDArray[Any]]:
 def read_stage(entry: StageEntry, held: Tensors, policy: Policy, where: str) -> Stage:
     """The stage of an entry. where: the artifact's folder, for errors. Raises ArtifactError where parts do not fit."""
     name, classes, where = entry.name, entry.classes, f"{where}: {entry.name}"
-    if name == _EARLY_EXIT:
-        entry = msgspec.structs.replace(entry, thresholds=dict.fromkeys(classes, NEVER), bands=())
     if not NAME.fullmatch(name):
         raise ArtifactError(f"{where} cannot be a stage's name")
     if classes not in {policy.learned, (*policy.learned, OTHER)}:

@@ -24,31 +24,6 @@ _PATTERNS: Final[Mapping[str | int, str]] = {
     "hours": "must be from one time to another, such as 07:00-20:00",
 }
 
-_FIXED: Final = "its value is fixed; leave it out"
-_CASCADE: Final = "write cascade: {encoder: …, goal: …}"
-_REMOVED: Final[Mapping[str, str]] = {
-    "workers": "one process serves; leave it out",
-    "classifier_threads": "one thread encodes; leave it out",
-    **{f"limits.{name}": _FIXED for name in ("answer", "header_time", "body_time", "queue", "drain_time")},
-    **{f"upstreams.*.{name}": _FIXED for name in ("connect_timeout", "retries", "delay")},
-    "upstreams.*.timeout": "it is fixed for kind litellm and echo; leave it out",
-    "rules.reads.max_windows": "512 windows are read; leave it out",
-    "rules.reads.json_path": "write a regex: whose group input is the field's value",
-    "rules.when.system_glob": "write it as system",
-    "rules.when_unsure.within": _FIXED,
-    **{f"rules.contract.{name}": _FIXED for name in ("notice_within", "ask_again")},
-    "labels.*.required": "write it at the slot: slots: {NAME: {required: LABEL}}",
-    "slots.*.currency": "an amount without a currency has no value; leave it out",
-    **{f"teacher.{name}": _FIXED for name in ("sentences_per_label", "answer_tokens", "rounds")},
-    "larger_encoder": _CASCADE,
-    "larger_goal": _CASCADE,
-    "larger_layers": "a cascade of safety keeps half of the layers; leave it out",
-    "larger_asked": "a cascade is asked about 35 % of harmless text; leave it out",
-    "first_stage": "training decides it by the rows; leave it out",
-    "seed": "write it on the command line: offramp train --seed N",
-}
-"""Keys of earlier versions and what to do instead. Indexes are left out; * stands for any name."""
-
 
 def validate(document: Document, schema: type[M]) -> M | None:
     """The document as `schema`. Where it does not fit, None, and the reasons are added to its problems."""
@@ -71,7 +46,7 @@ def _problem(document: Document, schema: type[BaseModel], detail: ErrorDetails) 
     if detail["type"] == "extra_forbidden":
         word = str(detail["loc"][-1])
         path = (*path, word) if not path or path[-1] != word else path
-        message = _removed(path) or "no such key" + did_you_mean(word, _known_keys(schema, detail["loc"][:-1]))
+        message = "no such key" + did_you_mean(word, _known_keys(schema, detail["loc"][:-1]))
     elif detail["type"] == "missing":
         message = f"needs {detail['loc'][-1]}:"
     elif detail["type"] in ("literal_error", "union_tag_invalid"):
@@ -97,16 +72,6 @@ def _problem(document: Document, schema: type[BaseModel], detail: ErrorDetails) 
         if path_in(document.data, keys) == keys:
             path, message = keys, rest
     return document.problem(path, message)
-
-
-def _removed(path: DataPath) -> str:
-    """What to do instead of a key of an earlier version; empty for any other key."""
-    keys = [key for key in path if isinstance(key, str)]
-    for removed, instead in _REMOVED.items():
-        wanted = removed.split(".")
-        if len(wanted) == len(keys) and all(one in ("*", key) for one, key in zip(wanted, keys, strict=True)):
-            return f"no longer a setting: {instead}"
-    return ""
 
 
 def _mend(detail: ErrorDetails) -> str:

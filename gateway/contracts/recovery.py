@@ -22,7 +22,6 @@ def taken_up(store: ContractStore, most: int, reached: Callable[[Scope], bool]) 
     """The contracts that a gateway goes on with, as of `ContractStore.newest`, each as it then is. reached: whether
     calls come to one. Raises LedgerError.
     """
-    store.serve_each()
     for one in store.serving():
         if reached(one.scope):
             store.put(replace(one, contract=interrupted(one.contract)), interrupted=True)

@@ -11,8 +11,7 @@ class Scope:
     and the shape that the answer is to have, as a digest; labels: of the policy; classifier, version: who answers;
     terms: as text.
 
-    sent_to: where the model is sent first, as `upstream/model`. Empty in what an earlier Offramp stored, to which no
-    call belongs.
+    sent_to: where the model is sent first, as `upstream/model`.
     """
 
     rule: str
@@ -36,8 +35,7 @@ class Scope:
     def key(self) -> str:
         """A short name for all of it."""
         parts = (self.rule, self.model, self.prompt, *self.labels, self.classifier, self.version, self.terms)
-        # as they were written before a scope held where a model is sent
-        return digest(*parts, self.sent_to) if self.sent_to else digest(*parts)
+        return digest(*parts, self.sent_to)
 
 
 def among(classifier: str, labels: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.contracts.contract import Contract
 from gateway.contracts.scope import Scope
-from gateway.contracts.tables import ADDED, CREATE, Move, Statement, Tables, insert, json_of, moving
+from gateway.contracts.tables import CREATE, Move, Statement, Tables, insert, json_of, moving
 
 _PUT: Final = insert("contracts", "key", "rule", "model", "at", "scope", "state", replacing=True)
 _SPENT: Final = (
@@ -28,10 +28,6 @@ _SERVING: Final = insert("contract_serving", "since", "key")
 _FORGET: Final = "DELETE FROM contract_texts WHERE rowid IN (SELECT rowid FROM contract_texts WHERE at < ? LIMIT ?)"
 _AT_ONCE: Final = 10_000
 _SERVED: Final = "DELETE FROM contract_serving WHERE key = ?"
-_SERVING_EACH: Final = (
-    "INSERT INTO contract_serving (since, key) SELECT since, contracts.key FROM contract_serving, contracts "
-    "WHERE contract_serving.key IS NULL AND json_extract(state, '$.attempt') IS NOT NULL"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +42,8 @@ class StoredContract:
 class PairRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """A pair as it is stored.
 
-    number: from 0; label: the local one; result: agrees, differs or missing; novelty: of the text, 0..1, None where an
-    earlier Offramp did not keep it; unlabelled: calls without a label, of a trial, that the coin chose since the pair
-    that it chose before, None where an earlier Offramp did not count them.
+    number: from 0; label: the local one; result: agrees, differs or missing; novelty: of the text, 0..1;
+    unlabelled: calls without a label, of a trial, that the coin chose since the pair that it chose before.
     """
 
     number: int
@@ -86,7 +81,7 @@ class ContractStore(Tables):
     cannot be used."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        super().__init__(path, CREATE, added=ADDED, read_only=read_only)
+        super().__init__(path, CREATE, read_only=read_only)
 
     def contracts(self) -> list[StoredContract]:
         """All contracts, the latest changed first."""
@@ -104,12 +99,7 @@ class ContractStore(Tables):
 
     def attempts(self) -> dict[tuple[str, str], int]:
         """The number of the latest attempt of each rule for each model, where there was one."""
-        # contracts tell it by themselves where an earlier Offramp wrote them
-        query = (
-            "SELECT rule, model, max(attempts) FROM (SELECT rule, model, attempts FROM contract_attempts "
-            "UNION ALL SELECT rule, model, json_extract(state, '$.attempts') FROM contracts) "
-            "WHERE attempts > 0 GROUP BY rule, model"
-        )
+        query = "SELECT rule, model, attempts FROM contract_attempts"
         with self._errors("read"):
             return {(rule, model): attempts for rule, model, attempts in self._db.execute(query)}
 
@@ -197,7 +187,7 @@ class ContractStore(Tables):
         query = """
             WITH changed AS (SELECT coalesce(max(at), 0) AS at FROM contract_withdrawals WHERE rule = ?1),
             last AS (SELECT at, texts FROM contract_trainings
-                WHERE rule = ?1 AND among = ?2 AND unended IS NOT 1 ORDER BY at DESC LIMIT 1),
+                WHERE rule = ?1 AND among = ?2 AND unended = 0 ORDER BY at DESC LIMIT 1),
             kept AS (SELECT at FROM contract_texts
                 WHERE rule = ?1 AND among = ?2 AND at > (SELECT at FROM changed))
             SELECT (SELECT count(*) FROM kept WHERE at > coalesce((SELECT at FROM last), 0)),
@@ -224,10 +214,6 @@ class ContractStore(Tables):
         """Notes that the first of them came to a contract, in Unix seconds."""
         self._write([(_SERVING, (at, key))], lasting=True)
 
-    def serve_each(self) -> None:
-        """Notes of each running attempt by itself what an earlier Offramp noted of all together."""
-        self._write([(_SERVING_EACH, ()), ("DELETE FROM contract_serving WHERE key IS NULL", ())])
-
     def ended(self, keys: Iterable[str]) -> None:
         """Notes that the gateway ended, and left nothing of these contracts under way."""
         self._write([(_SERVED, (key,)) for key in keys])
@@ -245,9 +231,7 @@ class ContractStore(Tables):
             "AND NOT EXISTS (SELECT 1 FROM contract_pairs WHERE contract_pairs.key = contracts.key)"
         )
         tables = "contract_forgotten", "contract_repeats", "contracts"
-        deletions = [(f"DELETE FROM {table} WHERE key IN ({idle})", (before,)) for table in tables]  # noqa: S608 - constants
-        # as an earlier Offramp wrote them
-        self._write([*deletions, ("DELETE FROM contract_attempts WHERE attempts = 0", ())])
+        self._write([(f"DELETE FROM {table} WHERE key IN ({idle})", (before,)) for table in tables])  # noqa: S608 - constants
 
     def forgettable(self, *, before: float, keep: int) -> list[tuple[str, int]]:
         """(key, how many of its newest pairs stay) of contracts that have more than `keep`, and of those that have not

@@ -9,7 +9,15 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.ledger.store import LedgerError, closed_on_failure, opened_to_read, opened_to_write, stand_in, write_ahead
+from gateway.ledger.store import (
+    LedgerError,
+    check_version,
+    closed_on_failure,
+    opened_to_read,
+    opened_to_write,
+    stand_in,
+    write_ahead,
+)
 
 _SHARED: Final = (
     """CREATE TABLE IF NOT EXISTS contract_moves (
@@ -39,23 +47,15 @@ CREATE: Final = (
     """CREATE VIEW IF NOT EXISTS contract_withdrawals AS SELECT rule, contract_moves.at FROM contract_moves
         JOIN contracts USING (key) WHERE phase = 'demoted'""",
     """CREATE TABLE IF NOT EXISTS contract_texts (
-        rule TEXT NOT NULL, at REAL NOT NULL, text TEXT NOT NULL, label TEXT NOT NULL, among TEXT) STRICT""",
+        rule TEXT NOT NULL, at REAL NOT NULL, text TEXT NOT NULL, label TEXT NOT NULL, among TEXT NOT NULL) STRICT""",
     "CREATE INDEX IF NOT EXISTS contract_texts_at ON contract_texts (at)",
     """CREATE TABLE IF NOT EXISTS contract_trainings (
-        rule TEXT NOT NULL, at REAL NOT NULL, texts INTEGER NOT NULL, among TEXT, unended INTEGER) STRICT""",
+        rule TEXT NOT NULL, at REAL NOT NULL, texts INTEGER NOT NULL, among TEXT NOT NULL,
+        unended INTEGER NOT NULL) STRICT""",
     # from the first call of a contract's running attempt until the gateway ended, and after one that never did until
-    # that is counted; without key where an earlier Offramp noted it, of all of them together
-    "CREATE TABLE IF NOT EXISTS contract_serving (since REAL NOT NULL, key TEXT) STRICT",
+    # that is counted
+    "CREATE TABLE IF NOT EXISTS contract_serving (since REAL NOT NULL, key TEXT NOT NULL) STRICT",
 )
-ADDED: Final = (
-    ("contract_pairs", "novelty", "REAL"),
-    ("contract_pairs", "unlabelled", "INTEGER"),
-    ("contract_texts", "among", "TEXT"),
-    ("contract_trainings", "among", "TEXT"),
-    ("contract_trainings", "unended", "INTEGER"),
-    ("contract_serving", "key", "TEXT"),
-)
-
 _SOON: Final = "PRAGMA synchronous = NORMAL"
 _LASTING: Final = "PRAGMA synchronous = FULL"
 """When a loss of power takes back nothing any more of what is written: pairs may be lost, a withdrawal is not."""
@@ -65,7 +65,7 @@ Statement = tuple[str, Sequence[Any]]
 
 
 def insert(table: str, *columns: str, replacing: bool = False) -> str:
-    """A statement by the columns' names: a newer version may add some to the file while this one serves."""
+    """A statement by the columns' names."""
     how = "INSERT OR REPLACE" if replacing else "INSERT"
     return f"{how} INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
 
@@ -79,23 +79,20 @@ _PAUSE: Final = insert("contract_pauses", "rule", "at", replacing=True)
 class Tables:
     """Opens or makes them. One thread at a time. Raises LedgerError where the file cannot be used.
 
-    added: (table, column, type) of columns that a table which an earlier Offramp made may lack; read_only: the file
-    stays as it is, for an older gateway may be serving with it, and what it lacks is empty.
+    read_only: the file stays as it is, and tables that it lacks are empty.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        create: Iterable[str] = (),
-        added: Iterable[tuple[str, str, str]] = (),
-        *,
-        read_only: bool = False,
-    ) -> None:
+    def __init__(self, path: Path, create: Iterable[str] = (), *, read_only: bool = False) -> None:
         self._path = path
         with self._errors("used"):
             self._db = opened_to_read(path) if read_only else opened_to_write(path)
             with closed_on_failure(self._db):
-                (self._stand_in if read_only else self._make)((*_SHARED, *create), added)
+                check_version(self._db, path)
+                if read_only:
+                    stand_in(self._db, (*_SHARED, *create))
+                    self._db.execute("PRAGMA query_only = ON")
+                else:
+                    self._make((*_SHARED, *create))
 
     def moves(self, key: str) -> list[Move]:
         """A contract's, by time."""
@@ -125,31 +122,14 @@ class Tables:
         """Closes the file."""
         self._db.close()
 
-    def _make(self, create: Iterable[str], added: Iterable[tuple[str, str, str]]) -> None:
+    def _make(self, create: Iterable[str]) -> None:
         write_ahead(self._db)
         self._db.execute(_SOON)
         # another gateway that starts at the same time waits, and then finds it done
         self._db.execute("BEGIN IMMEDIATE")
         for statement in create:
             self._db.execute(statement)
-        for table, column, kind in added:
-            if not self._has(table, column):
-                self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
         self._db.execute("COMMIT")
-
-    def _stand_in(self, create: Iterable[str], added: Iterable[tuple[str, str, str]]) -> None:
-        """Tables of this connection alone, in front of those that the file lacks or has without a column."""
-        stand_in(self._db, create)
-        lacking: dict[str, list[str]] = {}
-        for table, column, kind in added:
-            if not self._has(table, column):
-                lacking.setdefault(table, []).append(f"CAST(NULL AS {kind}) AS {column}")
-        for table, columns in lacking.items():
-            self._db.execute(f"CREATE TEMP VIEW {table} AS SELECT *, {', '.join(columns)} FROM main.{table}")  # noqa: S608 - constants
-        self._db.execute("PRAGMA query_only = ON")
-
-    def _has(self, table: str, column: str) -> bool:
-        return any(known[1] == column for known in self._db.execute(f"PRAGMA table_info({table})"))
 
     def _write(self, statements: Sequence[Statement], *, lasting: bool = False) -> int:
         """How many rows were changed. lasting: it is on the disk then, with all that was written before."""

@@ -4,7 +4,6 @@ reads, and texts that rules blocked or were in doubt of, which `offramp review` 
 Stores are for several threads."""
 
 import hashlib
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ import msgspec
 
 from gateway.ledger.store import (
     BUSY_S,
+    check_version,
     closed_on_failure,
     ledger_errors,
     opened_to_read,
@@ -111,8 +111,8 @@ SELECT kept_as, rule, sum(kept) AS kept, sum(harmful) AS harmful, sum(harmless) 
 class KeptRows(Generic[T]):
     """Tables of the ledger's file whose rows are deleted after a time. Opens the file, or makes it.
 
-    create: the statements that make tables; indexes: on them. insert: of a row. read_only: the file is not changed, for
-    an older gateway may serve with it. Raises LedgerError where it cannot be used.
+    create: the statements that make tables; indexes: on them. insert: of a row. read_only: the file is not changed.
+    Raises LedgerError where it cannot be used.
     """
 
     def __init__(
@@ -122,13 +122,12 @@ class KeptRows(Generic[T]):
         self._insert = insert
         self._lock = threading.Lock()
         with self._using("used"):
-            if read_only:
-                self._db = opened_to_read(path)
-                with closed_on_failure(self._db):
-                    stand_in(self._db, create)
-                return
-            self._db = opened_to_write(path)
+            self._db = opened_to_read(path) if read_only else opened_to_write(path)
             with closed_on_failure(self._db):
+                check_version(self._db, path)
+                if read_only:
+                    stand_in(self._db, create)
+                    return
                 write_ahead(self._db)
                 self._db.execute("PRAGMA synchronous = NORMAL")
                 for statement in (*create, *indexes):
@@ -209,9 +208,6 @@ class TextStore(KeptRows[KeptText]):
         ]
         create = [_CREATE_TEXTS, _CREATE_REVIEWS]
         super().__init__(path, create, indexes, _INSERT_TEXT + _AGAIN, read_only=read_only)
-        if not read_only:
-            with self._using("used"), closed_on_failure(self._db):
-                _add_verdicts(self._db)
 
     def append(self, records: Sequence[KeptText]) -> None:
         """Writes texts; of one that is kept already, that it came again. Raises LedgerError."""
@@ -254,17 +250,6 @@ class TextStore(KeptRows[KeptText]):
         reviewers decided stays. Raises LedgerError, some may be deleted then."""
         due = sum(self._delete(_FORGET_TEXTS, kept_as, time_) for kept_as, time_ in before.items())
         return due + self._delete(_FORGET_OLDEST, MOST_TEXTS)
-
-
-def _add_verdicts(db: sqlite3.Connection) -> None:
-    """Adds the column of judges' verdicts to a file of a version that kept none."""
-    known = "SELECT count(*) FROM pragma_table_info('kept_texts') WHERE name = 'judged'"
-    if db.execute(known).fetchone() == (0,):
-        with db:
-            db.execute("BEGIN IMMEDIATE")
-            # another gateway that started at the same time may have been first
-            if db.execute(known).fetchone() == (0,):
-                db.execute("ALTER TABLE kept_texts ADD COLUMN judged TEXT")
 
 
 def _id(text: KeptText) -> str:

@@ -14,6 +14,7 @@ from gateway.record import Record
 
 BUSY_S: Final = 10
 """How long a connection waits for others that use the file."""
+_VERSION: Final = 4
 _RETRY_S: Final = 0.02
 _PRIMARY: Final = 0xFF
 """The bits of SQLite's codes that name the error; the others say where it occurred."""
@@ -102,6 +103,18 @@ def opened_to_read(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
 
 
+def check_version(db: sqlite3.Connection, path: Path) -> int:
+    """The version of the file's tables, 0 if it holds none yet. Raises LedgerError for that of another Offramp."""
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if version not in (0, _VERSION):
+        other = "a newer" if version > _VERSION else "an older"
+        raise LedgerError(
+            f"the ledger {path} was made by {other} Offramp (version {version}, not {_VERSION}); "
+            "move it away, and a new one is made"
+        )
+    return version
+
+
 def stand_in(db: sqlite3.Connection, create: Iterable[str]) -> None:
     """Makes temporary, empty tables for those that the file lacks. create: `CREATE … IF NOT EXISTS …`.
 
@@ -124,13 +137,11 @@ def table(name: str, row: type[Struct]) -> tuple[str, str]:
     names = row.__struct_fields__
     return (
         f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(columns)}) STRICT",
-        # by name: a newer version may add columns to the file while this one serves
         f"INSERT INTO {name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",  # noqa: S608 - from code alone
     )
 
 
 _SQL_TYPES: Final = {bool: "INTEGER", int: "INTEGER", float: "REAL", bytes: "BLOB"}
-_VERSION: Final = 3
 _CREATE, _INSERT = table("requests", Record)
 _SUMMARY: Final = """
 SELECT decision, rule, saved_reason, count(*) AS calls,
@@ -159,7 +170,7 @@ class SQLiteLedger:
         with ledger_errors(f"the ledger {path} cannot be used"):
             self._db = opened_to_read(path) if read_only else opened_to_write(path)
             with closed_on_failure(self._db):
-                version = self._version()
+                version = check_version(self._db, path)
                 if not read_only:
                     self._prepare()
                 elif not version:
@@ -182,24 +193,13 @@ class SQLiteLedger:
         """Closes the file."""
         self._db.close()
 
-    def _version(self) -> int:
-        """0 if the file holds no ledger yet."""
-        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-        if version not in (0, _VERSION):
-            other = "a newer" if version > _VERSION else "an older"
-            raise LedgerError(
-                f"the ledger {self._path} was made by {other} Offramp (version {version}, not {_VERSION}); "
-                "move it away, and a new one is made"
-            )
-        return version
-
     def _prepare(self) -> None:
         write_ahead(self._db)
         self._db.execute("PRAGMA synchronous = NORMAL")
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
             # another gateway that started at the same time may have been first
-            self._version()
+            check_version(self._db, self._path)
             self._db.execute(_CREATE)
             self._db.execute("CREATE INDEX IF NOT EXISTS requests_at ON requests (at)")
             self._db.execute(f"PRAGMA user_version = {_VERSION}")

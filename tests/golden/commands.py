@@ -24,7 +24,6 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("init", "guarded", "--template", "guard", "--json"),
     ("check", "rules.yaml", "contracts.yaml", "policies/tickets.yaml", "--json"),
     ("check", "wrong.yaml", "--json"),
-    ("check", "old.yaml", "policies/old.yaml", "--json"),
     ("explain", CALL, "--gateway", "rules.yaml", "--json"),
     ("explain", "I will kill you", "--gateway", "rules.yaml", "--model", "blocks", "--json"),
     ("explain", "write to joe@example.com", "--gateway", "rules.yaml", "--model", "restores", "--json"),

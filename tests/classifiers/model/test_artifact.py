@@ -13,7 +13,6 @@ from classifiers.judge_prompt import instructions
 from classifiers.model import artifact
 from classifiers.model.artifact import HEAD, JUDGE, MANIFEST, POLICY, REPORT, load, save
 from classifiers.model.model import (
-    NEVER,
     Band,
     Head,
     HiddenLayer,
@@ -76,15 +75,6 @@ def test_optional_parts_of_a_stage_are_kept(model: Model, tmp_path: Path) -> Non
     assert (loaded.system_tokens, loaded.bands, loaded.earlier) == (64, bands, 0.25)
     assert (loaded.calibration.chances, loaded.calibration.whole) == (1, (1.5, -0.25))
     assert (loaded.novelty.usual, loaded.nearest.owners.tolist()) == (novelty.usual, [0, 1])
-
-
-def test_an_early_exit_of_an_older_artifact_names_nothing(model: Model, tmp_path: Path) -> None:
-    certain = {"first": Threshold(act=0.1, unsure=0.1), "second": Threshold(act=0.1, unsure=0.1)}
-    table = replace(model.last, name="first", thresholds=certain, bands={Band(above=0, up_to=None): certain})
-    save(replace(model, stages=(table, replace(model.last, earlier=0.25))), tmp_path, report={})
-    loaded, last = load(tmp_path).model.stages
-    assert (loaded.thresholds, loaded.bands) == (dict.fromkeys(("first", "second"), NEVER), {})
-    assert (last.thresholds, last.earlier) == (model.last.thresholds, 0.25)
 
 
 def test_a_head_with_a_hidden_layer_is_kept_and_checked(bare_model: Callable[..., Model], tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import json
 import os
 import pty
 import select
-import sqlite3
 import subprocess
 import sys
 import time
@@ -235,16 +234,6 @@ def test_verdicts_of_judges_become_rows_until_somebody_reviews_the_text(offramp:
     report = json.loads(offramp("report", config, "--json").stdout)
     assert sum(row["harmful"] for row in report["reviews"]) == 1
     assert offramp("review", config, "--judged", "--from", decisions).exit_code == 2
-
-
-def test_a_ledger_of_before_verdicts_were_kept_is_read_and_extended(offramp: Offramp, config: Path) -> None:
-    ledger = config.with_name("offramp.db")
-    with closing(sqlite3.connect(ledger)) as db:
-        db.execute("ALTER TABLE kept_texts DROP COLUMN judged")
-    assert [row["judged"] for row in listed(offramp, config)] == [None, None]
-    with closing(TextStore(ledger)) as store:
-        store.append([kept("a blow", judged="violence")])
-    assert listed(offramp, config)[-1]["judged"] == "violence"
 
 
 def test_a_ledger_that_is_not_there_is_not_made(offramp: Offramp, config: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the contracts' tables give back, also of a file that an earlier Offramp made, and who may write to them."""
+"""What the contracts' tables give back, and who may write to them."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -19,10 +19,6 @@ from gateway.contracts.tables import sole
 from gateway.ledger.store import LedgerError
 from gateway.rules.terms import Terms
 
-EARLIER = """CREATE TABLE contract_pairs (
-    key TEXT NOT NULL, number INTEGER NOT NULL, at REAL NOT NULL, request_id TEXT NOT NULL,
-    chosen INTEGER NOT NULL, rate REAL NOT NULL, attempt INTEGER NOT NULL, threshold REAL, confidence REAL NOT NULL,
-    label TEXT NOT NULL, result TEXT NOT NULL) STRICT"""
 SCOPE = Scope(rule="r", model="m", prompt="", labels=(), classifier="c", version="v", terms="t")
 CONTRACT = Contract(terms=Terms(target=0.05, confidence=0.95))
 
@@ -66,23 +62,17 @@ def keep(store: ContractStore, *times: int, among: str = "ab") -> None:
         store.keep("r", f"text {at}", "a", among=among, at=at)
 
 
-def test_gateways_that_start_at_once_on_an_earlier_file_all_start(tmp_path: Path) -> None:
+def test_gateways_that_start_at_once_all_start(tmp_path: Path) -> None:
     waiting = Barrier(2)
 
     def start(file: Path) -> None:
         waiting.wait(10)
         with closing(ContractStore(file)) as opened:
-            [row] = opened.pairs("k")
-            assert (row.novelty, row.chosen, row.result) == (None, True, "agrees")
+            assert opened.contracts() == []
 
     with ThreadPoolExecutor(2) as threads:
         for number in range(10):
-            file = tmp_path / f"{number}.db"
-            with closing(sqlite3.connect(file)) as db, db:
-                db.execute("PRAGMA journal_mode = WAL")
-                db.execute(EARLIER)
-                db.execute("INSERT INTO contract_pairs VALUES ('k', 0, 1.0, 'r', 1, 0.5, 1, NULL, 0.9, 'a', 'agrees')")
-            for done in [threads.submit(start, file) for _ in range(2)]:
+            for done in [threads.submit(start, tmp_path / f"{number}.db") for _ in range(2)]:
                 done.result()
 
 
@@ -202,16 +192,6 @@ def test_of_a_training_only_what_is_still_kept_counts(store: ContractStore) -> N
     assert store.forget(6.0) == 5
     keep(store, 7, 8)
     assert store.texts_since_training("r", "ab") == (2, 1)
-
-
-def test_texts_of_an_earlier_file_train_nothing(file: Path) -> None:
-    with closing(sqlite3.connect(file)) as db, db:
-        db.execute("CREATE TABLE contract_texts (rule TEXT NOT NULL, at REAL NOT NULL, text TEXT, label TEXT) STRICT")
-        db.execute("INSERT INTO contract_texts VALUES ('r', 1.0, 'old', 'a')")
-    with closing(ContractStore(file)) as opened:
-        keep(opened, 2)
-        assert opened.texts("r", "ab") == [("text 2", "a")]
-        assert opened.forget(3.0) == 2
 
 
 def test_a_loss_of_power_takes_back_pairs_but_no_withdrawal(store: ContractStore) -> None:

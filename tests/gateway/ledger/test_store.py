@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import astuple
 
-from gateway.ledger.call_store import CallStore
-from gateway.ledger.store import Closes, LedgerError, SQLiteLedger, opened_to_write, write_ahead
+from gateway.contracts.store import ContractStore
+from gateway.ledger.call_store import CallStore, TextStore
+from gateway.ledger.store import Closes, LedgerError, SQLiteLedger, check_version, opened_to_write, write_ahead
 from gateway.record import COLUMNS, Record
 
 MakeRecord = Callable[..., Record]
@@ -76,21 +77,23 @@ def test_a_file_of_another_version_is_left_alone(
     file: Path, monkeypatch: pytest.MonkeyPatch, version: int, made: str, *, late: bool
 ) -> None:
     """late: another gateway makes it between this one's opening and its preparing."""
-    read_version = SQLiteLedger._version
 
-    def version_before(ledger: SQLiteLedger) -> int:
-        before = read_version(ledger)
+    def version_before(db: sqlite3.Connection, path: Path) -> int:
+        before = check_version(db, path)
         monkeypatch.undo()
         execute(file, f"PRAGMA user_version = {version}")
         return before
 
     if late:
-        monkeypatch.setattr(SQLiteLedger, "_version", version_before)
+        monkeypatch.setattr("gateway.ledger.store.check_version", version_before)
     else:
         execute(file, f"PRAGMA user_version = {version}")
     for read_only in (False, True):
-        with pytest.raises(LedgerError, match=f"made by {made} Offramp \\(version {version}, not 3\\)"):
+        with pytest.raises(LedgerError, match=f"made by {made} Offramp \\(version {version}, not 4\\)"):
             SQLiteLedger(file, read_only=read_only)
+        for opened in (ContractStore, TextStore):
+            with pytest.raises(LedgerError, match=f"made by {made} Offramp"):
+                opened(file, read_only=read_only)
     with closing(sqlite3.connect(file)) as db:
         assert db.execute("SELECT name FROM sqlite_master").fetchall() == []
 
