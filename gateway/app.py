@@ -27,7 +27,7 @@ from gateway.contracts.safety_owner import SafetyOwner
 from gateway.contracts.safety_store import SafetyStore
 from gateway.contracts.store import ContractStore
 from gateway.drain import InFlight
-from gateway.errors import CLIENT_CLOSED, ApiError, InternalError, MethodNotAllowed, NotFound, error_body
+from gateway.errors import CLIENT_CLOSED, ApiError, InternalError, MethodNotAllowed, NotFound, error_body, no_such_path
 from gateway.http import classify, models, moderations
 from gateway.http.asgi import ClientGone, RequestId
 from gateway.http.auth import Auth
@@ -316,7 +316,7 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
         answer = await _api_error(request, MethodNotAllowed(f"{request.method} is not allowed for {path}"))
         answer.headers.update(error.headers or {})
         return answer
-    return await _api_error(request, NotFound(f"there is no {request.method} {path} here"))
+    return await _api_error(request, no_such_path(request.method, path))
 
 
 async def _internal_error(request: Request, error: Exception) -> Response:

@@ -131,6 +131,23 @@ class AnswerStalled(UpstreamTimeout):
     """The upstream stopped in the middle of its answer. The call was made and is probably billed."""
 
 
+_ELSEWHERE: Final[Mapping[str, str]] = {
+    "responses": 'set the client to chat completions: openai.chat("MODEL") in the AI SDK, "openai-chat:MODEL" in '
+    'pydantic-ai, set_default_openai_api("chat_completions") in openai-agents',
+    "messages": "ask with a client of OpenAI's; Anthropic's models are an upstream of kind: litellm",
+    "completions": "set the client to chat completions: OpenAILike(is_chat_model=True) in llama-index",
+    **dict.fromkeys(("embeddings", "files", "batches", "audio", "images"), "give these calls the provider's address"),
+}
+"""By path, what a client that asks there is to do instead."""
+
+
+def no_such_path(method: str, path: str) -> NotFound:
+    """The error of a path that is not served, with what to do where other servers have it."""
+    mend = _ELSEWHERE.get(path.removeprefix("/v1").strip("/").partition("/")[0])
+    there = f"; {mend} (docs/api.md#clients-that-ask-elsewhere)" if mend else ""
+    return NotFound(f"there is no {method} {path} here{there}")
+
+
 def stopping(what: str = "had no answer yet") -> Unavailable:
     """The error of a request that the drain does not wait for. what: the gateway leaves undone."""
     return Unavailable(f"the gateway is stopping and {what}; send the request again")

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from gateway.answers import reply
-from gateway.answers.build import local_answers
 from gateway.context import Headers, Reply, RequestContext
 from gateway.contracts.audit import Audits
 from gateway.contracts.repeat_calls import RepeatCalls
@@ -89,7 +88,7 @@ class Pipeline:
                 call.pairs,
                 call.readings,
                 labels=call.labels,
-                shape=partial(local_answers, call.request),
+                shape=partial(self.audits.answers, call.request),
                 held=call.held,
                 shown=partial(_shown, call.request),
             )

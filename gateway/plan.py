@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from classifiers.runtime.runtime import Runtime, key_of_version
 from classifiers.verdict import Abstention, Reading, Verdict
-from gateway.answers.build import LocalAnswers, local_answers
+from gateway.answers.build import LocalAnswers
 from gateway.context import Headers, RequestContext
 from gateway.contracts.audit import Audits, Open
 from gateway.metrics.observe import Metrics
@@ -167,7 +167,7 @@ class Planner:
 
     def flip_audits(self, call: CallState) -> None:
         """Builds the answers in the requested format, and flips a coin for each that a contract is about."""
-        call.labels = local_answers(call.request, call.pairs)
+        call.labels = self.audits.answers(call.request, call.pairs)
         read = zip(call.rules, call.readings, strict=True)
         texts = {rule.name: "\n".join(reading.texts) for rule, reading in read if rule.retrains}
         call.opened = self.audits.flip(call.request, call.pairs, call.labels, tried=call.challengers, texts=texts)

@@ -59,7 +59,8 @@ class Routes:
             return self._targets[model]
         if self._other is not None and model not in self._targets:
             return (Target(self._other, UpstreamModel(model)),)
-        raise ModelNotFound(f"The model {model!r} does not exist here, or is not open to clients.", param="model")
+        why = f"The model {model!r} does not exist here, or is not open to clients: see models: in gateway.yaml"
+        raise ModelNotFound(why, param="model")
 
     def for_rule(self, model: str) -> Sequence[Target]:
         """Where a rule's `forward: model` goes, or its question to a judge."""

@@ -1,13 +1,25 @@
-"""Spellings of a policy's labels by callers and models, and a rule's aliases for them. Pure."""
+"""Spellings of a policy's labels by callers and models, a rule's aliases for them, and the form of answers. Pure."""
 
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 _APART = re.compile(r"[\W_]+")
 _SIGNS = re.compile(r"(?<=[^\W_])(?:[+#]+|-$)|[<>](?=\d)|^-(?=\d)")
 """Signs by which labels differ: `C++`, `C#`, `A-`, `18+`, `<18`."""
+_JOINTS = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
+_CASES: Final[Mapping[str, Callable[[str], str]]] = {
+    "": str,
+    "first": str.capitalize,
+    "lower": str.lower,
+    "title": str.title,
+    "upper": str.upper,
+}
+_BETWEEN: Final = (None, " ", "_", "-", "")
+_LONGEST_AROUND: Final = 64
+"""Characters around a label; what is longer is no form but a sentence."""
 
 
 def folded(word: str) -> str:
@@ -71,3 +83,44 @@ class Names:
             return spelled(label, words, fold)
         alike = [word for word in dict.fromkeys(words) if self.meant(word, fold) == label]
         return alike[0] if len(alike) == 1 else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """In which form a label is given: what stands before and after it, the case of its letters (first, lower, title or
+    upper), what joins its words; as they are where these are empty. Around JSON it is a fence."""
+
+    before: str = ""
+    after: str = ""
+    case: str = ""
+    joint: str | None = None
+
+    def around(self, text: str) -> str:
+        """The text with what stands before and after it."""
+        return f"{self.before}{text}{self.after}"
+
+    def of(self, word: str) -> str:
+        """A label in this form."""
+        cased = _CASES[self.case](word)
+        return self.around(cased if self.joint is None else _JOINTS.sub(self.joint, cased))
+
+    def inner(self, text: str) -> str:
+        """What stands in an answer of this form, whatever white space at its ends; nothing in one of another."""
+        text, before, after = text.strip(), self.before.lstrip(), self.after.rstrip()
+        within = len(text) >= len(before) + len(after) and text.startswith(before) and text.endswith(after)
+        return text[len(before) : len(text) - len(after)] if within else ""
+
+
+BARE: Final = Form()
+"""The label as the prompt spells it, and nothing else."""
+
+
+def forms_in(text: str, word: str) -> tuple[Form, ...]:
+    """The forms in which an answer may give a label, the plainest first; none where it does not hold it once, or much
+    more. word: the label as the prompt spells it."""
+    if len(text) > 2 * len(word) + _LONGEST_AROUND:
+        return ()
+    spellings = [Form(case=case, joint=joint) for case in _CASES for joint in _BETWEEN]
+    parts = [re.split(rf"(?<![^\W_]){re.escape(one.of(word))}(?![^\W_])", text.strip()) for one in spellings]
+    both = zip(spellings, parts, strict=True)
+    return tuple(replace(one, before=found[0], after=found[1]) for one, found in both if len(found) == 2)

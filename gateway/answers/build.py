@@ -36,7 +36,7 @@ from gateway.answers.understood import not_understood
 from gateway.protocols import chat
 from gateway.requests.parse import Request
 from gateway.rules.rule import LABEL, Act, Action, FurtherClassifier, Rule
-from gateway.spelling import Names, folded, signed
+from gateway.spelling import BARE, Form, Names, folded, signed
 
 _KEY: Final = re.compile(r"[\"'“”`]([A-Za-z_][\w-]{0,63})[\"'“”`]\s*:")
 _STRINGS: Final = re.compile(r"""\s*\[\s*(?:(?:"[^"\n]*"|'[^'\n]*'|[“”][^“”\n]*[“”]|\.{3}|…)\s*(?:,\s*)?)*\]""")
@@ -64,7 +64,7 @@ class LocalAnswer:
     content: the whole text, or a function's arguments. label: as it is spelled in there, None where there are slots
     only. call: the function, None for text. slots: names of slots by the path of their field, empty ones included.
     part_confidence: 0..1, of the least certain slot value or further label. logprobs: of text, where they are asked
-    for. label_at: the label's place in JSON. further, uncompared, unordered: as of `fill.Filled`.
+    for. label_at: the label's place in JSON. further, uncompared, unordered: as of `fill.Filled`. form: that it has.
     """
 
     content: str
@@ -77,6 +77,12 @@ class LocalAnswer:
     further: Mapping[Path, Names] = field(default_factory=dict)
     uncompared: frozenset[Path] = frozenset()
     unordered: frozenset[Path] = frozenset()
+    form: Form = BARE
+
+    @property
+    def is_word(self) -> bool:
+        """Whether it is a label in plain text."""
+        return self.label is not None and self.label_at is None and self.call is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +93,9 @@ class LocalAnswers:
     unsupported: Mapping[str, Unsupported] = field(default_factory=dict)
 
 
-def local_answers(request: Request, pairs: Sequence[tuple[Rule, Verdict]]) -> LocalAnswers:
-    """pairs: the rules that a request matches, each with its verdict. Rules that answer nothing are left out."""
+def local_answers(request: Request, pairs: Sequence[tuple[Rule, Verdict]], forms: Mapping[str, Form]) -> LocalAnswers:
+    """pairs: the rules that a request matches, each with its verdict. Rules that answer nothing are left out. forms: of
+    the model's answers, by rule under a contract."""
     unsupported: dict[str, Unsupported] = {}
     labelled: list[tuple[Rule, Verdict]] = []
     for rule, verdict in pairs:
@@ -104,9 +111,9 @@ def local_answers(request: Request, pairs: Sequence[tuple[Rule, Verdict]]) -> Lo
     answers: dict[str, LocalAnswer] = {}
     for rule, verdict in labelled:
         requested = requested_format(request.fields, with_tools=rule.with_tools)
-        answer = (
-            requested if isinstance(requested, Unsupported) else build(requested, _prediction(rule, verdict), prompts)
-        )
+        form = forms.get(rule.name) or (BARE if rule.system and rule.system.names(request.system_text) else None)
+        prediction = replace(_prediction(rule, verdict), form=form)
+        answer = requested if isinstance(requested, Unsupported) else build(requested, prediction, prompts)
         if isinstance(answer, Unsupported):
             unsupported[rule.name] = answer
         else:
@@ -145,6 +152,7 @@ def _prediction(rule: Rule, verdict: Verdict) -> Prediction:
         ignores=rule.ignores,
         free_order=rule.free_order,
         several=rule.several,
+        with_lists=rule.with_lists,
     )
 
 
@@ -225,6 +233,9 @@ def _by_prompt(
         answer = Unsupported(UnsupportedReason.AMBIGUOUS, ", ".join(words))
     if isinstance(answer, Unsupported):
         return answer
+    if prediction.form is None:
+        why = "the rule does not name the system prompt, whole or as a template"
+        return Unsupported(UnsupportedReason.FREE_FORM, why)
     return _finished(requested, answer, prediction, partial(_spelled_in_prompt, prediction.names, prompt))
 
 
@@ -254,14 +265,19 @@ def _object_by_prompt(words: list[str], prediction: Prediction, prompt: str) -> 
 def _finished(
     requested: RequestedFormat, answer: LocalAnswer, prediction: Prediction, spelled: Spelled
 ) -> LocalAnswer | Unsupported:
-    """The answer with its logprobs, if no limit of the request would cut it."""
-    bytes_per_token = _BYTES_PER_WORD if isinstance(requested.shape, PlainWord) else _BYTES_PER_TOKEN
+    """The answer in its form, with its logprobs, if no limit of the request would cut it."""
+    if (form := prediction.form) and answer.call is None:
+        content = form.of(answer.content) if answer.is_word else form.around(answer.content)
+        answer = replace(answer, content=content, form=form)
+    bytes_per_token = _BYTES_PER_WORD if answer.content == answer.label else _BYTES_PER_TOKEN
     if requested.max_tokens is not None and len(answer.content.encode()) > bytes_per_token * requested.max_tokens:
         return Unsupported(UnsupportedReason.LENGTH)
     if any(stop and stop in answer.content for stop in requested.stop):
         return Unsupported(UnsupportedReason.STOP)
     if requested.alternatives is None or answer.call is not None:
         return answer
+    if answer.form != BARE:
+        return Unsupported(UnsupportedReason.MODALITY, "logprobs of a label in a form of its own")
     least_certain = replace(prediction, confidence=min(prediction.confidence, answer.part_confidence))
     # the same word may stand for labels of two classifiers, and of several labels the first is not the least certain
     label = None if answer.further or len(prediction.labels) > 1 else answer.label

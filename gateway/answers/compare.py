@@ -1,10 +1,10 @@
 """Compares a local answer with the reference's: everything that the client would parse. Pure.
 
-Each field that either of the two sets is compared: labels by what they mean, slot values by theirs (numbers as
-numbers, amounts with their currency, dates and times as what they name, text folded), all else as it is. A field left
-out is a field that is null. Lists agree in their length and, unless the schema or the rule frees it, in their order.
-Not compared are fields that the rule ignores, and how sure the answer says it is. A word that is no label and no alias
-is missing, and so is an answer of another shape.
+Each field that either of the two sets is compared: labels byte for byte but for white space at the ends, unless the
+rule calls two words aliases; slot values by what they mean (numbers as numbers, amounts with their currency, dates and
+times as what they name, text folded), all else as it is. A field left out is a field that is null. Lists agree in their
+length and, unless the schema or the rule frees it, in their order. Not compared are fields that the rule ignores, and
+how sure the answer says it is. A word that is no label and no alias is missing, and so is an answer of another shape.
 """
 
 import math
@@ -24,8 +24,8 @@ from classifiers.slots.values.money import DOLLARS
 from classifiers.slots.values.read import narrow, read_value
 from gateway.answers.build import LocalAnswer
 from gateway.answers.format import Path
-from gateway.answers.parse import Completion, CompletionChoice, unfenced
-from gateway.spelling import Names, folded
+from gateway.answers.parse import Completion, CompletionChoice
+from gateway.spelling import BARE, Form, Names, folded, forms_in
 
 _ISO: Final = re.compile(r"(?:(\d{4}-\d\d-\d\d)[T ])?(\d{1,2}:\d\d)(?::00(?:\.0+)?)?(?:Z|[+-]00:00)?")
 """A time, perhaps with its date; what machines write after it adds nothing."""
@@ -140,7 +140,21 @@ def compare_again(local: LocalAnswer, names: Names, first: Completion, second: C
     content = choices[0].content
     if local.call is not None:
         content = next((arguments for _, arguments in choices[0].calls.values()), "")
-    return _Comparison(local, unfenced(content), names, values).result(second)
+    return _Comparison(local, content, names, values).result(second)
+
+
+def forms_shown(local: LocalAnswer, completion: Completion | None) -> tuple[Form, ...]:
+    """The forms that the reference's answer may have, where it gives the label that the local one gives."""
+    try:
+        content = completion.choices[0].content.strip() if completion and completion.choices else ""
+    except (msgspec.DecodeError, RecursionError):
+        return ()
+    if local.is_word and local.label is not None:
+        return forms_in(content, local.label)
+    start, end = content.find("{"), content.rfind("}") + 1
+    if local.call is not None or start < 0 or end <= start:
+        return ()
+    return (Form(before=content[:start], after=content[end:]),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +181,12 @@ class _Comparison:
                 return Result.MISSING
             [(name, arguments)] = choice.calls.values()
             return self._object(arguments) if name == self.local.call.name else Result.DIFFERS
-        if self.local.content == self.local.label:
-            return _word(self.names, self.content, choice.content)
+        if self.local.is_word:
+            return _word(self.names, self.content, choice.content, self.local.form)
         return self._object(choice.content)
 
     def _object(self, text: str) -> Result:
-        ours, theirs = map(msgspec.json.decode, (self.content, unfenced(text)))
+        ours, theirs = (msgspec.json.decode(self.local.form.inner(each)) for each in (self.content, text))
         return self._part(ours, theirs, ())
 
     def _part(self, ours: Any, theirs: Any, path: Path) -> Result:
@@ -193,13 +207,16 @@ class _Comparison:
         return Result.AGREES if ours == theirs else Result.DIFFERS
 
 
-def _word(names: Names, ours: str, theirs: str) -> Result:
-    if folded(theirs) == folded(ours):
+def _word(names: Names, ours: str, theirs: str, form: Form = BARE) -> Result:
+    """Two answers of a form, each with one word in it."""
+    if theirs.strip() == ours.strip():
         return Result.AGREES
-    label = names.meant(theirs)
-    if label is None:
+    label, other = (names.meant(form.inner(text)) for text in (ours, theirs))
+    if other is None:
         return Result.MISSING
-    return Result.AGREES if label == names.meant(ours) else Result.DIFFERS
+    declared = label == other and other in names.aliases
+    written = (form.of(word).strip() for word in names.of(other)) if declared else ()
+    return Result.AGREES if theirs.strip() in written else Result.DIFFERS
 
 
 def _label(names: Names, ours: Any, theirs: Any, *, ordered: bool) -> Result:
@@ -208,10 +225,11 @@ def _label(names: Names, ours: Any, theirs: Any, *, ordered: bool) -> Result:
         return _word(names, ours, theirs) if isinstance(ours, str) and isinstance(theirs, str) else Result.MISSING
     if not _are_words(ours) or not _are_words(theirs):
         return Result.MISSING
-    labels, others = ([names.meant(word) or folded(word) for word in words] for words in (ours, theirs))
     if not ordered:
-        labels, others = sorted(labels), sorted(others)
-    return Result.AGREES if labels == others else Result.DIFFERS
+        ours, theirs = (sorted(words, key=lambda word: names.meant(word) or word) for words in (ours, theirs))
+    pairs = zip(ours, theirs, strict=False)
+    same = len(ours) == len(theirs) and all(_word(names, *both) is Result.AGREES for both in pairs)
+    return Result.AGREES if same else Result.DIFFERS
 
 
 def _are_words(value: Any) -> bool:

@@ -1,11 +1,13 @@
 """Fills a JSON schema with a predicted label and slots: exactly what the schema allows, or the reason why not. Pure.
 
 One field has one source. A field takes the label where its values (`enum`) are labels of the classifier, however
-spelled, or aliases; `{type: array, items: {enum: …}}` takes all labels. Where several fields could take it, the
-rule's `fields` says which does, or which other classifier's label fills a field. A field with a slot's name takes the
-slot's value in the field's type; an array, all its values; null, or left out, where the text has none and that is
-allowed. A number takes the confidence where `fields` says so. A field with one value gets it. For any other field,
-optional or not, the format is unsupported, unless the rule ignores the field.
+spelled, or aliases; `{type: array, items: {enum: …}}` takes all labels, of a classifier that names one only where the
+schema or the rule says that one is all. Where several fields could take it, the rule's `fields` says which does, or
+which other classifier's label fills a field. A field with a slot's name takes the slot's value in the field's type; an
+array, all its values; null, or left out, where the text has none and that is allowed. A number takes the confidence
+where `fields` says so. A field with one value gets it where nothing else is allowed: neither null nor no field at all,
+nor another of several objects. For any other field, optional or not, the format is unsupported, unless the rule ignores
+the field.
 """
 
 from collections.abc import Iterable, Mapping
@@ -80,6 +82,7 @@ class _Filling:
         self._reader = SchemaReader(root)
         self._prediction = prediction
         self._slots = {folded(name): name for name in prediction.slots}
+        self._optional: set[Path] = set()
         self.state = Filled()
 
     def whole(self) -> Any:
@@ -141,6 +144,8 @@ class _Filling:
             if all("enum" in choice or "const" in choice for choice in resolved):
                 # a union of constants is one list of values
                 return self._enum({"enum": [value for choice in others for value in self._reader.listed(choice)]}, path)
+        if len(choices) > 1:
+            self._optional.add(path)
         errors: list[NoPlace] = []
         for choice in others:
             before = self._snapshot()
@@ -165,7 +170,9 @@ class _Filling:
             raise NoPlace(UnsupportedReason.SCHEMA, path)
         source = self._labels_for(values, path)
         if source is None:
-            if len(values) == 1:
+            places = {path[:length] for length in range(len(path) + 1)}
+            nullable = "null" in [*(schema.get("type") or ())]
+            if len(values) == 1 and not nullable and places.isdisjoint(self._optional):
                 return values[0]
             raise NoPlace(UnsupportedReason.OTHER_FIELD, path)
         if len(source.labels) > 1:
@@ -249,6 +256,8 @@ class _Filling:
                 if name in needed:
                     values[name] = self._constant(part, name)
                 continue
+            if name not in needed:
+                self._optional.add(place)
             before = self._snapshot()
             try:
                 values[name] = self._value(part, place, depth + 1)
@@ -278,6 +287,9 @@ class _Filling:
         source = self._labels_for(values, path)
         if source is None or not isinstance(values, list):
             raise NoPlace(UnsupportedReason.OTHER_FIELD, path)
+        several = source is self._prediction and self._prediction.several
+        if not several and not self._prediction.with_lists and schema.get("maxItems") != 1:
+            raise NoPlace(UnsupportedReason.AMBIGUOUS, path, "it may hold several labels, and the classifier names one")
         _allow_only(items, _ENUM_KEYWORDS, path)
         self._note_order(schema, path)
         return _counted(self._words(source, values, path), schema, path)

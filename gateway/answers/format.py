@@ -10,7 +10,7 @@ import msgspec
 from classifiers.policy import Slot
 from classifiers.verdict import SlotValue
 from gateway.protocols.chat import Asked, FunctionDefinition, Tool, ToolChoice, decode_asked
-from gateway.spelling import Names
+from gateway.spelling import BARE, Form, Names
 
 Path = tuple[str, ...]
 """Names of properties, from the outermost in."""
@@ -44,7 +44,8 @@ class Prediction:
     those of further classifiers with it. scores: calibrated, by label. slots: all of its policy's, by name. fields:
     what fills a schema's field, by the field's name: LABEL, CONFIDENCE, FURTHER or a slot's name. further: by the field
     that it fills. ignores: fields that are left out, or get this value where they are required. free_order: whether
-    lists may be in any order. several: whether there may be several labels.
+    lists may be in any order. several: whether there may be several labels. with_lists: whether one label is all of a
+    list. form: of the model's answers; None where nobody knows it.
     """
 
     labels: tuple[str, ...]
@@ -57,6 +58,8 @@ class Prediction:
     ignores: Mapping[str, Any] = field(default_factory=dict)
     free_order: bool = False
     several: bool = False
+    with_lists: bool = False
+    form: Form | None = BARE
 
 
 class UnsupportedReason(StrEnum):
@@ -94,6 +97,8 @@ class UnsupportedReason(StrEnum):
     """A field of the request, or its value, is not on the list of what is understood."""
     CONVERSATION = "conversation"
     """The conversation does not end in a turn of text that the rule reads, or a tool is at work in it."""
+    FREE_FORM = "free_form"
+    """The prompt alone says in which form a word is given, the rule does not name it, and no contract compares."""
     LATER_TURN = "later_turn"
     """A fixed text answers a conversation's first turn."""
 

@@ -7,6 +7,7 @@ a test compares with it.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import dropwhile
 from typing import Final
 
 import msgspec
@@ -19,7 +20,7 @@ from gateway.rules.rule import Rule
 HARMLESS: Final = frozenset({
     "user", "metadata", "seed", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
     "prompt_cache_options", "service_tier", "temperature", "top_p", "frequency_penalty", "presence_penalty",
-    "reasoning_effort", "verbosity", "parallel_tool_calls",
+    "reasoning_effort", "verbosity", "parallel_tool_calls", "top_k", "min_p", "keep_alive", "cache_prompt",
 })  # fmt: skip
 """Fields that do not change what an answer has to be, whatever their value. Clients send them with ordinary calls."""
 FORMAT: Final = frozenset({
@@ -48,6 +49,8 @@ def not_understood(rule: Rule, request: Request, *, fixed: bool) -> Unsupported 
     field = _unknown_field(request.fields)
     if field is not None:
         return Unsupported(UnsupportedReason.UNKNOWN_FIELD, field)
+    if rule.system is not None and rule.terms is None and sum(turn.role in SYSTEM for turn in request.turns) > 1:
+        return Unsupported(UnsupportedReason.CONVERSATION, "it has a second system message")
     return _conversation(request.turns, rule, first=fixed and not rule.any_turn)
 
 
@@ -84,6 +87,8 @@ def _conversation(turns: Sequence[Turn], rule: Rule, *, first: bool) -> Unsuppor
     unknown = next((place for turn in turns for place in turn.unknown), None)
     if unknown is not None:
         return Unsupported(UnsupportedReason.UNKNOWN_FIELD, unknown)
-    if first and any(turn.role == "assistant" for turn in turns):
+    # an assistant that speaks first, as chat windows let it, says nothing about what is asked
+    asked = dropwhile(lambda turn: turn.role != "user", turns)
+    if first and any(turn.role == "assistant" for turn in asked):
         return Unsupported(UnsupportedReason.LATER_TURN)
     return None

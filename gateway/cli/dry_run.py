@@ -7,7 +7,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from gateway.answers.build import local_answers
 from gateway.context import new_context
 from gateway.contracts.audit import Audits, Open
 from gateway.contracts.owner import Owner
@@ -52,7 +51,7 @@ def dry_run(
         asyncio.run(planner.plan(call))
         bands = bounds.place(call.pairs)
         call.pairs = [(rule, under_contract(rule, verdict, bands.get(rule.name))) for rule, verdict in call.pairs]
-        call.labels = local_answers(call.request, call.pairs)
+        call.labels = audits.answers(call.request, call.pairs)
         call.decision = decide(call.pairs, {*call.labels.unsupported, *call.held})
         return call, {**dict(_of_labels(owner, call.opened)), **dict(_of_judges(bands))}
 

@@ -32,7 +32,7 @@ class GuardSize(StrEnum):
     LARGE = "large"
 
 
-_OWN_PROMPT = '"You are the support assistant of an online shop.*"'
+_OWN_PROMPT = '"You are the support assistant of an online shop."'
 _BUILDS_ON = "builds_on: harm\n"
 """As the starter's policies have them."""
 _SPECIAL = re.compile(r"[*?\[]")
@@ -51,7 +51,7 @@ def init(
     ] = StarterTemplate.SUPPORT,
     system: Annotated[
         str | None,
-        typer.Option(help="Your own system prompt, or its beginning, whose calls the starter may answer, too."),
+        typer.Option(help="Your own system prompt, word for word, whose calls the starter may answer, too."),
     ] = None,
     guard: Annotated[
         GuardSize,
@@ -74,13 +74,13 @@ def init(
     safety = target / "policies" / "support-safety.yaml"
     large = _larger_guard(guard, from_, template, safety)
     if system is None and template is StarterTemplate.SUPPORT and sys.stdin.isatty() and not json:
-        system = typer.prompt("Your own system prompt, or its beginning (empty: as the starter has it)", default="")
+        system = typer.prompt("Your own system prompt, word for word (empty: as the starter has it)", default="")
     brought = install(large, folder / "models", sha256, guard=True) if large else None
     if brought:
         behind = f'{_BUILDS_ON}guard: {{model: "trained:{brought["name"]}", labels: {{jailbreak: null}}}}\n'
         edits[safety] = (_BUILDS_ON, behind)
     if system:
-        edits[gateway] = (_OWN_PROMPT, dumps(_SPECIAL.sub(r"[\g<0>]", system) + "*"))
+        edits[gateway] = (_OWN_PROMPT, dumps(_SPECIAL.sub(r"[\g<0>]", system)))
     written = _copy(template, target, edits)
     rules = load_gateway(gateway, os.environ).settings.rules
     names = dict.fromkeys(name for rule in rules for _, name in rule.bindings)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Final
 
 from classifiers.policy import Policy
 from gateway.config import source
@@ -169,7 +170,7 @@ def _dangling(document: Document, settings: Settings) -> _Findings:
         if rule.name in names[:index]:
             yield ("rules", index, "name"), f"another rule is named {rule.name}"
         for path, message in (*_when_problems(settings, rule), *_action_problems(settings, rule)):
-            yield ("rules", index, *path), message
+            yield path_in(document.data, ("rules", index, *path)), message
 
 
 def _address_problems(document: Document, settings: Settings) -> _Findings:
@@ -222,8 +223,17 @@ def _action_problems(settings: Settings, rule: RuleSettings) -> _Findings:
             yield path, f"{asked} goes to an echo upstream, which judges nothing"
 
 
+_OPEN: Final = (
+    "also takes prompts that go on with other instructions; write the whole prompt ([*] for an asterisk), or its "
+    "{template: …}, which offramp explain prints, or add any_end: true"
+)
+
+
 def _when_problems(settings: Settings, rule: RuleSettings) -> _Findings:
-    """Models that no client asks for."""
+    """Models that no client asks for; open globs of a rule whose answers no contract compares."""
+    if rule.answers and (rule.judge or not rule.contract) and not rule.when.any_end:
+        for place in rule.when.open_globs:
+            yield ("when", "system", place), _OPEN
     path, other = ("when", "model"), settings.models.get(OTHER_MODELS)
     open_models = [name for name, route in settings.models.items() if not route.internal and name != OTHER_MODELS]
     for model in rule.when.model:

@@ -33,12 +33,13 @@ class When(FrozenRecord):
     """Which requests a rule sees; all that is given must hold.
 
     system: the system prompts of its task: `none` (no system prompt), a text, a glob, or a template's fingerprint; one
-    or a list. any_system: whatever the system prompt. turns: whether a fixed text answers a conversation's first turn
-    only, or any.
+    or a list. any_end: whether a glob of a rule that answers may leave a prompt's beginning or end open. any_system:
+    whatever the system prompt. turns: whether a fixed text answers a conversation's first turn only, or any.
     """
 
     model: WordsList = ()
     system: Prompts | None = None
+    any_end: Flag = False
     any_system: Flag = False
     turns: Literal["first", "any"] = "first"
 
@@ -47,6 +48,12 @@ class When(FrozenRecord):
         if self.system is not None and self.any_system:
             raise ValueError("takes either system or any_system")
         return self
+
+    @property
+    def open_globs(self) -> tuple[int, ...]:
+        """Which of the system prompts are globs for prompts that may begin or end with whatever text."""
+        texts = [each.strip("?") if isinstance(each, str) else "" for each in self.system or ()]
+        return tuple(place for place, text in enumerate(texts) if text[:1] == "*" or text[-1:] == "*")
 
 
 Literally = Annotated[str, StringConstraints(min_length=1)]
@@ -264,6 +271,7 @@ class RuleSettings(FrozenRecord):
     does not name, or the classifier that reads it; left out, and where that one cannot read it either, what
     when_unsure says.
     with_tools: whether it answers where the model may call tools but need not; else such calls are forwarded.
+    with_lists: whether a classifier that names one label fills a list of labels with it.
     fields: what fills a field of a schema, by the field's name: `label`, `confidence`, `{slot: …}` or `{classifier:
     …}`; needed where several fields could take the label. ignores: fields that are not compared: left out, or given
     this value where a schema requires them. order: whether lists have to be in the model's order.
@@ -278,6 +286,7 @@ class RuleSettings(FrozenRecord):
     reads: ReadsSettings = ReadsSettings()
     then: Annotated[dict[Words, Action], Field(min_length=1)]
     with_tools: Literal["forward", "answer"] = "forward"
+    with_lists: Literal["forward", "answer"] = "forward"
     fields: dict[Words, FilledBy] = Field(default_factory=dict)
     ignores: dict[Words, str] = Field(default_factory=dict)
     order: Literal["kept", "free"] = "kept"
@@ -308,6 +317,11 @@ class RuleSettings(FrozenRecord):
         """The settings that ask a judge, each with the judge's model."""
         settings = (("when_unsure", self.when_unsure), ("when_language", self.when_language))
         return tuple((name, value.ask) for name, value in settings if isinstance(value, AskJudge))
+
+    @property
+    def answers(self) -> bool:
+        """Whether any of its labels calls for an answer."""
+        return any(then.answer or then.answer_file for then in self.then.values())
 
     @model_validator(mode="after")
     def _one_judge(self) -> Self:
@@ -342,7 +356,7 @@ class RuleSettings(FrozenRecord):
     @model_validator(mode="after")
     def _actions_fit_what_is_read(self) -> Self:
         reads, actions = self.reads, self.then.values()
-        if reads.output and any(then.answer or then.answer_file for then in actions):
+        if reads.output and self.answers:
             raise ValueError("a rule that reads output can block, redact, forward or flag, not answer")
         if not any(then.redact for then in actions):
             return self
@@ -366,10 +380,9 @@ class RuleSettings(FrozenRecord):
 
     @model_validator(mode="after")
     def _answers_its_own_task(self) -> Self:
-        answers = any(then.answer or then.answer_file for then in self.then.values())
-        if answers and self.when.system is None and not self.when.any_system:
+        if self.answers and self.when.system is None and not self.when.any_system:
             raise ValueError(
                 "answers, so it has to say which calls are its task: when: {system: none} for calls without a system "
-                "prompt, {system: <the prompt, or a glob such as 'Classify*'>}, or {any_system: true} for all"
+                "prompt, {system: <the whole prompt>}, or {any_system: true} for all"
             )
         return self

@@ -6,7 +6,7 @@ from functools import partial
 
 from classifiers.verdict import Verdict
 from gateway.answers.build import LocalAnswer, LocalAnswers, local_answers
-from gateway.answers.compare import Result, Values, compare, compare_again
+from gateway.answers.compare import Result, Values, compare, compare_again, forms_shown
 from gateway.answers.parse import Completion, label_in
 from gateway.context import RequestContext
 from gateway.contracts.audit_scope import likeliest_of_all, scope
@@ -69,6 +69,12 @@ class Audits:
         """The verdicts that count under contracts: a rule with one takes the likeliest label."""
         return [(rule, verdict if rule.terms is None else likeliest_of_all(verdict)) for rule, verdict in pairs]
 
+    def answers(self, request: Request, pairs: Judged) -> LocalAnswers:
+        """What rules would answer, in the forms that their contracts have learned."""
+        scope_of = partial(scope, request=request, sent_to=self.routes.first(request.model))
+        forms = {rule.name: self.owner.form(scope_of(rule, verdict)) for rule, verdict in pairs if rule.terms}
+        return local_answers(request, pairs, forms)
+
     def flip(
         self,
         request: Request,
@@ -85,7 +91,7 @@ class Audits:
         """
         scope_of = partial(scope, request=request, sent_to=self.routes.first(request.model))
         resolved = self.resolve(tried)
-        also, made_also = {rule.name: verdict for rule, verdict in resolved}, local_answers(request, resolved).answers
+        also, made_also = {rule.name: verdict for rule, verdict in resolved}, self.answers(request, resolved).answers
         open_audits: dict[str, Open] = {}
         for rule, verdict in pairs:
             made = labels.answers.get(rule.name)
@@ -181,9 +187,9 @@ class Audits:
             if one.in_use:
                 self.metrics.observe_pair(one.rule.name, result.value, chosen=one.flipped.coin.chosen)
             self._note_text(context, one, completion)
-            await self._learn(context, one, result)
+            await self._learn(context, one, result, revealed)
             if one.tried is not None:
-                await self._learn(context, one.tried, _result(one.tried, revealed))
+                await self._learn(context, one.tried, _result(one.tried, revealed), revealed)
             if one.without is not None:
                 self.owner.unlabelled(one.without)
             if ask is not None and completion is not None and one.flipped.again and result is not Result.MISSING:
@@ -207,7 +213,7 @@ class Audits:
             labels = among(one.rule.classifier, one.rule.names.labels)
             context.texts.append(partial(self.owner.keep, one.rule.name, one.text, label, among=labels))
 
-    async def _learn(self, context: RequestContext, one: Open, result: Result) -> None:
+    async def _learn(self, context: RequestContext, one: Open, result: Result, completion: Completion | None) -> None:
         await self.owner.learn(
             one.flipped,
             sure=one.sure,
@@ -216,6 +222,7 @@ class Audits:
             confidence=one.confidence,
             result=result.value,
             novelty=one.novelty,
+            shown=forms_shown(one.made, completion),
         )
 
 

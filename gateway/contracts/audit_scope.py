@@ -13,8 +13,8 @@ from gateway.rules.rule import Rule
 
 _PLAIN: Final = {"type": "text"}
 _NOTHING: Final = msgspec.Raw(b"null")
-_COMPARED: Final = "whole answers"
-"""What pairs say. Pairs of before compared labels and slots alone, so their contracts are others and begin anew."""
+_COMPARED: Final = "whole answers, letter by letter"
+"""What pairs say. Pairs of before compared less, so their contracts are others and begin anew."""
 _SHAPE: Final = ("response_format", "tools", "tool_choice", "functions", "function_call")
 
 

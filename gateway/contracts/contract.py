@@ -18,6 +18,7 @@ from gateway.contracts.evidence import against_at_most
 from gateway.contracts.sampling import SHADOW, Coin, live_rate
 from gateway.contracts.scope import Scope
 from gateway.rules.terms import Terms
+from gateway.spelling import BARE, Form
 
 FEWEST_TO_ORDER = 200
 """Pairs that say which thresholds are worth an attempt; none of them certifies in it."""
@@ -51,7 +52,7 @@ class Pair:
 
     chance: that the pair had to be seen, 1 where the call was to be forwarded whatever the coin said; least: the
     coin's, the least that any call of the time had; agrees: False as well where the reference gave no answer that
-    could be compared.
+    could be compared; form: that the local answer had; shown: those that the reference's may have.
     """
 
     chosen: bool
@@ -61,13 +62,15 @@ class Pair:
     agrees: bool
     attempt: int
     threshold: float | None
+    form: Form = BARE
+    shown: tuple[Form, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flipped:
     """A call's coin under a contract. number: of the contract's coins, rising; attempt, threshold: of the contract when
     it was flipped; paused: its rule is; share: of calls that the contract answers by now; again: the reference is to be
-    asked twice."""
+    asked twice; form: that answers have here."""
 
     scope: Scope
     coin: Coin
@@ -77,6 +80,7 @@ class Flipped:
     paused: bool
     share: float
     again: bool = False
+    form: Form = BARE
 
     def sure(self, confidence: float) -> bool:
         """Whether the call is answered here unless the coin chose it."""
@@ -86,7 +90,7 @@ class Flipped:
         """Whether the call is answered here."""
         return self.sure(confidence) and not self.coin.chosen
 
-    def pair(self, *, confidence: float, sure: bool, agrees: bool) -> Pair:
+    def pair(self, *, confidence: float, sure: bool, agrees: bool, shown: tuple[Form, ...] = ()) -> Pair:
         """The call as a pair. sure: whether it would have been answered here, had the coin not chosen it."""
         return Pair(
             chosen=self.coin.chosen,
@@ -97,6 +101,8 @@ class Flipped:
             # a sure call that no coin chose is here for a reason of its own, and stands for no others
             attempt=0 if sure and not self.coin.chosen else self.attempt,
             threshold=self.threshold,
+            form=self.form,
+            shown=shown,
         )
 
 
@@ -107,7 +113,7 @@ class Contract:
     detector: of the live threshold.
 
     fresh_from: the number of the first pair that may order thresholds; next_look: how many pairs there are to be when
-    thresholds are sought again; reason: why it is where it is.
+    thresholds are sought again; reason: why it is where it is; form: that answers have here.
     """
 
     terms: Terms
@@ -120,6 +126,7 @@ class Contract:
     fresh_from: int = 0
     next_look: int = _EVERY
     reason: str = "new"
+    form: Form = BARE
 
     def answers(self, confidence: float) -> bool:
         """Whether a call of this confidence is answered here, unless its coin chose it."""
@@ -153,6 +160,16 @@ def count(contract: Contract, pair: Pair) -> Contract:
     if not over:
         return contract
     return replace(contract, attempt=None, next_look=contract.pairs + _BETWEEN_ATTEMPTS, reason=_joined(contract, over))
+
+
+def reformed(contract: Contract, form: Form) -> Contract:
+    """The contract with answers of another form. What was seen before says nothing of them, so it begins anew."""
+    reason = f"the model's answers have the form {form.of('label')!r}; pairs count from here on"
+    return replace(_anew(contract), form=form, reason=reason)
+
+
+def _anew(contract: Contract) -> Contract:
+    return replace(contract, attempt=None, fresh_from=contract.pairs, next_look=contract.pairs + _EVERY)
 
 
 def due(contract: Contract) -> bool:
@@ -201,13 +218,10 @@ def _audit(contract: Contract, pair: Pair) -> Contract:
     if not detector.alarmed:
         return replace(contract, detector=detector)
     return replace(
-        contract,
+        _anew(contract),
         phase=Phase.DEMOTED,
-        attempt=None,
         threshold=None,
         detector=None,
-        fresh_from=contract.pairs,
-        next_look=contract.pairs + _EVERY,
         reason=f"{detector.wrong} of {detector.audits} audits disagreed where at most {contract.terms.target:.1%} may",
     )
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final, Self
 
 from gateway.contracts.consistency import MOST, REFUSED, RepeatedAnswers
-from gateway.contracts.contract import Contract, Pair, Phase, begin, hopeful
+from gateway.contracts.contract import Contract, Pair, Phase, begin, hopeful, reformed
 from gateway.contracts.drift import span
 from gateway.contracts.forecast import until_noticed
 from gateway.contracts.order import Order
@@ -16,12 +16,15 @@ from gateway.contracts.sampling import FRESH, floor
 from gateway.contracts.scope import Scope
 from gateway.contracts.store import ContractStore, PairRow, StoredContract
 from gateway.contracts.writer import SingleWriter
+from gateway.spelling import Form
 
 ORDERING: Final = 5000
 """The latest pairs of either sort that are remembered."""
 _log = logging.getLogger(__name__)
 _DAY_S: Final = 86400.0
 _RECENT: Final = 400
+_ALIKE: Final = 20
+"""Answers in a row of one form, after which answers here have it, too."""
 _LOOK_AGAIN: Final = 25
 """Pairs after which it is checked again whether the reference is still too inconsistent."""
 _FEW_PAIRS: Final = 10
@@ -63,7 +66,8 @@ class ContractMemory:
     """A contract in memory. Of pairs that a coin chose, ordering: those that may order thresholds; certifying: those of
     the running attempt; latest: confidences of the latest calls, None of one that there was no label for; without: how
     many of these are. over: of a challenger, the share of calls that the champion answers;
-    repeats: (confidence, whether both answers agree) of calls that were asked again."""
+    repeats: (confidence, whether both answers agree) of calls that were asked again; shown: the forms that each of the
+    latest so many answers, alike, may have."""
 
     scope: Scope
     contract: Contract
@@ -75,6 +79,8 @@ class ContractMemory:
     """Calls without a label since the last pair that the coin chose; stored with the next one, so a version that never
     comes to a pair is seen anew after a restart."""
     repeats: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=MOST))
+    shown: tuple[Form, ...] = ()
+    alike: int = 0
     notice_s: float = 0.0
     volume: Volume = field(default_factory=lambda: Volume(since=0.0))
     """Of the calls that are answered here."""
@@ -117,6 +123,21 @@ class ContractMemory:
         self.unlabelled += 1
         self.answers = self.share(self.contract)
 
+    def note_forms(self, contract: Contract, shown: tuple[Form, ...]) -> Contract:
+        """The contract in the form that the latest answers share, where it has another one and nothing is certified.
+
+        shown: the forms that the latest answer may have; none where it does not show any.
+        """
+        if not shown:
+            return contract
+        both = tuple(form for form in self.shown if form in shown)
+        self.shown, self.alike = (both, self.alike + 1) if both else (shown, 1)
+        if self.alike < _ALIKE or contract.form in self.shown or contract.phase is Phase.LIVE:
+            return contract
+        self.ordering.clear()
+        self.certifying.clear()
+        return reformed(contract, self.shown[0])
+
     def keep(self, pair: Pair, contract: Contract, *, number: int) -> None:
         """Puts a pair that a coin chose where it may be used by the contract that it made. The others all lie below the
         threshold of what is in use, so they say nothing of thresholds."""
@@ -124,7 +145,7 @@ class ContractMemory:
             return
         self._remember(pair.confidence)
         self.unlabelled = 0
-        if number < contract.fresh_from:
+        if number < contract.fresh_from or pair.form != contract.form:
             return
         (self.certifying if contract.certifies(pair) else self.ordering).append((pair.confidence, pair.agrees))
 
@@ -142,6 +163,7 @@ class ContractMemory:
                 agrees=row.result == "agrees",
                 attempt=row.attempt,
                 threshold=row.threshold,
+                form=contract.form,
             )
             for _ in range(min(row.unlabelled or 0, _RECENT)):
                 kept._remember(None)

@@ -22,6 +22,7 @@ from gateway.contracts.store import ContractStore, PairRow, StoredContract
 from gateway.contracts.writer import SingleWriter
 from gateway.ledger.store import LedgerError, closed_on_failure
 from gateway.rules.terms import Terms
+from gateway.spelling import BARE, Form
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -108,8 +109,14 @@ class Owner:
             threshold=contract.threshold,
             paused=self._writer.holds(scope),
             share=kept.answers,
+            form=contract.form,
             again=coin.chosen and (tried or contract.phase is not Phase.LIVE) and 0 < twice > self._draw(),
         )
+
+    def form(self, scope: Scope) -> Form:
+        """The form that answers under a contract have."""
+        kept = self._kept.get(scope.key)
+        return BARE if kept is None else kept.contract.form
 
     def needs_pairs(self, scope: Scope) -> bool:
         """Whether a version that is tried may still come to answer more than the one in use."""
@@ -154,17 +161,19 @@ class Owner:
         result: str,
         sure: bool = True,
         novelty: float | None = None,
+        shown: tuple[Form, ...] = (),
     ) -> None:
         """Takes in how the reference's answer compared: `agrees`, or else it counts as a disagreement.
 
         sure: whether the call would have been answered here, had its coin not chosen it; novelty: of what was read,
-        0..1. Returns when the pair and what it makes of the contract are stored.
+        0..1; shown: the forms that the reference's answer may have. Returns when the pair and what it makes of the
+        contract are stored.
         """
         async with self._lock:
             kept = self._kept.get(flipped.scope.key)
             if kept is None:
                 return
-            pair = flipped.pair(confidence=confidence, sure=sure, agrees=result == "agrees")
+            pair = flipped.pair(confidence=confidence, sure=sure, agrees=result == "agrees", shown=shown)
             row = PairRow(
                 number=0,
                 at=self._clock(),
@@ -240,6 +249,7 @@ class Owner:
             seen = replace(seen, reason=f"{seen.reason}; {self._why(kept.scope, row)}")
             kept.ordering.clear()
             kept.certifying.clear()
+        seen = kept.note_forms(seen, pair.shown)
         kept.keep(pair, seen, number=row.number)
         self._count(kept, counting, seen=seen, row=row)
 

@@ -11,6 +11,8 @@ NONE: Final = "none"
 """As a pattern: no system prompt at all."""
 _RETRIEVED: Final = re.compile(r"```.*?```|<(\w[\w-]*)>.*?</\1>|\"{3}.*?\"{3}", re.DOTALL)
 """Fenced, tagged and triple-quoted text: what a prompt is filled with, a document say."""
+_ESCAPED: Final = re.compile(r"\[([*?\[])\]")
+"""A sign that a glob takes for itself."""
 _WORD: Final = re.compile(r"\S+")
 _DAYS: Final = re.compile(
     r"(?:mon|tues|wednes|thurs|fri|satur|sun)day|january|february|march|april|may|june|july|august|september|october"
@@ -52,10 +54,13 @@ class PromptPatterns:
         templates = frozenset(each[1] for each in patterns if not isinstance(each, str))
         return cls(none=NONE in patterns, texts=texts, templates=templates)
 
+    def names(self, text: str) -> bool:
+        """Whether a system prompt is one of the texts, whole and word for word, or of a template."""
+        exact = any(text in (own, _ESCAPED.sub(r"\1", own)) for own in self.texts)
+        return exact or (bool(self.templates) and fingerprint(text) in self.templates)
+
     def match(self, text: str) -> bool:
         """Whether a request's system prompt, its messages joined by line ends, is one of these."""
         if not text.strip():
             return self.none
-        if any(text == own or fnmatchcase(text, own) for own in self.texts):
-            return True
-        return bool(self.templates) and fingerprint(text) in self.templates
+        return self.names(text) or any(fnmatchcase(text, own) for own in self.texts)

@@ -71,6 +71,7 @@ def _rule(
         models=frozenset(rule.when.model),
         system=_system(rule.when),
         with_tools=rule.with_tools == "answer",
+        with_lists=rule.with_lists == "answer",
         any_turn=rule.when.turns == "any",
         fields={name: _source(source) for name, source in rule.fields.items()},
         further=_further(rule, policies),

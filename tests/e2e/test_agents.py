@@ -32,7 +32,7 @@ rules:
     then: {{"*": {{block: "I cannot help with that."}}}}
   - name: intents
     classifier: shop-intents
-    when: {{system: [none, "{shop}*"]}}
+    when: {{system: [none, "{shop}"]}}
     then: {{greeting: {{answer: "Hi! How can I help?"}}}}
 """
 CALL = {

@@ -27,7 +27,13 @@ models:
 rules:
   - name: intents
     classifier: shop-intents
-    when: {{any_system: true}}
+    when:
+      system:
+        - none
+        - "Name the intent: GREETING, OPENING HOURS or OTHER. Answer with it only."
+        - 'Name the intent: GREETING, OPENING HOURS or OTHER. Answer with it only. Reply in JSON: {{"intent": …}}'
+        - "*"
+      any_end: true
     fields: {{confidence: confidence}}
     ignores: {{note: "null"}}
     then: {{"*": {{answer: label}}}}

@@ -104,6 +104,32 @@ def test_certified_killed_paused_and_withdrawn(
     assert "moved since the certificate: disagree" in shown["reason"]
 
 
+FORMS: dict[str, Callable[[str], str]] = {
+    "as a Python list": "['{}']".format,
+    "in UPPER CASE only": str.upper,
+    "in angle brackets": "<{}>".format,
+}
+
+
+def test_the_client_gets_the_form_that_it_asks_for(
+    start_gateway: Callable[..., Any], workspace: Path, paid: Paid
+) -> None:
+    """Each of these was certified, and the client got the bare label. More are in test_audit.py."""
+    text = GATEWAY.replace("10%, confidence: 80%", "20%, confidence: 60%")
+    gateway = start_gateway(text.format(models=workspace / "models", paid=paid.url), patch=REPEATS.format(0.0))
+    with OpenAI(base_url=f"{gateway.url}/v1", api_key="unused", max_retries=0) as client:
+        for form, written in FORMS.items():
+            paid.say = lambda asked, written=written: written(intent(asked))
+            seen = []
+            for asked in TEXTS * 60:
+                messages = user(asked, f"{SYSTEM} Give it {form}.")
+                raw = client.chat.completions.with_raw_response.create(model="gpt-4o", messages=messages)
+                assert raw.parse().choices[0].message.content == written(intent(asked))
+                seen.append(raw.headers["x-offramp-decision"])
+            assert seen[:220] == ["forward"] * 220
+            assert seen.count("answer") > 10
+
+
 def test_a_second_gateway_on_the_same_contracts_does_not_start(
     start_gateway: Callable[..., Any], run_offramp: Callable[..., Any], workspace: Path, paid: Paid
 ) -> None:

@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
-from openai import OpenAI
+from openai import OpenAI, pydantic_function_tool
 from pydantic import BaseModel
 
 from benchmarks.stream.paid import Paid
@@ -180,11 +180,35 @@ ALL = one_of(*INTENTS)
         ({"intent": ALL, "item": MAYBE}, "other_field"),
         ({"intent": ALL, "order_number": MAYBE}, "other_field"),
         ({"intent": one_of(*INTENTS, "complaint")}, "unknown_value"),
+        # what is not certain to be there is not made up
+        ({"intent": ALL, "escalate": {"anyOf": [{"const": "fraud"}, {"type": "null"}]}}, "other_field"),
+        ({"intent": ALL, "urgent": {"anyOf": [{"const": True, "type": "boolean"}, {"type": "null"}]}}, "other_field"),
+        ({"intents": {"type": "array", "items": ALL}}, "ambiguous"),
     ],
     ids=lambda value: next(reversed(value)) if isinstance(value, dict) else value,
 )
 def test_a_field_that_nobody_measured_is_forwarded(client: OpenAI, properties: dict[str, Any], reason: str) -> None:
     assert ask(client, JACKET, schema(**properties))[:2] == ("forward", f"both:{reason}")
+
+
+class Escalated(BaseModel):
+    intent: Intent
+    escalate: Literal["fraud"] | None = None
+
+
+class Listed(BaseModel):
+    intents: list[Intent]
+
+
+@pytest.mark.parametrize("parsed", [Escalated, Listed])
+def test_constants_and_lists_are_not_made_up(client: OpenAI, parsed: type[BaseModel]) -> None:
+    tool = pydantic_function_tool(parsed, name="sort")
+    tool["function"].pop("strict")
+    tool["function"]["parameters"]["required"] = [next(iter(parsed.model_fields))]  # type: ignore[index]
+    asked: Any = client.chat.completions.with_raw_response
+    for fields in ({"response_format": parsed}, {"tools": [tool], "tool_choice": "required"}):
+        ask = asked.parse if "response_format" in fields else asked.create
+        assert ask(model="both", messages=user(JACKET), **fields).headers["x-offramp-decision"] == "forward"
 
 
 def pairs(gateway: Running, result: str) -> float:

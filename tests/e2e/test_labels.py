@@ -29,14 +29,15 @@ models:
 rules:
   - name: intents
     classifier: shop-intents
-    when: {{any_system: true}}
+    when: {{system: [none, "{prompt}", "*"], any_end: true}}
     fields: {{confidence: confidence}}
     ignores: {{note: "null"}}
     then: {{"*": {{answer: label}}, other: {{answer: label}}}}
 """
 TEXT = "Hello there!"
+SYSTEM = "Name the intent: GREETING, OPENING HOURS or OTHER. Answer with the intent only."
 PROMPT = [
-    {"role": "system", "content": "Name the intent: GREETING, OPENING HOURS or OTHER. Answer with the intent only."},
+    {"role": "system", "content": SYSTEM},
     {"role": "user", "content": TEXT},
 ]
 
@@ -74,7 +75,7 @@ TOOL: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def client(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAI]:
     file = tmp_path_factory.mktemp("labels") / "gateway.yaml"
-    file.write_text(GATEWAY.format(models=workspace / "models"))
+    file.write_text(GATEWAY.format(models=workspace / "models", prompt=SYSTEM))
     running = start(file)
     with OpenAI(base_url=f"{running.url}/v1", api_key="unused", max_retries=0) as made:
         yield made
@@ -136,6 +137,12 @@ def test_the_policys_own_examples_with_typos(client: OpenAI, workspace: Path, ty
             given.append(json.loads(answer.choices[0].message.content)["intent"] == name)
     assert len(given) > len(examples) // 4
     assert given.count(False) <= most
+
+
+def test_a_word_for_another_prompt_may_be_asked_for_in_another_form(client: OpenAI) -> None:
+    for more in (" Answer in UPPER CASE only.", " Answer in angle brackets."):
+        _, headers = ask(client, messages=[{"role": "system", "content": SYSTEM + more}, PROMPT[1]])
+        assert (headers["x-offramp-decision"], headers["x-offramp-abstained"]) == ("forward", "intents:free_form")
 
 
 def test_a_streamed_word(client: OpenAI) -> None:

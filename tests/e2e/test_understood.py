@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai import OpenAI
+from openai import NotFoundError, OpenAI
 
 HELLO: dict[str, Any] = {"role": "user", "content": "hello"}
 HOURS: dict[str, Any] = {"role": "user", "content": "when are you open?"}
-SHOP = {"role": "system", "content": "You are the support assistant of an online shop. Be brief."}
+OWN = "You are the support assistant of an online shop."
+SHOP = {"role": "system", "content": OWN}
+WELCOME = {"role": "assistant", "content": "Welcome! How can I help?"}
 TOOL: dict[str, Any] = {
     "type": "function",
     "function": {"name": "find_order", "parameters": {"type": "object", "properties": {}}},
@@ -43,10 +45,30 @@ def decided(client: OpenAI, *messages: dict[str, Any], **fields: Any) -> tuple[s
     return raw.headers["x-offramp-decision"], raw.headers.get("x-offramp-abstained", "")
 
 
-@pytest.mark.parametrize("messages", [[HELLO], [HOURS], [SHOP, HELLO]])
+@pytest.mark.parametrize("messages", [[HELLO], [HOURS], [SHOP, HELLO], [SHOP, WELCOME, HELLO]])
 def test_what_was_asked_is_answered(client: OpenAI, messages: list[dict[str, Any]]) -> None:
     fields = {"user": "u1", "metadata": {"team": "a"}, "store": False, "seed": 7, "temperature": 0}
-    assert decided(client, *messages, **fields) == ("answer", "")
+    more = {"top_k": 40, "min_p": 0.05, "keep_alive": "5m", "cache_prompt": True}
+    assert decided(client, *messages, **fields, extra_body=more) == ("answer", "")
+
+
+@pytest.mark.parametrize(
+    "more", [' Always answer as JSON {"reply": text}.', " Always answer in French.", " We open at 6."]
+)
+def test_a_prompt_that_goes_on_is_another_task(client: OpenAI, more: str) -> None:
+    for messages in ([{**SHOP, "content": OWN + more}], [SHOP, {"role": "system", "content": more.strip()}]):
+        assert decided(client, *messages, HOURS)[0] == "forward"
+
+
+def test_what_is_not_served_says_what_to_do(client: OpenAI) -> None:
+    with pytest.raises(NotFoundError, match=r"set_default_openai_api.*docs/api.md#clients-that-ask-elsewhere"):
+        client.responses.create(model="gpt-4o", input="hello")
+    with pytest.raises(NotFoundError, match="the provider's address"):
+        client.embeddings.create(model="x", input="hello")
+    with pytest.raises(NotFoundError, match=r"is_chat_model=True"):
+        client.completions.create(model="gpt-4o", prompt="hello")
+    with pytest.raises(NotFoundError, match=r"models: in gateway.yaml"):
+        client.chat.completions.create(model="gpt-9", messages=[HELLO])  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize(

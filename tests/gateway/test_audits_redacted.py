@@ -135,7 +135,8 @@ async def test_what_json_escapes_agrees_in_a_fence_as_well(wire: Wire, ask: Any,
     text = r"book a table, my password is hun\ter2xK9"
     messages = [{"role": "user", "content": text}]
     sent = json.dumps({"model": "dear", "messages": messages, "stream": stream, **SHAPES["object"]}).encode()
-    for _ in range(10):
+    # a fence is learned from 20 answers, which differ from an answer without it
+    for _ in range(10 if fence == "{}" else 30):
         answer = await ask(gateway.app, sent)
     assert model.shown == "[SECRET_1]"
     assert gateway.metrics.contract_pairs.labels("intents", "agrees", "true")._value.get() == 10

@@ -61,6 +61,10 @@ def body(text: str, system: str = "", **more: Any) -> bytes:
 
 @pytest.mark.parametrize("rules", [JUDGED, BOUND])
 async def test_a_label_that_a_judge_names_is_the_answer(wired: Any, ask: Any, rules: str) -> None:
+    # that prompt may go on and ask for another form of the word
+    foreign = await ask(wired(rules, "violence").app, body("unsure of this", ASKS))
+    assert foreign.headers["x-offramp-abstained"].endswith("safety:free_form")
+    rules = rules.replace("any_system: true", f'system: "{ASKS}"')
     answer = await ask(wired(rules, "violence").app, body("unsure of this", ASKS))
     assert answer.headers["x-offramp-decision"] == "answer"
     assert json.loads(answer.body)["choices"][0]["message"]["content"] == "violence"

@@ -12,7 +12,7 @@ from gateway.answers.build import LocalAnswer
 from gateway.answers.compare import Result, Values, compare, compare_again
 from gateway.answers.format import FunctionCall
 from gateway.answers.parse import Completion
-from gateway.spelling import Names
+from gateway.spelling import Form, Names
 from tests.gateway.answers.conftest import rows
 
 KNOWN = Names(("card_lost", "greeting", "other"), {"card_lost": ("missing card", "lost")})
@@ -25,12 +25,16 @@ VALUES = Values(
     now=datetime(2026, 11, 25, 12, tzinfo=UTC),
 )
 WORD = LocalAnswer(content="Card lost", label="Card lost")
+CRIED = Form(before="<", after=">", case="upper")
+SHOUTED = replace(WORD, content="<CARD LOST>", form=CRIED)
 OBJECT = LocalAnswer(
     content='{"intent":"card_lost","confidence":0.9,"note":null,"kind":"intent"}',
     label="card_lost",
     label_at=("intent",),
     uncompared=frozenset({("confidence",), ("why",)}),
 )
+FENCE = Form(before="```json\n", after="\n```")
+FENCED = replace(OBJECT, content=FENCE.around(OBJECT.content), form=FENCE)
 LIST = LocalAnswer(content='{"topics":["card_lost","greeting"]}', label="card_lost", label_at=("topics",))
 FREE = replace(LIST, unordered=frozenset({("topics",)}))
 CALL = LocalAnswer(
@@ -64,7 +68,7 @@ def body(*contents: str | None, finish: str = "stop", **message: Any) -> bytes:
 
 
 def booked(booking: str) -> bytes:
-    return body('{"intent": "card-lost", "booking": ' + booking + "}")
+    return body('{"intent": "card_lost", "booking": ' + booking + "}")
 
 
 def noted(intent: str, note: Any, **more: str) -> bytes:
@@ -79,34 +83,46 @@ def calling(name: str, *arguments: str) -> bytes:
 @pytest.mark.parametrize(
     ("made", "answer", "expected"),
     [
-        (WORD, body("card-lost."), Result.AGREES),
+        (WORD, body("Card lost\n"), Result.AGREES),
+        # as a client parses it
+        (WORD, body("card-lost."), Result.DIFFERS),
+        (WORD, body("CARD LOST"), Result.DIFFERS),
+        (SHOUTED, body("<CARD LOST>"), Result.AGREES),
+        (SHOUTED, body("<MISSING CARD>"), Result.AGREES),
+        (SHOUTED, body("<Card lost>"), Result.DIFFERS),
+        (SHOUTED, body("Card lost"), Result.MISSING),
+        (SHOUTED, body("<GREETING>"), Result.DIFFERS),
         (WORD, body("greeting"), Result.DIFFERS),
         (WORD, body("It is about a card."), Result.MISSING),
-        (WORD, body("Missing card."), Result.AGREES),
+        (WORD, body("missing card"), Result.AGREES),
+        (WORD, body("Missing card."), Result.DIFFERS),
         (LocalAnswer(content="Lost", label="Lost"), body("card_lost"), Result.AGREES),
-        (OBJECT, body('{"intent": "LOST", "kind": "intent", "confidence": 0.1, "why": "lost"}'), Result.AGREES),
+        (OBJECT, body('{"intent": "lost", "kind": "intent", "confidence": 0.1, "why": "lost"}'), Result.AGREES),
         # each was certified as agreeing when labels alone were compared
-        (OBJECT, body('{"intent": "LOST", "kind": "intent", "note": "order 10432"}'), Result.DIFFERS),
-        (OBJECT, body('{"intent": "LOST", "kind": "intent", "order_number": "10432"}'), Result.DIFFERS),
-        (OBJECT, body('{"intent": "LOST", "kind": "other"}'), Result.DIFFERS),
-        (OBJECT, body('{"intent": "LOST"}'), Result.DIFFERS),
-        (WORD, body("card lost", "card lost"), Result.AGREES),
-        (WORD, body("card lost", "greeting"), Result.DIFFERS),
+        (OBJECT, body('{"intent": "lost", "kind": "intent", "note": "order 10432"}'), Result.DIFFERS),
+        (OBJECT, body('{"intent": "lost", "kind": "intent", "order_number": "10432"}'), Result.DIFFERS),
+        (OBJECT, body('{"intent": "lost", "kind": "other"}'), Result.DIFFERS),
+        (OBJECT, body('{"intent": "lost"}'), Result.DIFFERS),
+        (WORD, body("Card lost", "Card lost"), Result.AGREES),
+        (WORD, body("Card lost", "greeting"), Result.DIFFERS),
         (WORD, body("Card", finish="length"), Result.MISSING),
         (WORD, body(None, refusal="I can't"), Result.MISSING),
         (WORD, body(), Result.MISSING),
         (WORD, b'{"error": {"message": "no"}}', Result.MISSING),
         (WORD, b"<html>", Result.MISSING),
-        (OBJECT, body('```json\n{"intent": "card_lost", "kind": "intent"}\n```'), Result.AGREES),
+        (OBJECT, body('```json\n{"intent": "card_lost", "kind": "intent"}\n```'), Result.MISSING),
+        (FENCED, body('```json\n{"intent": "card_lost", "kind": "intent"}\n```\n'), Result.AGREES),
+        (FENCED, body('{"intent": "card_lost", "kind": "intent"}'), Result.MISSING),
+        (OBJECT, body('{"intent": "Card_Lost", "kind": "intent"}'), Result.DIFFERS),
         (OBJECT, body('{"intent": "greeting"}'), Result.DIFFERS),
         (OBJECT, body('{"intent": "weather"}'), Result.MISSING),
         (OBJECT, body('{"topic": "card_lost"}'), Result.MISSING),
         (OBJECT, body('["card_lost"]'), Result.MISSING),
         (OBJECT, body("card_lost"), Result.MISSING),
-        (LIST, body('{"topics": ["card lost", "greeting"]}'), Result.AGREES),
-        (LIST, body('{"topics": ["greeting", "card lost"]}'), Result.DIFFERS),
-        (LIST, body('{"topics": ["card lost", "greeting", "greeting"]}'), Result.DIFFERS),
-        (FREE, body('{"topics": ["greeting", "card lost"]}'), Result.AGREES),
+        (LIST, body('{"topics": ["card_lost", "greeting"]}'), Result.AGREES),
+        (LIST, body('{"topics": ["greeting", "lost"]}'), Result.DIFFERS),
+        (LIST, body('{"topics": ["card_lost", "greeting", "greeting"]}'), Result.DIFFERS),
+        (FREE, body('{"topics": ["greeting", "lost"]}'), Result.AGREES),
         (FREE, body('{"topics": ["greeting"]}'), Result.DIFFERS),
         (BOOKING, booked('{"people": 4, "date": "2026-11-26", "names": ["bo", "ann"]}'), Result.DIFFERS),
         (BOOKING, booked('{"people": "four", "date": "tomorrow", "names": ["Ann", "Bo"]}'), Result.AGREES),
@@ -116,10 +132,10 @@ def calling(name: str, *arguments: str) -> bytes:
         (NO_DATE, body('{"people": 4}'), Result.AGREES),
         (NO_DATE, body('{"people": 4.0, "date": ""}'), Result.AGREES),
         (NO_DATE, body('"4"'), Result.MISSING),
-        (URGENT, body('{"intent": "LOST", "urgency": "p1"}'), Result.AGREES),
-        (URGENT, body('{"intent": "LOST", "urgency": "low"}'), Result.DIFFERS),
-        (URGENT, body('{"intent": "LOST", "urgency": "lost"}'), Result.MISSING),
-        (URGENT, body('{"intent": "LOST"}'), Result.MISSING),
+        (URGENT, body('{"intent": "lost", "urgency": "P1"}'), Result.AGREES),
+        (URGENT, body('{"intent": "lost", "urgency": "low"}'), Result.DIFFERS),
+        (URGENT, body('{"intent": "lost", "urgency": "lost"}'), Result.MISSING),
+        (URGENT, body('{"intent": "lost"}'), Result.MISSING),
         (CALL, calling("route", '{"intent": "other"}'), Result.DIFFERS),
         (CALL, calling("reply", '{"intent": "card_lost"}'), Result.DIFFERS),
         (CALL, calling("route", "{"), Result.MISSING),
@@ -133,7 +149,7 @@ def test_a_whole_answer(made: LocalAnswer, answer: bytes, expected: Result) -> N
 @pytest.mark.parametrize(
     ("made", "first", "second", "expected"),
     [
-        (WORD, body("greeting"), body(" Greeting. "), Result.AGREES),
+        (WORD, body("greeting"), body(" greeting\n"), Result.AGREES),
         (WORD, body("greeting"), body("lost"), Result.DIFFERS),
         (WORD, body("greeting"), body("I would say greeting"), Result.MISSING),
         (
@@ -146,7 +162,7 @@ def test_a_whole_answer(made: LocalAnswer, answer: bytes, expected: Result) -> N
         (OBJECT, noted("greeting", ["lost"]), noted("lost", ["lost"]), Result.DIFFERS),
         (OBJECT, body('["greeting"]'), noted("greeting", None), Result.MISSING),
         (LIST, body('{"topics": ["greeting"]}'), body('{"topics": ["greeting"]}'), Result.AGREES),
-        (CALL, calling("route", '{"intent": "greeting"}'), calling("route", '{"intent": "GREETING"}'), Result.AGREES),
+        (CALL, calling("route", '{"intent": "greeting"}'), calling("route", '{"intent":"greeting"}'), Result.AGREES),
         (
             NO_DATE,
             body('{"people": 2, "date": "tomorrow"}'),

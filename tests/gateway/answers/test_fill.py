@@ -42,9 +42,9 @@ def filled_with(schema: dict[str, Any], *labels: str, **values: Any) -> Filled |
         name: SlotFilling(slot=slot, values=tuple(value_of(name, value) for value in lists.get(name, ())))
         for name, slot in SLOTS.items()
     }
-    prediction = Prediction(
-        labels=labels or ("card_lost",), names=KNOWN, confidence=0.98765, scores={}, slots=slots if values else {}
-    )
+    own, several = labels or ("card_lost",), len(labels) > 1
+    given = slots if values else {}
+    prediction = Prediction(labels=own, names=KNOWN, confidence=0.98765, scores={}, slots=given, several=several)
     found = fill(schema, prediction)
     if isinstance(found, Filled):
         jsonschema.validate(found.values, schema)
@@ -116,6 +116,7 @@ def test_a_rule_says_what_fills_a_field() -> None:
     assert bound(sure) == "other_field"
     assert bound(sure, fields={"score": "confidence"}) == {"intent": "Card Lost", "score": 0.9877}
     assert bound(obj(intent=ENUM, size={"type": "number"}), ignores={"size": "0"}) == {"intent": "Card Lost", "size": 0}
+    assert bound(obj(intents={"type": "array", "items": ENUM}), with_lists=True) == {"intents": ["Card Lost"]}
     optional = {"type": "object", "properties": {"intent": ENUM, "why": {"type": "string"}}}
     assert bound(optional, ignores={"why": ""}) == {"intent": "Card Lost"}
 

@@ -56,6 +56,12 @@ def request(*messages: Any, **fields: Any) -> Request:
         ([{"role": "system", "content": "Be brief."}, USER], True, None),
         ([USER, SAYS, USER], False, None),
         ([USER, SAYS, USER], True, UnsupportedReason.LATER_TURN),
+        # a chat window's welcome
+        ([SAYS, USER], True, None),
+        ([{"role": "system", "content": "Be brief."}, SAYS, SAYS, USER], True, None),
+        ([SAYS, USER, SAYS, USER], True, UnsupportedReason.LATER_TURN),
+        ([{"role": "system", "content": "Be brief."}, {"role": "developer", "content": "In French."}, USER], False,
+         UnsupportedReason.CONVERSATION),
         ([USER, SAYS], False, UnsupportedReason.CONVERSATION),
         ([USER, CALL], False, UnsupportedReason.CONVERSATION),
         ([USER, CALL, RESULT], False, UnsupportedReason.CONVERSATION),
@@ -158,6 +164,7 @@ def test_an_unknown_key_of_a_past_call_is_not_understood(rule: Rule, where: str,
         ({"stream_options": {"include_usage": True}, "stream": True}, True),
         ({"stream_options": {"chunk_size": 9}}, False),
         ({"user": "u", "metadata": {"team": "a"}, "seed": 7, "temperature": 0, "prompt_cache_key": "k"}, True),
+        ({"top_k": 40, "min_p": 0.05, "keep_alive": "5m", "cache_prompt": True}, True),
     ],
 )
 def test_values_count(rule: Rule, fields: dict[str, Any], harmless: bool) -> None:

@@ -122,6 +122,19 @@ def test_with_an_upstream_for_other_models_a_rule_may_name_any(load: Load) -> No
     assert load(text).settings.rules[0].when.model == ("gpt-5",)
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "when: {system: 'be brief*', any_end: true}, then: {a: {answer: x}}",
+        "when: {system: ['be * brief.', '[*]be brief[*]']}, then: {a: {answer: x}}",
+        "when: {system: 'be brief*'}, contract: true, then: {a: {answer: label}}",
+        "when: {system: '*'}, then: {a: block}",
+    ],
+)
+def test_open_globs_are_for_rules_that_compare_or_do_not_answer(load: Load, rule: str) -> None:
+    load(f"{BASE}rules: [{{name: r, classifier: bank, {rule}}}]\n")
+
+
 def test_a_name_from_the_environment_is_not_repeated(refused: Callable[..., list[str]]) -> None:
     text = BASE.replace("gpt-4o: one", 'gpt-4o: {upstream: "${UP}"}') + 'listen: "${AT}"\n'
     lines = refused(text, UP="hunter2", AT="me:hunter2")

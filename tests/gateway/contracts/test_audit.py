@@ -97,6 +97,44 @@ async def test_it_answers_only_once_it_is_certified_and_is_audited_then(wire: Wi
     assert phases(gateway) == {Phase.LIVE}
 
 
+FORMS: dict[str, Callable[[str], str]] = {
+    "as a Python list": "['{}']".format,
+    "in UPPER CASE only": str.upper,
+    "in angle brackets": "<{}>".format,
+    "as a Python string literal": "'{}'".format,
+    "as a Markdown bullet": "- {}".format,
+    "in bold": "**{}**".format,
+    "in double quotes": '"{}"'.format,
+    "after the word Intent": "Intent: {}".format,
+    "in Title Case": str.title,
+    "with a full stop": "{}.".format,
+    "in a code block": "```\n{}\n```".format,
+    "as an XML element": "<intent>{}</intent>".format,
+    "as a line of YAML": "intent: {}\n".format,
+    # not to be had by a form that stays
+    "as a JSON object": '{{"intent": "{}"}}'.format,
+    "spelled backwards": lambda label: label[::-1],
+    "as its number": lambda label: str(len(label)),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_answers_have_the_form_that_the_model_gives_them(wire: Wire, ask: Any, form: str) -> None:
+    """Of these, 11 were certified with the bare label."""
+    reference = Reference()
+    gateway = wired(wire, reference, RULES.replace("5%}", "20%, confidence: 60%}"))
+    answered = 0
+    for number in range(300):
+        label = ("greeting", "rate", "card")[number % 3]
+        reference.word = FORMS[form](label)
+        system = f"Answer with greeting, rate or card, {form}."
+        answer = await ask(gateway.app, body(f"my {label}", system=system, max_tokens=20))
+        content = json.loads(answer.body)["choices"][0]["message"]["content"]
+        assert content.strip() == FORMS[form](label).strip()
+        answered += answer.headers["x-offramp-decision"] == "answer"
+    assert (answered > 20) is (form not in list(FORMS)[-3:])
+
+
 def repeats_of(gateway: Any) -> dict[str, float]:
     metric = gateway.metrics.contract_repeats
     return {result: metric.labels("intents", result)._value.get() for result in ("agrees", "differs", "missing")}

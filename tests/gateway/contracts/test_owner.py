@@ -19,6 +19,7 @@ from gateway.contracts.scope import Scope
 from gateway.contracts.store import ContractStore, StoredContract
 from gateway.ledger.store import LedgerError
 from gateway.rules.terms import Terms
+from gateway.spelling import BARE, Form, forms_in
 
 TERMS = Terms(target=0.05, confidence=0.95)
 DAY = 86400.0
@@ -80,6 +81,24 @@ async def test_a_restart_loses_no_pair_and_no_state(owner: Owner, tmp_path: Path
         assert sum(store.counts(SCOPE.key).values()) == len(rows)
         assert [phase for _, phase, _ in store.moves(SCOPE.key)] == ["live"]
         assert await feed(again, 10) > 0
+
+
+async def test_a_form_is_learned_from_twenty_answers_and_outlives_a_restart(owner: Owner, tmp_path: Path) -> None:
+    learned = Form(before="<", after=">", case="upper")
+    for number in range(20):
+        assert owner.form(SCOPE) == BARE
+        # one word alone does not tell all upper case from others
+        text, label = ("<CARD LOST>", "card lost") if number % 7 == 0 else ("<A>", "a")
+        await learn(owner, flip(owner), "differs", shown=forms_in(text, label))
+    assert (owner.form(SCOPE), owner.contracts[SCOPE].fresh_from) == (learned, 20)
+    # what was asked before the form was known says nothing of it
+    with closing(open_owner(tmp_path)) as again:
+        assert again.form(SCOPE) == learned
+        assert await feed(again, 800) > 0
+        while again.contracts[SCOPE].pairs < 900:
+            flipped = flip(again)
+            await learn(again, flipped, shown=forms_in("card", "card"))
+        assert (again.contracts[SCOPE].phase, again.form(SCOPE)) == (Phase.LIVE, learned)
 
 
 async def test_pairs_of_a_version_that_is_tried_count_by_their_chance_to_be_seen(owner: Owner) -> None:

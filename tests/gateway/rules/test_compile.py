@@ -49,7 +49,7 @@ def test_what_is_written_is_what_is_done(compiled: Callable[[str], Rule], tmp_pa
         """\
   - name: intents
     classifier: bank
-    when: {model: m, system: "a*"}
+    when: {model: m, system: "a*", any_end: true}
     reads: {roles: [user, system], turns: all}
     then:
       "*": flag
