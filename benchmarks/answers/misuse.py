@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-OWN_SYSTEM = "You are the support assistant of an online shop. Answer briefly and politely."
+OWN_SYSTEM = "You are the support assistant of an online shop."
 """The prompt that the starter's rule is written for, besides none."""
 _TOOL = {"type": "function", "function": {"name": "find_order", "parameters": {"type": "object", "properties": {}}}}
 _CALL = {

@@ -1,8 +1,9 @@
-"""500 calls that are a rule's own task: public sentences of three sets in three styles, fixed by a seed. Pure but for
+"""Calls that are a rule's own task: public sentences of three sets in three styles, fixed by a seed. Pure but for
 reading the data.
 
 A third has its instructions in the user's turn and no system prompt, a third a system prompt and one turn, a third a
-system prompt and earlier turns. In each third the intent is asked for as a word, by a JSON schema or by a function.
+system prompt and earlier turns. In each third the intent is asked for as a word, by a JSON schema or by a function; a
+word that the user's turn alone asks for is left out, since a rule without a contract does not give it.
 """
 
 import json
@@ -100,14 +101,15 @@ def rules(sets: Sequence[TaskSet]) -> list[dict[str, Any]]:
             "then": {"*": {"answer": "label"}},
             "fields": {"confidence": "confidence"},
         }
-        found.append({"name": each.name, "when": {"model": each.name, "system": f"{_ROLES[each.name]}*"}, **common})
+        prompts = [_prompt(each, style) for style in STYLES]
+        found.append({"name": each.name, "when": {"model": each.name, "system": prompts}, **common})
         alone = {"model": each.name, "system": "none"}
         found.append({"name": f"{each.name}-turn", "when": alone, "reads": {"after": _BEFORE_INPUT}, **common})
     return found
 
 
 def task_calls(sets: Sequence[TaskSet]) -> Iterator[TaskCall]:
-    """The same calls each time."""
+    """The same calls each time: of 500, those that a rule may answer."""
     chance = random.Random(_SEED)
     drawn = {each.name: iter(chance.sample(list(each.test), len(each.test))) for each in sets}
     for number in range(CALLS):
@@ -118,20 +120,26 @@ def task_calls(sets: Sequence[TaskSet]) -> Iterator[TaskCall]:
         messages = list(_messages(own, style, third, text, earlier))
         form = _form(own, style, with_confidence=number % 4 == 1)
         body = {"model": own.name, "messages": messages, "temperature": 0, **form, **_FIELDS[number % 4]}
-        yield TaskCall(set=own.name, style=style, third=third, text=text, label=label, body=body)
+        if (style, third) != ("word", "no system prompt"):
+            yield TaskCall(set=own.name, style=style, third=third, text=text, label=label, body=body)
 
 
 def _messages(own: TaskSet, style: str, third: str, text: str, earlier: Rows) -> Iterator[dict[str, str]]:
-    asks = _ASKS[style].replace("{labels}", "\n".join(f"- {label}" for label in own.policy.labels))
+    prompt = _prompt(own, style)
     if third == "no system prompt":
-        yield {"role": "user", "content": f"{_ROLES[own.name]} {asks}\n\n{_BEFORE_INPUT}{text}"}
+        yield {"role": "user", "content": f"{prompt}\n\n{_BEFORE_INPUT}{text}"}
         return
-    yield {"role": "system", "content": f"{_ROLES[own.name]} {asks}"}
+    yield {"role": "system", "content": prompt}
     answered = {"word": "{label}", "schema": '{"intent":"{label}"}', "function": "Thank you, that is noted."}[style]
     for before, label in earlier:
         yield {"role": "user", "content": before}
         yield {"role": "assistant", "content": answered.replace("{label}", label)}
     yield {"role": "user", "content": text}
+
+
+def _prompt(own: TaskSet, style: str) -> str:
+    asks = _ASKS[style].replace("{labels}", "\n".join(f"- {label}" for label in own.policy.labels))
+    return f"{_ROLES[own.name]} {asks}"
 
 
 def _form(own: TaskSet, style: str, *, with_confidence: bool) -> dict[str, Any]:

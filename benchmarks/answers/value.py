@@ -1,4 +1,4 @@
-"""python -m benchmarks.answers.value: which of 500 calls of a rule's own task are answered here, and how many rightly.
+"""python -m benchmarks.answers.value: which calls of a rule's own task are answered here, and how many rightly.
 
 With --before, the result that --save wrote of an earlier version, also how many of the calls that it answered rightly
 still are.
@@ -33,11 +33,11 @@ _AT_ONCE = 2
 _BELOW = "below the threshold"
 _SETTINGS = {"policy, sentences and real rows": True, "policy and sentences": False}
 """What the classifiers are trained from, and whether there are real rows in it."""
-_ABOUT = """500 calls, fixed by a seed: sentences of the test splits of Banking77, HWU64 and SNIPS. The intent is asked
-for as a word, by a JSON schema or by a function. A third has its instructions in the user's turn, from which the rule's
-`reads.after` cuts the sentence out, a third a system prompt and one turn, a third a system prompt and earlier turns.
-Each call has fields that clients usually send. Right: the label that the client reads is the set's. The recipe is
-`frozen`, the policies name no goal."""
+_ABOUT = """Calls, fixed by a seed: sentences of the test splits of Banking77, HWU64 and SNIPS. The intent is asked for
+as a word, by a JSON schema or by a function. Some have their instructions in the user's turn, from which the rule's
+`reads.after` cuts the sentence out (words are asked for in none of these), some a system prompt and one turn, some a
+system prompt and earlier turns. The rules name these prompts word for word. Each call has fields that clients usually
+send. Right: the label that the client reads is the set's. The recipe is `frozen`, the policies name no goal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
