@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Final
 
 _APART = re.compile(r"[\W_]+")
@@ -120,7 +121,10 @@ def forms_in(text: str, word: str) -> tuple[Form, ...]:
     more. word: the label as the prompt spells it."""
     if len(text) > 2 * len(word) + _LONGEST_AROUND:
         return ()
-    spellings = [Form(case=case, joint=joint) for case in _CASES for joint in _BETWEEN]
-    parts = [re.split(rf"(?<![^\W_]){re.escape(one.of(word))}(?![^\W_])", text.strip()) for one in spellings]
-    both = zip(spellings, parts, strict=True)
-    return tuple(replace(one, before=found[0], after=found[1]) for one, found in both if len(found) == 2)
+    forms: list[Form] = []
+    for case, joint in product(_CASES, _BETWEEN):
+        form = Form(case=case, joint=joint)
+        before, word_there, after = text.strip().partition(form.of(word))
+        if word_there and not (before[-1:].isalnum() or after[:1].isalnum() or word_there in after):
+            forms.append(replace(form, before=before, after=after))
+    return tuple(forms)

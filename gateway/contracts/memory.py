@@ -132,7 +132,8 @@ class ContractMemory:
             return contract
         both = tuple(form for form in self.shown if form in shown)
         self.shown, self.alike = (both, self.alike + 1) if both else (shown, 1)
-        if self.alike < _ALIKE or contract.form in self.shown or contract.phase is Phase.LIVE:
+        begun = contract.phase is Phase.LIVE or contract.fresh_from == contract.pairs
+        if self.alike < _ALIKE or contract.form in self.shown or begun:
             return contract
         self.ordering.clear()
         self.certifying.clear()

@@ -56,7 +56,7 @@ class PromptPatterns:
 
     def names(self, text: str) -> bool:
         """Whether a system prompt is one of the texts, whole and word for word, or of a template."""
-        exact = any(text in (own, _ESCAPED.sub(r"\1", own)) for own in self.texts)
+        exact = text in self.texts or any("[" in own and text == _ESCAPED.sub(r"\1", own) for own in self.texts)
         return exact or (bool(self.templates) and fingerprint(text) in self.templates)
 
     def match(self, text: str) -> bool:

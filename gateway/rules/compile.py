@@ -93,7 +93,8 @@ def _rule(
         retrains=rule.retrain is not None,
     )
     if rule.judge is not None:
-        made = replace(made, asks=_asks(rule.judge, policy, judges), safety=contract and _safety(contract))
+        bounds = None if contract is None else _safety(contract)
+        made = replace(made, asks=_asks(rule.judge, policy, judges), safety=bounds)
     elif contract:
         made = replace(made, terms=Terms(target=contract.max_disagreement, confidence=contract.confidence))
     sent = (*made.then.values(), *made.otherwise.values())
