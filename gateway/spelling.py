@@ -11,13 +11,8 @@ _APART = re.compile(r"[\W_]+")
 _SIGNS = re.compile(r"(?<=[^\W_])(?:[+#]+|-$)|[<>](?=\d)|^-(?=\d)")
 """Signs by which labels differ: `C++`, `C#`, `A-`, `18+`, `<18`."""
 _JOINTS = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
-_CASES: Final[Mapping[str, Callable[[str], str]]] = {
-    "": str,
-    "first": str.capitalize,
-    "lower": str.lower,
-    "title": str.title,
-    "upper": str.upper,
-}
+_CASES: Final = ("", "capitalize", "lower", "title", "upper")
+"""Names of methods of str."""
 _BETWEEN: Final = (None, " ", "_", "-", "")
 _LONGEST_AROUND: Final = 64
 """Characters around a label; what is longer is no form but a sentence."""
@@ -88,8 +83,8 @@ class Names:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """In which form a label is given: what stands before and after it, the case of its letters (first, lower, title or
-    upper), what joins its words; as they are where these are empty. Around JSON it is a fence."""
+    """In which form a label is given: what stands before and after it, the case of its letters (of _CASES), what joins
+    its words; as they are where these are empty. Around JSON it is a fence."""
 
     before: str = ""
     after: str = ""
@@ -102,7 +97,7 @@ class Form:
 
     def of(self, word: str) -> str:
         """A label in this form."""
-        cased = _CASES[self.case](word)
+        cased = str(getattr(word, self.case)()) if self.case in _CASES[1:] else word
         return self.around(cased if self.joint is None else _JOINTS.sub(self.joint, cased))
 
     def inner(self, text: str) -> str:

@@ -125,13 +125,10 @@ class ContractMemory:
 
     def note_forms(self, contract: Contract, shown: tuple[Form, ...]) -> Contract:
         """The contract in the form that the latest answers share, where it has another one and nothing is certified.
-
-        shown: the forms that the latest answer may have; none where it does not show any.
-        """
-        if not shown:
-            return contract
-        both = tuple(form for form in self.shown if form in shown)
-        self.shown, self.alike = (both, self.alike + 1) if both else (shown, 1)
+        shown: the forms that the latest answer may have, if it shows any."""
+        if shown:
+            both = tuple(form for form in self.shown if form in shown)
+            self.shown, self.alike = (both, self.alike + 1) if both else (shown, 1)
         begun = contract.phase is Phase.LIVE or contract.fresh_from == contract.pairs
         if self.alike < _ALIKE or contract.form in self.shown or begun:
             return contract
