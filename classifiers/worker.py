@@ -8,13 +8,15 @@ import logging
 import os
 import threading
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from math import log2
 
 from classifiers.runtime.classifier import broken, late
+from classifiers.runtime.memory import VerdictMemory
 from classifiers.runtime.runtime import Runtime
 from classifiers.runtime.windows import DeadlinePassed
 from classifiers.verdict import Reading, Verdict
@@ -31,14 +33,20 @@ _MOST_CHARS = 8_000_000
 _EACH_CHARS = 200
 """What a reading costs whatever its length, in characters."""
 
-_RECENT = 0.05
-"""The weight of the latest job in the time that a character takes."""
+_OLDER = 0.95
+"""What the jobs so far count for in the time that a character takes, once another is done."""
+
+_HALVES_S = 0.25
+"""In so many seconds of waiting a job comes to count as half as long, so that shorter ones do not always come first."""
+
+_CLIENTS = 1024
+"""Clients whose time is remembered: those that had some last."""
 
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    """cost: characters, about. size: the same by powers of two, for of two texts that are about as long the first one
-    comes first. used_s: the thread's time for it."""
+    """cost: characters, about. turn: the lowest comes first; cost by powers of two, and when the job came, so that of
+    two that are as long it is the first. used_s: the thread's time for it."""
 
     runtime: Runtime
     readings: Sequence[Reading]
@@ -47,7 +55,7 @@ class _Job:
     loop: asyncio.AbstractEventLoop
     answer: "asyncio.Future[list[Verdict]]"
     cost: int
-    size: int
+    turn: float
     used_s: float = 0.0
     abandoned: bool = False
 
@@ -56,14 +64,14 @@ class FairQueue:
     """Jobs that wait. Next is the shortest job of the client that has had the least of the thread's time.
 
     A client that comes anew begins with the least that any waiting client has had. For one thread at a time.
-    max_jobs: that may wait; their texts may have eight million characters together.
+    max_jobs: that may wait; several of them may have eight million characters together.
     """
 
     def __init__(self, max_jobs: int) -> None:
         self._max_jobs = max_jobs
         self._waiting: dict[_Job, None] = {}
         self._shares = Counter[str]()
-        self._used_s: dict[str, float] = {}
+        self._used_s = OrderedDict[str, float]()
         self._least_s = 0.0
         self.cost = 0
 
@@ -73,14 +81,13 @@ class FairQueue:
     def add(self, job: _Job) -> _Job | None:
         """Takes a job. Returns the one that is given up for it where the queue is full: the longest of the client with
         the most, which may be the job itself."""
-        self._used_s[job.client] = max(self._used_s.get(job.client, 0.0), self._least_s)
         self._waiting[job] = None
         self._shares[job.client] += 1
         self.cost += job.cost
-        if len(self._waiting) <= self._max_jobs and self.cost <= _MOST_CHARS:
+        if len(self._waiting) <= self._max_jobs and (self.cost <= _MOST_CHARS or len(self._waiting) == 1):
             return None
         shares = self._shares
-        given_up = max(reversed(self._waiting), key=lambda waiting: (shares[waiting.client], waiting.size))
+        given_up = max(self._waiting, key=lambda waiting: (shares[waiting.client], waiting.turn))
         self.drop(given_up)
         return given_up
 
@@ -95,23 +102,26 @@ class FairQueue:
 
     def next(self, running: _Job | None = None) -> _Job | None:
         """The job to run. running: only one that is much shorter, of a client that has had no more time."""
-        used_s, jobs = self._used_s, list(self._waiting)
+        jobs = list(self._waiting)
         if running is not None:
-            longest, most_s = running.cost / _MUCH_SHORTER, used_s[running.client]
-            jobs = [job for job in jobs if job.cost <= longest and used_s[job.client] <= most_s]
+            longest, most_s = running.cost / _MUCH_SHORTER, self._had_s(running.client)
+            jobs = [job for job in jobs if job.cost <= longest and self._had_s(job.client) <= most_s]
         if not jobs:
             return None
-        first = min(jobs, key=lambda job: (used_s[job.client], job.size))
-        self._least_s = max(self._least_s, used_s[first.client])
+        first = min(jobs, key=lambda job: (self._had_s(job.client), job.turn))
+        self._least_s = self._had_s(first.client)
         self.drop(first)
         return first
 
     def charge(self, client: str, seconds: float) -> None:
         """Counts time that a client has had."""
-        self._used_s[client] = self._used_s.get(client, self._least_s) + seconds
-        if len(self._used_s) > 4 * self._max_jobs:
-            known = {*self._shares, client}
-            self._used_s = {name: s for name, s in self._used_s.items() if name in known or s > self._least_s}
+        self._used_s[client] = self._had_s(client) + seconds
+        self._used_s.move_to_end(client)
+        if len(self._used_s) > _CLIENTS:
+            self._used_s.popitem(last=False)
+
+    def _had_s(self, client: str) -> float:
+        return max(self._used_s.get(client, 0.0), self._least_s)
 
     def clear(self) -> list[_Job]:
         """Takes all jobs out."""
@@ -134,8 +144,10 @@ class Worker:
         self._jobs = FairQueue(max_queue)
         self._wake = threading.Condition()
         self._closed = False
+        self.memory = VerdictMemory()
         self._counted_s = 0.0
-        self._char_s = 0.00007
+        # at first those of a short text
+        self._done_s, self._done_cost = 0.005, 300.0
         self._thread = threading.Thread(target=self._work, name="classifiers", daemon=True)
         self._thread.start()
 
@@ -152,7 +164,7 @@ class Worker:
     @property
     def wait_s(self) -> float:
         """The seconds that the jobs which wait will take, by what the latest took."""
-        return self._jobs.cost * self._char_s
+        return self._jobs.cost * self._done_s / self._done_cost
 
     def swap(self, runtime: Runtime) -> None:
         """Uses another Runtime for new jobs that name none; those that wait or run end on the old one."""
@@ -169,26 +181,40 @@ class Worker:
 
         runtime: one that was in use earlier, for whoever is to end on what it has begun with. client: whose share of
         the thread's time this takes. Late verdicts give as reason `deadline`, `queue full` or `closed`, broken ones the
-        name of an exception.
+        name of an exception. Verdicts that are remembered take no job. All callers are on one event loop.
         """
-        loop = asyncio.get_running_loop()
+        runtime = runtime or self._runtime
+        keys = [self.memory.key(runtime, reading) for reading in readings]
+        known = {place: verdict for place, key in enumerate(keys) if (verdict := self.memory.get(key)) is not None}
+        if new := [place for place in range(len(readings)) if place not in known]:
+            asked = await self._ask([readings[place] for place in new], deadline_s, runtime, client)
+            for place, verdict in zip(new, asked, strict=True):
+                known[place] = verdict
+                self.memory.put(keys[place], verdict)
+        return [known[place] for place in range(len(readings))]
+
+    async def _ask(
+        self, readings: Sequence[Reading], deadline_s: float | None, runtime: Runtime, client: str
+    ) -> list[Verdict]:
+        """The thread's verdicts, or late ones."""
+        loop, now = asyncio.get_running_loop(), time.monotonic()
         kept_back = min(_LAST_WINDOW_S, (deadline_s or 0) / 4)
-        deadline = None if deadline_s is None else time.monotonic() + deadline_s - kept_back
+        deadline = None if deadline_s is None else now + deadline_s - kept_back
         cost = sum(_EACH_CHARS + sum(map(len, reading.texts)) for reading in readings)
-        answer, size = loop.create_future(), cost.bit_length()
-        job = _Job(runtime or self._runtime, readings, deadline, client, loop, answer, cost, size)
+        turn = log2(cost) + now / _HALVES_S
+        job = _Job(runtime, readings, deadline, client, loop, loop.create_future(), cost, turn)
         with self._wake:
             given_up = job if self._closed else self._jobs.add(job)
             self._wake.notify()
         if given_up is job:
-            return _late(job, "closed" if self._closed else "queue full")
+            return _failed(job, "closed" if self._closed else "queue full")
         if given_up is not None:
-            _answer(given_up, _late(given_up, "queue full"))
+            _answer(given_up, _failed(given_up, "queue full"))
         try:
             async with asyncio.timeout(deadline_s):
                 return await job.answer
         except TimeoutError:
-            return _late(job, "deadline")
+            return _failed(job, "deadline")
         finally:
             # nobody waits for this job any more: make room for others
             job.abandoned = True
@@ -202,7 +228,7 @@ class Worker:
             waiting = self._jobs.clear()
             self._wake.notify()
         for job in waiting:
-            _answer(job, _late(job, "closed"))
+            _answer(job, _failed(job, "closed"))
         if self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
 
@@ -223,7 +249,8 @@ class Worker:
         """Runs a job and answers it."""
         _answer(job, self._run(job))
         self._charge(job)
-        self._char_s += _RECENT * (job.used_s / max(job.cost, 1) - self._char_s)
+        self._done_s = _OLDER * self._done_s + job.used_s
+        self._done_cost = _OLDER * self._done_cost + job.cost
 
     def _between(self, job: _Job) -> None:
         """Between two windows of a job, those that are much shorter have their turn. Raises DeadlinePassed where nobody
@@ -243,7 +270,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - whatever it is, it must become a verdict
             _log.error("a classification failed: %s", type(error).__name__, exc_info=error)
             if len(job.readings) == 1:
-                return _broken(job, type(error).__name__)
+                return _failed(job, type(error).__name__, broken)
         # one reading that cannot be had takes none of the others along
         return [verdict for reading in job.readings for verdict in self._run(replace(job, readings=[reading]))]
 
@@ -256,17 +283,9 @@ class Worker:
             self._jobs.charge(job.client, seconds)
 
 
-def _broken(job: _Job, reason: str) -> list[Verdict]:
-    return [broken(reading.classifier, reason, version) for reading, version in _versions(job)]
-
-
-def _late(job: _Job, reason: str) -> list[Verdict]:
-    return [late(reading.classifier, reason, version) for reading, version in _versions(job)]
-
-
-def _versions(job: _Job) -> list[tuple[Reading, str]]:
+def _failed(job: _Job, reason: str, why: Callable[[str, str, str], Verdict] = late) -> list[Verdict]:
     versions = {name: classifier.version for name, classifier in job.runtime.classifiers.items()}
-    return [(reading, versions.get(reading.classifier, "")) for reading in job.readings]
+    return [why(name, reason, versions.get(name, "")) for name in (reading.classifier for reading in job.readings)]
 
 
 def _answer(job: _Job, verdicts: list[Verdict]) -> None:

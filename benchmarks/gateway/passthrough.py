@@ -34,7 +34,7 @@ _BODY = (
     '{"model":"gpt-4o","temperature":0.2,"messages":[{"role":"system","content":"You are a helpful assistant."},'
     '{"role":"user","content":"' + "some words of text " * 38 + '"}]}'
 )
-_SCRIPT = 'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\nwrk.body = [==[{body}]==]\n'
+SCRIPT = 'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\nwrk.body = [==[{body}]==]\n'
 
 
 @contextmanager
@@ -60,7 +60,7 @@ def measure(stack: str, seconds: int, connections: int) -> dict[str, float]:
     """One run: requests, microseconds of the process's processor time for each, requests a second, errors, memory."""
     with tempfile.TemporaryDirectory() as folder, provider(core=1) as base_url:
         script = Path(folder, "post.lua")
-        script.write_text(_SCRIPT.format(body=_BODY))
+        script.write_text(SCRIPT.format(body=_BODY))
         with STACKS[stack](folder, base_url) as (pid, address):
             command = ["taskset", "-c", "1", need("wrk", "wrk"), "-t1", f"-c{connections}", "-s", str(script)]
             url = f"{address}/v1/chat/completions"

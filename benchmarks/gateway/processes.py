@@ -62,13 +62,17 @@ def rss_mib(pid: int) -> float:
 
 @contextlib.contextmanager
 def running(
-    command: Sequence[str], ready: str, *, core: int | None = None, **environment: str
+    command: Sequence[str], ready: str, *, core: int | None = None, cwd: Path | None = None, **environment: str
 ) -> Iterator[tuple[int, float]]:
     """A process on one core; yields its pid and the seconds until `ready` (a URL) answered."""
     pin = ["taskset", "-c", str(core)] if core is not None and shutil.which("taskset") else []
     started = time.perf_counter()
     process = subprocess.Popen(
-        [*pin, *command], env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [*pin, *command],
+        env={**os.environ, **environment},
+        cwd=cwd,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         while not _answers(ready):
@@ -103,10 +107,16 @@ def provider(core: int | None = None) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def gateway(config: Path, *, core: int | None = None) -> Iterator[tuple[int, float, str]]:
-    """A gateway process; yields pid, seconds from start to ready, and base URL. Bytecode is compiled as usual."""
+def gateway(config: Path, *, core: int | None = None, tree: Path | None = None) -> Iterator[tuple[int, float, str]]:
+    """A gateway process; yields pid, seconds from start to ready, and base URL. Bytecode is compiled as usual.
+
+    tree: the checkout whose gateway it is, by default this one."""
     port = free_port()
     command = [sys.executable, "-m", "gateway", "serve", str(config), "--port", str(port)]
     address = f"http://127.0.0.1:{port}"
-    with running(command, f"{address}/ready", core=core, PYTHONDONTWRITEBYTECODE="") as (pid, ready_s):
+    paths = {"PYTHONPATH": str(tree)} if tree else {}
+    with running(command, f"{address}/ready", core=core, cwd=tree, PYTHONDONTWRITEBYTECODE="", **paths) as (
+        pid,
+        ready_s,
+    ):
         yield pid, ready_s, address

@@ -15,10 +15,13 @@ from benchmarks.gateway.processes import cpu_seconds, gateway, rss_mib
 from benchmarks.machine import machine
 
 
-def starter(folder: Path) -> Path:
-    """`offramp init` and `offramp train` in a folder; the gateway's file."""
+def starter(folder: Path, tree: Path | None = None) -> Path:
+    """`offramp init` and `offramp train` in a folder; the gateway's file. tree: whose commands, by default these."""
+    environment = {**os.environ, **({"PYTHONPATH": str(tree)} if tree else {})}
     for arguments in (["init"], ["train", "config/policies/shop-intents.yaml", "config/policies/support-safety.yaml"]):
-        subprocess.run([sys.executable, "-m", "gateway", *arguments], cwd=folder, check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, "-m", "gateway", *arguments], cwd=folder, env=environment, check=True, capture_output=True
+        )
     return folder / "config" / "gateway.yaml"
 
 

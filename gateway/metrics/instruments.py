@@ -1,6 +1,6 @@
 """Every instrument: names, labels, buckets. One registry for each app; no state here."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -22,12 +22,13 @@ class _WindowCounters(Collector):
 
     def __init__(self) -> None:
         self.windows: Runtime | None = None
+        self.spared: Callable[[], int] = lambda: 0
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         counts = Counts(encoded=0, cached=0) if self.windows is None else self.windows.counts
         family = CounterMetricFamily("offramp_windows", "Windows of text by their source.", labels=["source"])
         family.add_metric(["encoder"], counts.encoded)
-        family.add_metric(["memory"], counts.cached)
+        family.add_metric(["memory"], counts.cached + self.spared())
         yield family
 
 

@@ -125,6 +125,7 @@ class Metrics(Instruments):
         """Reads the queues' lengths at each scrape. pending: the rows that the ledger has yet to write."""
         if worker is not None and runtime is not None:
             self.classifier_queue.set_function(lambda: worker.queued)
+            self._windows.spared = lambda: worker.memory.windows
             self.show_classifiers(runtime, {name: one.version for name, one in runtime.classifiers.items()}, before={})
         self.ledger_pending.set_function(pending)
 
