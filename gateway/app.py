@@ -99,8 +99,10 @@ class _Services:
         self.routes = Routes(settings.models)
         self.worker = None if runtime is None else Worker(runtime)
         classify: Classify = no_verdicts if self.worker is None else self.worker.classify
-        within_s, wait_s = settings.limits.classify_time, self.wait_s
-        self.classifiers = TimedClassifiers(classify, metrics, within_s=within_s, wait_s=wait_s)
+        limits = settings.limits
+        self.classifiers = TimedClassifiers(
+            classify, metrics, within_s=limits.classify_time, longest=limits.text, wait_s=self.wait_s
+        )
         self.writer = LedgerWriter(store, on_failure=metrics.ledger_failures.inc, on_lost=metrics.ledger_lost.inc)
         metrics.watch(worker=self.worker, runtime=runtime, pending=lambda: self.writer.pending)
         self.snapshots = Snapshots(edition(loaded, runtime))

@@ -32,7 +32,7 @@ class JudgeVerdict(NamedTuple):
 class RequestContext:
     """One request. `record` is filled by its steps. Times are time.perf_counter() seconds.
 
-    client: whose share of the classifiers' time it takes: an address and a key's hash.
+    client: whose share of the classifiers' time it takes: an address.
     runtime: the classifiers that it began with; a version that is loaded meanwhile does not judge it.
     wait_s: how long the classifiers' queue was, where they had no time.
     prompt_bytes: bytes of the text that a model would read; tokens are estimated from it. attaches: images, audio or

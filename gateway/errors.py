@@ -7,6 +7,7 @@ ApiError
 │   └── ModelNotFound   404 model_not_found
 ├── MethodNotAllowed    405
 ├── BodyTooLarge        413 request_too_large
+├── TextTooLong         413 text_too_long
 ├── Blocked             400 content_filter
 ├── InternalError       500 internal_error
 ├── UpstreamFailed      502 upstream_failed
@@ -86,6 +87,10 @@ class MethodNotAllowed(ApiError, status=405, type=_INVALID, code="method_not_all
 
 class BodyTooLarge(ApiError, status=413, type=_INVALID, code="request_too_large", should_retry=False):
     """The body is over `limits.body`."""
+
+
+class TextTooLong(ApiError, status=413, type=_INVALID, code="text_too_long", should_retry=False):
+    """A text is over `limits.text`, and a rule must not let it pass unread."""
 
 
 class Blocked(ApiError, status=400, type=_INVALID, code="content_filter", should_retry=False):

@@ -60,7 +60,7 @@ class Pipeline:
 
     async def chat(self, context: RequestContext, body: bytes, headers: Headers) -> Reply:
         """Answers one chat request. Raises ApiError; the record is the context's, and `record` closes it."""
-        call = self.planner.parse(context, body, headers)
+        call = await self.planner.begin(context, body, headers)
         # a proxy's requests are many, and each step that decides nothing costs all of them
         if call.snapshot.rules:
             await self.planner.plan(call)

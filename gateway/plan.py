@@ -3,24 +3,28 @@
 Shared by the pipeline, which acts on it, and `offramp explain`, which prints it.
 """
 
+import asyncio
+import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from msgspec import Struct
 
+from classifiers.runtime.classifier import broken
 from classifiers.runtime.runtime import Runtime, key_of_version
 from classifiers.verdict import Abstention, Reading, Verdict
 from gateway.answers.build import LocalAnswers
 from gateway.context import Headers, RequestContext
 from gateway.contracts.audit import Audits, Open
 from gateway.metrics.observe import Metrics
+from gateway.protocols.json import LARGE_BYTES
 from gateway.redaction.placeholders import Placeholders
 from gateway.requests.messages import SYSTEM, passed_over, select
 from gateway.requests.parse import Request, parse_chat
 from gateway.routes import Routes, Target
-from gateway.rules.decide import Decision
+from gateway.rules.decide import TOO_LONG, Decision
 from gateway.rules.rule import Act, Rule, matching
 from gateway.serving.snapshot import Snapshot, Snapshots
 
@@ -31,6 +35,7 @@ _NO_LABELS: Final = LocalAnswers()
 _DOUBLED_CHARS: Final = 20_000
 """A text of so many characters has twice the time of a short one."""
 _MOST_CHARS: Final = 200_000
+_BROKEN: Final = Abstention.BROKEN.value
 
 
 class Classify(Protocol):
@@ -75,23 +80,44 @@ class CallState(Struct, kw_only=True):
 class TimedClassifiers:
     """The classifiers as requests ask them: timed in the record, verdicts counted.
 
-    within_s: the time for a short text. wait_s: how long their queue is.
+    within_s: the time for a short text. longest: characters of a text; one that has more is not read. wait_s: how long
+    their queue is.
     """
 
     classify: Classify
     metrics: Metrics
     within_s: float
+    longest: int = 200_000
     wait_s: Callable[[], float] = lambda: 0.0
 
-    async def verdicts(self, context: RequestContext, readings: Sequence[Reading]) -> Sequence[Verdict]:
-        """One verdict for each reading."""
+    async def verdicts(
+        self, context: RequestContext, readings: Sequence[Reading], *, blocking: Collection[int] = ()
+    ) -> Sequence[Verdict]:
+        """One verdict for each reading. Where texts are too long it is broken, but for what the others show.
+
+        blocking: the places of readings that are blocked for it, whatever the other texts show.
+        """
         started = time.perf_counter()
-        within_s = self.within_s * (1 + min(_chars(readings), _MOST_CHARS) / _DOUBLED_CHARS)
-        verdicts = await self.classify(readings, within_s, context.runtime, context.client)
-        if any(verdict.abstention is Abstention.LATE for verdict in verdicts):
-            context.wait_s = self.wait_s()
+        cut = {place: self._cut(reading) for place, reading in enumerate(readings) if self._is_long(reading)}
+        at_once = {place for place, reading in cut.items() if place in blocking or not any(reading.texts)}
+        asked = {place: cut.get(place, reading) for place, reading in enumerate(readings) if place not in at_once}
+        within_s = self.within_s * (1 + min(_chars(asked.values()), _MOST_CHARS) / _DOUBLED_CHARS)
+        answers = await self.classify([*asked.values()], within_s, context.runtime, context.client) if asked else []
+        if any(verdict.abstention is Abstention.LATE for verdict in answers):
+            # clients that are refused together do not come again together
+            context.wait_s = self.wait_s() * random.uniform(0.7, 1.3)  # noqa: S311 - nothing hangs on it
         context.record.classifier_s = (context.record.classifier_s or 0.0) + time.perf_counter() - started
-        return verdicts
+        known = dict(zip(asked, answers, strict=True))
+        known |= {place: _too_long(known.get(place), readings[place], context.runtime) for place in cut}
+        return [known[place] for place in range(len(readings))]
+
+    def _is_long(self, reading: Reading) -> bool:
+        return any(len(text) > self.longest for text in reading.texts)
+
+    def _cut(self, reading: Reading) -> Reading:
+        """The reading without the texts that are too long, whose places stay."""
+        texts = tuple("" if len(text) > self.longest else text for text in reading.texts)
+        return replace(reading, texts=texts, cut=True)
 
     async def of_rules(
         self, context: RequestContext, rules: Sequence[Rule], readings: Sequence[Reading]
@@ -99,15 +125,24 @@ class TimedClassifiers:
         """One verdict for each reading; those of the rules, which come first, are counted."""
         if not readings:
             return ()
-        verdicts = await self.verdicts(context, readings)
+        blocking = [place for place, rule in enumerate(rules) if rule.otherwise[_BROKEN].act is Act.BLOCK]
+        verdicts = await self.verdicts(context, readings, blocking=blocking)
         for rule, verdict in zip(rules, verdicts, strict=False):
             self.metrics.observe_verdict(verdict, rule.name)
         return verdicts
 
 
-def _chars(readings: Sequence[Reading]) -> int:
+def _chars(readings: Iterable[Reading]) -> int:
     """Characters of the different texts."""
     return sum(map(len, {text for reading in readings for text in reading.texts}))
+
+
+def _too_long(verdict: Verdict | None, reading: Reading, runtime: Runtime | None) -> Verdict:
+    """The verdict on a reading with texts that are too long. verdict: on the others; None where they were not read."""
+    if verdict is None:
+        classifier = None if runtime is None else runtime.classifiers.get(reading.classifier)
+        return broken(reading.classifier, TOO_LONG, "" if classifier is None else classifier.version)
+    return replace(verdict, reason=TOO_LONG) if verdict.abstention is Abstention.BROKEN else verdict
 
 
 @dataclass(kw_only=True, eq=False)
@@ -118,6 +153,23 @@ class Planner:
     routes: Routes
     classifiers: TimedClassifiers
     audits: Audits
+
+    def __post_init__(self) -> None:
+        self._large = asyncio.Lock()
+
+    async def begin(self, context: RequestContext, body: bytes, headers: Headers) -> CallState:
+        """As `parse`, with the messages read where rules need them. A large body is read in a thread, one at a time, so
+        that the event loop goes on. Raises BadRequest and ModelNotFound."""
+        if len(body) <= LARGE_BYTES:
+            return self.parse(context, body, headers)
+        async with self._large:
+            return await asyncio.to_thread(self._read_whole, context, body, headers)
+
+    def _read_whole(self, context: RequestContext, body: bytes, headers: Headers) -> CallState:
+        call = self.parse(context, body, headers)
+        if call.snapshot.rules:
+            self.read(call)
+        return call
 
     def parse(self, context: RequestContext, body: bytes, headers: Headers) -> CallState:
         """Raises BadRequest and ModelNotFound."""
@@ -132,7 +184,8 @@ class Planner:
 
     async def plan(self, call: CallState) -> None:
         """All that comes between parsing and the decision. Raises BadRequest where messages cannot be read."""
-        self.read(call)
+        if not call.matched:
+            self.read(call)
         await self.classify(call)
         self.flip_audits(call)
 

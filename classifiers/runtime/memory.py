@@ -9,6 +9,8 @@ from classifiers.runtime.windows import Recent
 from classifiers.verdict import Abstention, Reading, Verdict
 
 _BYTES = 16_000_000
+_MOST_CHARS = 100_000
+"""More is not hashed, which would take the event loop too long."""
 _LEAST_BYTES = 1600
 """An entry counts as at least so many bytes, so that there are at most 10,000."""
 _VERDICT_BYTES, _SCORE_BYTES = 900, 130
@@ -28,10 +30,12 @@ class VerdictMemory:
 
     def key(self, runtime: Runtime, reading: Reading) -> bytes | None:
         """A hash of all that a reading holds and of the versions that it asks; None for one that is never kept: whose
-        answer hangs on a given day, or whose classifiers are not loaded or have no version."""
+        answer hangs on a given day, that is too long, or whose classifiers are not loaded or have no version."""
         names = [name for name in (reading.classifier, reading.other_languages) if name]
         asked = [runtime.classifiers[name].version for name in names if name in runtime.classifiers]
-        if reading.now is not None or len(asked) < len(names) or not all(asked):
+        if reading.now is not None or sum(map(len, reading.texts)) > _MOST_CHARS:
+            return None
+        if len(asked) < len(names) or not all(asked):
             return None
         flags = (reading.incomplete, reading.cut, reading.every_slot, reading.last_stage)
         alone = [text in reading.alone for text in reading.texts]

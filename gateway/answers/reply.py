@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType, structs
 
 from gateway.answers.build import LocalAnswer
 from gateway.context import Reply
-from gateway.errors import ApiError, Blocked, Overloaded, error_body
+from gateway.errors import ApiError, Blocked, Overloaded, TextTooLong, error_body
 from gateway.protocols import chat, sse
 from gateway.record import Record
 from gateway.requests.parse import Request
@@ -37,8 +37,8 @@ def carry_out(record: Record, request: Request, action: Action, *, wait_s: float
     """An answer with the action's text, or a block with its message as a content_filter answer.
 
     Where the client parses a schema a block is a refusal that ends with `stop`, as OpenAI's do: OpenAI's client reads
-    no message that ends otherwise. Raises Blocked where the rule asks for an HTTP error, and Overloaded where there was
-    no time to judge. wait_s: after which there may be.
+    no message that ends otherwise. Raises Blocked where the rule asks for an HTTP error, TextTooLong where it blocks
+    for a text's length, and Overloaded where there was no time to judge. wait_s: after which there may be.
     """
     if action.act is Act.ERROR:
         raise Overloaded(wait_s)
@@ -46,6 +46,8 @@ def carry_out(record: Record, request: Request, action: Action, *, wait_s: float
         return _reply(record, request, chat.AnswerMessage(content=action.text), "stop")
     if action.shape == "error":
         raise Blocked(action.text)
+    if action.shape == "too_long":
+        raise TextTooLong("a text is too long to be read whole (limits.text in gateway.yaml); send it in parts")
     if request.wants_schema:
         return _reply(record, request, chat.AnswerMessage(refusal=action.text), "stop")
     return _reply(record, request, chat.AnswerMessage(content=action.text), "content_filter")

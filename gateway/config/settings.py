@@ -141,9 +141,11 @@ class Content(FrozenRecord):
 
 
 class Limits(FrozenRecord):
-    """Bounds on one request: the size of its body, and the time for its classifiers."""
+    """Bounds on one request: the size of its body, the characters of each text that classifiers read, and the time for
+    them."""
 
     body: Annotated[Bytes, Field(gt=0)] = 10 * 1024**2
+    text: Annotated[int, Field(gt=0, strict=True)] = 200_000
     classify_time: Annotated[Seconds, Field(gt=0)] = 2.0
 
 

@@ -17,6 +17,8 @@ from gateway.http.asgi import client_of, note_failure, read_body
 from gateway.ledger.recorder import Recorder
 from gateway.metrics.observe import Metrics
 from gateway.plan import TimedClassifiers
+from gateway.protocols.json import LARGE_BYTES
+from gateway.protocols.json import bounded as bounded_json
 from gateway.routes import Routes
 from gateway.serving.snapshot import Snapshot, Snapshots
 
@@ -39,7 +41,10 @@ class Engine:
 
     async def body(self, request: Request) -> bytes:
         """A request's body. Raises BodyTooLarge, BadRequest or ClientGone."""
-        return await read_body(request.scope, request.receive, max_bytes=self.max_body_bytes)
+        body = await read_body(request.scope, request.receive, max_bytes=self.max_body_bytes)
+        if len(body) > LARGE_BYTES:
+            await asyncio.to_thread(bounded_json, body)
+        return body
 
 
 MOST_INPUTS: Final = 2048

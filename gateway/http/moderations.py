@@ -14,6 +14,7 @@ from gateway.protocols import moderations as wire
 from gateway.protocols.json import decoded
 from gateway.protocols.moderations import CATEGORIES
 from gateway.requests.messages import READABLE_PARTS
+from gateway.rules.decide import TOO_LONG
 from gateway.serving.snapshot import Snapshot
 
 _decode = msgspec.json.Decoder(wire.ModerationRequest).decode
@@ -52,7 +53,7 @@ def _why_not_judged(verdict: Verdict, param: str, wait_s: float) -> wire.ItemErr
     """
     if verdict.labels:
         return None
-    if any(part.windows_unread for part in verdict.parts or (verdict,)):
+    if verdict.reason == TOO_LONG or any(part.windows_unread for part in verdict.parts or (verdict,)):
         return wire.ItemError(f"{param}: is too long to be read whole; send it in parts", param, "too_long")
     if Abstention.LANGUAGE in verdict.abstentions:
         return wire.ItemError(f"{param}: is in a language that {verdict.classifier} does not name", param, "language")

@@ -12,10 +12,26 @@ from msgspec import Raw
 from gateway.errors import BadRequest
 
 T = TypeVar("T")
+LARGE_BYTES: Final = 100_000
+"""A larger body is read in a thread, so that the event loop goes on."""
+_PART: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[{,]', re.DOTALL)
+_MOST_PARTS: Final = 500_000
+"""Ten thousand messages that are lists of parts have 200,000."""
 _SHOWN: Final = 40
 """Characters of a key in an error."""
 _ESCAPES: Final = re.compile(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u[dD][89a-fA-F][\da-fA-F]{2})|\\.")
 """What a string escapes: a surrogate pair, half of one (as a group), or something else."""
+
+
+def bounded(body: bytes) -> None:
+    """Raises BadRequest for a body of more values than are decoded at once; it need not be JSON.
+
+    Its parts are counted one by one in Python, so that other threads have their turn.
+    """
+    if len(body) > _MOST_PARTS:
+        for count, _ in enumerate(_PART.finditer(body)):
+            if count == _MOST_PARTS:
+                raise BadRequest(f"the body holds over {_MOST_PARTS} strings, lists, objects and commas")
 
 
 def decoded(decode: Callable[[bytes], T], body: bytes, *, at: str = "") -> T:

@@ -11,12 +11,13 @@ import msgspec
 from gateway.context import RequestedModel, UpstreamModel
 from gateway.errors import BadRequest
 from gateway.protocols import chat
-from gateway.protocols.json import decoded
+from gateway.protocols.json import bounded, decoded
 from gateway.requests.messages import Turn, system_text, turns_of
 
 _LONGEST_MODEL: Final = 256
 _MOST_CHOICES: Final = 128
 """OpenAI's own bound; an answer made here has each choice in memory."""
+_MOST_MESSAGES: Final = 10_000
 _KNOWN: Final = frozenset(chat.ChatRequest.__struct_fields__)
 _READ: Final = ("messages", "tools", "functions", "response_format")
 """What a model is shown, and its provider counts as input."""
@@ -81,7 +82,13 @@ class Request:
 
 def parse_chat(body: bytes) -> Request:
     """Reads a body. Raises BadRequest naming what is wrong and, where it can be told, the field."""
+    bounded(body)
     view = decoded(chat.decode_request, body)
+    # a message and its comma take three bytes
+    if len(view.messages) > 3 * _MOST_MESSAGES and _LIST.match(view.messages):
+        number = len(chat.decode_list(view.messages))
+        if number > _MOST_MESSAGES:
+            raise BadRequest(f"messages: {number} are too many; at most {_MOST_MESSAGES} are taken", param="messages")
     fields = chat.decode_fields(body)
     for key in fields:
         # some servers match keys whatever their case, in all of Unicode: \u017f is an s to them

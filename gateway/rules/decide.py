@@ -15,6 +15,8 @@ from classifiers.verdict import Abstention, Verdict
 from gateway.record import Decided, Record
 from gateway.rules.rule import Act, Action, Rule
 
+TOO_LONG: Final = "a text is longer than limits.text"
+"""The reason of a verdict that is broken for a text's length."""
 _GOES_ON: Final = (Act.FLAG, Act.REDACT)
 """After these the next rule is asked."""
 
@@ -101,6 +103,8 @@ def apply(rule: Rule, verdict: Verdict, *, may_answer: bool = True) -> Step:
         # what was not read or not certain must not be answered or sent elsewhere on the part that was
         fallback = rule.otherwise[abstained.value]
         stops = fallback.act in (Act.ERROR, Act.BLOCK, Act.ASK)
+        if fallback.act is Act.BLOCK and verdict.reason == TOO_LONG:
+            fallback = replace(fallback, shape="too_long")
         if stops or ends:
             label, action, ends = None, fallback if stops else None, stops
     return Step(rule=rule, verdict=verdict, label=label, action=action, ends=ends)

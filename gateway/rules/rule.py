@@ -36,7 +36,8 @@ class Action:
     """What to do for a label.
 
     text: the answer, or a block's message. own_label: the answer is the label itself, in the requested format. model:
-    where to forward instead. restore: whether redacted values are put back into the answer.
+    where to forward instead. restore: whether redacted values are put back into the answer. shape: of a block;
+    `too_long` where it is for the length of a text.
     """
 
     act: Act
@@ -44,7 +45,7 @@ class Action:
     own_label: bool = False
     model: str | None = None
     restore: bool = False
-    shape: Literal["message", "error"] = "message"
+    shape: Literal["message", "error", "too_long"] = "message"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
