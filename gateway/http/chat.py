@@ -49,6 +49,8 @@ class ChatEndpoint:
                     raise
             if answer is not None and not context.replying:
                 await send_error(send, answer)
+            # else the error would hold this frame, and with it the body, until the collector comes
+            del answer
         finally:
             self._in_flight.dec()
             self._pipeline.record(context)

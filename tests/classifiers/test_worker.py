@@ -4,6 +4,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from math import log2
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ import uvloop
 
 from classifiers.runtime.runtime import Runtime
 from classifiers.verdict import Abstention, Reading, Verdict
-from classifiers.worker import Worker
+from classifiers.worker import _HALVES_S, FairQueue, Worker, _Job
 
 READINGS = [Reading(classifier="bank", texts=("hi",)), Reading(classifier="safe", texts=("hi",))]
 
@@ -160,6 +162,57 @@ async def test_a_full_queue_gives_up_what_the_heaviest_client_wants(slow: Slow, 
     slow.gate.set()
     done = await asyncio.gather(running, heavy[0], light)
     assert all(verdict.labels == ("a",) for verdicts in done for verdict in verdicts)
+
+
+def job(client: str, chars: int, *, waited_s: float = 0.0) -> _Job:
+    """A job of a queue; the loop and its answer are never asked for."""
+    nothing: Any = None
+    return _Job(nothing, [], None, client, nothing, nothing, chars, log2(chars) - waited_s / _HALVES_S)
+
+
+def test_a_long_text_has_its_turn_and_its_place_in_time() -> None:
+    queue = FairQueue(2)
+    old, fresh, new = job("x", 30_000, waited_s=2), job("x", 300), job("x", 200)
+    assert [queue.add(each) for each in (fresh, old, new)] == [None, None, fresh]
+    assert [queue.next(), queue.next()] == [old, new]
+    # alone, a text of any length is taken
+    assert queue.add(job("x", 9_000_000)) is None
+    assert queue.add(new) is not None
+
+
+def test_clients_that_came_once_are_forgotten() -> None:
+    queue = FairQueue(256)
+    for number in range(5000):
+        queue.add(job(str(number), 100))
+        queue.next()
+        queue.charge(str(number), 0.01)
+    assert len(queue._used_s) == 1024
+
+
+async def test_a_verdict_that_is_remembered_takes_no_job(slow: Slow, worker: Worker) -> None:
+    slow.classifiers = {"safe": SimpleNamespace(version="v")}  # type: ignore[dict-item]
+    first = await worker.classify(READINGS, 5)
+    assert (await worker.classify(READINGS[1:], 5), slow.calls) == (first[1:], 1)
+    # of several, only what is not known is asked
+    assert (await worker.classify(READINGS, 5), slow.calls, slow.read) == (first, 2, ["h", "h", "h"])
+    slow.classifiers = {"safe": SimpleNamespace(version="w")}  # type: ignore[dict-item]
+    await worker.classify(READINGS[1:], 5)
+    assert slow.calls == 3
+
+
+async def test_the_wait_goes_by_what_the_latest_jobs_took(slow: Slow, worker: Worker) -> None:
+    slow.seconds = 0.02
+    for _ in range(20):
+        await worker.classify(text_of("t", 100), 5)
+    slow.calls = 0
+    slow.gate.clear()
+    running = asyncio.create_task(worker.classify(text_of("t", 100), 5))
+    await until_running(slow)
+    waiting = asyncio.create_task(worker.classify(text_of("t", 100), 5))
+    await asyncio.sleep(0)
+    assert 0.015 < worker.wait_s < 0.04
+    slow.gate.set()
+    await asyncio.gather(running, waiting)
 
 
 async def test_a_job_that_nobody_waits_for_ends_at_its_next_window(slow: Slow, worker: Worker) -> None:

@@ -8,6 +8,7 @@ import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -259,3 +260,37 @@ def test_damaged_or_missing_classifiers_and_unknown_labels_are_refused(
     # training finds the models folder of a file of that name only
     _, message = refusal(run_offramp, file.rename(copy / "config" / "prod.yaml"))
     assert message.strip().endswith(f"{mend} --models {copy / 'models'}")
+
+
+async def test_a_flood_with_a_new_header_each_call_leaves_others_their_share(
+    start_gateway: Callable[..., Any], workspace: Path
+) -> None:
+    gateway = start_gateway(workspace / "config" / "gateway.yaml")
+    ended, answered, numbers = asyncio.Event(), 0, count()
+
+    async def call(session: aiohttp.ClientSession) -> str:
+        number = next(numbers)
+        messages = [{"role": "user", "content": f"Which shelf holds order {number} of the green garden chairs?"}]
+        headers = {"authorization": f"Bearer {number}"}
+        url, body = f"{gateway.url}/v1/chat/completions", {"model": "gpt-4o", "messages": messages}
+        async with session.post(url, json=body, headers=headers) as answer:
+            await answer.read()
+            return (
+                "" if answer.status == 200 and ":late" not in answer.headers.get("x-offramp-abstained", "") else "late"
+            )
+
+    async def flood(session: aiohttp.ClientSession) -> None:
+        while not ended.is_set():
+            await call(session)
+
+    def client(address: str) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, local_addr=(address, 0)))
+
+    async with client("127.0.0.1") as many, client("127.0.0.2") as honest:
+        flooding = [asyncio.create_task(flood(many)) for _ in range(400)]
+        await asyncio.sleep(2)
+        for _ in range(47):
+            answered += not await call(honest)
+        ended.set()
+        await asyncio.gather(*flooding)
+    assert answered >= 45

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.context import Reply
 from gateway.errors import BadRequest, BodyTooLarge
-from gateway.http.asgi import ClientGone, read_body, send_reply
+from gateway.http.asgi import ClientGone, client_of, read_body, send_reply
 
 
 class Client:
@@ -19,6 +19,13 @@ class Client:
 
     async def send(self, message: Any) -> None:
         self.got.append(message)
+
+
+def test_a_client_is_its_address_whatever_it_sends() -> None:
+    headers = [(b"authorization", b"Bearer x"), (b"x-forwarded-for", b"10.0.0.9")]
+    assert client_of({"client": ("10.0.0.1", 5), "headers": headers}) == client_of({"client": ("10.0.0.1", 6)})
+    assert client_of({"client": ("10.0.0.2", 5)}) != client_of({"client": ("10.0.0.1", 5)})
+    assert client_of({"client": None}) == ""
 
 
 def part(body: bytes, more: bool = False) -> dict[str, Any]:

@@ -51,12 +51,46 @@ async def test_a_call_is_forwarded_and_recorded(wire: Wire, ask: Any) -> None:
     assert record.spent_usd == pytest.approx(record.input_tokens * 10e-6 + record.output_tokens * 40e-6)
 
 
+LONG = "a" * 200_001
+
+
+@pytest.mark.parametrize(
+    ("broken", "texts", "status", "decision", "read"),
+    [
+        ("block", [LONG], 413, "block", 0),
+        ("block", ["violence", LONG], 413, "block", 0),
+        ("forward", [LONG], 200, "forward", 0),
+        ("forward", ["hello", LONG], 200, "forward", 1),
+        # a short text that is harmful is not hidden by one that is too long
+        ("forward", ["violence", LONG], 200, "block", 1),
+        ("block", [LONG[1:], LONG[1:]], 200, "forward", 1),
+    ],
+)
+async def test_a_text_over_the_limit_is_decided_at_once(
+    wire: Wire, ask: Any, broken: str, texts: list[str], status: int, decision: str, read: int
+) -> None:
+    rules = RULES.replace("    then: {violence", f"    when_broken: {broken}\n    then: {{violence").partition(
+        "  - name: int"
+    )
+    gateway = wire(rules[0])
+    messages = [{"role": "user", "content": text} for text in texts]
+    answer = await ask(gateway.app, body(messages=messages))
+    assert (answer.status, answer.headers.get("x-offramp-decision", decision)) == (status, decision)
+    record = gateway.record()
+    assert (record.decision, len(gateway.classify.asked)) == (decision, read)
+    if status == 413:
+        assert error_of(answer)["code"] == record.error == "text_too_long"
+        assert (record.label, answer.headers["x-should-retry"]) == ("broken", "false")
+
+
 @pytest.mark.parametrize(
     ("sent", "status", "code", "param"),
     [
         (b'{"model":"dear","messages":' + b"[" * 100_000 + b"]" * 100_000 + b"}", 400, None, None),
         (b'{"model":"dear","messages":["hi"]}', 400, None, "messages"),
         (b'{"model":"dear","messages":[],"n":1000000000}', 400, None, "n"),
+        (b'{"model":"dear","messages":[' + b"{}," * 10_000 + b"{}]}", 400, None, "messages"),
+        (b'{"model":"dear","messages":[],"stop":[' + b'"",' * 250_000 + b'""]}', 400, None, None),
         (b'{"model":"gpt-9","messages":[]}', 404, "model_not_found", "model"),
         (b'{"model":"' + b"x" * 900_000 + b'","messages":[]}', 400, None, "model"),
         (b"x" * 1_000_001, 413, "request_too_large", None),
