@@ -98,7 +98,7 @@ class TimedClassifiers:
         blocking: the places of readings that are blocked for it, whatever the other texts show.
         """
         started = time.perf_counter()
-        cut = {place: self._cut(reading) for place, reading in enumerate(readings) if self._is_long(reading)}
+        cut = {place: short for place, reading in enumerate(readings) if (short := self._cut(reading)) is not reading}
         at_once = {place for place, reading in cut.items() if place in blocking or not any(reading.texts)}
         asked = {place: cut.get(place, reading) for place, reading in enumerate(readings) if place not in at_once}
         within_s = self.within_s * (1 + min(_chars(asked.values()), _MOST_CHARS) / _DOUBLED_CHARS)
@@ -111,13 +111,10 @@ class TimedClassifiers:
         known |= {place: _too_long(known.get(place), readings[place], context.runtime) for place in cut}
         return [known[place] for place in range(len(readings))]
 
-    def _is_long(self, reading: Reading) -> bool:
-        return any(len(text) > self.longest for text in reading.texts)
-
     def _cut(self, reading: Reading) -> Reading:
-        """The reading without the texts that are too long, whose places stay."""
-        texts = tuple("" if len(text) > self.longest else text for text in reading.texts)
-        return replace(reading, texts=texts, cut=True)
+        """The reading without the texts that are too long, whose places stay; itself where none is."""
+        texts = tuple(["" if len(text) > self.longest else text for text in reading.texts])
+        return reading if texts == reading.texts else replace(reading, texts=texts, cut=True)
 
     async def of_rules(
         self, context: RequestContext, rules: Sequence[Rule], readings: Sequence[Reading]

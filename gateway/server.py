@@ -203,15 +203,8 @@ _SWITCH_S = 0.001
 rule waited 7.7 times as long as idle (99th percentile, mean of three runs), with Python's 5 ms 11.8 times."""
 
 
-_MMAP_THRESHOLD: Final = -3
-"""glibc's name for it, in malloc.h."""
-_LARGE_BYTES: Final = 1_000_000
-
-
-def _give_back() -> None:
-    """Lets glibc give large blocks back once they are free: else it keeps what the largest bodies took."""
-    with suppress(OSError, AttributeError):  # another C library
-        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE_BYTES)
+_GIVES_BACK: Final = (-3, 1_000_000)
+"""M_MMAP_THRESHOLD: glibc gives blocks of so many bytes back; else it keeps what the largest bodies took."""
 
 
 def serve(app: ASGIApp, listener: socket.socket) -> None:
@@ -234,7 +227,8 @@ def serve(app: ASGIApp, listener: socket.socket) -> None:
         timeout_graceful_shutdown=ceil(DRAIN_S),
         backlog=_BACKLOG,
     )
-    _give_back()
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(*_GIVES_BACK)
     # loaded modules stay: the collector can skip them, and need not run every few hundred requests
     gc.collect()
     gc.freeze()

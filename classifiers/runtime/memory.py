@@ -13,7 +13,6 @@ _MOST_CHARS = 100_000
 """More is not hashed, which would take the event loop too long."""
 _LEAST_BYTES = 1600
 """An entry counts as at least so many bytes, so that there are at most 10,000."""
-_VERDICT_BYTES, _SCORE_BYTES = 900, 130
 _NOT_ITS_LAST_WORD = (Abstention.LATE, Abstention.BROKEN)
 
 
@@ -33,9 +32,8 @@ class VerdictMemory:
         answer hangs on a given day, that is too long, or whose classifiers are not loaded or have no version."""
         names = [name for name in (reading.classifier, reading.other_languages) if name]
         asked = [runtime.classifiers[name].version for name in names if name in runtime.classifiers]
-        if reading.now is not None or sum(map(len, reading.texts)) > _MOST_CHARS:
-            return None
-        if len(asked) < len(names) or not all(asked):
+        too_long = sum(map(len, reading.texts), len(reading.system)) > _MOST_CHARS
+        if too_long or reading.now is not None or len(asked) < len(names) or not all(asked):
             return None
         flags = (reading.incomplete, reading.cut, reading.every_slot, reading.last_stage)
         alone = [text in reading.alone for text in reading.texts]
@@ -48,8 +46,7 @@ class VerdictMemory:
     def get(self, key: bytes | None) -> Verdict | None:
         """The verdict that was reached, if it is remembered."""
         verdict = None if key is None else self._verdicts.get(key)
-        if verdict is not None:
-            self.windows += verdict.windows_read
+        self.windows += 0 if verdict is None else verdict.windows_read
         return verdict
 
     def put(self, key: bytes | None, verdict: Verdict) -> None:
@@ -65,5 +62,4 @@ def _passing(verdict: Verdict) -> bool:
 
 def _size(verdict: Verdict) -> int:
     """Bytes in memory, about."""
-    each = (verdict, *verdict.parts)
-    return sum(_VERDICT_BYTES + _SCORE_BYTES * (len(part.scores) + len(part.thresholds)) for part in each)
+    return sum(900 + 130 * (len(part.scores) + len(part.thresholds)) for part in (verdict, *verdict.parts))

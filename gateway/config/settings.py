@@ -18,6 +18,7 @@ from classifiers.fields import (
     Version,
     Words,
     WordsList,
+    number,
     parse_duration,
 )
 from gateway.config.rules import RuleSettings
@@ -145,7 +146,7 @@ class Limits(FrozenRecord):
     them."""
 
     body: Annotated[Bytes, Field(gt=0)] = 10 * 1024**2
-    text: Annotated[int, Field(gt=0, strict=True)] = 200_000
+    text: Annotated[int, BeforeValidator(number), Field(gt=0)] = 200_000
     classify_time: Annotated[Seconds, Field(gt=0)] = 2.0
 
 

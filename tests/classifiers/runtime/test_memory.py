@@ -36,9 +36,9 @@ def test_the_key_is_all_that_a_reading_holds_and_all_versions() -> None:
     assert len(keys) == len(readings) + 2
     assert memory.key(LOADED, replace(READING)) in keys
     assert VerdictMemory().key(LOADED, READING) not in keys
-    unknown = (replace(READING, now=datetime(2026, 12, 2)), replace(READING, texts=("x" * 100_001,)))  # noqa: DTZ001
-    assert [memory.key(LOADED, reading) for reading in unknown] == [None, None]
-    assert memory.key(runtime(), READING) is memory.key(runtime(safe=""), READING) is None
+    never = (replace(READING, now=datetime.now().astimezone()), replace(READING, texts=("x" * 100_001,)))
+    keys = {memory.key(LOADED, reading) for reading in never}
+    assert keys | {memory.key(runtime(), READING), memory.key(runtime(safe=""), READING)} == {None}
 
 
 SPAN = Passage(label="harm", kind="email", start=0, end=1)
@@ -71,5 +71,4 @@ def test_there_are_at_most_ten_thousand_entries() -> None:
     keys = [memory.key(LOADED, replace(READING, system=str(number))) for number in range(10_001)]
     for key in keys:
         memory.put(key, VERDICT)
-    assert memory.get(keys[0]) is None
-    assert memory.get(keys[1]) == memory.get(keys[-1]) == VERDICT
+    assert [memory.get(key) is not None for key in (keys[0], keys[1], keys[-1])] == [False, True, True]
