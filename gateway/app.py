@@ -48,12 +48,12 @@ from gateway.serving import zero
 from gateway.serving.reload import Reloader
 from gateway.serving.retention import Retention
 from gateway.serving.retrain import Retrainer
-from gateway.serving.snapshot import Snapshots, edition
+from gateway.serving.snapshot import CurrentSnapshot, build_snapshot
 from gateway.upstreams.dispatch import Forwarder, build_upstreams
 from gateway.upstreams.openai import MAX_ANSWER_BYTES
 
 _log = logging.getLogger(__name__)
-_LOOK_S = 1.0
+_TICK_S = 1.0
 _LEAVE_S = 5.0
 """For requests that the drain has cancelled, to write down how they ended."""
 _PAGES = ("/docs", "/redoc", "/openapi.json")
@@ -70,7 +70,7 @@ def create_app(
     services = _Services(loaded, runtime, store, contracts, prices)
     limits = loaded.settings.limits
     engine = Engine(
-        in_use=services.snapshots,
+        current=services.current,
         routes=services.routes,
         classifiers=services.classifiers,
         metrics=services.metrics,
@@ -105,22 +105,22 @@ class _Services:
         )
         self.writer = LedgerWriter(store, on_failure=metrics.ledger_failures.inc, on_lost=metrics.ledger_lost.inc)
         metrics.watch(worker=self.worker, runtime=runtime, pending=lambda: self.writer.pending)
-        self.snapshots = Snapshots(edition(loaded, runtime))
+        self.current = CurrentSnapshot(build_snapshot(loaded, runtime))
         upstreams = build_upstreams(settings)
         notional = {name: upstream.notional for name, upstream in upstreams.items()}
-        zero.stand_at_zero(metrics, settings.models, self.snapshots.edition.rules, notional)
+        zero.initialise_series(metrics, settings.models, self.current.snapshot.rules, notional)
         self.forwarder = Forwarder(upstreams, metrics)
         self.recorder = Recorder(
             writer=self.writer, metrics=metrics, prices=prices, routes=self.routes, notional=notional
         )
         self.repeats = RepeatCalls(forwarder=self.forwarder, recorder=self.recorder)
         self.in_flight = InFlight()
-        self.keeping, self.texts = self._kept(contracts.path)
+        self.call_log, self.review_log = self._kept(contracts.path)
         self.owner = Owner(
             contracts,
             on_move=self._count_move,
             on_failure=metrics.contract_failures.inc,
-            in_use=lambda scope: self.snapshots.edition.versions.get(scope.classifier) == scope.version,
+            in_use=lambda scope: self.current.snapshot.versions.get(scope.classifier) == scope.version,
             alone=any(rule.contract for rule in settings.rules),
             first=self.routes.first,
         )
@@ -137,7 +137,7 @@ class _Services:
         return 0.0 if self.worker is None else self.worker.wait_s
 
     def _watch_contracts(self) -> None:
-        rules, metrics = self.snapshots.edition.rules, self.metrics
+        rules, metrics = self.current.snapshot.rules, self.metrics
         bound = [rule.name for rule in rules if rule.terms is not None]
         metrics.watch_contracts(self.owner, bound)
         metrics.watch_refusals(self.owner, bound)
@@ -165,7 +165,7 @@ class _Services:
         forwarder, recorder, routes, metrics = self.forwarder, self.recorder, self.routes, self.metrics
         audits = Audits(owner=self.owner, routes=routes, metrics=metrics, in_flight=self.in_flight)
         return Pipeline(
-            planner=Planner(in_use=self.snapshots, routes=routes, classifiers=self.classifiers, audits=audits),
+            planner=Planner(current=self.current, routes=routes, classifiers=self.classifiers, audits=audits),
             classifiers=self.classifiers,
             routes=routes,
             forwarder=forwarder,
@@ -173,35 +173,35 @@ class _Services:
             metrics=metrics,
             audits=audits,
             judge=Judge(forwarder=forwarder, recorder=recorder, routes=routes, metrics=metrics),
-            bounds=SafetyAudits(owner=self.safety, routes=routes, metrics=metrics, in_flight=self.in_flight),
+            safety_audits=SafetyAudits(owner=self.safety, routes=routes, metrics=metrics, in_flight=self.in_flight),
             repeats=self.repeats,
-            keeping=self.keeping,
-            texts=self.texts,
+            call_log=self.call_log,
+            review_log=self.review_log,
             max_answer_bytes=MAX_ANSWER_BYTES,
         )
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        """Looks at what is due while the gateway serves; then drains, and closes what is open."""
+        """Does what is due while the gateway serves; then drains, and closes what is open."""
         loaded, worker = self.loaded, self.worker
-        due: list[Looks] = [self.owner, self.safety]
+        due: list[PeriodicTask] = [self.owner, self.safety]
         retrainer = None
         if worker is not None:
-            due.append(Reloader(loaded, worker=worker, in_use=self.snapshots, metrics=self.metrics))
+            due.append(Reloader(loaded, worker=worker, current=self.current, metrics=self.metrics))
         if any(rule.retrain for rule in loaded.settings.rules):
-            retrainer = Retrainer(loaded, owner=self.owner, in_use=self.snapshots, metrics=self.metrics)
+            retrainer = Retrainer(loaded, owner=self.owner, current=self.current, metrics=self.metrics)
             due.append(retrainer)
-        looking = asyncio.gather(
-            _look(due),
+        ticking = asyncio.gather(
+            _tick(due),
             # by itself: it may take minutes, and nothing else is to wait for it
-            _look((Retention(self.owner, self.keeping.store, self.texts.store, loaded.settings.content),)),
+            _tick((Retention(self.owner, self.call_log.store, self.review_log.store, loaded.settings.content),)),
             # else the end of one would be taken for that of both
             return_exceptions=True,
         )
         yield
         try:
-            looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
+            ticking.cancel()
+            await asyncio.gather(ticking, return_exceptions=True)
             training = () if retrainer is None else (retrainer.close(),)
             await asyncio.gather(self.in_flight.drain(_LEAVE_S), *training)
             await self.repeats.close()
@@ -210,26 +210,26 @@ class _Services:
                 worker.close()
         finally:
             # last, what may still be deleting
-            for closing in (self.owner, self.safety, self.writer, self.keeping, self.texts):
+            for closing in (self.owner, self.safety, self.writer, self.call_log, self.review_log):
                 closing.close()
 
 
-class Looks(Protocol):
-    """Something that looks at times whether anything is due."""
+class PeriodicTask(Protocol):
+    """A task that is due now and then."""
 
-    async def look(self) -> None:
+    async def tick(self) -> None:
         """Does what is due."""
 
 
-async def _look(looking: Sequence[Looks]) -> None:
-    """Looks again and again, one after the other, so that what the command line did is noticed soon: contracts that
-    are paused, classifiers that were trained."""
+async def _tick(tasks: Sequence[PeriodicTask]) -> None:
+    """Ticks for ever, one task after the other, so that what the command line did is noticed soon: contracts that are
+    paused, classifiers that were trained."""
     while True:
-        await asyncio.sleep(_LOOK_S)
-        for looks in looking:
+        await asyncio.sleep(_TICK_S)
+        for task in tasks:
             try:
-                await looks.look()
-            except Exception:  # noqa: BLE001 - a fault of one must end no other's looks: a pause would go unnoticed
+                await task.tick()
+            except Exception:  # noqa: BLE001 - a fault of one must end no other's: a pause would go unnoticed
                 _log.exception("a look at what is due")
 
 

@@ -37,15 +37,15 @@ class RequestContext:
     wait_s: how long the classifiers' queue was, where they had no time.
     prompt_bytes: bytes of the text that a model would read; tokens are estimated from it. attaches: images, audio or
     files go along.
-    met: the rules that read of it, each with the bytes of the local answer; 0 where those are not known.
+    matched_rules: the rules that read of it, each with the bytes of the local answer; 0 where those are not known.
     judged: what rules' own judges found of texts alone, by rule; nothing of a fallback.
     judge_s: time spent waiting for judges, whose calls have records of their own.
     failed_s: time of targets that gave no answer, before the last one asked.
-    untold: an earlier target may have taken the call, at a cost that nobody reports.
+    unreported_attempt: an earlier target may have taken the call, at a cost that nobody reports.
     rerouted: a rule sent it to another model than the client asked for.
     client_gone: the client went away, and the work was cancelled.
     replying: the first bytes of the reply may be sent, so that no error can follow.
-    later: work for after the client has its answer.
+    after_response: work for after the client has its answer.
     kept: the call for the call log, where calls are kept.
     texts: keep what rules read as training text, unless one of them redacts it.
     """
@@ -57,15 +57,15 @@ class RequestContext:
     wait_s: float = 0.0
     prompt_bytes: int = 0
     attaches: bool = False
-    met: dict[str, int] = field(default_factory=dict)
+    matched_rules: dict[str, int] = field(default_factory=dict)
     judged: dict[str, JudgeVerdict] = field(default_factory=dict)
     judge_s: float = 0.0
     failed_s: float = 0.0
-    untold: bool = False
+    unreported_attempt: bool = False
     rerouted: bool = False
     client_gone: bool = False
     replying: bool = False
-    later: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    after_response: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     kept: KeptCall | None = None
     texts: list[Callable[[], None]] = field(default_factory=list)
 

@@ -33,7 +33,7 @@ class Output:
     ask: Ask
     resolver: Resolver
     metrics: Metrics
-    texts: TextLog
+    review_log: TextLog
     max_answer_bytes: int
 
     async def reply(self, call: CallState, answer: Answer) -> Reply:
@@ -102,7 +102,7 @@ class Output:
             if step.action is not None and step.action.act is Act.ASK:
                 shown = _shown(completion, pairs)
                 step = apply(rule, await self.resolver.verdict(context, step, reading, shown))
-            self.texts.note(context, step, verdict, reading, partial(_texts, completion, pairs))
+            self.review_log.note(context, step, verdict, reading, partial(_texts, completion, pairs))
             yield step
 
     def _note(self, context: RequestContext, step: Step, counts: Counts) -> None:

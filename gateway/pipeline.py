@@ -41,20 +41,20 @@ class Pipeline:
     metrics: Metrics
     audits: Audits
     judge: Judge
-    bounds: SafetyAudits
+    safety_audits: SafetyAudits
     repeats: RepeatCalls
-    keeping: CallLog
-    texts: TextLog
+    call_log: CallLog
+    review_log: TextLog
     max_answer_bytes: int
 
     def __post_init__(self) -> None:
         ask = self.classifiers
-        self._resolver = Resolver(judge=self.judge, classify=ask.verdicts, audits=self.bounds)
+        self._resolver = Resolver(judge=self.judge, classify=ask.verdicts, audits=self.safety_audits)
         self._output = Output(
             ask=ask.of_rules,
             resolver=self._resolver,
             metrics=self.metrics,
-            texts=self.texts,
+            review_log=self.review_log,
             max_answer_bytes=self.max_answer_bytes,
         )
 
@@ -75,10 +75,10 @@ class Pipeline:
     def record(self, context: RequestContext) -> None:
         """Closes the request's record, however the request ended; then begins what was left for later."""
         self.recorder.finish(context)
-        self.keeping.finish(context)
+        self.call_log.finish(context)
         self.audits.over(context)
-        if context.later:
-            self.repeats.begin(context.later)
+        if context.after_response:
+            self.repeats.begin(context.after_response)
 
     async def _decide(self, call: CallState) -> None:
         """Judges are asked where rules are unsure. A request that breaks off meanwhile becomes no pair."""
@@ -98,7 +98,7 @@ class Pipeline:
 
     def _keep_texts(self, call: CallState) -> None:
         """Keeps for review what was blocked or in doubt."""
-        if not self.texts.keeps:
+        if not self.review_log.keeps:
             return
         own = {
             rule.name: (verdict, reading) for (rule, verdict), reading in zip(call.pairs, call.readings, strict=True)
@@ -106,7 +106,7 @@ class Pipeline:
         shown = _shown(call.request, call.pairs)
         for step in call.decision.steps:
             verdict, reading = own[step.rule.name]
-            self.texts.note(call.context, step, verdict, reading, partial(_texts, shown, step.rule))
+            self.review_log.note(call.context, step, verdict, reading, partial(_texts, shown, step.rule))
 
     def _redact(self, call: CallState) -> None:
         """What cannot be redacted may be blocked instead."""
@@ -126,7 +126,7 @@ class Pipeline:
         note_decision(call.context.record, decision, reasons | held)
         self.audits.answered(call.opened, decision)
         call.pending = self.audits.pending(call.opened, decision)
-        call.context.met |= {one.rule.name: _size(one.made.content, call.request) for one in call.pending}
+        call.context.matched_rules |= {one.rule.name: _size(one.made.content, call.request) for one in call.pending}
         if decision.redactions and call.placeholders is not None:
             # what is sent on without some of its text is not kept with all of it
             hidden = dict(call.placeholders.originals)
@@ -168,7 +168,7 @@ class Pipeline:
         if context.rerouted or not first.answered(context.record):
             await self.audits.missed(context, call.pending)
             return answer
-        await self.keeping.listen(context, request, answer)
+        await self.call_log.listen(context, request, answer)
         if call.pending:
             ask = partial(self.repeats.ask, first=context, request=request, target=first, headers=headers)
             await self.audits.listen(context, call.pending, answer, ask=ask)

@@ -26,7 +26,7 @@ from gateway.requests.parse import Request, parse_chat
 from gateway.routes import Routes, Target
 from gateway.rules.decide import TOO_LONG, Decision
 from gateway.rules.rule import Act, Rule, matching
-from gateway.serving.snapshot import Snapshot, Snapshots
+from gateway.serving.snapshot import CurrentSnapshot, Snapshot
 
 _FORWARD: Final = Decision(act=Act.FORWARD, step=None, flags=(), steps=())
 _NO_LABELS: Final = LocalAnswers()
@@ -146,7 +146,7 @@ def _too_long(verdict: Verdict | None, reading: Reading, runtime: Runtime | None
 class Planner:
     """The first four steps of a chat request."""
 
-    in_use: Snapshots
+    current: CurrentSnapshot
     routes: Routes
     classifiers: TimedClassifiers
     audits: Audits
@@ -175,7 +175,7 @@ class Planner:
         context.record.stream = request.stream
         context.prompt_bytes, context.attaches = request.prompt_size()
         targets = self.routes.for_client(request.model)
-        snapshot = self.in_use.edition
+        snapshot = self.current.snapshot
         context.runtime = snapshot.runtime
         return CallState(context=context, request=request, headers=headers, targets=targets, snapshot=snapshot)
 
@@ -198,7 +198,7 @@ class Planner:
             call.request, call.left_out = call.request.without(places), len(places)
             call.context.prompt_bytes, call.context.attaches = call.request.prompt_size()
         call.rules, call.readings = read_by(call.matched, call.request)
-        call.context.met = {rule.name: 0 for rule in call.rules}
+        call.context.matched_rules = {rule.name: 0 for rule in call.rules}
 
     async def classify(self, call: CallState) -> None:
         """Asks the classifiers of rules, those of their fields, and the versions that are tried."""

@@ -9,7 +9,7 @@ import msgspec
 
 from classifiers.policy import Slot
 from classifiers.verdict import SlotValue
-from gateway.protocols.chat import Asked, FunctionDefinition, Tool, ToolChoice, decode_asked
+from gateway.protocols.chat import FormatFields, FunctionDefinition, Tool, ToolChoice, decode_asked
 from gateway.spelling import BARE, Form, Names
 
 Path = tuple[str, ...]
@@ -186,7 +186,9 @@ def requested_format(fields: Mapping[str, msgspec.Raw], *, with_tools: bool = Fa
     )
 
 
-def _shape(asked: Asked, *, with_tools: bool) -> PlainWord | AnyObject | SchemaObject | FunctionCall | Unsupported:
+def _shape(
+    asked: FormatFields, *, with_tools: bool
+) -> PlainWord | AnyObject | SchemaObject | FunctionCall | Unsupported:
     call = _call(asked)
     optional = asked.tool_choice in (None, "auto") and asked.function_call in (None, "auto")
     if call is not None and not (with_tools and optional):
@@ -201,7 +203,7 @@ def _shape(asked: Asked, *, with_tools: bool) -> PlainWord | AnyObject | SchemaO
     return Unsupported(UnsupportedReason.MALFORMED, "response_format")
 
 
-def _call(asked: Asked) -> FunctionCall | Unsupported | None:
+def _call(asked: FormatFields) -> FunctionCall | Unsupported | None:
     """None where no function can be called."""
     if asked.tools and asked.tool_choice != "none":
         return _tool(asked.tools, asked.tool_choice)

@@ -20,7 +20,7 @@ from gateway.metrics.observe import Metrics
 from gateway.plan import CallState, Classify, Planner, TimedClassifiers
 from gateway.routes import Routes
 from gateway.rules.decide import decide
-from gateway.serving.snapshot import Snapshot, Snapshots
+from gateway.serving.snapshot import CurrentSnapshot, Snapshot
 
 _NOT_AUDITED: Final = 0.999
 """A coin that chooses only calls that are all chosen."""
@@ -46,7 +46,7 @@ def dry_run(
         audits = Audits(owner=owner, routes=routes, metrics=metrics, in_flight=in_flight)
         bounds = SafetyAudits(owner=safety, routes=routes, metrics=metrics, in_flight=in_flight)
         classifiers = TimedClassifiers(classify, metrics, within_s=math.inf)
-        planner = Planner(in_use=Snapshots(snapshot), routes=routes, classifiers=classifiers, audits=audits)
+        planner = Planner(current=CurrentSnapshot(snapshot), routes=routes, classifiers=classifiers, audits=audits)
         call = planner.parse(new_context("", "explain", ""), body, [])
         asyncio.run(planner.plan(call))
         bands = bounds.place(call.pairs)

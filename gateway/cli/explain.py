@@ -37,7 +37,7 @@ def explain(
     from gateway.protocols import chat
     from gateway.requests.parse import parse_chat
     from gateway.routes import Routes
-    from gateway.serving.snapshot import edition, load_runtime
+    from gateway.serving.snapshot import build_snapshot, load_runtime
 
     loaded = load_gateway(config, os.environ, secrets=False)
     routes = Routes(loaded.settings.models)
@@ -54,7 +54,7 @@ def explain(
         async def classify(readings: "Sequence[Reading]", *_: object) -> "list[Verdict]":
             return runtime.classify(readings)
 
-        call, contracts = dry_run(loaded.ledger, routes, edition(loaded, runtime), classify, text.encode())
+        call, contracts = dry_run(loaded.ledger, routes, build_snapshot(loaded, runtime), classify, text.encode())
     except ApiError as error:
         raise fail(error.message, Exit.USAGE) from error
     rules = [

@@ -193,7 +193,7 @@ class Audits:
             if one.without is not None:
                 self.owner.unlabelled(one.without)
             if ask is not None and completion is not None and one.flipped.again and result is not Result.MISSING:
-                context.later.append(partial(self._repeat, one, completion, ask=ask))
+                context.after_response.append(partial(self._repeat, one, completion, ask=ask))
 
     async def _repeat(self, one: Open, first: Completion, *, ask: Ask) -> None:
         """Holds a second answer to the same call against the first."""

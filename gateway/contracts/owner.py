@@ -225,7 +225,7 @@ class Owner:
         kept = [one for one in tuple(self._kept.values()) if one.scope.classifier == classifier]
         return await self.ask(lambda _: Trial.of(kept, version, current=current, since=self._clock() - LAPSED_S))
 
-    async def look(self) -> None:
+    async def tick(self) -> None:
         """Learns which rules are paused by now; at times forgets pairs that nothing is built on any more."""
         await self._writer.look(lambda: thin_out(self._writer, now=self._clock()))
 

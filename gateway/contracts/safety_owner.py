@@ -96,7 +96,7 @@ class SafetyOwner:
         async with self._lock:
             await self._writer.ask(lambda _: self._take(placement, request_id, unsafe))
 
-    async def look(self) -> None:
+    async def tick(self) -> None:
         """Learns which rules are paused by now; at times forgets calls that were judged long ago."""
         await self._writer.look(self._forget)
 

@@ -87,16 +87,16 @@ def classify_route(engine: Engine) -> Route:
     async def classify(request: Request) -> Response:
         async with recorded(engine, request, "classify") as context:
             asked = decoded(_decode, await engine.body(request))
-            edition = engine.in_use.edition
-            name = _classifier(edition, asked.classifier or asked.model)
+            snapshot = engine.current.snapshot
+            name = _classifier(snapshot, asked.classifier or asked.model)
             texts = [asked.input] if isinstance(asked.input, str) else asked.input
             bounded(texts)
             readings = [
                 Reading(classifier=name, texts=(text,), system=asked.system or "", now=asked.now) for text in texts
             ]
-            verdicts = await ask(engine, context, edition, name, readings)
+            verdicts = await ask(engine, context, snapshot, name, readings)
             results = [result_of(verdict) for verdict in verdicts]
-            return json_response(ClassifyAnswer(name, edition.versions[name], results))
+            return json_response(ClassifyAnswer(name, snapshot.versions[name], results))
 
     return Route("/classify", classify, methods=["POST"])
 
@@ -123,14 +123,14 @@ def result_of(verdict: Verdict) -> ClassifyResult:
     )
 
 
-def _classifier(edition: Snapshot, name: str | None) -> str:
-    names = list(edition.policies)
+def _classifier(snapshot: Snapshot, name: str | None) -> str:
+    names = list(snapshot.policies)
     if name is None:
         if len(names) != 1:
             raise BadRequest(
                 f"classifier: name one of {', '.join(names) or 'none (none is loaded)'}", param="classifier"
             )
         return names[0]
-    if name not in edition.policies:
+    if name not in snapshot.policies:
         raise ModelNotFound(f"no classifier {name}{did_you_mean(name, names)}", param="classifier")
     return name

@@ -20,7 +20,7 @@ from gateway.plan import TimedClassifiers
 from gateway.protocols.json import LARGE_BYTES
 from gateway.protocols.json import bounded as bounded_json
 from gateway.routes import Routes
-from gateway.serving.snapshot import Snapshot, Snapshots
+from gateway.serving.snapshot import CurrentSnapshot, Snapshot
 
 
 def json_response(value: Any) -> Response:
@@ -30,9 +30,9 @@ def json_response(value: Any) -> Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """What these endpoints use. `in_use` may change while the gateway serves."""
+    """What these endpoints use. `current` may change while the gateway serves."""
 
-    in_use: Snapshots
+    current: CurrentSnapshot
     routes: Routes
     classifiers: TimedClassifiers
     metrics: Metrics
@@ -76,12 +76,12 @@ async def recorded(engine: Engine, request: Request, endpoint: str) -> AsyncIter
 
 
 async def ask(
-    engine: Engine, context: RequestContext, edition: Snapshot, name: str, readings: Sequence[Reading]
+    engine: Engine, context: RequestContext, snapshot: Snapshot, name: str, readings: Sequence[Reading]
 ) -> Sequence[Verdict]:
-    """One classifier's verdicts, timed and counted. edition: in use when the request began."""
+    """One classifier's verdicts, timed and counted. snapshot: in use when the request began."""
     record = context.record
-    record.classifier, record.classifier_version = name, edition.versions[name]
-    context.runtime = edition.runtime
+    record.classifier, record.classifier_version = name, snapshot.versions[name]
+    context.runtime = snapshot.runtime
     verdicts = await engine.classifiers.verdicts(context, readings)
     for verdict in verdicts:
         engine.metrics.observe_verdict(verdict, "")

@@ -38,7 +38,7 @@ def status_routes(engine: Engine, writer: LedgerWriter) -> list[Route]:
 
     async def ready(_: Request) -> Response:
         status = "ready" if writer.healthy else "the ledger cannot be written"
-        versions = dict(engine.in_use.edition.versions)
+        versions = dict(engine.current.snapshot.versions)
         answer = json_response({"status": status, "classifiers": versions, "ledger_pending_rows": writer.pending})
         answer.status_code = 200 if writer.healthy else 503
         return answer

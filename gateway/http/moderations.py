@@ -27,20 +27,20 @@ def moderations_route(engine: Engine) -> Route:
     async def moderations(request: Request) -> Response:
         async with recorded(engine, request, "moderations") as context:
             asked = decoded(_decode, await engine.body(request))
-            edition = engine.in_use.edition
-            name = _classifier(edition, asked.model)
+            snapshot = engine.current.snapshot
+            name = _classifier(snapshot, asked.model)
             inputs, apart = _inputs(asked)
-            other = edition.other_languages(name)
+            other = snapshot.other_languages(name)
             readings = [Reading(classifier=name, texts=texts, other_languages=other) for texts in inputs]
-            verdicts = await ask(engine, context, edition, name, readings)
-            policy, results = edition.policies[name], []
+            verdicts = await ask(engine, context, snapshot, name, readings)
+            policy, results = snapshot.policies[name], []
             for place, verdict in enumerate(verdicts):
                 error = _why_not_judged(verdict, f"input[{place}]" if apart else "input", context.wait_s)
                 if error is not None and not apart:
                     raise BadRequest(error.message, param=error.param)
                 results.append(_result(verdict, policy) if error is None else _not_judged(error, policy))
             answer_id = "modr-" + request.scope[REQUEST_ID].removeprefix("req_")
-            return json_response(wire.ModerationAnswer(answer_id, f"{name}@{edition.versions[name]}", results))
+            return json_response(wire.ModerationAnswer(answer_id, f"{name}@{snapshot.versions[name]}", results))
 
     return Route("/moderations", moderations, methods=["POST"])
 
@@ -64,13 +64,13 @@ def _why_not_judged(verdict: Verdict, param: str, wait_s: float) -> wire.ItemErr
     return None
 
 
-def _classifier(edition: Snapshot, model: str | None) -> str:
+def _classifier(snapshot: Snapshot, model: str | None) -> str:
     """The safety classifier that `model` names; any other model name gets the gateway's own."""
-    if model is not None and model in edition.policies:
-        if edition.policies[model].kind != "safety":
+    if model is not None and model in snapshot.policies:
+        if snapshot.policies[model].kind != "safety":
             raise ModelNotFound(f"{model} is no safety classifier", param="model")
         return model
-    name = edition.first_safety()
+    name = snapshot.first_safety()
     if name is None:
         raise NotFound("no safety classifier is loaded here")
     return name

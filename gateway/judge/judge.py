@@ -27,7 +27,7 @@ from gateway.metrics.observe import Metrics
 from gateway.record import Record
 from gateway.requests.parse import Request
 from gateway.routes import Routes
-from gateway.rules.rule import Asks, Rule
+from gateway.rules.rule import JudgeSpec, Rule
 from gateway.upstreams.base import Answer
 from gateway.upstreams.dispatch import Forwarder
 from gateway.upstreams.stream import note_answer
@@ -95,7 +95,7 @@ class Judge:
         context.record.judged = ",".join(filter(None, [context.record.judged, _noted(rule, judged)]))
         return judged
 
-    async def _call(self, context: RequestContext, rule: Rule, asks: Asks, shown: Shown) -> JudgeAnswer:
+    async def _call(self, context: RequestContext, rule: Rule, asks: JudgeSpec, shown: Shown) -> JudgeAnswer:
         """One call, with a record of its own that is closed however the call ends."""
         record = Record(
             request_id=context.record.request_id,
@@ -126,7 +126,7 @@ class Judge:
         self._recorder.finish(own)
         return replace(judged, stood_in=not self._routes.for_rule(asks.model)[0].answered(record))
 
-    async def _verdict(self, own: RequestContext, asks: Asks, shown: Shown) -> JudgeAnswer:
+    async def _verdict(self, own: RequestContext, asks: JudgeSpec, shown: Shown) -> JudgeAnswer:
         """Raises ApiError, Unreadable."""
         if self._routes.moderates(asks.model):
             answer = await self._send(own, moderation_question(asks, shown.texts))
@@ -136,7 +136,7 @@ class Judge:
             labels = of_chat(answer.completion, tuple(asks.categories))
         return JudgeAnswer(outcome=JudgeOutcome.UNSAFE if labels else JudgeOutcome.SAFE, labels=labels)
 
-    async def _chat(self, own: RequestContext, asks: Asks, shown: Shown) -> Answer:
+    async def _chat(self, own: RequestContext, asks: JudgeSpec, shown: Shown) -> Answer:
         """Where a server refuses an optional field by name, later questions leave it out."""
         while True:
             without = self._refused.get(asks.model, ())
@@ -189,7 +189,7 @@ def _failure(record: Record, error: Exception) -> JudgeAnswer:
     return JudgeAnswer(outcome=outcome)
 
 
-def _key(asks: Asks, shown: Shown) -> bytes:
+def _key(asks: JudgeSpec, shown: Shown) -> bytes:
     system = shown.system if asks.reads_system else ""
     parts = (asks.model, asks.instructions, tuple(asks.categories.items()), system, shown.texts)
     return hashlib.sha256(ascii(parts).encode()).digest()

@@ -15,7 +15,7 @@ from gateway.answers.parse import Completion, unfenced
 from gateway.context import RequestedModel
 from gateway.protocols import chat, moderations
 from gateway.requests.parse import Request
-from gateway.rules.rule import Asks
+from gateway.rules.rule import JudgeSpec
 from gateway.spelling import folded
 
 OPTIONAL: Final = ("temperature", "response_format")
@@ -114,7 +114,7 @@ class Shown:
         return cls(texts=texts, system=system)
 
 
-def chat_question(asks: Asks, shown: Shown, *, without: Collection[str] = ()) -> Request:
+def chat_question(asks: JudgeSpec, shown: Shown, *, without: Collection[str] = ()) -> Request:
     """The policy's instructions, and what is shown as JSON, out of which no text can break.
 
     without: of OPTIONAL, the fields that the server does not take.
@@ -137,12 +137,12 @@ def chat_question(asks: Asks, shown: Shown, *, without: Collection[str] = ()) ->
     return _request(asks, {name: value for name, value in fields.items() if name not in without})
 
 
-def moderation_question(asks: Asks, texts: Sequence[str]) -> Request:
+def moderation_question(asks: JudgeSpec, texts: Sequence[str]) -> Request:
     """The texts as a moderation endpoint takes them."""
     return _request(asks, {"model": asks.model, "input": list(texts)}, path="/moderations")
 
 
-def _request(asks: Asks, fields: dict[str, Any], *, path: str = "/chat/completions") -> Request:
+def _request(asks: JudgeSpec, fields: dict[str, Any], *, path: str = "/chat/completions") -> Request:
     raw = {name: Raw(chat.encode(value)) for name, value in fields.items()}
     return Request(
         model=RequestedModel(asks.model),

@@ -152,7 +152,7 @@ class TextLog:
         if len(texts) == 1 or len(texts) != len(reading.texts):
             self._add(kept)
         else:
-            context.later.append(partial(self._keep_some, context, kept, reading, texts))
+            context.after_response.append(partial(self._keep_some, context, kept, reading, texts))
 
     def close(self) -> None:
         """Writes what is pending."""

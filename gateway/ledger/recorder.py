@@ -77,7 +77,7 @@ class Recorder:
         cheaper = context.rerouted and other_model and record.decision in _FORWARDED
         if record.usage_source != "reported":
             # a refused call costs nothing; one that went through or broke off, or an earlier target, may cost something
-            unknown = may_have_cost(record) or context.untold
+            unknown = may_have_cost(record) or context.unreported_attempt
             record.usage_source = "missing" if unknown else "none"
             record.spent_usd = None if unknown else 0.0
             if unknown and cheaper and record.status < 400:
@@ -90,7 +90,9 @@ class Recorder:
         }
         # calls with images, and other models, count other tokens
         if context.prompt_bytes and not other_model and not context.attaches:
-            self._ratios.learn(record.requested_model, context.met, prompt_bytes=context.prompt_bytes, **usage)
+            self._ratios.learn(
+                record.requested_model, context.matched_rules, prompt_bytes=context.prompt_bytes, **usage
+            )
         spent_at = self._prices.find(record.upstream_model)
         record.spent_usd = None if spent_at is None else spent_at.cost(**usage)
         if cheaper:

@@ -41,7 +41,7 @@ class ToolChoice(Struct):
     function: FunctionDefinition | None = None
 
 
-class Asked(Struct):
+class FormatFields(Struct):
     """The fields of a request that say which format its answer must have."""
 
     response_format: Format | None = None
@@ -60,13 +60,13 @@ class Asked(Struct):
 
 
 _FIELD_DECODERS: Final = {
-    field.name: msgspec.json.Decoder(field.type).decode for field in msgspec.structs.fields(Asked)
+    field.name: msgspec.json.Decoder(field.type).decode for field in msgspec.structs.fields(FormatFields)
 }
 
 
-def decode_asked(fields: Mapping[str, Raw]) -> Asked:
+def decode_asked(fields: Mapping[str, Raw]) -> FormatFields:
     """Decodes those of a request's fields that say the format. Raises msgspec.DecodeError and RecursionError."""
-    return Asked(**{name: decode(fields[name]) for name, decode in _FIELD_DECODERS.items() if name in fields})
+    return FormatFields(**{name: decode(fields[name]) for name, decode in _FIELD_DECODERS.items() if name in fields})
 
 
 class StreamOptions(Struct):

@@ -25,7 +25,7 @@ from gateway.config.rules import (
 )
 from gateway.requests.system import PromptPatterns
 from gateway.requests.template import PromptTemplate
-from gateway.rules.rule import FURTHER, Act, Action, Asks, FurtherClassifier, Rule
+from gateway.rules.rule import FURTHER, Act, Action, FurtherClassifier, JudgeSpec, Rule
 from gateway.rules.terms import SafetyTerms, Terms
 from gateway.spelling import Names
 
@@ -165,8 +165,8 @@ def _safety(contract: ContractSettings) -> SafetyTerms:
     return SafetyTerms(missed=contract.max_missed, wrongly=contract.max_false_alarms, confidence=contract.confidence)
 
 
-def _asks(judge: str, policy: Policy, judges: Mapping[str, str]) -> Asks:
-    return Asks(
+def _asks(judge: str, policy: Policy, judges: Mapping[str, str]) -> JudgeSpec:
+    return JudgeSpec(
         model=judge,
         # an artifact made before judges has no instructions
         instructions=judges.get(policy.name) or instructions(policy),

@@ -49,7 +49,7 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asks:
+class JudgeSpec:
     """The judge that a rule asks where its classifier is unsure.
 
     model: of the gateway's file. instructions: the policy's own text. categories: what a moderation
@@ -115,7 +115,7 @@ class Rule:
     several: bool = False
     with_lists: bool = False
     other_languages: FurtherClassifier | None = None
-    asks: Asks | None = None
+    asks: JudgeSpec | None = None
     safety: SafetyTerms | None = None
 
     def reading(

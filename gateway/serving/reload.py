@@ -22,8 +22,8 @@ from classifiers.runtime.runtime import key_of_version
 from gateway.config.load import Loaded
 from gateway.config.problems import ConfigError
 from gateway.metrics.observe import Metrics
-from gateway.serving.snapshot import Snapshot, Snapshots, edition, load_runtime
-from gateway.serving.zero import versions_at_zero
+from gateway.serving.snapshot import CurrentSnapshot, Snapshot, build_snapshot, load_runtime
+from gateway.serving.zero import initialise_versions
 
 _log = logging.getLogger(__name__)
 _FAULTS: Final = (ArtifactError, EncoderError, ConfigError, OSError)
@@ -43,16 +43,16 @@ class FileState:
 class Reloader:
     """Compares the models folder with the versions in use."""
 
-    def __init__(self, loaded: Loaded, *, worker: Worker, in_use: Snapshots, metrics: Metrics) -> None:
+    def __init__(self, loaded: Loaded, *, worker: Worker, current: CurrentSnapshot, metrics: Metrics) -> None:
         self._loaded = loaded
         self._registry = Registry(loaded.models_dir)
         self._worker = worker
-        self._in_use = in_use
+        self._current = current
         self._metrics = metrics
         self._seen: FileState | None = None
         self._refused: FileState | None = None
 
-    async def look(self) -> None:
+    async def tick(self) -> None:
         """Loads versions that have changed since, if their files have not changed since the latest look."""
         seen = await asyncio.to_thread(self._see)
         before, self._seen = self._seen, seen
@@ -90,7 +90,7 @@ class Reloader:
             return FileState(fault=str(error))
 
     def _differs(self, seen: FileState) -> bool:
-        now = self._in_use.edition
+        now = self._current.snapshot
         return (seen.versions, seen.proposed) != (now.versions, now.proposed)
 
     def _load(self, seen: FileState) -> tuple[Runtime, Snapshot]:
@@ -98,7 +98,7 @@ class Reloader:
         if seen.fault:
             raise ArtifactError(seen.fault)
         runtime = self._runtime(seen.proposed)
-        new = edition(self._loaded, runtime, seen.proposed)
+        new = build_snapshot(self._loaded, runtime, seen.proposed)
         others = {
             name: f"it has other labels than {new.versions[name]}, which is in use, or in another order; "
             "train without --propose to put one in use"
@@ -147,11 +147,11 @@ class Reloader:
 
     def _swap(self, runtime: Runtime, new: Snapshot) -> None:
         """Swaps runtime and rules. Nothing is awaited here, so that no request sees only one of them."""
-        old = self._in_use.edition
+        old = self._current.snapshot
         self._worker.swap(runtime)
-        self._in_use.edition = new
+        self._current.snapshot = new
         self._metrics.show_classifiers(runtime, new.versions, before=old.versions)
-        versions_at_zero(self._metrics, new.rules)
+        initialise_versions(self._metrics, new.rules)
         for name, version in new.versions.items() - old.versions.items():
             _log.warning("%s: version %s is in use instead of %s", name, version, old.versions.get(name))
         for name, version in new.proposed.items() - old.proposed.items():

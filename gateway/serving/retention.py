@@ -42,7 +42,7 @@ class Retention:
         self._log_full = True
         self._warned = False
 
-    async def look(self) -> None:
+    async def tick(self) -> None:
         """Deletes what is due, once a minute."""
         now = self._clock()
         # not `now - latest < 60`: after a clock is set back nothing would be deleted until it catches up

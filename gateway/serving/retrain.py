@@ -28,7 +28,7 @@ from gateway.contracts.owner import Owner
 from gateway.contracts.scope import among
 from gateway.ledger.store import LedgerError
 from gateway.metrics.observe import Metrics
-from gateway.serving.snapshot import Snapshot, Snapshots, train_command
+from gateway.serving.snapshot import CurrentSnapshot, Snapshot, train_command
 
 
 def this_program() -> list[str]:
@@ -63,20 +63,20 @@ class Retrainer:
         loaded: Loaded,
         *,
         owner: Owner,
-        in_use: Snapshots,
+        current: CurrentSnapshot,
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._loaded = loaded
         self._registry = Registry(loaded.models_dir)
         self._owner = owner
-        self._in_use = in_use
+        self._current = current
         self._metrics = metrics
         self._clock = clock
         self._training: asyncio.Task[None] | None = None
         self._rests: dict[str, tuple[float, float]] = {}
 
-    async def look(self) -> None:
+    async def tick(self) -> None:
         """Trains, promotes or withdraws what is due."""
         try:
             for rule in self._loaded.settings.rules:
@@ -92,23 +92,23 @@ class Retrainer:
             await asyncio.gather(self._training, return_exceptions=True)
 
     async def _look_at(self, rule: RuleSettings, every: int) -> None:
-        edition = self._in_use.edition
-        tried = edition.proposed.get(rule.classifier)
+        snapshot = self._current.snapshot
+        tried = snapshot.proposed.get(rule.classifier)
         proposed = self._registry.proposed(rule.classifier)
         if tried is not None:
             if proposed == tried:
                 # a version that was just promoted or withdrawn is in the snapshot until the next reload
-                await self._judge(rule, tried, edition.versions[rule.classifier])
+                await self._judge(rule, tried, snapshot.versions[rule.classifier])
             return
         busy = self._training is not None and not self._training.done()
         until, _ = self._rests.get(rule.name, (-math.inf, 0.0))
         if busy or proposed is not None or self._clock() < until:
             return
-        labels = among(rule.classifier, _labels(edition, rule))
+        labels = among(rule.classifier, _labels(snapshot, rule))
         # each challenger spends some of α and of the answers: the next one must know twice as much
         since, last = await self._owner.ask(lambda store: store.texts_since_training(rule.name, labels))
         if since >= max(every, last):
-            self._training = asyncio.create_task(self._try_to_train(rule, edition))
+            self._training = asyncio.create_task(self._try_to_train(rule, snapshot))
 
     async def _judge(self, rule: RuleSettings, tried: str, current: str) -> None:
         trial = await self._owner.trial(rule.classifier, tried, current=current)
@@ -122,9 +122,9 @@ class Retrainer:
             self._registry.withdraw(rule.classifier)
             self._ended(rule, "withdrawn", f"version {tried} did not outdo {current} within {trial.pairs} pairs")
 
-    async def _try_to_train(self, rule: RuleSettings, edition: Snapshot) -> None:
+    async def _try_to_train(self, rule: RuleSettings, snapshot: Snapshot) -> None:
         try:
-            self._ended(rule, *await self._train(rule, edition))
+            self._ended(rule, *await self._train(rule, snapshot))
             self._rests.pop(rule.name, None)
         except Exception as error:  # noqa: BLE001 - nobody waits for it; it is logged, counted, and tried again
             _, rest = self._rests.get(rule.name, (0.0, _REST_S / 2))
@@ -135,11 +135,11 @@ class Retrainer:
                 # an unexpected error needs its traceback
                 _log.exception("a training")
 
-    async def _train(self, rule: RuleSettings, edition: Snapshot) -> tuple[str, str]:
+    async def _train(self, rule: RuleSettings, snapshot: Snapshot) -> tuple[str, str]:
         """The outcome, proposed or refused, and why. A training that is cancelled leaves no trace."""
         file = policy_file(self._loaded, rule.classifier)
         policy = await asyncio.to_thread(load_policy, file, os.environ, secrets=False)
-        labels = _labels(edition, rule)
+        labels = _labels(snapshot, rule)
         if policy.name != rule.classifier:
             raise _Failed(f"{file}: its name: is {policy.name}, not {rule.classifier}, which is to be trained")
         if _named(policy) != labels:
@@ -198,6 +198,6 @@ def _named(policy: Policy) -> tuple[str, ...]:
     return (*policy.labels, *((OTHER,) if policy.other else ()))
 
 
-def _labels(edition: Snapshot, rule: RuleSettings) -> tuple[str, ...]:
+def _labels(snapshot: Snapshot, rule: RuleSettings) -> tuple[str, ...]:
     """All that the rule's classifier can name."""
-    return next(each.names.labels for each in edition.rules if each.name == rule.name)
+    return next(each.names.labels for each in snapshot.rules if each.name == rule.name)

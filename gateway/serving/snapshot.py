@@ -153,13 +153,13 @@ class Snapshot:
 
 
 @dataclass(slots=True)
-class Snapshots:
+class CurrentSnapshot:
     """The snapshot that the next request takes. A request that has begun keeps its own."""
 
-    edition: Snapshot
+    snapshot: Snapshot
 
 
-def edition(loaded: Loaded, runtime: Runtime | None, proposed: Mapping[str, str] | None = None) -> Snapshot:
+def build_snapshot(loaded: Loaded, runtime: Runtime | None, proposed: Mapping[str, str] | None = None) -> Snapshot:
     """The rules of a gateway file with the classifiers that they bind."""
     names = _bound(loaded)
     classifiers = {} if runtime is None else {n: one for n, one in runtime.classifiers.items() if n in names}

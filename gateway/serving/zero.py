@@ -52,7 +52,7 @@ _MISSING: Final = ("not_reported", "cut_off")
 _RETRAININGS: Final = ("proposed", "refused", "failed", "promoted", "withdrawn")
 
 
-def stand_at_zero(
+def initialise_series(
     metrics: Metrics, models: Mapping[str, ModelRoute], rules: Sequence[Rule], notional: Mapping[str, bool]
 ) -> None:
     """Makes the series. notional: whether nobody is charged for an upstream's calls, by its name."""
@@ -69,7 +69,7 @@ def stand_at_zero(
     _make(metrics.requests, endpoints[1:], [""], ["error"], [""], ["500", "503"])
     _make(metrics.requests, endpoints[1:], [""], ["answer"], [""], ["200"])
     _make(metrics.requests, [_CHAT], [OTHER_MODELS], ["error"], [""], ["404"])
-    versions_at_zero(metrics, rules)
+    initialise_versions(metrics, rules)
     for rule in rules:
         _rule_at_zero(metrics, rule)
     money = _Money(metrics, models, notional)
@@ -86,7 +86,7 @@ def stand_at_zero(
             _calls_at_zero(metrics, money, model, decider, [other for other in rules if _meets(other, model)])
 
 
-def versions_at_zero(metrics: Metrics, rules: Sequence[Rule]) -> None:
+def initialise_versions(metrics: Metrics, rules: Sequence[Rule]) -> None:
     """Makes the series that the versions of classifiers bring: their labels, and what they redact."""
     for rule in rules:
         # a classifier that is asked directly is asked by no rule

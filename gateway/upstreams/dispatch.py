@@ -55,7 +55,7 @@ class Forwarder:
                 _log.warning("upstream %s failed (%s); the next one is asked", target.upstream, error.code)
                 if isinstance(error, UpstreamTimeout | CallDropped):
                     # it may have taken the call, and the request's row is about the last target
-                    context.untold = True
+                    context.unreported_attempt = True
                     self._metrics.usage_missing.labels(target.upstream, "cut_off").inc()
             else:
                 if answer.status not in _TRY_NEXT:

@@ -52,7 +52,7 @@ from gateway.routes import Routes
 from gateway.rules.compile import compile_rules
 from gateway.rules.rule import Act, Action, Rule
 from gateway.server import Guarded, bind
-from gateway.serving.snapshot import Snapshot, Snapshots
+from gateway.serving.snapshot import CurrentSnapshot, Snapshot
 from gateway.spelling import Names
 from gateway.upstreams.base import Answer, Upstream, UpstreamCall
 from gateway.upstreams.dispatch import Forwarder
@@ -215,8 +215,8 @@ class Wired:
     upstreams: Mapping[str, Upstream]
     contracts: Owner
     safety: SafetyOwner
-    keeping: CallLog
-    texts: TextLog
+    call_log: CallLog
+    review_log: TextLog
 
     def records(self) -> list[Record]:
         """All that was recorded; ends the writer."""
@@ -387,7 +387,7 @@ def wire(
         notional = {name: upstream.notional for name, upstream in targets.items()}
         forwarder = Forwarder(targets, metrics)
         recorder = Recorder(writer=writer, metrics=metrics, prices=PRICES, routes=routes, notional=notional)
-        keeping = CallLog(
+        call_log = CallLog(
             CallStore(tmp_path / "contracts.db"),
             keeps=loaded.settings.content.calls,
             on_failure=metrics.ledger_failures.inc,
@@ -401,28 +401,28 @@ def wire(
             on_lost=metrics.kept_calls_lost.inc,
         )
         in_flight = InFlight()
-        snapshots = Snapshots(Snapshot(rules=compiled, proposed=dict.fromkeys(policies, "v2") if tried else {}))
+        snapshots = CurrentSnapshot(Snapshot(rules=compiled, proposed=dict.fromkeys(policies, "v2") if tried else {}))
         audits = Audits(owner=owner, routes=routes, metrics=metrics, in_flight=in_flight)
         classifiers = TimedClassifiers(classify, metrics, within_s=1.0)
         pipeline = Pipeline(
-            planner=Planner(in_use=snapshots, routes=routes, classifiers=classifiers, audits=audits),
+            planner=Planner(current=snapshots, routes=routes, classifiers=classifiers, audits=audits),
             classifiers=classifiers,
             routes=routes,
             forwarder=forwarder,
             recorder=recorder,
             repeats=RepeatCalls(forwarder=forwarder, recorder=recorder),
-            keeping=keeping,
-            texts=texts,
+            call_log=call_log,
+            review_log=texts,
             metrics=metrics,
             audits=audits,
             judge=Judge(forwarder=forwarder, recorder=recorder, routes=routes, metrics=metrics),
-            bounds=SafetyAudits(owner=safety, routes=routes, metrics=metrics, in_flight=in_flight),
+            safety_audits=SafetyAudits(owner=safety, routes=routes, metrics=metrics, in_flight=in_flight),
             max_answer_bytes=max_answer_bytes,
         )
-        for one in (owner, safety, keeping, texts, writer):
+        for one in (owner, safety, call_log, texts, writer):
             opened.enter_context(closing(one))
         app = RequestId(Auth(ChatEndpoint(pipeline, metrics, max_body_bytes=max_body_bytes), access_key))
-        return Wired(app, metrics, classify, writer, memory_store, targets, owner, safety, keeping, texts)
+        return Wired(app, metrics, classify, writer, memory_store, targets, owner, safety, call_log, texts)
 
     with opened:
         yield make

@@ -130,11 +130,11 @@ async def test_a_fault_of_one_look_keeps_no_other_from_what_is_due(
     async def fault(_: Owner) -> None:
         raise RuntimeError("odd")
 
-    async def look(_: SafetyOwner) -> None:
+    async def tick(_: SafetyOwner) -> None:
         looked.set()
 
-    monkeypatch.setattr(Owner, "look", fault)
-    monkeypatch.setattr(SafetyOwner, "look", look)
+    monkeypatch.setattr(Owner, "tick", fault)
+    monkeypatch.setattr(SafetyOwner, "tick", tick)
     monkeypatch.setattr("gateway.app._LOOK_S", 0.01)
     async with running():
         await asyncio.wait_for(looked.wait(), 20)

@@ -40,7 +40,7 @@ def pairs(gateway: Any) -> dict[str, float]:
 
 
 def kept(gateway: Any, tmp_path: Path) -> int:
-    gateway.keeping.close()
+    gateway.call_log.close()
     store = CallStore(tmp_path / "contracts.db", read_only=True)
     try:
         return len(store.calls())

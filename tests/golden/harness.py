@@ -88,7 +88,7 @@ async def answers(number: int, file: Path) -> dict[str, Any]:  # noqa: C901 - a 
         if number % 7 == 0 and call in (CALLS * 3 // 4, CALLS * 3 // 4 + 20):
             with closing(ContractStore(file)) as store:
                 store.pause("intents", clock()) if call == CALLS * 3 // 4 else store.resume("intents")
-            await owner.look()
+            await owner.tick()
         sure = chance.choice((0.55, 0.8, 0.9, 0.97, 0.99)) + chance.random() / 100
         wrong = chance.random() < min(1.0, (errors if call < CALLS * 0.7 else later) * (2.5 - 2 * sure))
         result = "missing" if chance.random() < 0.004 else "differs" if wrong else "agrees"

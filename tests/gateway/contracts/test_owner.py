@@ -153,7 +153,7 @@ async def test_a_contract_without_calls_for_long_keeps_its_state_alone(tmp_path:
         now[0] = 60 * DAY
         await feed(owner, 3, of=other)
         now[0] = 91 * DAY
-        await owner.look()
+        await owner.tick()
     with closing(open_owner(tmp_path)) as again:
         assert again.contracts[SCOPE] == before
         assert before.phase is Phase.LIVE
@@ -218,12 +218,12 @@ async def test_a_pause_holds_until_it_is_resumed_and_pairs_go_on(owner: Owner, t
     await feed(owner, 800)
     with closing(ContractStore(tmp_path / "offramp.db")) as store:
         store.pause("intents", at=1.0)
-        await owner.look()
+        await owner.tick()
         pairs = owner.contracts[SCOPE].pairs
         assert await feed(owner, 50) == 0
         assert owner.contracts[SCOPE].pairs == pairs + 50
         store.resume("intents")
-    await owner.look()
+    await owner.tick()
     assert await feed(owner, 50) > 0
 
 

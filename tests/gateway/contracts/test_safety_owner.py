@@ -74,11 +74,11 @@ async def test_a_paused_rule_asks_about_all_and_goes_on_learning(ledger: Path) -
     with closing(open_owner(ledger)) as one, closing(ContractStore(ledger)) as store:
         await send(one, times=400)
         store.pause("safety", 1.0)
-        await one.look()
+        await one.tick()
         assert await send(one, times=5) == [Zone.ASK] * 10
         assert one.standing("safety", Phase.LIVE) == 2
         store.resume("safety")
-        await one.look()
+        await one.tick()
         assert await send(one) == [Zone.PASS, Zone.FLAG]
 
 
@@ -122,7 +122,7 @@ async def test_each_judged_call_is_stored_and_forgotten_after_90_days_unlike_its
         assert rows == [(SCOPE.key, "r", None, "ask", 1.0, result) for result in ("unsafe", "safe", "missing")]
         before, now[0] = one.contracts[SCOPE], 91 * 86400.0
         await send(one, [0.9] * 2)
-        await one.look()
+        await one.tick()
     with closing(SafetyStore(ledger)) as store:
         assert store.counts(SCOPE.key) == {("ask", "unsafe"): 2}
         [stored] = store.contracts()

@@ -15,7 +15,7 @@ from gateway.metrics.observe import Metrics
 from gateway.plan import TimedClassifiers
 from gateway.routes import Routes
 from gateway.rules.compile import compile_rules
-from gateway.serving.snapshot import Snapshot, Snapshots
+from gateway.serving.snapshot import CurrentSnapshot, Snapshot
 
 TEXT = """\
 version: 1
@@ -43,7 +43,7 @@ def api(
         writers.append(writer)
         routes = Routes(loaded.settings.models)
         engine = Engine(
-            in_use=Snapshots(
+            current=CurrentSnapshot(
                 Snapshot(
                     policies=held,
                     versions=dict.fromkeys(names, "v1"),

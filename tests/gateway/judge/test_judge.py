@@ -128,7 +128,7 @@ async def test_its_verdict_is_kept_with_the_text_that_it_is_on(
     gateway = wired(Asked([verdict(*labels)]), models="content: {blocked: 1d, unsure: 1d}\n")
     await ask(gateway.app, body(*texts))
     await asyncio.sleep(0.01)
-    gateway.texts.close()
+    gateway.review_log.close()
     with closing(TextStore(tmp_path / "contracts.db", read_only=True)) as store:
         assert [(text.text, text.kept_as, text.judged) for text in store.texts()] == kept
 

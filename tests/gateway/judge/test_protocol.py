@@ -9,11 +9,11 @@ import pytest
 from gateway.answers.parse import Completion
 from gateway.context import UpstreamModel
 from gateway.judge.protocol import Shown, Unreadable, chat_question, of_chat, of_moderation, refusal_code
-from gateway.rules.rule import Asks
+from gateway.rules.rule import JudgeSpec
 
 LABELS = ("threat", "self_harm", "spam")
 CATEGORIES = {"threat": ("violence", "harassment/threatening"), "spam": ("spam",)}
-ASKS = Asks(model="judge", instructions="Judge it.", categories=CATEGORIES)
+ASKS = JudgeSpec(model="judge", instructions="Judge it.", categories=CATEGORIES)
 
 
 @pytest.mark.parametrize("reads_system", [False, True])

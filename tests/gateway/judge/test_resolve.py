@@ -141,7 +141,7 @@ async def test_a_label_that_the_judge_does_not_find_is_kept_as_a_doubt(gateway: 
         one = gateway(base + "content: {blocked: 1d, unsure: 1d}\n", **others)
         one.judge.turned = not others
         await one.send("violence")
-        one.wired.texts.close()
+        one.wired.review_log.close()
     with closing(TextStore(tmp_path / "contracts.db", read_only=True)) as store:
         kept = [(text.text, text.kept_as, text.label, text.judged) for text in store.texts()]
     assert kept == [("violence 1", "unsure", "violence", "none"), ("violence 1", "blocked", "violence", None)]

@@ -36,7 +36,7 @@ def kept(wire: Callable[..., Any], ask: Any, tmp_path: Path) -> Callable[..., An
         gateway = wire(rules, models=models)
         for each in bodies:
             answer = await ask(gateway.app, each)
-        gateway.keeping.close()
+        gateway.call_log.close()
         with closing(CallStore(tmp_path / "contracts.db")) as store:
             return gateway, answer, store.calls()
 
@@ -65,19 +65,19 @@ async def test_nothing_is_kept_unless_asked_for_and_nothing_that_a_rule_touched(
 def test_a_thousand_calls_wait_at_most(tmp_path: Path) -> None:
     lost: list[int] = []
     store = CallStore(tmp_path / "offramp.db")
-    keeping = CallLog(store, keeps=True, on_failure=lambda _: None, on_lost=lost.append)
+    call_log = CallLog(store, keeps=True, on_failure=lambda _: None, on_lost=lost.append)
     with closing(sqlite3.connect(tmp_path / "offramp.db")) as db:
         db.execute("DROP TABLE calls")
     context = new_context("req_1", "chat.completions", "anonymous")
     context.kept = KeptCall(request_id="req_1", at=1.0, model="m", request=b"{}", answer=b"{}")
     for _ in range(1100):
-        keeping.finish(context)
+        call_log.finish(context)
     for _ in range(1000):
         if sum(lost) == 100:
             break
         time.sleep(0.01)
     assert sum(lost) == 100
-    keeping.close()
+    call_log.close()
     assert sum(lost) == 1100
 
 
@@ -100,7 +100,7 @@ def kept_texts(wire: Callable[..., Any], ask: Any, tmp_path: Path) -> Callable[.
         for each in bodies:
             await ask(gateway.app, each)
             await asyncio.sleep(0.01)
-        gateway.texts.close()
+        gateway.review_log.close()
         with closing(TextStore(tmp_path / "contracts.db", read_only=True)) as store:
             return store.texts()
 

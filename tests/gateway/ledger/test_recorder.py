@@ -147,17 +147,17 @@ LOST = {"usage_source": "none", "decision": "error"}
         ({**LOST, "status": 502, "error": "upstream_failed"}, "none"),
     ],
 )
-@pytest.mark.parametrize("untold", [False, True])
+@pytest.mark.parametrize("unreported", [False, True])
 def test_a_call_without_usage(
-    finish: Callable[..., Record], metrics: Metrics, fields: dict[str, Any], source: str, *, untold: bool
+    finish: Callable[..., Record], metrics: Metrics, fields: dict[str, Any], source: str, *, unreported: bool
 ) -> None:
-    """untold: another target may have taken it before."""
+    """unreported: another target may have taken it before."""
     context = forwarded(**{"usage_source": "missing", **fields})
-    context.untold = untold
+    context.unreported_attempt = unreported
     record = finish(context)
-    unknown = source == "missing" or (untold and bool(record.upstream))
+    unknown = source == "missing" or (unreported and bool(record.upstream))
     assert (record.usage_source, record.spent_usd) == (("missing", None) if unknown else ("none", 0.0))
-    if untold and source == "none":
+    if unreported and source == "none":
         # the target that may have taken it is counted where it failed
         value = metrics.registry.get_sample_value
         assert not value("offramp_usage_missing_requests_total", {"upstream": "one", "reason": "cut_off"})
@@ -187,7 +187,7 @@ def estimate(finish: Callable[..., Record]) -> Callable[..., Record]:
     def make(attaches: bool = False, **fields: Any) -> Record:
         seen = [forwarded(**fields) for _ in range(2000)]
         for context in seen:
-            context.met, context.attaches = {"r": 8, "other": 0}, attaches
+            context.matched_rules, context.attaches = {"r": 8, "other": 0}, attaches
         answered = local()
         answered.record.rule = "r"
         return finish(*seen, answered, saved=8)

@@ -16,7 +16,7 @@ from gateway.config.load import Loaded
 from gateway.config.problems import ConfigError
 from gateway.metrics.observe import Metrics
 from gateway.serving.reload import Reloader
-from gateway.serving.snapshot import Snapshots, edition, load_runtime
+from gateway.serving.snapshot import CurrentSnapshot, build_snapshot, load_runtime
 
 GATEWAY = """
 version: 1
@@ -40,13 +40,13 @@ class Watched:
         assert runtime is not None
         self.home = loaded.models_dir / "bank"
         self.worker = Worker(runtime, max_queue=10)
-        self.in_use = Snapshots(edition(loaded, runtime))
+        self.current = CurrentSnapshot(build_snapshot(loaded, runtime))
         self.metrics = Metrics()
-        self.look = Reloader(loaded, worker=self.worker, in_use=self.in_use, metrics=self.metrics).look
+        self.tick = Reloader(loaded, worker=self.worker, current=self.current, metrics=self.metrics).tick
 
     @property
     def version(self) -> str:
-        return self.in_use.edition.versions["bank"]
+        return self.current.snapshot.versions["bank"]
 
     @property
     def failures(self) -> float | None:
@@ -60,7 +60,7 @@ SHOP = BOUND[BOUND.index("  - name") :].replace("intents", "goods").replace("ban
 
 async def looks(watched: Watched, times: int = 4) -> None:
     for _ in range(times):
-        await watched.look()
+        await watched.tick()
 
 
 @pytest.fixture
@@ -77,15 +77,15 @@ async def test_a_version_that_is_copied_file_by_file_is_taken_up_when_it_is_whol
     first, second = watched.version, publish(SECOND)
     source = tmp_path / "elsewhere"
     shutil.move(watched.home / second, source)
-    await watched.look()
+    await watched.tick()
     target = watched.home / second
     target.mkdir()
     for file in sorted(source.iterdir(), key=lambda path: path.name != artifact.MANIFEST):
         shutil.copy2(file, target)
-        await watched.look()
+        await watched.tick()
         assert watched.version == first
     assert watched.failures == 0
-    await watched.look()
+    await watched.tick()
     assert watched.version == second
 
 
@@ -114,14 +114,14 @@ async def test_what_is_at_fault_is_not_tried_but_withdrawn_logged_and_counted(
         (watched.home / second / artifact.HEAD).write_bytes(b"none")
     registry.propose("bank", second)
     await looks(watched)
-    assert (watched.version, registry.proposed("bank"), watched.in_use.edition.proposed) == (first, None, {})
+    assert (watched.version, registry.proposed("bank"), watched.current.snapshot.proposed) == (first, None, {})
     assert caplog.text.count(f"bank: version {second} is not tried: it {fault}") == 1
     labels = {"rule": "intents", "outcome": "withdrawn"}
     assert watched.metrics.registry.get_sample_value("offramp_retrainings_total", labels) == 1
     registry.propose("bank", alike)
     await looks(watched)
     watched.worker.close()
-    assert (watched.version, watched.in_use.edition.proposed) == (first, {"bank": alike})
+    assert (watched.version, watched.current.snapshot.proposed) == (first, {"bank": alike})
 
 
 async def test_of_several_to_be_tried_only_what_is_at_fault_is_withdrawn(
@@ -137,12 +137,12 @@ async def test_of_several_to_be_tried_only_what_is_at_fault_is_withdrawn(
     registry.propose("shop", proposed)
     await looks(watched)
     assert (registry.proposed("bank"), registry.proposed("shop")) == (None, proposed)
-    assert watched.in_use.edition.proposed == {"shop": proposed}
+    assert watched.current.snapshot.proposed == {"shop": proposed}
     # though it is tried by now
     (watched.home.parent / "shop" / proposed / artifact.HEAD).write_bytes(b"none")
     third = publish(THIRD)
     await looks(watched)
-    assert (watched.version, registry.proposed("shop"), watched.in_use.edition.proposed) == (third, None, {})
+    assert (watched.version, registry.proposed("shop"), watched.current.snapshot.proposed) == (third, None, {})
     watched.worker.close()
 
 

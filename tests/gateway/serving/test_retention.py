@@ -79,7 +79,7 @@ async def test_of_forgotten_texts_no_byte_is_left(
     assert left_of(file, "old007.") == left_of(file, "old999.") == {"text", "call"}
     with retaining(kept, keep_s, lambda: now[0]) as retention:
         for _ in range(2):
-            await retention.look()
+            await retention.tick()
             now[0] += 61
         assert left_of(file, "old") == set()
         assert left_of(file, "new.") == left
@@ -99,13 +99,13 @@ async def test_while_another_program_reads_the_log_it_is_tried_again(
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM calls").fetchall()
             for _ in range(2):
-                await retention.look()
+                await retention.tick()
                 now[0] += 61
             assert left_of(file, "old999.") == {"text", "call"}
             assert caplog.text.count("it is tried again each") == 1
             # what comes in meanwhile is written
             fill(*kept, "late.", at=now[0])
-        await retention.look()
+        await retention.tick()
         assert left_of(file, "old") == left_of(file, "late.") == set()
 
 
@@ -116,7 +116,7 @@ async def test_what_a_killed_gateway_had_deleted_leaves_the_log(
     kept[1].forget(10 * DAY_S)
     assert left_of(tmp_path / "offramp.db", "old999.") == {"text", "call"}
     with retaining(kept, None) as retention:
-        await retention.look()
+        await retention.tick()
         assert left_of(tmp_path / "offramp.db", "old") == set()
 
 
@@ -154,7 +154,7 @@ async def test_texts_for_review_are_kept_for_their_own_time_and_what_was_decided
         texts.review(again, harmful=False, at=now)
         texts.review(again, harmful=True, at=now)
         with closing(Owner(ContractStore(file))) as owner:
-            await Retention(owner, calls, texts, Content(blocked="2d", unsure="12h"), clock=lambda: now).look()
+            await Retention(owner, calls, texts, Content(blocked="2d", unsure="12h"), clock=lambda: now).tick()
         assert [text.text for text in texts.texts()] == ["new text"]
         counts = {"kept_as": "blocked", "rule": "safety", "kept": 1, "harmful": 0, "harmless": 1}
         assert texts.counts(0, now + 1) == [counts]

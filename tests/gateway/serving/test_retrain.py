@@ -25,7 +25,7 @@ from gateway.metrics.observe import Metrics
 from gateway.rules.compile import compile_rules
 from gateway.serving.reload import Reloader
 from gateway.serving.retrain import Retrainer, this_program
-from gateway.serving.snapshot import Snapshot, Snapshots, edition, load_runtime
+from gateway.serving.snapshot import CurrentSnapshot, Snapshot, build_snapshot, load_runtime
 
 GATEWAY = """
 version: 1
@@ -80,22 +80,22 @@ async def test_the_end_of_a_trial_is_counted_once(
     file.parent.mkdir()
     file.write_text(policies["bank"].model_dump_json(), "utf-8")
     runtime = load_runtime(loaded, proposed={"bank": new})
-    in_use, metrics = Snapshots(edition(loaded, runtime, {"bank": new})), Metrics()
+    current, metrics = CurrentSnapshot(build_snapshot(loaded, runtime, {"bank": new})), Metrics()
     assert runtime is not None
     with closing(Worker(runtime, max_queue=10)) as worker:
-        reloader = Reloader(loaded, worker=worker, in_use=in_use, metrics=metrics)
+        reloader = Reloader(loaded, worker=worker, current=current, metrics=metrics)
         owner = cast("Owner", Tries(outdoes=end == "promoted", hopeful=not end))
-        retrainer = Retrainer(loaded, owner=owner, in_use=in_use, metrics=metrics)
+        retrainer = Retrainer(loaded, owner=owner, current=current, metrics=metrics)
         for _ in range(4):
-            await reloader.look()
-            await retrainer.look()
+            await reloader.tick()
+            await retrainer.tick()
         await retrainer.close()
     assert [counted(metrics, outcome) for outcome in ("promoted", "withdrawn")] == [
         end == "promoted",
         end == "withdrawn",
     ]
-    assert in_use.edition.versions == {"bank": new if end == "promoted" else old}
-    assert in_use.edition.proposed == ({} if end else {"bank": new})
+    assert current.snapshot.versions == {"bank": new if end == "promoted" else old}
+    assert current.snapshot.proposed == ({} if end else {"bank": new})
 
 
 def counted(metrics: Metrics, outcome: str) -> int:
@@ -122,9 +122,9 @@ async def test_what_is_put_there_by_hand_while_a_trial_ends_stays(
             getattr(registry, put)("bank", third)
             return await super().trial()
 
-    in_use = Snapshots(Snapshot(policies=policies, versions={"bank": old}, proposed={"bank": new}))
+    current = CurrentSnapshot(Snapshot(policies=policies, versions={"bank": old}, proposed={"bank": new}))
     owner = cast("Owner", Meanwhile(outdoes=outdoes))
-    await Retrainer(loaded, owner=owner, in_use=in_use, metrics=Metrics()).look()
+    await Retrainer(loaded, owner=owner, current=current, metrics=Metrics()).tick()
     expected = (old, third) if put == "propose" else (third, new)
     assert (registry.current("bank"), registry.proposed("bank")) == expected
 
@@ -178,9 +178,9 @@ class Learns:
         self.store = ContractStore(loaded.file.parent / "offramp.db")
         self.owner, self.metrics, self.now = Owner(self.store), Metrics(), 0.0
         rules = compile_rules(loaded.settings.rules, {"bank": policy}, loaded.replies)
-        in_use = Snapshots(Snapshot(rules=rules, policies={"bank": policy}, versions={"bank": "v1"}))
+        current = CurrentSnapshot(Snapshot(rules=rules, policies={"bank": policy}, versions={"bank": "v1"}))
         self.retrainer = Retrainer(
-            loaded, owner=self.owner, in_use=in_use, metrics=self.metrics, clock=lambda: self.now
+            loaded, owner=self.owner, current=current, metrics=self.metrics, clock=lambda: self.now
         )
 
     def write(self, policy: Policy) -> None:
@@ -192,7 +192,7 @@ class Learns:
 
     async def look(self, *, ends: bool = True) -> list[str]:
         """The outcomes so far, after a look and what it began."""
-        await self.retrainer.look()
+        await self.retrainer.tick()
         training = self.retrainer._training
         if training is not None and ends:
             await training

@@ -131,7 +131,7 @@ async def test_a_call_brings_no_new_series(
     gateway = wire(f"rules:{rules}" if rules else "", base=BASE, upstreams=upstreams, draw=lambda: 0.0)
     loaded = load(BASE + (f"rules:{rules}" if rules else ""))
     compiled = compile_rules(loaded.settings.rules, policies, loaded.replies)
-    zero.stand_at_zero(gateway.metrics, loaded.settings.models, compiled, dict.fromkeys(upstreams, False))
+    zero.initialise_series(gateway.metrics, loaded.settings.models, compiled, dict.fromkeys(upstreams, False))
     before = every(gateway.metrics)
     for text in texts:
         await ask(gateway.app, asked(text, stream=stream))
@@ -144,7 +144,7 @@ def test_only_models_that_clients_can_ask_for_and_not_too_many_have_series(load:
     models = "".join(f"  m{number}: {{upstream: one, internal: {str(number < 5).lower()}}}\n" for number in range(300))
     loaded = load(f"version: 1\nupstreams:\n  one: {{kind: echo}}\nmodels:\n{models}")
     metrics = Metrics()
-    zero.stand_at_zero(metrics, loaded.settings.models, (), {"one": False})
+    zero.initialise_series(metrics, loaded.settings.models, (), {"one": False})
     [spent] = [metric for metric in metrics.registry.collect() if metric.name == "offramp_spent_dollars"]
     named = {sample.labels["model"] for sample in spent.samples}
     assert named == {f"m{number}" for number in range(5, 205)}
