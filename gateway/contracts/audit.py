@@ -31,27 +31,20 @@ ASK_AGAIN = 0.02  # of the calls that certify; shows how often the model contrad
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Open:
-    """A call that may become a pair: what would be answered here, and how its coin fell.
-
-    sure: whether it is answered here unless its coin chose it; confidence: 0..1, of the label, or of the answer's
-    least certain part where that is less. novelty: 0..1. tried: the same by the challenger;
-    in_use: False where the one in use has no label to give, and this is of the one that is tried; without: how the coin
-    fell under the contract of the other version, where only that one has none; text: what the classifier read, where
-    that is to be kept for training; hidden: what the reference is not shown of it, by the placeholder that it is shown
-    instead.
-    """
+    """A call that may become a pair: what would be answered here, and how its coin fell."""
 
     rule: Rule
     flipped: Flipped
-    sure: bool
+    sure: bool  # answered here, unless its coin chose it
     made: LocalAnswer
     label: str
-    confidence: float
-    novelty: float
-    tried: "Open | None" = None
-    in_use: bool = True
-    without: Flipped | None = None
-    text: str | None = None
+    confidence: float  # 0..1, of the label, or of the answer's least certain part
+    novelty: float  # 0..1
+    tried: "Open | None" = None  # the same by the challenger
+    in_use: bool = True  # False where the version in use has no label, and this is the challenger's
+    without: Flipped | None = None  # the other version's coin, where only that one has no label
+    text: str | None = None  # what the classifier read, where it is kept for training
+    # what the reference is not shown, by the placeholder that it is shown instead
     hidden: Mapping[str, str] = field(default_factory=dict)
 
 

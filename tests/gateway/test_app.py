@@ -135,7 +135,7 @@ async def test_a_fault_of_one_look_keeps_no_other_from_what_is_due(
 
     monkeypatch.setattr(Owner, "tick", fault)
     monkeypatch.setattr(SafetyOwner, "tick", tick)
-    monkeypatch.setattr("gateway.app._LOOK_S", 0.01)
+    monkeypatch.setattr("gateway.app._TICK_S", 0.01)
     async with running():
         await asyncio.wait_for(looked.wait(), 20)
     assert "a look at what is due" in caplog.text

@@ -45,7 +45,7 @@ async def test_an_answer_is_read_by_the_version_that_its_request_began_with(
     serving: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.app._LOOK_S", 0.05)
+    monkeypatch.setattr("gateway.app._TICK_S", 0.05)
     called, taken_up = asyncio.Event(), asyncio.Event()
 
     async def provider(_: web.Request) -> web.Response:

@@ -3,8 +3,8 @@
 Rows are mostly a sentence or two, so an encoder tuned on them alone learns that text of several matters is harmless.
 Harmless rows are put inside such text as often as harmful ones: that there is any, or how much, tells nothing.
 
-What is an attack without a system prompt is one under any, and everyday text stays harmless; so half of the rows that
-no prompt is known of stand under one of other rows, and neither a prompt nor its lack tells anything by itself.
+Half of the rows without a known system prompt get another row's prompt, so that the presence of a prompt carries no
+signal.
 """
 
 import math
