@@ -18,7 +18,7 @@ _LONGEST_AROUND: Final = 64
 """Characters around a label; what is longer is no form but a sentence."""
 
 
-def folded(word: str) -> str:
+def normalized(word: str) -> str:
     """What two spellings of one label have in common: `Card Lost`, `card-lost` and `card_lost` are one, `C`, `C++` and
     `C#` are three. A word without letters and digits is itself."""
     word = word.strip()
@@ -39,9 +39,9 @@ def signed(word: str) -> bool:
     return _SIGNS.search(word.strip()) is not None
 
 
-def spelled(name: str, words: Iterable[str], fold: Callable[[str], str] = folded) -> str | None:
+def spell(name: str, words: Iterable[str], fold: Callable[[str], str] = normalized) -> str | None:
     """The one of the caller's words that is the name: as it stands, else the only one that differs in spelling. fold:
-    `folded`, or what remembers it."""
+    `normalized`, or what remembers it."""
     words = tuple(words)
     if name in words:
         return name
@@ -51,33 +51,33 @@ def spelled(name: str, words: Iterable[str], fold: Callable[[str], str] = folded
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class LabelNames:
     """labels: all that a classifier can name; aliases: other words for some of them."""
 
     labels: tuple[str, ...]
     aliases: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    _meant: Mapping[str, str] = field(init=False, repr=False, compare=False)
+    _labels: Mapping[str, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # a label's own spelling counts before another's alias
-        meant = {folded(word): label for label, words in self.aliases.items() for word in words}
-        object.__setattr__(self, "_meant", meant | {folded(label): label for label in self.labels})
+        meant = {normalized(word): label for label, words in self.aliases.items() for word in words}
+        object.__setattr__(self, "_labels", meant | {normalized(label): label for label in self.labels})
 
-    def of(self, label: str) -> tuple[str, ...]:
+    def words(self, label: str) -> tuple[str, ...]:
         """The label and the other words for it."""
         return (label, *self.aliases.get(label, ()))
 
-    def meant(self, word: str, fold: Callable[[str], str] = folded) -> str | None:
-        """The label that a word stands for, however it is spelled. fold: `folded`, or what remembers it."""
-        return self._meant.get(fold(word))
+    def resolve(self, word: str, fold: Callable[[str], str] = normalized) -> str | None:
+        """The label that a word stands for, however it is spelled. fold: `normalized`, or what remembers it."""
+        return self._labels.get(fold(word))
 
-    def spelled(self, label: str, words: Sequence[str], fold: Callable[[str], str] = folded) -> str | None:
+    def spell(self, label: str, words: Sequence[str], fold: Callable[[str], str] = normalized) -> str | None:
         """The one of the caller's words that stands for the label: spelled as it is, else as one of its aliases. fold:
-        `folded`, or what remembers it."""
+        `normalized`, or what remembers it."""
         key = fold(label)
         if any(fold(word) == key for word in words):
-            return spelled(label, words, fold)
-        alike = [word for word in dict.fromkeys(words) if self.meant(word, fold) == label]
+            return spell(label, words, fold)
+        alike = [word for word in dict.fromkeys(words) if self.resolve(word, fold) == label]
         return alike[0] if len(alike) == 1 else None
 
 

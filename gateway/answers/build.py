@@ -32,11 +32,11 @@ from gateway.answers.format import (
     requested_format,
 )
 from gateway.answers.logprobs import Spelled, logprobs
-from gateway.answers.understood import not_understood
+from gateway.answers.understood import why_not_answerable
 from gateway.protocols import chat
 from gateway.requests.parse import Request
 from gateway.rules.rule import LABEL, Act, Action, FurtherClassifier, Rule
-from gateway.spelling import BARE, Form, Names, folded, signed
+from gateway.spelling import BARE, Form, LabelNames, normalized, signed
 
 _KEY: Final = re.compile(r"[\"'“”`]([A-Za-z_][\w-]{0,63})[\"'“”`]\s*:")
 _STRINGS: Final = re.compile(r"""\s*\[\s*(?:(?:"[^"\n]*"|'[^'\n]*'|[“”][^“”\n]*[“”]|\.{3}|…)\s*(?:,\s*)?)*\]""")
@@ -74,7 +74,7 @@ class LocalAnswer:
     part_confidence: float = 1.0
     logprobs: chat.Logprobs | None = None
     label_at: Path | None = None
-    further: Mapping[Path, Names] = field(default_factory=dict)
+    further: Mapping[Path, LabelNames] = field(default_factory=dict)
     uncompared: frozenset[Path] = frozenset()
     unordered: frozenset[Path] = frozenset()
     form: Form = BARE
@@ -100,7 +100,7 @@ def local_answers(request: Request, pairs: Sequence[tuple[Rule, Verdict]], forms
     labelled: list[tuple[Rule, Verdict]] = []
     for rule, verdict in pairs:
         actions = _answer_actions(rule, verdict)
-        why = next(filter(None, (_withheld(rule, action, request) for action in actions)), None)
+        why = next(filter(None, (_why_not_answered(rule, action, request) for action in actions)), None)
         if why is not None:
             unsupported[rule.name] = why
         elif any(action.own_label for action in actions):
@@ -121,9 +121,9 @@ def local_answers(request: Request, pairs: Sequence[tuple[Rule, Verdict]], forms
     return LocalAnswers(answers=answers, unsupported=unsupported)
 
 
-def _withheld(rule: Rule, action: Action, request: Request) -> Unsupported | None:
+def _why_not_answered(rule: Rule, action: Action, request: Request) -> Unsupported | None:
     """Why the request is not one that the rule may answer, or its fixed text none that suits the format."""
-    why = not_understood(rule, request, fixed=not action.own_label)
+    why = why_not_answerable(rule, request, fixed=not action.own_label)
     if why is not None or action.own_label:
         return why
     return text_unsupported(action.text, request.fields, with_tools=rule.with_tools)
@@ -201,17 +201,17 @@ def _by_schema(
     return _finished(requested, answer, prediction, _spelled_in(prediction.names, filled.words))
 
 
-def _spelled_in(names: Names, words: Sequence[str]) -> Spelled:
+def _spelled_in(names: LabelNames, words: Sequence[str]) -> Spelled:
     """Finds the word that stands for a label; the words are read once, at the first look-up."""
 
     @cache
     def words_by_label() -> Mapping[str | None, Sequence[str]]:
         by_label: dict[str | None, list[str]] = {}
         for word in dict.fromkeys(words):
-            by_label.setdefault(names.meant(word), []).append(word)
+            by_label.setdefault(names.resolve(word), []).append(word)
         return by_label
 
-    return lambda label: names.spelled(label, words_by_label().get(label, ()))
+    return lambda label: names.spell(label, words_by_label().get(label, ()))
 
 
 def _by_prompt(
@@ -285,7 +285,7 @@ def _finished(
     return replace(answer, logprobs=tokens)
 
 
-def word_in_prompt(label: str, names: Names, prompt: str) -> str | Unsupported:
+def word_in_prompt(label: str, names: LabelNames, prompt: str) -> str | Unsupported:
     """The label, or its alias, as the prompt spells it.
 
     names: all of the classifier's labels. The prompt must name two of them (or the only one): a prompt that names none
@@ -311,18 +311,18 @@ def key_in_prompt(prompt: str) -> str | Unsupported:
     return keys[0] if len(keys) == 1 else Unsupported(UnsupportedReason.AMBIGUOUS, ", ".join(keys))
 
 
-def _spelled_in_prompt(names: Names, prompt: str, label: str) -> str | None:
+def _spelled_in_prompt(names: LabelNames, prompt: str, label: str) -> str | None:
     """A label as the prompt spells it; None where it does not, or in several ways."""
     return _only_word(label, _named(label, names, prompt, prompt.casefold()))
 
 
 def _only_word(label: str, words: list[str]) -> str | None:
-    if label in words and all(folded(word) == folded(label) for word in words):
+    if label in words and all(normalized(word) == normalized(label) for word in words):
         return label
     return words[0] if len(words) == 1 else None
 
 
-def _named(label: str, names: Names, prompt: str, caseless: str) -> list[str]:
+def _named(label: str, names: LabelNames, prompt: str, caseless: str) -> list[str]:
     """The ways in which the prompt writes a label, or else its aliases. caseless: the prompt without its case.
 
     `other` is also an ordinary word: where the prompt has an alias for it as well, both are ways.
@@ -344,7 +344,7 @@ def _spellings(label: str, prompt: str, caseless: str) -> list[str]:
     if not patterns:
         return []
     matches = (match.group() for match in regex.finditer("|".join(patterns), prompt, regex.IGNORECASE))
-    return [word for word in dict.fromkeys(matches) if folded(word) == folded(label)]
+    return [word for word in dict.fromkeys(matches) if normalized(word) == normalized(label)]
 
 
 def _pattern(label: str) -> str:

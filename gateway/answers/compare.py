@@ -2,9 +2,10 @@
 
 Each field that either of the two sets is compared: labels byte for byte but for white space at the ends, unless the
 rule calls two words aliases; slot values by what they mean (numbers as numbers, amounts with their currency, dates and
-times as what they name, text folded), all else as it is. A field left out is a field that is null. Lists agree in their
-length and, unless the schema or the rule frees it, in their order. Not compared are fields that the rule ignores, and
-how sure the answer says it is. A word that is no label and no alias is missing, and so is an answer of another shape.
+times as what they name, text without case and signs), all else as it is. A field left out is a field that is null.
+Lists agree in their length and, unless the schema or the rule frees it, in their order. Not compared are fields that
+the rule ignores, and how sure the answer says it is. A word that is no label and no alias is missing, and so is an
+answer of another shape.
 """
 
 import math
@@ -25,7 +26,7 @@ from classifiers.slots.values.read import narrow, read_value
 from gateway.answers.build import LocalAnswer
 from gateway.answers.format import Path
 from gateway.answers.parse import Completion, CompletionChoice
-from gateway.spelling import BARE, Form, Names, folded, forms_in
+from gateway.spelling import BARE, Form, LabelNames, forms_in, normalized
 
 _ISO: Final = re.compile(r"(?:(\d{4}-\d\d-\d\d)[T ])?(\d{1,2}:\d\d)(?::00(?:\.0+)?)?(?:Z|[+-]00:00)?")
 """A time, perhaps with its date; what machines write after it adds nothing."""
@@ -89,15 +90,15 @@ class Values:
             return _Meaning(Decimal(str(value)) if slot.type in ("number", "money") else str(value))
         if slot.type == "number":
             number = numbers.read(value)
-            return _Meaning(number if number is not None else folded(value))
+            return _Meaning(number if number is not None else normalized(value))
         if slot.type == "money":
-            return self._amount(value) or _Meaning(folded(value))
+            return self._amount(value) or _Meaning(normalized(value))
         match = _ISO.fullmatch(value.strip())
         words = " ".join(filter(None, match.groups())) if match else value
         read = read_value(slot, words, self.now, languages=self.languages)
         if read is None:
-            return _Meaning(folded(value))
-        return _Meaning(folded(str(read.value)) if slot.type in ("text", "enum") else read.value)
+            return _Meaning(normalized(value))
+        return _Meaning(normalized(str(read.value)) if slot.type in ("text", "enum") else read.value)
 
     def _amount(self, words: str) -> _Meaning | None:
         """An amount, and every currency that its words allow; None if it is no amount."""
@@ -118,7 +119,7 @@ class Result(StrEnum):
     """No answer, one that is cut short or refused, or one that is none of the labels."""
 
 
-def compare(local: LocalAnswer, names: Names, completion: Completion, *, values: Values) -> Result:
+def compare(local: LocalAnswer, names: LabelNames, completion: Completion, *, values: Values) -> Result:
     """The reference's completion against a local answer. All of its choices have to agree.
 
     names: all labels that the local answer could have had; values: compares the values of slots.
@@ -126,7 +127,9 @@ def compare(local: LocalAnswer, names: Names, completion: Completion, *, values:
     return _Comparison(local, local.content, names, values).result(completion)
 
 
-def compare_again(local: LocalAnswer, names: Names, first: Completion, second: Completion, *, values: Values) -> Result:
+def compare_again(
+    local: LocalAnswer, names: LabelNames, first: Completion, second: Completion, *, values: Values
+) -> Result:
     """The reference's second completion against the first choice of its first one, by the same measure.
 
     local: the answer that would have been given here, for its shape.
@@ -163,7 +166,7 @@ class _Comparison:
 
     local: LocalAnswer
     content: str
-    names: Names
+    names: LabelNames
     values: Values
 
     def result(self, completion: Completion) -> Result:
@@ -207,26 +210,26 @@ class _Comparison:
         return Result.AGREES if ours == theirs else Result.DIFFERS
 
 
-def _word(names: Names, ours: str, theirs: str, form: Form = BARE) -> Result:
+def _word(names: LabelNames, ours: str, theirs: str, form: Form = BARE) -> Result:
     """Two answers of a form, each with one word in it."""
     if theirs.strip() == ours.strip():
         return Result.AGREES
-    label, other = (names.meant(form.inner(text)) for text in (ours, theirs))
+    label, other = (names.resolve(form.inner(text)) for text in (ours, theirs))
     if other is None:
         return Result.MISSING
     declared = label == other and other in names.aliases
-    written = (form.of(word).strip() for word in names.of(other)) if declared else ()
+    written = (form.of(word).strip() for word in names.words(other)) if declared else ()
     return Result.AGREES if theirs.strip() in written else Result.DIFFERS
 
 
-def _label(names: Names, ours: Any, theirs: Any, *, ordered: bool) -> Result:
+def _label(names: LabelNames, ours: Any, theirs: Any, *, ordered: bool) -> Result:
     """One label or a list of them. names: all that the field's classifier can name."""
     if not isinstance(ours, list):
         return _word(names, ours, theirs) if isinstance(ours, str) and isinstance(theirs, str) else Result.MISSING
     if not _are_words(ours) or not _are_words(theirs):
         return Result.MISSING
     if not ordered:
-        ours, theirs = (sorted(words, key=lambda word: names.meant(word) or word) for words in (ours, theirs))
+        ours, theirs = (sorted(words, key=lambda word: names.resolve(word) or word) for words in (ours, theirs))
     pairs = zip(ours, theirs, strict=False)
     same = len(ours) == len(theirs) and all(_word(names, *both) is Result.AGREES for both in pairs)
     return Result.AGREES if same else Result.DIFFERS

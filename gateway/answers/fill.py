@@ -17,11 +17,19 @@ from typing import Any, Final
 import msgspec
 
 from classifiers.policy import OTHER
-from gateway.answers.format import FurtherLabel, NoPlace, Path, Prediction, SlotFilling, Unsupported, UnsupportedReason
+from gateway.answers.format import (
+    CannotFill,
+    FurtherLabel,
+    Path,
+    Prediction,
+    SlotFilling,
+    Unsupported,
+    UnsupportedReason,
+)
 from gateway.answers.json_schema import ANNOTATIONS, SchemaReader, TooLarge, allows
 from gateway.answers.slot_values import Scalar, fit
 from gateway.rules.rule import CONFIDENCE, LABEL
-from gateway.spelling import Names, folded
+from gateway.spelling import LabelNames, normalized
 
 _SCALAR_KEYWORDS: Final = frozenset({
     "type", "format", "enum", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
@@ -52,7 +60,7 @@ class Filled:
     confidence: float = 1.0
     count: int = 0
     label_at: Path | None = None
-    further: dict[Path, Names] = field(default_factory=dict)
+    further: dict[Path, LabelNames] = field(default_factory=dict)
     uncompared: frozenset[Path] = frozenset()
     unordered: frozenset[Path] = frozenset()
 
@@ -62,7 +70,7 @@ def fill(schema: Mapping[str, Any], prediction: Prediction) -> Filled | Unsuppor
     filling = _Filling(schema, prediction)
     try:
         values = filling.whole()
-    except NoPlace as error:
+    except CannotFill as error:
         return error.unsupported()
     except TooLarge:
         return Unsupported(UnsupportedReason.SCHEMA, "it is too large")
@@ -76,12 +84,12 @@ def fill(schema: Mapping[str, Any], prediction: Prediction) -> Filled | Unsuppor
 
 
 class _Filling:
-    """One schema being filled. Its methods raise NoPlace and TooLarge."""
+    """One schema being filled. Its methods raise CannotFill and TooLarge."""
 
     def __init__(self, root: Mapping[str, Any], prediction: Prediction) -> None:
         self._reader = SchemaReader(root)
         self._prediction = prediction
-        self._slots = {folded(name): name for name in prediction.slots}
+        self._slots = {normalized(name): name for name in prediction.slots}
         self._optional: set[Path] = set()
         self.state = Filled()
 
@@ -89,7 +97,7 @@ class _Filling:
         """The value for the whole schema, which allows it."""
         value = self._value(self._reader.root, ())
         if not allows(self._reader.root, value, self._reader):
-            raise NoPlace(UnsupportedReason.SCHEMA, (), "it may not allow the answer")
+            raise CannotFill(UnsupportedReason.SCHEMA, (), "it may not allow the answer")
         return value
 
     def _value(self, schema: object, path: Path, depth: int = 0) -> Any:
@@ -115,20 +123,20 @@ class _Filling:
         if kind == "number" and path and self._prediction.fields.get(path[-1]) == CONFIDENCE:
             return self._confidence(schema, path)
         if kind != "null":
-            raise NoPlace(UnsupportedReason.OTHER_FIELD, path)
+            raise CannotFill(UnsupportedReason.OTHER_FIELD, path)
         return None
 
     def _resolved(self, schema: object, path: Path, depth: int) -> Mapping[str, Any]:
         """The schema that references lead to."""
         self._reader.count_place(schema)
         if depth > _MAX_DEPTH or not isinstance(schema, Mapping):
-            raise NoPlace(UnsupportedReason.SCHEMA, path)
+            raise CannotFill(UnsupportedReason.SCHEMA, path)
         reference = schema.get("$ref")
         if reference is None:
             return schema
         target = self._reader.target(reference)
         if target is None:
-            raise NoPlace(UnsupportedReason.SCHEMA, path, [reference])
+            raise CannotFill(UnsupportedReason.SCHEMA, path, [reference])
         return self._resolved(target, path, depth + 1)
 
     def _either(self, schema: Mapping[str, Any], path: Path, depth: int) -> Any:
@@ -136,7 +144,7 @@ class _Filling:
         _allow_only(schema, frozenset({"anyOf", "oneOf"}), path)
         choices = schema.get("anyOf") or schema.get("oneOf")
         if not isinstance(choices, list) or not choices:
-            raise NoPlace(UnsupportedReason.SCHEMA, path)
+            raise CannotFill(UnsupportedReason.SCHEMA, path)
         others = [choice for choice in choices if not (isinstance(choice, Mapping) and choice.get("type") == "null")]
         nullable = len(others) < len(choices)
         if len(others) > 1:
@@ -146,12 +154,12 @@ class _Filling:
                 return self._enum({"enum": [value for choice in others for value in self._reader.listed(choice)]}, path)
         if len(choices) > 1:
             self._optional.add(path)
-        errors: list[NoPlace] = []
+        errors: list[CannotFill] = []
         for choice in others:
             before = self._snapshot()
             try:
                 return self._value(choice, path, depth + 1)
-            except NoPlace as error:
+            except CannotFill as error:
                 if error.reason is UnsupportedReason.FIELD_ABSTAINED:
                     # what a classifier does not know, no other choice leaves out
                     raise
@@ -161,38 +169,38 @@ class _Filling:
         if nullable and all(error.reason is UnsupportedReason.NO_VALUE for error in errors):
             self._note_empty(path)
             return None
-        raise errors[0] if errors else NoPlace(UnsupportedReason.SCHEMA, path)
+        raise errors[0] if errors else CannotFill(UnsupportedReason.SCHEMA, path)
 
     def _enum(self, schema: Mapping[str, Any], path: Path) -> Any:
         _allow_only(schema, _ENUM_KEYWORDS, path)
         values = [schema["const"]] if "const" in schema else schema["enum"]
         if not isinstance(values, list) or not values:
-            raise NoPlace(UnsupportedReason.SCHEMA, path)
+            raise CannotFill(UnsupportedReason.SCHEMA, path)
         source = self._labels_for(values, path)
         if source is None:
             places = {path[:length] for length in range(len(path) + 1)}
             nullable = "null" in [*(schema.get("type") or ())]
             if len(values) == 1 and not nullable and places.isdisjoint(self._optional):
                 return values[0]
-            raise NoPlace(UnsupportedReason.OTHER_FIELD, path)
+            raise CannotFill(UnsupportedReason.OTHER_FIELD, path)
         if len(source.labels) > 1:
-            raise NoPlace(UnsupportedReason.AMBIGUOUS, path, source.labels)
+            raise CannotFill(UnsupportedReason.AMBIGUOUS, path, source.labels)
         return self._words(source, values, path)[0]
 
     def _words(self, source: Prediction | FurtherLabel, values: list[Any], path: Path) -> list[str]:
-        """The source's labels as the caller spells them. Raises NoPlace where the caller's values hold one that is no
-        label, or another field has the label."""
+        """The source's labels as the caller spells them. Raises CannotFill where the caller's values hold one that is
+        no label, or another field has the label."""
         self._reader.count(len(values))
         known = self._label_words(source.names, values)
         unknown = [value for value in values if value is not None and value not in known]
         if unknown:
             of = f"{source.classifier} does not know " if isinstance(source, FurtherLabel) else ""
-            raise NoPlace(UnsupportedReason.UNKNOWN_VALUE, path, f"{of}{', '.join(map(str, unknown))}")
+            raise CannotFill(UnsupportedReason.UNKNOWN_VALUE, path, f"{of}{', '.join(map(str, unknown))}")
         words: list[str] = []
         for label in source.labels:
-            word = source.names.spelled(label, known, self._reader.fold)
+            word = source.names.spell(label, known, self._reader.fold)
             if word is None:
-                raise NoPlace(UnsupportedReason.LABEL_NOT_ASKED, path, label)
+                raise CannotFill(UnsupportedReason.LABEL_NOT_ASKED, path, label)
             words.append(word)
         self._note_label(source, path)
         if source is self._prediction and self.state.label is None:
@@ -200,7 +208,7 @@ class _Filling:
         return words
 
     def _note_label(self, source: Prediction | FurtherLabel, path: Path) -> None:
-        """Notes where a source's label is. Raises NoPlace where it has another place already."""
+        """Notes where a source's label is. Raises CannotFill where it has another place already."""
         state = self.state
         if isinstance(source, FurtherLabel):
             earlier = next((place for place, names in state.further.items() if names is source.names), None)
@@ -208,7 +216,7 @@ class _Filling:
             earlier = state.label_at
         if earlier not in (None, path):
             both = [".".join(place) for place in (earlier or (), path)]
-            raise NoPlace(UnsupportedReason.AMBIGUOUS, path, f"{' and '.join(both)} could take the label")
+            raise CannotFill(UnsupportedReason.AMBIGUOUS, path, f"{' and '.join(both)} could take the label")
         if not isinstance(source, FurtherLabel):
             state.label_at = path
             return
@@ -219,25 +227,27 @@ class _Filling:
 
     def _labels_for(self, values: object, path: Path) -> Prediction | FurtherLabel | None:
         """Whose labels a field takes: those that `fields` names; without that, the rule's where the values are such.
-        Raises NoPlace where another classifier is named, and abstains."""
+        Raises CannotFill where another classifier is named, and abstains."""
         fields, name = self._prediction.fields, path[-1] if path else ""
         if path and name in self._prediction.further:
             further = self._prediction.further[name]
             if not further.labels:
-                raise NoPlace(UnsupportedReason.FIELD_ABSTAINED, path, f"{further.classifier} abstains: {further.why}")
+                raise CannotFill(
+                    UnsupportedReason.FIELD_ABSTAINED, path, f"{further.classifier} abstains: {further.why}"
+                )
             return further
         if path and name in fields:
             return self._prediction if fields[name] == LABEL else None
         return self._prediction if LABEL not in fields.values() and self._holds_labels(values) else None
 
-    def _label_words(self, names: Names, values: Iterable[object]) -> tuple[str, ...]:
+    def _label_words(self, names: LabelNames, values: Iterable[object]) -> tuple[str, ...]:
         """Those of the values that stand for labels."""
-        meant, fold = names.meant, self._reader.fold
+        meant, fold = names.resolve, self._reader.fold
         return tuple(word for word in values if isinstance(word, str) and meant(word, fold) is not None)
 
     def _holds_labels(self, values: object) -> bool:
         """Whether one of the values is a label; `other` among words that are none does not count."""
-        meant, fold = self._prediction.names.meant, self._reader.fold
+        meant, fold = self._prediction.names.resolve, self._reader.fold
         words = values if isinstance(values, list) else []
         labels = {meant(word, fold) if isinstance(word, str) else None for word in words}
         return bool(labels - {None, OTHER}) or labels == {OTHER}
@@ -246,7 +256,7 @@ class _Filling:
         _allow_only(schema, _OBJECT_KEYWORDS, path)
         properties, required = schema.get("properties", {}), schema.get("required", [])
         if not isinstance(properties, Mapping) or not isinstance(required, list) or set(required) - set(properties):
-            raise NoPlace(UnsupportedReason.SCHEMA, path)
+            raise CannotFill(UnsupportedReason.SCHEMA, path)
         needed = frozenset(required)
         values: dict[str, Any] = {}
         for name, part in properties.items():
@@ -261,7 +271,7 @@ class _Filling:
             before = self._snapshot()
             try:
                 values[name] = self._value(part, place, depth + 1)
-            except NoPlace as error:
+            except CannotFill as error:
                 self.state = before
                 if name in needed or error.reason is not UnsupportedReason.NO_VALUE:
                     raise
@@ -286,10 +296,12 @@ class _Filling:
         values = items.get("enum")
         source = self._labels_for(values, path)
         if source is None or not isinstance(values, list):
-            raise NoPlace(UnsupportedReason.OTHER_FIELD, path)
+            raise CannotFill(UnsupportedReason.OTHER_FIELD, path)
         several = source is self._prediction and self._prediction.several
         if not several and not self._prediction.with_lists and schema.get("maxItems") != 1:
-            raise NoPlace(UnsupportedReason.AMBIGUOUS, path, "it may hold several labels, and the classifier names one")
+            raise CannotFill(
+                UnsupportedReason.AMBIGUOUS, path, "it may hold several labels, and the classifier names one"
+            )
         _allow_only(items, _ENUM_KEYWORDS, path)
         self._note_order(schema, path)
         return _counted(self._words(source, values, path), schema, path)
@@ -297,7 +309,7 @@ class _Filling:
     def _confidence(self, schema: Mapping[str, Any], path: Path) -> float:
         _allow_only(schema, _NUMBER_KEYWORDS, path)
         if schema.get("minimum", 0) != 0 or schema.get("maximum", 1) != 1:
-            raise NoPlace(UnsupportedReason.OTHER_FIELD, path)
+            raise CannotFill(UnsupportedReason.OTHER_FIELD, path)
         self.state.uncompared |= {path}
         return round(self._prediction.confidence, 4)
 
@@ -320,17 +332,17 @@ class _Filling:
             return _counted(list(dict.fromkeys(values)) if schema.get("uniqueItems") else values, schema, path)
         values = list(dict.fromkeys(self._values(name, filling, schema, path)))
         if len(values) > 1:
-            raise NoPlace(UnsupportedReason.AMBIGUOUS, path, values)
+            raise CannotFill(UnsupportedReason.AMBIGUOUS, path, values)
         self.state.slots[path] = name
         if not values and None in schema.get("enum", ()):
             return None
         if not values:
-            raise NoPlace(UnsupportedReason.NO_VALUE, path)
+            raise CannotFill(UnsupportedReason.NO_VALUE, path)
         return values[0]
 
     def _values(self, name: str, filling: SlotFilling, schema: Mapping[str, Any], path: Path) -> list[Scalar]:
         if schema.get("type") == "null":
-            raise NoPlace(UnsupportedReason.OTHER_FIELD, path)
+            raise CannotFill(UnsupportedReason.OTHER_FIELD, path)
         _allow_only(schema, _SCALAR_KEYWORDS, path)
         values: list[Scalar] = []
         for value in filling.values:
@@ -338,7 +350,7 @@ class _Filling:
             self._reader.count_words(schema.get("enum"), 1 + len(filling.slot.values.get(str(value.value), ())))
             fitting = fit(filling.slot, value, schema, self._reader.fold)
             if fitting is None:
-                raise NoPlace(UnsupportedReason.UNFIT_VALUE, path, f"{name} is {value.raw!r}")
+                raise CannotFill(UnsupportedReason.UNFIT_VALUE, path, f"{name} is {value.raw!r}")
             values.append(fitting)
             self.state.count += 1
             self.state.confidence = min(self.state.confidence, value.confidence)
@@ -373,7 +385,7 @@ class _Filling:
 def _counted(values: list[Any], schema: Mapping[str, Any], path: Path) -> list[Any]:
     if not schema.get("minItems", 0) <= len(values) <= schema.get("maxItems", len(values)):
         reason = UnsupportedReason.SCHEMA if values else UnsupportedReason.NO_VALUE
-        raise NoPlace(reason, path, f"{len(values)} of them")
+        raise CannotFill(reason, path, f"{len(values)} of them")
     return values
 
 
@@ -381,4 +393,4 @@ def _allow_only(schema: Mapping[str, Any], allowed: frozenset[str], path: Path) 
     """Refuses a schema with other keywords: they could forbid the value."""
     unknown = set(schema) - allowed - ANNOTATIONS
     if unknown:
-        raise NoPlace(UnsupportedReason.SCHEMA, path, sorted(unknown))
+        raise CannotFill(UnsupportedReason.SCHEMA, path, sorted(unknown))

@@ -10,7 +10,7 @@ import msgspec
 from classifiers.policy import Slot
 from classifiers.verdict import SlotValue
 from gateway.protocols.chat import FormatFields, FunctionDefinition, Tool, ToolChoice, decode_asked
-from gateway.spelling import BARE, Form, Names
+from gateway.spelling import BARE, Form, LabelNames
 
 Path = tuple[str, ...]
 """Names of properties, from the outermost in."""
@@ -31,7 +31,7 @@ class FurtherLabel:
 
     classifier: str
     labels: tuple[str, ...]
-    names: Names
+    names: LabelNames
     confidence: float
     why: str = ""
 
@@ -49,7 +49,7 @@ class Prediction:
     """
 
     labels: tuple[str, ...]
-    names: Names
+    names: LabelNames
     confidence: float
     scores: Mapping[str, float]
     slots: Mapping[str, SlotFilling] = field(default_factory=dict)
@@ -111,7 +111,7 @@ class Unsupported:
     detail: str = ""
 
 
-class NoPlace(Exception):
+class CannotFill(Exception):
     """Nothing can be given at a place of a schema. detail: a text, or several that are joined only where needed."""
 
     def __init__(self, reason: UnsupportedReason, path: Path, detail: str | Iterable[object] = "") -> None:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from gateway.spelling import folded
+from gateway.spelling import normalized
 
 _MAX_PARTS: Final = 100_000
 """A part takes about a microsecond; a schema of use has far fewer."""
@@ -41,7 +41,7 @@ class TooLarge(Exception):
 
 
 class SchemaReader:
-    """Reads one schema within a budget, and remembers its references and folded words."""
+    """Reads one schema within a budget, and remembers its references and normalized words."""
 
     def __init__(self, root: Mapping[str, Any]) -> None:
         self.root = root
@@ -66,10 +66,10 @@ class SchemaReader:
             self.count(times * sum(_letters(value) if isinstance(value, str) else 1 for value in values))
 
     def fold(self, word: str) -> str:
-        """`spelling.folded`, once for each word. Raises TooLarge."""
+        """`spelling.normalized`, once for each word. Raises TooLarge."""
         if word not in self._folded:
             self.count(_letters(word))
-            self._folded[word] = folded(word)
+            self._folded[word] = normalized(word)
         return self._folded[word]
 
     def target(self, reference: object) -> object:

@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.protocols import chat, sse
 from gateway.protocols.json import Path, of_upstream, rewrite
-from gateway.spelling import Names
+from gateway.spelling import LabelNames
 
 _READ: Final = frozenset({*chat.UpstreamMessage.__struct_fields__, "annotations"})
 _NO_TEXT: Final = re.compile(r"type|(?:.*_)?id")
@@ -207,7 +207,7 @@ def unfenced(text: str) -> str:
     return text
 
 
-def label_in(completion: Completion, names: Names, at: Sequence[str] | None = None) -> str | None:
+def label_in(completion: Completion, names: LabelNames, at: Sequence[str] | None = None) -> str | None:
     """The only label that the choices name, as a text of its own or as strings in JSON; None for none or several.
 
     at: the names of properties that lead to it in JSON, from the outermost in; None for wherever it stands.
@@ -217,7 +217,7 @@ def label_in(completion: Completion, names: Names, at: Sequence[str] | None = No
     except (msgspec.DecodeError, RecursionError):
         return None
     texts = (text for choice in choices for text in (choice.content, *(call[1] for call in choice.calls.values())))
-    labels = {names.meant(word) for text in texts for word in _words(text, at)} - {None}
+    labels = {names.resolve(word) for text in texts for word in _words(text, at)} - {None}
     return labels.pop() if len(labels) == 1 else None
 
 

@@ -7,18 +7,20 @@ from typing import Any, Final
 
 from classifiers.policy import Slot
 from classifiers.verdict import SlotValue
-from gateway.spelling import folded, spelled
+from gateway.spelling import normalized, spell
 
 _CLOCK: Final = re.compile(r"\d\d:\d\d")
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 Scalar = str | int | float
 
 
-def fit(slot: Slot, value: SlotValue, schema: Mapping[str, Any], fold: Callable[[str], str] = folded) -> Scalar | None:
+def fit(
+    slot: Slot, value: SlotValue, schema: Mapping[str, Any], fold: Callable[[str], str] = normalized
+) -> Scalar | None:
     """A slot's value as a schema of a string, a number or an enum takes it.
 
-    None where the schema does not take it, or the words are no value of the slot's type. fold: `spelling.folded`, or a
-    function that remembers it.
+    None where the schema does not take it, or the words are no value of the slot's type. fold:
+    `spelling.normalized`, or a function that remembers it.
     """
     if value.value is None:
         return None
@@ -41,7 +43,7 @@ def _choice(slot: Slot, value: Scalar, choices: Any, fold: Callable[[str], str])
     words = [choice for choice in choices if isinstance(choice, str)]
     match slot.type:
         case "enum":
-            matches = {spelled(name, words, fold) for name in (value, *slot.values.get(value, ()))} - {None}
+            matches = {spell(name, words, fold) for name in (value, *slot.values.get(value, ()))} - {None}
         case "text":
             key = _plain(value)
             matches = {word for word in words if _plain(word) == key}

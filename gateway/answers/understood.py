@@ -40,7 +40,7 @@ VALUES: Final[Mapping[str, frozenset[str]]] = {
 """Fields that are harmless with these values only, written as compact JSON."""
 
 
-def not_understood(rule: Rule, request: Request, *, fixed: bool) -> Unsupported | None:
+def why_not_answerable(rule: Rule, request: Request, *, fixed: bool) -> Unsupported | None:
     """Why a rule must not answer a request; None where all of it is understood.
 
     fixed: whether the rule answers with a text of its own, which suits a conversation's first turn unless it says more.

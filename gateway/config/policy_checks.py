@@ -12,7 +12,7 @@ from classifiers.text.language import ANY, code_of, detectable
 from gateway.config.problems import did_you_mean
 from gateway.config.settings import base_fault
 from gateway.config.source import DataPath
-from gateway.spelling import folded
+from gateway.spelling import normalized
 
 _ENCODERS = "encoders"
 _Findings = Iterator[tuple[DataPath, str]]
@@ -58,7 +58,7 @@ def policy_notes(policy: Policy) -> _Findings:
         yield ("builds_on" if policy.builds_on else "recipe",), why
     spelled: dict[str, str] = {}
     for name in policy.labels:
-        if (other := spelled.setdefault(folded(name), name)) != name:
+        if (other := spelled.setdefault(normalized(name), name)) != name:
             yield ("labels", name), f"callers and judges who write {name} may mean {other}: they differ in signs only"
     for name in () if policy.data or policy.teachers else policy.learned:
         if not policy.labels[name].examples:

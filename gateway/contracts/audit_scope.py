@@ -50,7 +50,7 @@ def scope(rule: Rule, verdict: Verdict, request: Request, sent_to: str) -> Scope
         rule=rule.name,
         model=request.model,
         prompt=digest(_COMPARED, request.system_text, *frames, *_shape(request), *rule.unusual, *_versions(verdict)),
-        labels=(*rule.names.labels, *("=".join(rule.names.of(label)) for label in rule.names.aliases)),
+        labels=(*rule.names.labels, *("=".join(rule.names.words(label)) for label in rule.names.aliases)),
         # where a version that is tried gave no verdict, that one names the version, too
         classifier=rule.classifier,
         version=verdict.version,

@@ -169,7 +169,7 @@ def _rule(finding: Finding, systems: Sequence[str]) -> dict[str, Any]:
     glob = _glob(own, [text for text in systems if text not in mine], exact=group.system is not None)
     names = names_of(finding.labels.names)
     then: dict[str, Any] = {"*": {"answer": "label"}}
-    if OTHER in map(names.meant, finding.labels.names):
+    if OTHER in map(names.resolve, finding.labels.names):
         then[OTHER] = {"answer": "label"}
     return {
         "name": finding.name,

@@ -22,7 +22,7 @@ from gateway.discover.group import Group, unread
 from gateway.discover.labels import Labels, names_of, reserved
 from gateway.ledger.savings import BYTES_PER_TOKEN
 from gateway.requests.messages import system_text
-from gateway.spelling import Names
+from gateway.spelling import LabelNames
 
 if TYPE_CHECKING:
     import numpy as np
@@ -314,9 +314,9 @@ def givable(group: Group, labels: Labels) -> tuple[float, Unsupported | None]:
     return tried.count(None) / max(len(pairs), 1), reasons.most_common(1)[0][0] if reasons else None
 
 
-def _unsupported(call: LoggedCall, label: str, names: Names) -> Unsupported | None:
+def _unsupported(call: LoggedCall, label: str, names: LabelNames) -> Unsupported | None:
     """Why a label cannot be given in a call's format."""
-    shape, name = requested_format(dict(call.fields)), names.meant(label)
+    shape, name = requested_format(dict(call.fields)), names.resolve(label)
     if name is None:
         return Unsupported(UnsupportedReason.LABEL_NOT_ASKED, label)
     if isinstance(shape, Unsupported):

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from classifiers.policy import NONE, OTHER
 from gateway.answers.parse import CompletionChoice, unfenced
-from gateway.spelling import Names, folded
+from gateway.spelling import LabelNames, normalized
 
 _FINISHED: Final = frozenset({"stop", "tool_calls", "function_call", ""})
 _AROUND: Final = " \t\r\n\"'`*.“”"
@@ -43,16 +43,16 @@ class Labels:
 
 def reserved(name: str) -> bool:
     """Whether an answer is a word of the policy's own, which no label may be called."""
-    return folded(name) in _RESERVED or name in _RESERVED
+    return normalized(name) in _RESERVED or name in _RESERVED
 
 
-def names_of(labels: Sequence[str]) -> Names:
+def names_of(labels: Sequence[str]) -> LabelNames:
     """A rule's names for these answers. Reserved words become `other`, with an alias where there is only one of them;
     of two, nothing says which one the model would have given."""
     own = [name for name in labels if reserved(name)]
-    aliases = own if len(own) == 1 and folded(own[0]) != OTHER else []
+    aliases = own if len(own) == 1 and normalized(own[0]) != OTHER else []
     names = (*(name for name in labels if not reserved(name)), *([OTHER] if own else []))
-    return Names(names, {OTHER: aliases} if aliases else {})
+    return LabelNames(names, {OTHER: aliases} if aliases else {})
 
 
 def labels_of(answers: Sequence[CompletionChoice], inputs: Sequence[str]) -> Labels:
@@ -63,7 +63,7 @@ def labels_of(answers: Sequence[CompletionChoice], inputs: Sequence[str]) -> Lab
     several = sum(isinstance(word, list) for word in raw) > len(raw) / 2
     words = [word if isinstance(word, str) and word.strip() else None for word in raw]
     spelled = _spellings(words)
-    by_call = tuple(spelled[folded(word) or word] if word is not None else None for word in words)
+    by_call = tuple(spelled[normalized(word) or word] if word is not None else None for word in words)
     texts: dict[str, set[str]] = defaultdict(set)
     for label, text in zip(by_call, inputs, strict=True):
         if label is not None:
@@ -110,7 +110,7 @@ def _field(values: Sequence[Mapping[str, str | list[str]]]) -> str:
 
 
 def _key(value: str | list[str]) -> str | tuple[str, ...]:
-    return folded(value) if isinstance(value, str) else tuple(value)
+    return normalized(value) if isinstance(value, str) else tuple(value)
 
 
 def _spellings(words: Sequence[str | None]) -> dict[str, str]:
@@ -118,5 +118,5 @@ def _spellings(words: Sequence[str | None]) -> dict[str, str]:
     spellings: dict[str, Counter[str]] = defaultdict(Counter)
     for word in words:
         if word is not None:
-            spellings[folded(word) or word][word.strip(_AROUND) or word] += 1
+            spellings[normalized(word) or word][word.strip(_AROUND) or word] += 1
     return {key: counts.most_common(1)[0][0] for key, counts in spellings.items()}

@@ -16,7 +16,7 @@ from gateway.context import RequestedModel
 from gateway.protocols import chat, moderations
 from gateway.requests.parse import Request
 from gateway.rules.rule import JudgeSpec
-from gateway.spelling import folded
+from gateway.spelling import normalized
 
 OPTIONAL: Final = ("temperature", "response_format")
 """Fields that some servers refuse, and that a question can do without."""
@@ -67,12 +67,12 @@ def of_chat(completion: Completion, labels: Sequence[str]) -> tuple[str, ...]:
         named = _decode(unfenced(choices[0].content)).labels
     except _NO_JSON as error:
         raise Unreadable("it is not the JSON that was asked for") from error
-    known = {folded(label): label for label in labels}
-    unknown = [name for name in named if folded(name) not in known]
+    known = {normalized(label): label for label in labels}
+    unknown = [name for name in named if normalized(name) not in known]
     if unknown:
         # what it names may be words of the text
         raise Unreadable(f"it names {len(unknown)} of {len(named)} that are no label")
-    applying = {known[folded(name)] for name in named}
+    applying = {known[normalized(name)] for name in named}
     return tuple(label for label in labels if label in applying)
 
 

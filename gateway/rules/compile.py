@@ -27,7 +27,7 @@ from gateway.requests.system import PromptPatterns
 from gateway.requests.template import PromptTemplate
 from gateway.rules.rule import FURTHER, Act, Action, FurtherClassifier, JudgeSpec, Rule
 from gateway.rules.terms import SafetyTerms, Terms
-from gateway.spelling import Names
+from gateway.spelling import LabelNames
 
 _FORWARD = Action(act=Act.FORWARD)
 _ASK = Action(act=Act.ASK)
@@ -118,7 +118,7 @@ def _unusual(rule: Rule) -> tuple[str, ...]:
 def _knows(field: str, further: FurtherClassifier) -> list[str]:
     """What another classifier may fill a field with."""
     names = further.names
-    words = ["=".join(names.of(label)) for label in names.labels]
+    words = ["=".join(names.words(label)) for label in names.labels]
     return [f"field={field}={further.classifier}", *(f"field={field}:{word}" for word in words)]
 
 
@@ -131,8 +131,8 @@ def _redacts(policy: Policy, then: Mapping[str, Action]) -> tuple[str, ...]:
     )
 
 
-def _names(policy: Policy, aliases: Mapping[str, Sequence[str]]) -> Names:
-    return Names((*policy.labels, *((OTHER,) if policy.other else ())), aliases)
+def _names(policy: Policy, aliases: Mapping[str, Sequence[str]]) -> LabelNames:
+    return LabelNames((*policy.labels, *((OTHER,) if policy.other else ())), aliases)
 
 
 def _source(source: str | FieldSource) -> str:

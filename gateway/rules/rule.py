@@ -11,7 +11,7 @@ from gateway.requests.parse import Request
 from gateway.requests.system import PromptPatterns
 from gateway.requests.template import PromptTemplate
 from gateway.rules.terms import SafetyTerms, Terms
-from gateway.spelling import Names
+from gateway.spelling import LabelNames
 
 LABEL, CONFIDENCE, FURTHER = "label", "confidence", "classifier"
 """What fills a field, besides slots. A slot's name stands behind a blank, which no name begins with."""
@@ -68,7 +68,7 @@ class FurtherClassifier:
     it can name, with the field's aliases."""
 
     classifier: str
-    names: Names
+    names: LabelNames
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +97,7 @@ class Rule:
     template: PromptTemplate | None
     then: Mapping[str, Action]
     otherwise: Mapping[str, Action]
-    names: Names
+    names: LabelNames
     taxonomy: Mapping[str, Mapping[str, tuple[str, ...]]]
     slots: Mapping[str, Slot] = field(default_factory=dict)
     languages: tuple[str, ...] = ("en",)

@@ -19,7 +19,7 @@ from gateway.config.source import DataPath
 from gateway.protocols.moderations import CATEGORIES
 from gateway.rules.compile import compile_rules
 from gateway.rules.rule import Rule
-from gateway.spelling import folded
+from gateway.spelling import normalized
 
 
 def rule_problems(loaded: Loaded, policies: Mapping[str, Policy]) -> list[Problem]:
@@ -106,14 +106,14 @@ def _field_mismatches(rule: RuleSettings, policies: Mapping[str, Policy]) -> _Mi
 
 def _alias_mismatches(aliases: Mapping[str, Sequence[str]], policy: Policy, labels: Sequence[str]) -> _Mismatches:
     """Aliases of unknown labels, and aliases that are another label or another label's alias."""
-    stands_for = {folded(label): label for label in labels}
+    stands_for = {normalized(label): label for label in labels}
     for label, words in aliases.items():
         if label not in labels:
             yield ("aliases", label), f"no such label in {policy.name}{did_you_mean(label, labels)}"
             continue
         for word in words:
-            if stands_for.setdefault(folded(word), label) != label:
-                yield ("aliases", label), f"{word!r} stands for {stands_for[folded(word)]} already"
+            if stands_for.setdefault(normalized(word), label) != label:
+                yield ("aliases", label), f"{word!r} stands for {stands_for[normalized(word)]} already"
 
 
 def _redact_mismatches(rule: RuleSettings, policy: Policy) -> _Mismatches:

@@ -53,7 +53,7 @@ from gateway.rules.compile import compile_rules
 from gateway.rules.rule import Act, Action, Rule
 from gateway.server import Guarded, bind
 from gateway.serving.snapshot import CurrentSnapshot, Snapshot
-from gateway.spelling import Names
+from gateway.spelling import LabelNames
 from gateway.upstreams.base import Answer, Upstream, UpstreamCall
 from gateway.upstreams.dispatch import Forwarder
 from gateway.upstreams.echo import EchoUpstream
@@ -563,7 +563,7 @@ def make_rule() -> Callable[..., Rule]:
                 "late": Action(act=late),
                 "broken": Action(act=broken, text="broken"),
             },
-            names=Names(()),
+            names=LabelNames(()),
             template=None,
             taxonomy={},
         )

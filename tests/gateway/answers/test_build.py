@@ -23,12 +23,12 @@ from gateway.answers.format import (
 )
 from gateway.requests.parse import parse_chat
 from gateway.rules.rule import FURTHER
-from gateway.spelling import Names
+from gateway.spelling import LabelNames
 from tests.gateway.answers.conftest import rows
 
 SCHEMA = {"type": "object", "properties": {"label": {"enum": ["Fees", "Top Up"]}}, "required": ["label"]}
 FEES = Prediction(
-    labels=("fees",), names=Names(("fees", "top_up")), confidence=0.9, scores={"fees": 0.9, "top_up": 0.1}
+    labels=("fees",), names=LabelNames(("fees", "top_up")), confidence=0.9, scores={"fees": 0.9, "top_up": 0.1}
 )
 PROMPT = ["Be brief.", 'Answer with Fees or Top Up, as {"label": …}. What does a transfer cost?']
 
@@ -46,12 +46,12 @@ def made(requested: RequestedFormat, prediction: Prediction = FEES) -> LocalAnsw
         (RequestedFormat(shape=SchemaObject(SCHEMA), max_tokens=3), FEES, UnsupportedReason.LENGTH),
         (
             RequestedFormat(shape=PlainWord()),
-            Prediction(labels=(), names=Names(("fees",)), confidence=0.9, scores={}),
+            Prediction(labels=(), names=LabelNames(("fees",)), confidence=0.9, scores={}),
             UnsupportedReason.NO_PLACE,
         ),
         (
             RequestedFormat(shape=PlainWord()),
-            Prediction(labels=("fees", "top_up"), names=Names(("fees", "top_up")), confidence=0.9, scores={}),
+            Prediction(labels=("fees", "top_up"), names=LabelNames(("fees", "top_up")), confidence=0.9, scores={}),
             UnsupportedReason.AMBIGUOUS,
         ),
         (
@@ -78,7 +78,7 @@ def test_a_word_is_no_answer_to_a_prompt_that_asks_for_json_in_words() -> None:
 def test_objects_by_a_prompt() -> None:
     wrong = []
     for labels, prompt, expected in rows("objects", {}):
-        names = Names(("delivery", "payment"))
+        names = LabelNames(("delivery", "payment"))
         prediction = Prediction(labels=tuple(labels), names=names, confidence=0.9, scores={}, several=True)
         found = build(RequestedFormat(shape=AnyObject()), prediction, [f"Say delivery or payment. {prompt}"])
         outcome = json.loads(found.content) if isinstance(found, LocalAnswer) else str(found.reason)
@@ -115,7 +115,7 @@ def test_logprobs_are_calibrated_scores(shape: PlainWord | SchemaObject) -> None
 
 THREE = Prediction(
     labels=("fees",),
-    names=Names(("fees", "top_up", "card_lost", "greeting"), {"top_up": ("recharge",)}),
+    names=LabelNames(("fees", "top_up", "card_lost", "greeting"), {"top_up": ("recharge",)}),
     confidence=0.6,
     scores={"fees": 0.6, "greeting": 0.2, "top_up": 0.15, "card_lost": 0.05},
 )
@@ -148,7 +148,7 @@ def test_alternatives_are_those_that_the_caller_has_in_its_spelling(
     assert [one.token for one in label.top_logprobs] == expected
 
 
-KNOWN = Names(("card_lost", "top_up", "fees"), {"card_lost": ("missing card", "lost")})
+KNOWN = LabelNames(("card_lost", "top_up", "fees"), {"card_lost": ("missing card", "lost")})
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_label_is_given_as_the_prompt_spells_it(prompt: str, expected: str) ->
     ],
 )
 def test_labels_that_differ_in_signs_are_told_apart(labels: tuple[str, ...], prompt: str) -> None:
-    assert [word_in_prompt(label, Names(labels), prompt) for label in labels] == list(labels)
+    assert [word_in_prompt(label, LabelNames(labels), prompt) for label in labels] == list(labels)
 
 
 TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]

@@ -12,10 +12,10 @@ from gateway.answers.build import LocalAnswer
 from gateway.answers.compare import Result, Values, compare, compare_again
 from gateway.answers.format import FunctionCall
 from gateway.answers.parse import Completion
-from gateway.spelling import Form, Names
+from gateway.spelling import Form, LabelNames
 from tests.gateway.answers.conftest import rows
 
-KNOWN = Names(("card_lost", "greeting", "other"), {"card_lost": ("missing card", "lost")})
+KNOWN = LabelNames(("card_lost", "greeting", "other"), {"card_lost": ("missing card", "lost")})
 VALUES = Values(
     slots={
         "people": Slot(means="how many", type="number"),
@@ -53,7 +53,7 @@ URGENT = LocalAnswer(
     content='{"intent":"card_lost","urgency":"high"}',
     label="card_lost",
     label_at=("intent",),
-    further={("urgency",): Names(("high", "low", "other"), {"high": ("P1",)})},
+    further={("urgency",): LabelNames(("high", "low", "other"), {"high": ("P1",)})},
 )
 NO_DATE = LocalAnswer(content='{"people":4,"date":null}', label=None, slots={("people",): "people", ("date",): "date"})
 

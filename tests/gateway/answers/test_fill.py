@@ -11,10 +11,10 @@ from classifiers.policy import Slot
 from gateway.answers.fill import Filled, fill
 from gateway.answers.format import FurtherLabel, Prediction, SlotFilling, Unsupported, UnsupportedReason
 from gateway.rules.rule import FURTHER
-from gateway.spelling import Names
+from gateway.spelling import LabelNames
 from tests.gateway.answers.conftest import obj, rows, value_of
 
-KNOWN = Names(("card_lost", "card_stolen", "top_up"), {"top_up": ("add money", "Recharge")})
+KNOWN = LabelNames(("card_lost", "card_stolen", "top_up"), {"top_up": ("add money", "Recharge")})
 ENUM = {"type": "string", "enum": ["Card Lost", "Card Stolen", "Top Up"]}
 MAYBE_DATE = {"anyOf": [{"type": "string", "format": "date"}, {"type": "null"}]}
 PARTS = {
@@ -122,7 +122,11 @@ def test_a_rule_says_what_fills_a_field() -> None:
 
 
 URGENCY = FurtherLabel(
-    classifier="urgency", labels=(), names=Names(("high", "low"), {"high": ("P1",)}), confidence=0.7, why="unsure (so)"
+    classifier="urgency",
+    labels=(),
+    names=LabelNames(("high", "low"), {"high": ("P1",)}),
+    confidence=0.7,
+    why="unsure (so)",
 )
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.answers.format import Prediction
 from gateway.answers.logprobs import logprobs
-from gateway.spelling import Names
+from gateway.spelling import LabelNames
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from gateway.spelling import Names
 )
 def test_the_value_has_the_certainty_and_the_tokens_spell_the_answer(content: str, label: str, shown: str) -> None:
     prediction = Prediction(
-        labels=(label,), names=Names((label, "ham")), confidence=0.7, scores={label: 0.7, "ham": 0.3}
+        labels=(label,), names=LabelNames((label, "ham")), confidence=0.7, scores={label: 0.7, "ham": 0.3}
     )
     tokens = logprobs(content, label, prediction, 1, str).content
     assert "".join(token.token for token in tokens) == content

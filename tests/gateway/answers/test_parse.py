@@ -7,7 +7,7 @@ import pytest
 
 from gateway.answers.parse import Completion, label_in
 from gateway.protocols import sse
-from gateway.spelling import Names
+from gateway.spelling import LabelNames
 
 USAGE = sse.event(b'{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}')
 
@@ -181,7 +181,7 @@ def test_a_stream_is_changed_in_its_pieces() -> None:
     assert texts_of(after, stream=True) == (("HE", "xx"), False)
 
 
-NAMES = Names(labels=("card_lost", "greeting"), aliases={"greeting": ("hello",)})
+NAMES = LabelNames(labels=("card_lost", "greeting"), aliases={"greeting": ("hello",)})
 
 
 def body(*contents: str | None, **message: Any) -> bytes:
@@ -210,6 +210,6 @@ def test_the_label_in_a_whole_answer(answer: bytes, expected: str | None) -> Non
 def test_the_label_at_its_place() -> None:
     answer = json.dumps({"a": {"intent": "card_lost"}, "team": "greeting"})
     completion = Completion(json.dumps({"choices": [{"message": {"content": answer}}]}).encode(), stream=False)
-    names = Names(("card_lost", "greeting"))
+    names = LabelNames(("card_lost", "greeting"))
     places = (None, ("a", "intent"), ("team",), ("team", "b"))
     assert [label_in(completion, names, at) for at in places] == [None, "card_lost", "greeting", None]

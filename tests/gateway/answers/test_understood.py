@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from classifiers.policy import Policy
 from gateway.answers.build import text_unsupported
 from gateway.answers.format import UnsupportedReason
-from gateway.answers.understood import FORMAT, HARMLESS, VALUES, not_understood
+from gateway.answers.understood import FORMAT, HARMLESS, VALUES, why_not_answerable
 from gateway.config.rules import RuleSettings
 from gateway.requests.messages import MESSAGE_KEYS, NESTED_KEYS
 from gateway.requests.parse import Request, parse_chat
@@ -88,12 +88,12 @@ def test_a_conversation_ends_in_a_turn_of_text(
     rule: Rule, messages: list[Any], fixed: bool, reason: UnsupportedReason | None
 ) -> None:
     asked = parse_chat(json.dumps({"model": "m", "messages": messages}).encode())
-    why = not_understood(rule, asked, fixed=fixed)
+    why = why_not_answerable(rule, asked, fixed=fixed)
     assert (why and why.reason) == reason
 
 
 def test_a_rule_may_answer_later_turns(rule: Rule) -> None:
-    assert not_understood(replace(rule, any_turn=True), request(USER, SAYS, USER), fixed=True) is None
+    assert why_not_answerable(replace(rule, any_turn=True), request(USER, SAYS, USER), fixed=True) is None
 
 
 NAMES = st.from_regex(r"[a-z][a-z_]{1,30}", fullmatch=True)
@@ -106,7 +106,7 @@ VALUES_OF_ANY_KIND = st.one_of(
 def test_an_unknown_field_is_never_understood(rule: Rule, name: str, value: object) -> None:
     if name in HARMLESS or name in FORMAT or name in VALUES:
         return
-    why = not_understood(rule, request(**{name: value}), fixed=False)
+    why = why_not_answerable(rule, request(**{name: value}), fixed=False)
     assert why is not None
     assert (why.reason, why.detail) == (UnsupportedReason.UNKNOWN_FIELD, name)
 
@@ -126,7 +126,7 @@ def test_an_unknown_key_of_any_message_is_never_understood(
         }
     else:
         messages[place] = {**changed, name: value}
-    why = not_understood(rule, request(*messages), fixed=False)
+    why = why_not_answerable(rule, request(*messages), fixed=False)
     where = f"messages[{place}].{'content[1].' if in_part else ''}{name}"
     assert why is not None
     assert (why.reason, why.detail) == (UnsupportedReason.UNKNOWN_FIELD, where)
@@ -143,12 +143,12 @@ def test_an_unknown_key_of_a_past_call_is_not_understood(rule: Rule, where: str,
         "function_call": {"name": "find", "arguments": "{}"},
     }
     asked = [USER, {"role": "assistant", "content": None, **called}, RESULT, SAYS, USER]
-    assert not_understood(rule, request(*asked), fixed=False) is None
+    assert why_not_answerable(rule, request(*asked), fixed=False) is None
     fields = called
     for key in re.findall(r"\w+", where):
         fields = fields[int(key) if key.isdigit() else key]
     fields[name] = {"a": 1}
-    why = not_understood(rule, request(*asked), fixed=False)
+    why = why_not_answerable(rule, request(*asked), fixed=False)
     assert why is not None
     assert (why.reason, why.detail) == (UnsupportedReason.UNKNOWN_FIELD, f"messages[1].{where}.{name}")
 
@@ -168,7 +168,7 @@ def test_an_unknown_key_of_a_past_call_is_not_understood(rule: Rule, where: str,
     ],
 )
 def test_values_count(rule: Rule, fields: dict[str, Any], harmless: bool) -> None:
-    assert (not_understood(rule, request(**fields), fixed=False) is None) == harmless
+    assert (why_not_answerable(rule, request(**fields), fixed=False) is None) == harmless
 
 
 TOOLS = [{"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}]

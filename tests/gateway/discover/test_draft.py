@@ -155,7 +155,7 @@ def test_words_of_a_policys_own_become_other(tmp_path: Path) -> None:
     made = build(shape, prediction, [system])
     assert isinstance(made, LocalAnswer)
     # as the prompt has it; and the model's own word is the same label
-    assert (made.content, rule.names.meant("None")) == ("none", "other")
+    assert (made.content, rule.names.resolve("None")) == ("none", "other")
     assert rule.then["other"].own_label
     rows = read_rows(policy, [tmp_path / "policies" / path for path in policy.data])
     assert sum(row.labels == ("other",) for row in rows) == 20

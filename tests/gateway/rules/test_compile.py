@@ -12,7 +12,7 @@ from gateway.requests.system import PromptPatterns
 from gateway.rules.compile import compile_rules
 from gateway.rules.rule import FURTHER, Act, Action, FurtherClassifier, Rule, matching
 from gateway.serving.snapshot import rule_problems
-from gateway.spelling import Names
+from gateway.spelling import LabelNames
 
 BASE = """\
 version: 1
@@ -141,7 +141,7 @@ def test_a_field_of_another_classifier_has_its_names(
     filled = "{urgency: {classifier: urgency, aliases: {high: [P1]}}, score: confidence}"
     rule = compiled(f"  - {{name: r, classifier: bank, then: {{card: flag}}, fields: {filled}}}\n")
     assert rule.fields == {"urgency": FURTHER, "score": "confidence"}
-    names = Names(("high", "low", "other"), {"high": ("P1",)})
+    names = LabelNames(("high", "low", "other"), {"high": ("P1",)})
     assert rule.further == {"urgency": FurtherClassifier(classifier="urgency", names=names)}
 
 

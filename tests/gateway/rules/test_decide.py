@@ -12,7 +12,7 @@ from gateway.record import Record
 from gateway.redaction.apply import marks_of
 from gateway.rules.decide import apply, decide, decisive, note_decision
 from gateway.rules.rule import Act, Action, Rule
-from gateway.spelling import Names
+from gateway.spelling import LabelNames
 
 MakeRule = Callable[..., Rule]
 MakeVerdict = Callable[..., Verdict]
@@ -167,7 +167,7 @@ def rules(draw: st.DrawFn) -> Rule:
         output=False,
         then={label: Action(act=act) for label, act in draw(st.dictionaries(LABELS, ACTS)).items()},
         otherwise={kind.value: Action(act=draw(FALLBACKS)) for kind in Abstention},
-        names=Names(()),
+        names=LabelNames(()),
         template=None,
         taxonomy={},
     )
