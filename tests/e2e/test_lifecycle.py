@@ -265,32 +265,27 @@ def test_damaged_or_missing_classifiers_and_unknown_labels_are_refused(
 async def test_a_flood_with_a_new_header_each_call_leaves_others_their_share(
     start_gateway: Callable[..., Any], workspace: Path
 ) -> None:
-    gateway = start_gateway(workspace / "config" / "gateway.yaml")
-    ended, answered, numbers = asyncio.Event(), 0, count()
+    gateway, numbers = start_gateway(workspace / "config" / "gateway.yaml"), count()
 
-    async def call(session: aiohttp.ClientSession) -> str:
+    async def judged(session: aiohttp.ClientSession) -> bool:
         number = next(numbers)
-        messages = [{"role": "user", "content": f"Which shelf holds order {number} of the green garden chairs?"}]
+        text = f"Which shelf holds order {number} of the green garden chairs?"
+        body = {"model": "gpt-4o", "messages": [{"role": "user", "content": text}]}
         headers = {"authorization": f"Bearer {number}"}
-        url, body = f"{gateway.url}/v1/chat/completions", {"model": "gpt-4o", "messages": messages}
-        async with session.post(url, json=body, headers=headers) as answer:
-            await answer.read()
-            return (
-                "" if answer.status == 200 and ":late" not in answer.headers.get("x-offramp-abstained", "") else "late"
-            )
+        async with session.post(f"{gateway.url}/v1/chat/completions", json=body, headers=headers) as answer:
+            return answer.status == 200 and ":late" not in answer.headers.get("x-offramp-abstained", "")
 
     async def flood(session: aiohttp.ClientSession) -> None:
-        while not ended.is_set():
-            await call(session)
+        while True:
+            await judged(session)
 
     def client(address: str) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, local_addr=(address, 0)))
 
     async with client("127.0.0.1") as many, client("127.0.0.2") as honest:
-        flooding = [asyncio.create_task(flood(many)) for _ in range(400)]
+        flooding = asyncio.gather(*(flood(many) for _ in range(400)))
         await asyncio.sleep(2)
-        for _ in range(47):
-            answered += not await call(honest)
-        ended.set()
-        await asyncio.gather(*flooding)
+        answered = sum([await judged(honest) for _ in range(47)])
+        flooding.cancel()
+        await asyncio.gather(flooding, return_exceptions=True)
     assert answered >= 45

@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from classifiers.verdict import Reading
+from gateway.context import new_context
+from gateway.metrics.observe import Metrics
+from gateway.plan import TimedClassifiers
 from gateway.protocols import sse
 from gateway.upstreams.base import Answer
 
@@ -147,6 +151,15 @@ async def test_what_there_is_no_time_for_is_no_refusal(
         assert json.loads(answer.body)["error"]["code"] == "overloaded"
         assert (answer.headers["retry-after"], answer.headers["x-should-retry"]) == ("1", "true")
         assert (record.rule, record.label, record.saved_usd) == ("safety", "late", 0.0)
+
+
+async def test_clients_that_are_refused_together_come_again_apart(wire: Wire) -> None:
+    ask = TimedClassifiers(wire().classify, Metrics(), within_s=1.0, wait_s=lambda: 10.0)
+    contexts = [new_context("", "", "") for _ in range(60)]
+    for context in contexts:
+        await ask.verdicts(context, [Reading(classifier="safe", texts=("too late",))])
+    waits = sorted(context.wait_s for context in contexts)
+    assert 7 <= waits[0] < 8.5 < 11.5 < waits[-1] <= 13
 
 
 async def test_an_answer_that_there_is_no_time_to_read_is_an_error(

@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import datetime
 from types import SimpleNamespace
@@ -46,20 +45,19 @@ SLOT = SlotValue(slot="day", start=0, end=1, raw="a", value=None, confidence=1.0
 
 
 @pytest.mark.parametrize(
-    ("made", "kept"),
+    ("held", "kept"),
     [
-        (lambda: VERDICT, True),
-        (lambda: replace(VERDICT, abstention=Abstention.UNSURE), True),
-        (lambda: replace(VERDICT, abstention=Abstention.LATE), False),
-        (lambda: replace(VERDICT, abstention=Abstention.UNSURE, doubts=(Abstention.BROKEN,)), False),
-        (lambda: replace(VERDICT, spans=(SPAN,)), False),
-        (lambda: replace(VERDICT, slots=(SLOT,)), False),
-        (lambda: replace(VERDICT, missing=("day",)), False),
-        (lambda: replace(VERDICT, parts=(VERDICT, replace(VERDICT, slots=(SLOT,)))), False),
+        ({"abstention": Abstention.UNSURE}, True),
+        ({"abstention": Abstention.LATE}, False),
+        ({"abstention": Abstention.UNSURE, "doubts": (Abstention.BROKEN,)}, False),
+        ({"spans": (SPAN,)}, False),
+        ({"slots": (SLOT,)}, False),
+        ({"missing": ("day",)}, False),
+        ({"parts": (VERDICT, replace(VERDICT, slots=(SLOT,)))}, False),
     ],
 )
-def test_what_is_late_or_broken_or_of_a_text_is_not_kept(made: Callable[[], Verdict], kept: bool) -> None:
-    memory, verdict = VerdictMemory(), made()
+def test_what_is_late_or_broken_or_of_a_text_is_not_kept(held: dict[str, Any], kept: bool) -> None:
+    memory, verdict = VerdictMemory(), replace(VERDICT, **held)
     key = memory.key(LOADED, READING)
     memory.put(key, verdict)
     assert memory.get(key) == (verdict if kept else None)

@@ -3,13 +3,17 @@
 import asyncio
 import json
 import logging
+import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
+from gateway import plan
 from gateway.errors import UpstreamFailed, UpstreamTimeout
 from gateway.protocols import sse
+from gateway.requests.parse import parse_chat
 from gateway.upstreams.base import Answer, UpstreamCall
 
 MakeAnswer = Callable[..., Answer]
@@ -81,6 +85,21 @@ async def test_a_text_over_the_limit_is_decided_at_once(
     if status == 413:
         assert error_of(answer)["code"] == record.error == "text_too_long"
         assert (record.label, answer.headers["x-should-retry"]) == ("broken", "false")
+
+
+async def test_a_body_that_was_refused_is_not_held(wire: Wire, ask: Any) -> None:
+    gateway, sent = wire(RULES), body(n=1000)
+    before = sys.getrefcount(sent)
+    assert (await ask(gateway.app, sent)).status == 400
+    assert sys.getrefcount(sent) == before
+
+
+async def test_a_large_body_is_read_in_a_thread_of_its_own(wire: Wire, ask: Any, monkeypatch: Any) -> None:
+    threads: list[threading.Thread] = []
+    monkeypatch.setattr(plan, "parse_chat", lambda sent: threads.append(threading.current_thread()) or parse_chat(sent))
+    for text in ("a" * 90_000, "a" * 110_000):
+        assert (await ask(wire(RULES).app, body(text))).status == 200
+    assert [thread is threading.main_thread() for thread in threads] == [True, False]
 
 
 @pytest.mark.parametrize(
