@@ -267,7 +267,7 @@ SURE_MISSES = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class CascadePath:
     """Which stage settles each text. asked: (n,) settled by the large stage; the rest is clean.
 
     probabilities: (n, labels) of the stage that settled it.
@@ -281,9 +281,9 @@ class Way:
         """(n, labels) for choosing the large stage's thresholds: 0 for text that the small one has cleared."""
         return np.where(self.asked[:, None], self.probabilities, np.float32(0))
 
-    def only(self, texts: Bools) -> "Way":
+    def only(self, texts: Bools) -> "CascadePath":
         """Of some texts. texts: (n,) a mask."""
-        return Way(asked=self.asked[texts], probabilities=self.probabilities[texts])
+        return CascadePath(asked=self.asked[texts], probabilities=self.probabilities[texts])
 
 
 def strictest(policy: Policy) -> float:
@@ -309,10 +309,10 @@ def band(probabilities: Floats, harmful: Bools, *, most_asked: float, catch: flo
     return Threshold(act=NEVER.act, unsure=NEVER.unsure if asked > 1 else max(asked, lowest))
 
 
-def through(small: Floats, large: Floats, limits: Threshold) -> Way:
+def cascade_path(small: Floats, large: Floats, limits: Threshold) -> CascadePath:
     """Two stages combined. small, large: (n, labels) probabilities of each stage, the large one's for all texts."""
     asked: Bools = np.asarray(small.max(axis=1) >= limits.unsure, bool)
-    return Way(asked=asked, probabilities=np.where(asked[:, None], large, small))
+    return CascadePath(asked=asked, probabilities=np.where(asked[:, None], large, small))
 
 
 REAL_ROWS, WRITTEN, BOTH = "real rows", "written text", "written and real text"

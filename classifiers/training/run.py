@@ -32,7 +32,7 @@ from classifiers.training.rows import Row
 from classifiers.training.task_filter import with_task_filters
 from classifiers.training.write.prompts import nearest_labels
 from classifiers.training.write.sentences import WrittenSentences, write_sentences
-from classifiers.training.write.teacher import Approve, Hire
+from classifiers.training.write.teacher import Approve, TeacherFactory
 
 _UNWRITTEN = WrittenSentences(rows=(), forms={})
 
@@ -60,7 +60,7 @@ def train(
     models_dir: Path,
     progress: Progress | None = None,
     seed: int = 0,
-    hire: Hire | None = None,
+    teacher_factory: TeacherFactory | None = None,
     approve: Approve | None = None,
     threads: int | None = None,
     propose: bool = False,
@@ -71,7 +71,7 @@ def train(
     the version in use on rows of `more` or `calls` that neither was trained on.
 
     base_dir: what the policy's paths are relative to.
-    hire: gets a teacher's model ready; needed where the policy names one.
+    teacher_factory: gets a teacher's model ready; needed where the policy names one.
     approve: given what asking a teacher will come to, before that is spent; by default it agrees.
     propose: propose what is published instead of putting it in use.
     more: files of labelled rows besides the policy's own.
@@ -84,7 +84,7 @@ def train(
         models_dir=models_dir,
         seed=seed,
         threads=threads or os.cpu_count() or 1,
-        hire=hire,
+        teacher_factory=teacher_factory,
         approve=approve or (lambda *_: True),
         propose=propose,
         clock=_Clock(progress or Silent()),
@@ -100,7 +100,7 @@ class _Run:
     models_dir: Path
     seed: int
     threads: int
-    hire: Hire | None
+    teacher_factory: TeacherFactory | None
     approve: Approve
     propose: bool
     clock: "_Clock"
@@ -163,7 +163,7 @@ class _Run:
             seed=self.seed,
             data=rows,
             neighbours=lambda: nearest_labels(self.learned, lambda texts: embed(encoder, texts)),
-            hire=self.hire,
+            teacher_factory=self.teacher_factory,
             approve=self.approve,
             advance=self.clock.advance,
         )

@@ -20,7 +20,7 @@ from gateway.cli.output import Bar, Exit, Json, print_json, progress_bar, result
 if TYPE_CHECKING:
     from classifiers.policy import Policy, Teacher
     from classifiers.training.run import TrainingOutcome
-    from classifiers.training.write.teacher import Approve, Estimate, Hire, TeacherPrice
+    from classifiers.training.write.teacher import Approve, Estimate, TeacherFactory, TeacherPrice
 
 
 def train(
@@ -79,8 +79,12 @@ def _train_policy(
 ) -> "tuple[TrainingOutcome | None, str | None]":
     """The outcome of a training, or why it was not to be."""
     try:
-        with sigterm_as_ctrl_c(), progress_bar(policy.name) as bar, _teachers(policy, bar, asking) as (hire, approve):
-            return fit(policy, progress=bar, hire=hire, approve=approve), None
+        with (
+            sigterm_as_ctrl_c(),
+            progress_bar(policy.name) as bar,
+            _teachers(policy, bar, asking) as (teacher_factory, approve),
+        ):
+            return fit(policy, progress=bar, teacher_factory=teacher_factory, approve=approve), None
     except _Declined as declined:
         stderr().print(f"{policy.name}: NOT trained: {declined}", soft_wrap=True)
         return None, str(declined)
@@ -168,7 +172,9 @@ def _models_dir(policy: Path) -> Path:
 
 
 @contextmanager
-def _teachers(policy: "Policy", bar: Bar, asking: _Asking) -> Iterator[tuple["Hire | None", "Approve | None"]]:
+def _teachers(
+    policy: "Policy", bar: Bar, asking: _Asking
+) -> Iterator[tuple["TeacherFactory | None", "Approve | None"]]:
     """The two callables that training gets for teachers' models: one opens a client, one asks before money is spent."""
     if not any(teacher.model for teacher in policy.teachers):
         yield None, None
@@ -190,12 +196,12 @@ def _teachers(policy: "Policy", bar: Bar, asking: _Asking) -> Iterator[tuple["Hi
 
     with ExitStack() as stack:
 
-        def hire(teacher: "Teacher") -> Hired:
+        def teacher_factory(teacher: "Teacher") -> Hired:
             client = AskTeacher(teacher)
             stack.callback(client.close)
             return Hired(complete=client, price=price_of(teacher, prices))
 
-        yield hire, approve
+        yield teacher_factory, approve
 
 
 def _agreed(console: Console, *, can_answer: bool) -> bool:

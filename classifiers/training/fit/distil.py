@@ -25,9 +25,9 @@ from classifiers.training.fit.fitted import (
     Workbench,
 )
 from classifiers.training.fit.heads import calibrate_windows, never_novel
-from classifiers.training.fit.second_stage import by_share, joined, worst
+from classifiers.training.fit.second_stage import by_share, cascade_model, max_over_windows
 from classifiers.training.fit.tuned import TunedEncoder, tune_encoder, tune_stage
-from classifiers.training.fit.tuning_set import TuningSet, lesson_of
+from classifiers.training.fit.tuning_set import TuningSet, tuning_set_of
 from classifiers.training.fit.weights import find_weights
 from classifiers.training.operating_points import measured_on
 from classifiers.training.rows import Row
@@ -42,27 +42,28 @@ def fit_distilled(training: TrainingSet, bench: Workbench) -> FittedModel | None
     Raises TrainingError, EncoderError.
     """
     policy, source = training.policy, training.policy.larger_encoder
-    lesson = lesson_of(policy, training.rows, bench.seed)
-    rows = lesson.rows[: len(training.rows)]
+    tuning_set = tuning_set_of(policy, training.rows, bench.seed)
+    rows = tuning_set.rows[: len(training.rows)]
     # half of its layers are nearly as good and take half the time
     layers = find_weights(source, bench.base_dir, bench.models_dir).layers // 2 or None
-    large = tune_encoder(policy, lesson, bench, source=source, name=LARGE, layers=layers)
+    large = tune_encoder(policy, tuning_set, bench, source=source, name=LARGE, layers=layers)
     if large is None:
         return None
-    held: NDArray[np.intp] = np.flatnonzero(lesson.held)
+    held: NDArray[np.intp] = np.flatnonzero(tuning_set.held)
     seen = large.read([rows[index] for index in held.tolist()], bench.progress.advance)
-    judge = _stage(policy, lesson, held, large, seen)
-    small = tune_stage(policy, rows, _widened(lesson, large, judge, bench), bench, source=policy.encoder, name=SMALL)
+    judge = _stage(policy, tuning_set, held, large, seen)
+    widened = _widened(tuning_set, large, judge, bench)
+    small = tune_stage(policy, rows, widened, bench, source=policy.encoder, name=SMALL)
     if small is None:
         return None
     asked = small.trained.rows
-    last = worst(judge, seen.only(np.searchsorted(held, asked)))
-    first = worst(small.trained.model.last, small.windows.only(asked))
-    trained, record = joined(
+    last = max_over_windows(judge, seen.only(np.searchsorted(held, asked)))
+    first = max_over_windows(small.trained.model.last, small.windows.only(asked))
+    trained, record = cascade_model(
         policy,
         rows,
         small.trained,
-        lesson.targets[asked] >= 0.5,
+        tuning_set.targets[asked] >= 0.5,
         first=replace(first, stage=replace(first.stage, name=SMALL)),
         last=last,
         pool=by_share,
@@ -77,16 +78,16 @@ def fit_distilled(training: TrainingSet, bench: Workbench) -> FittedModel | None
     )
 
 
-def _stage(policy: Policy, lesson: TuningSet, held: NDArray[np.intp], large: TunedEncoder, seen: Windows) -> Stage:
+def _stage(policy: Policy, tuning_set: TuningSet, held: NDArray[np.intp], large: TunedEncoder, seen: Windows) -> Stage:
     """The large encoder's stage, calibrated on held-out rows, without thresholds. seen: of those rows."""
     head = Head(classes=tuple(policy.labels), weights=large.head.weights, bias=large.head.bias)
-    use = np.array([lesson.rows[index].probe for index in held]) & measured_on(policy, lesson.rows, held)[0]
+    use = np.array([tuning_set.rows[index].probe for index in held]) & measured_on(policy, tuning_set.rows, held)[0]
     logits = seen.vectors @ head.weights.T + head.bias
     return Stage(
         name=LARGE,
         encoder=large.encoder.id,
         head=head,
-        calibration=calibrate_windows(logits, seen.starts, lesson.targets[held] >= 0.5, use),
+        calibration=calibrate_windows(logits, seen.starts, tuning_set.targets[held] >= 0.5, use),
         thresholds={},
         novelty=never_novel(seen.vectors.shape[1]),
         windowing=tuned_windowing(large.head.tokens),
@@ -94,11 +95,11 @@ def _stage(policy: Policy, lesson: TuningSet, held: NDArray[np.intp], large: Tun
     )
 
 
-def _widened(lesson: TuningSet, large: TunedEncoder, judge: Stage, bench: Workbench) -> TuningSet:
-    """The lesson with text that the large stage has labelled: softly, as it judges. A text gets a system prompt as
+def _widened(tuning_set: TuningSet, large: TunedEncoder, judge: Stage, bench: Workbench) -> TuningSet:
+    """The tuning set with text that the large stage has labelled: softly, as it judges. A text gets a system prompt as
     often as rows have one."""
-    known = [row for row, held in zip(lesson.rows, lesson.held, strict=True) if row.probe and not held]
-    hidden = "\n".join(row.text for row, held in zip(lesson.rows, lesson.held, strict=True) if held)
+    known = [row for row, held in zip(tuning_set.rows, tuning_set.held, strict=True) if row.probe and not held]
+    hidden = "\n".join(row.text for row, held in zip(tuning_set.rows, tuning_set.held, strict=True) if held)
     everyday = [text for text in data.lines("everyday.txt") if text not in hidden]
     count = min(len(known), _MOST_UNLABELLED)
     texts = recombined([row.text for row in known], count, bench.seed, everyday=everyday)
@@ -109,10 +110,10 @@ def _widened(lesson: TuningSet, large: TunedEncoder, judge: Stage, bench: Workbe
         for text, system in zip(texts, systems, strict=True)
     ]
     bench.progress.step(f"distil: {len(rows)} texts without labels")
-    soft = worst(judge, large.read(rows, bench.progress.advance)).probabilities
+    soft = max_over_windows(judge, large.read(rows, bench.progress.advance)).probabilities
     return replace(
-        lesson,
-        rows=[*lesson.rows, *rows],
-        targets=np.concatenate([lesson.targets, soft]).astype(np.float32),
-        held=np.concatenate([lesson.held, np.zeros(len(rows), bool)]),
+        tuning_set,
+        rows=[*tuning_set.rows, *rows],
+        targets=np.concatenate([tuning_set.targets, soft]).astype(np.float32),
+        held=np.concatenate([tuning_set.held, np.zeros(len(rows), bool)]),
     )

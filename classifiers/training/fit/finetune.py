@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from classifiers.evaluation.metrics import average_precision
 from classifiers.model.model import Floats
 from classifiers.runtime.heads import any_logit
-from classifiers.training.fit import tuning_set
+from classifiers.training.fit import tuning_set as tuning_sets
 from classifiers.training.fit.fitted import TunedHead, TuningPlan
 from classifiers.training.fit.torch_encoder import TorchEncoder, bf16_helps, precision, shuffled
 from classifiers.training.fit.tuning_set import TuningSet, prompts_of
@@ -158,13 +158,19 @@ def is_over(number: int, best: int, epochs: int) -> bool:
 
 
 def tune(
-    encoder: TorchEncoder, lesson: TuningSet, *, plan: TuningPlan, seed: int, say: Say, advance: Advance | None = None
+    encoder: TorchEncoder,
+    tuning_set: TuningSet,
+    *,
+    plan: TuningPlan,
+    seed: int,
+    say: Say,
+    advance: Advance | None = None,
 ) -> Tuned:
-    """Train `encoder` in place on a lesson's rows that are not held out; its `measured` ones choose the epoch kept.
+    """Train `encoder` in place on a tuning set's rows that are not held out; its `measured` ones choose the epoch kept.
 
     say: given a line for each epoch; advance: called with the steps taken and their number.
     """
-    name = "average precision" if lesson.multi_label else "accuracy"
+    name = "average precision" if tuning_set.multi_label else "accuracy"
 
     def show(what: str) -> None:
         measure = history[-1].measure
@@ -172,7 +178,7 @@ def tune(
         say(f"epoch {len(history) - 1} of {plan.epochs}: {what}{shown}")
 
     say("reading rows with the frozen encoder")
-    tuning = _HeadTuning(encoder, lesson, plan, seed)
+    tuning = _HeadTuning(encoder, tuning_set, plan, seed)
     history, best, kept = [Epoch(loss=0.0, measure=tuning.measure())], 0, tuning.state()
     show("the frozen encoder")
     while not is_over(len(history) - 1, best, plan.epochs):
@@ -185,10 +191,10 @@ def tune(
     head = TunedHead(
         weights=weights,
         bias=bias,
-        unseen=lesson.held,
+        unseen=tuning_set.held,
         tokens=encoder.tokens,
-        system_tokens=lesson.system_tokens,
-        multi_label=lesson.multi_label,
+        system_tokens=tuning_set.system_tokens,
+        multi_label=tuning_set.multi_label,
     )
     return Tuned(head=head, history=tuple(history), best=best, bf16=tuning.bf16)
 
@@ -196,25 +202,25 @@ def tune(
 class _HeadTuning:
     """An encoder and a head on its vectors, being tuned; the head is fitted on the frozen encoder first."""
 
-    def __init__(self, encoder: TorchEncoder, lesson: TuningSet, plan: TuningPlan, seed: int) -> None:
-        texts, systems = [row.text for row in lesson.rows], prompts_of(lesson.rows, lesson.system_tokens)
-        several = lesson.multi_label
-        self._encoder, self._lesson, self._smoothing = encoder, lesson, plan.smoothing
+    def __init__(self, encoder: TorchEncoder, tuning_set: TuningSet, plan: TuningPlan, seed: int) -> None:
+        texts, systems = [row.text for row in tuning_set.rows], prompts_of(tuning_set.rows, tuning_set.system_tokens)
+        several = tuning_set.multi_label
+        self._encoder, self._set, self._smoothing = encoder, tuning_set, plan.smoothing
         self._windows = encoder.windows(texts, systems, _MOST_WINDOWS) if several else []
         # of each row the window that it is read by
         self._rows = [cut[0] for cut in self._windows] if several else encoder.tokenize(texts, systems)
         self._long = np.array([len(cut) > 1 for cut in self._windows] or [False] * len(texts))
-        self._weights = np.array([row.weight for row in lesson.rows], np.float32)
-        self._fit, self._test = np.flatnonzero(~lesson.held), np.flatnonzero(lesson.held & lesson.measured)
+        self._weights = np.array([row.weight for row in tuning_set.rows], np.float32)
+        self._fit, self._test = np.flatnonzero(~tuning_set.held), np.flatnonzero(tuning_set.held & tuning_set.measured)
         self._chance = random.Random(seed)  # noqa: S311 - no secret
-        self._head = torch.nn.Linear(encoder.dimensions, lesson.targets.shape[1])
+        self._head = torch.nn.Linear(encoder.dimensions, tuning_set.targets.shape[1])
         total = plan.epochs * -(-len(self._fit) // _BATCH)
         self._steps = Steps(encoder, self._head, rate=plan.rate, total=total, kept=plan.kept)
         self.bf16 = bf16_helps(encoder.dimensions)
         fit, most = self._fit, plan.beginning
         first = fit if len(fit) <= most else np.sort(self._chance.sample(fit.tolist(), most))
         vectors = encoder.vectors([self._rows[index] for index in first], bf16=self.bf16)
-        fitted = tuning_set.fit(vectors, lesson.targets[first], self._weights[first], multi_label=several)
+        fitted = tuning_sets.fit(vectors, tuning_set.targets[first], self._weights[first], multi_label=several)
         set_head(self._head, fitted)
 
     def run(self, advance: Advance) -> float:
@@ -229,7 +235,7 @@ class _HeadTuning:
         if not len(self._test):
             return None
         logits = self._logits([self._rows[index] for index in self._test])
-        return measure_of(logits, self._lesson.targets[self._test], multi_label=self._lesson.multi_label)
+        return measure_of(logits, self._set.targets[self._test], multi_label=self._set.multi_label)
 
     def state(self) -> list[Any]:
         """The weights as they are."""
@@ -247,8 +253,8 @@ class _HeadTuning:
         chosen = self._fit[batch]
         with precision(bf16=self.bf16):
             vectors = self._encoder.forward([self._rows[index] for index in chosen])
-        logits, targets = self._head(SCALE * vectors), torch.from_numpy(self._lesson.targets[chosen])
-        each = _losses(logits, targets, self._smoothing, multi_label=self._lesson.multi_label)
+        logits, targets = self._head(SCALE * vectors), torch.from_numpy(self._set.targets[chosen])
+        each = _losses(logits, targets, self._smoothing, multi_label=self._set.multi_label)
         weights = torch.from_numpy(self._weights[chosen])
         return (each * weights).sum() / weights.sum().clamp(min=1e-6)
 

@@ -40,7 +40,7 @@ from classifiers.training.fit.fitted import FittedModel, MeasuredModel, Training
 from classifiers.training.fit.heads import Bools, measured, never_novel, verdict_of, windowing
 from classifiers.training.fit.linear import Ints
 from classifiers.training.label_thresholds import OrdinaryTraffic, for_any
-from classifiers.training.operating_points import Way, measured_on
+from classifiers.training.operating_points import CascadePath, measured_on
 from classifiers.training.rows import Row
 from classifiers.training.thresholds import ChosenThresholds, describe
 from classifiers.training.windows import Windows, highest, tuned_windowing, windows_of
@@ -59,7 +59,7 @@ Pool = Callable[[StageResult, StageResult, Bools, Bools], StageResult]
 """What both stages say together: of the first, the second, (n, labels) the truth, (n,) which rows show it."""
 
 
-def worst(stage: Stage, windows: Windows) -> StageResult:
+def max_over_windows(stage: Stage, windows: Windows) -> StageResult:
     """What a stage makes of rows: for each label of the window where it is likeliest. Where a row has several, these
     need not be the same for both stages, though they are asked window by window; nor need their number, by which each
     counts for less, where the two encoders' tokenizers part text unlike each other."""
@@ -74,7 +74,7 @@ def by_share(first: StageResult, last: StageResult, truth: Bools, shown: Bools) 
     return cascade.combine(replace(last, stage=replace(last.stage, earlier=share)), first, multi_label=True)
 
 
-def joined(
+def cascade_model(
     policy: Policy,
     rows: Sequence[Row],
     small: MeasuredModel,
@@ -99,7 +99,7 @@ def joined(
     limits = operating_points.band(
         first.probabilities[used], harmful[used], most_asked=MOST_ASKED, catch=operating_points.strictest(policy)
     )
-    doubted = used & operating_points.through(first.probabilities, last.probabilities, limits).asked
+    doubted = used & operating_points.cascade_path(first.probabilities, last.probabilities, limits).asked
     both = pool(first, last, truth, doubted if doubted.sum() >= _LEAST_DOUBTED else used)
     kinds = np.where(unknown, operating_points.ordinary_kinds(policy, rows, small.rows), "")
     bounds = {"small alone": NEVER, "cascade": limits, "large alone": replace(NEVER, unsure=-0.1)}
@@ -107,7 +107,7 @@ def joined(
     chosen, points = {}, []
     for name, bound in bounds.items():
         second = last if name == "large alone" else both
-        way = operating_points.through(first.probabilities, second.probabilities, bound)
+        way = operating_points.cascade_path(first.probabilities, second.probabilities, bound)
         scores, asked = (first.probabilities, None) if name == "small alone" else (way.certain, second.stage)
         chosen[name] = held.choose(scores, asked)
         points.append({"point": name, **_point(chosen[name].thresholds, way.only(used), scores[used], harmful[used])})
@@ -149,7 +149,7 @@ class _HeldOut:
             own, times = self.before, 2
             if last:
                 # of several texts together some part is open, so the last stage is asked about all of them
-                result = worst(last, self.among)
+                result = max_over_windows(last, self.among)
                 own = cascade.combine(result, replace(result, probabilities=own), multi_label=True).probabilities
             scores = np.concatenate([scores, own])
         calm = OrdinaryTraffic.of(scores, np.tile(self.kinds, times), times=times) if self.policy.reads_parts else None
@@ -157,7 +157,7 @@ class _HeldOut:
         return for_any(self.policy, scores[counted], holds[counted], self.on, larger=True, ordinary=calm)
 
 
-def _point(limits: Mapping[str, Threshold], way: Way, scores: Floats, harmful: Bools) -> dict[str, Any]:
+def _point(limits: Mapping[str, Threshold], way: CascadePath, scores: Floats, harmful: Bools) -> dict[str, Any]:
     """One way of using both stages, for the report; shares are of held-out text. limits: of the last stage; scores:
     (n, labels) by which it flags."""
     acts = np.array([limit.act for limit in limits.values()], np.float32)
@@ -265,13 +265,13 @@ def with_guard(training: TrainingSet, made: FittedModel, bench: Workbench) -> Fi
     record |= {"loss": {"both": both, "alone": alone}}
     if not gains(both, alone):
         return made.with_settings(guard=record, note="guard: it gained nothing on held-out text, so heads alone serve")
-    trained, points = joined(
+    trained, points = cascade_model(
         policy,
         training.rows,
         small,
         truth,
         first=stacking.first,
-        last=worst(stacking.stage(encoder, truth, used, reads), seen),
+        last=max_over_windows(stacking.stage(encoder, truth, used, reads), seen),
         pool=stacking.pool,
         head=f"{small.settings['head']}; a pretrained guard where these are in doubt",
         known=known,
@@ -371,7 +371,7 @@ class _Stacking:
             ),
             earlier=tuple(self._spread(fitted.own, 1).tolist()),
         )
-        return cascade.combine(worst(stage, self._seen), first, multi_label=True)
+        return cascade.combine(max_over_windows(stage, self._seen), first, multi_label=True)
 
     def _by_kind(self, each: NDArray[_T]) -> NDArray[_T]:
         """(n, kinds) the highest of the labels of each kind. each: (n, classes)."""

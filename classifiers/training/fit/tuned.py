@@ -22,8 +22,8 @@ from classifiers.training.fit.fitted import FittedModel, MeasuredModel, Training
 from classifiers.training.fit.heads import Advance, fit
 from classifiers.training.fit.torch_encoder import TorchEncoder, torch_threads
 from classifiers.training.fit.torch_export import exported
-from classifiers.training.fit.tuning_set import TuningSet, lesson_of, prompts_of
-from classifiers.training.fit.two_encoders import joined
+from classifiers.training.fit.tuning_set import TuningSet, prompts_of, tuning_set_of
+from classifiers.training.fit.two_encoders import cascade_model
 from classifiers.training.fit.weights import Weights, find_weights
 from classifiers.training.rows import Row
 from classifiers.training.windows import Windows, each_whole, tuned_windowing, wholes, windows_of
@@ -72,9 +72,9 @@ def fit_tuned(
     Raises TrainingError, EncoderError.
     """
     policy, (first_name, name) = training.policy, names
-    lesson = lesson_of(policy, training.rows, bench.seed)
-    rows = lesson.rows[: len(training.rows)]
-    made = tune_stage(policy, rows, lesson, bench, source=source, name=name)
+    tuning_set = tuning_set_of(policy, training.rows, bench.seed)
+    rows = tuning_set.rows[: len(training.rows)]
+    made = tune_stage(policy, rows, tuning_set, bench, source=source, name=name)
     if made is None:
         return None
     fitted = FittedModel(
@@ -87,8 +87,8 @@ def fit_tuned(
     if policy.multi_label:
         return fitted
     bench.progress.step(f"fit: the {first_name} encoder beside the tuned one")
-    first = fit(replace(training, rows=rows, unseen=lesson.held), bench)
-    both = joined(policy, rows, first, made.trained, names=names)
+    first = fit(replace(training, rows=rows, unseen=tuning_set.held), bench)
+    both = cascade_model(policy, rows, first, made.trained, names=names)
     if both is None:
         return None
     encoders, samples = (training.encoder, *fitted.encoders), (training.vectors, *fitted.samples)
@@ -98,19 +98,19 @@ def fit_tuned(
 def tune_stage(
     policy: Policy,
     rows: Sequence[Row],
-    lesson: TuningSet,
+    tuning_set: TuningSet,
     bench: Workbench,
     *,
     source: str | None,
     name: str,
 ) -> TunedStage | None:
-    """Tune an encoder by a lesson and fit what stands on it; None where held-out text gained nothing.
+    """Tune an encoder by a tuning set and fit what stands on it; None where held-out text gained nothing.
 
-    rows: the first ones of the lesson's: what the head is fitted and calibrated on. Where there are more (copies, text
+    rows: the first ones of the set's: what the head is fitted and calibrated on. Where there are more (copies, text
     that a larger encoder has labelled), epochs are fewer, so that the encoder takes about as many steps.
     """
-    longer = len(lesson.rows) / len(rows)
-    tuned = tune_encoder(policy, lesson, bench, source=source, name=name, longer=longer)
+    longer = len(tuning_set.rows) / len(rows)
+    tuned = tune_encoder(policy, tuning_set, bench, source=source, name=name, longer=longer)
     if tuned is None:
         return None
     bench.progress.step(f"finetune {name}: encoding the rows")
@@ -128,7 +128,7 @@ def tune_stage(
 
 def tune_encoder(
     policy: Policy,
-    lesson: TuningSet,
+    tuning_set: TuningSet,
     bench: Workbench,
     *,
     source: str | None,
@@ -136,15 +136,15 @@ def tune_encoder(
     longer: float = 1.0,
     layers: int | None = None,
 ) -> TunedEncoder | None:
-    """Tune an encoder by a lesson and export it; None where held-out text gained nothing by tuning.
+    """Tune an encoder by a tuning set and export it; None where held-out text gained nothing by tuning.
 
-    source: as of a policy's `encoder`; longer: how many times the policy's rows the lesson is; layers: how many of the
+    source: as of a policy's `encoder`; longer: how many times the policy's rows the set is; layers: how many of the
     encoder's are kept, from the lowest.
     Raises TrainingError, EncoderError.
     """
     say = partial(_say, bench, name)
     weights = find_weights(source, bench.base_dir, bench.models_dir)
-    depends = [longer, layers, bench.seed, *_depends(policy, lesson, bench, weights)]
+    depends = [longer, layers, bench.seed, *_depends(policy, tuning_set, bench, weights)]
     checkpoint = Checkpoint.of(bench.models_dir, policy.name, name, depends)
     if kept := checkpoint.read():
         with suppress(EncoderError):  # a damaged one is tuned again
@@ -153,7 +153,7 @@ def tune_encoder(
             return TunedEncoder(encoder=encoder, folder=checkpoint.folder, head=kept[0], record=kept[1])
     began = time.monotonic()
     with torch_threads(bench.threads, bench.seed):
-        tuned = _tune(lesson, bench, TorchEncoder(weights, tokens=128, layers=layers), name=name, longer=longer)
+        tuned = _tune(tuning_set, bench, TorchEncoder(weights, tokens=128, layers=layers), name=name, longer=longer)
     if tuned and time.monotonic() - began >= WORTH_S:
         try:
             checkpoint.write(tuned.folder, tuned.head, tuned.record)
@@ -167,30 +167,32 @@ def _say(bench: Workbench, name: str, line: str) -> None:
 
 
 def _tune(
-    lesson: TuningSet, bench: Workbench, encoder: TorchEncoder, *, name: str, longer: float
+    tuning_set: TuningSet, bench: Workbench, encoder: TorchEncoder, *, name: str, longer: float
 ) -> TunedEncoder | None:
     weights, layers = encoder.weights, encoder.kept_layers
-    if weights.max_tokens < 2 * lesson.system_tokens:
+    if weights.max_tokens < 2 * tuning_set.system_tokens:
         raise TrainingError(
             f"reads_system: {weights.name} takes {weights.max_tokens} tokens at a time, too few for a text beside "
-            f"{lesson.system_tokens} of a system prompt"
+            f"{tuning_set.system_tokens} of a system prompt"
         )
-    plan = finetune.plan_for(encoder.dimensions, len(lesson.rows), multi_label=lesson.multi_label, layers=layers)
+    plan = finetune.plan_for(
+        encoder.dimensions, len(tuning_set.rows), multi_label=tuning_set.multi_label, layers=layers
+    )
     kept = min(plan.kept, len(encoder.layers) // 2)
     plan = replace(plan, epochs=max(1, round(plan.epochs / longer)), kept=kept)
     tuned = finetune.tune(
-        encoder, lesson, plan=plan, seed=bench.seed, say=partial(_say, bench, name), advance=bench.progress.advance
+        encoder, tuning_set, plan=plan, seed=bench.seed, say=partial(_say, bench, name), advance=bench.progress.advance
     )
     if not tuned.best:
         return None
     _say(bench, name, "exporting the encoder to int8")
-    compared = [row for row, unseen in zip(lesson.rows, lesson.held, strict=True) if unseen][:_COMPARED]
+    compared = [row for row, unseen in zip(tuning_set.rows, tuning_set.held, strict=True) if unseen][:_COMPARED]
     served, folder, agreed = exported(encoder, tuned.head, compared, name, bench)
     record = {
         "from": weights.name,
         **({"layers": layers} if layers else {}),
-        "rows": int((~lesson.held).sum()),
-        "held_out_rows": int(lesson.held.sum()),
+        "rows": int((~tuning_set.held).sum()),
+        "held_out_rows": int(tuning_set.held.sum()),
         "plan": asdict(plan),
         "bf16": tuned.bf16,
         "epochs": [asdict(epoch) for epoch in tuned.history],
@@ -200,14 +202,14 @@ def _tune(
     return TunedEncoder(encoder=served, folder=folder, head=tuned.head, record=record)
 
 
-def _depends(policy: Policy, lesson: TuningSet, bench: Workbench, weights: Weights) -> Iterator[Any]:
-    """What tuning by a lesson depends on. What text without labels is taught follows from the larger
+def _depends(policy: Policy, tuning_set: TuningSet, bench: Workbench, weights: Weights) -> Iterator[Any]:
+    """What tuning by a tuning set depends on. What text without labels is taught follows from the larger
     encoder, which is tuned by the same rows."""
     larger = policy.larger_encoder
     for source in (weights, *([find_weights(larger, bench.base_dir, bench.models_dir)] if larger else [])):
         yield source.name, source.pooling, source.max_tokens
         yield [(file.stat().st_size, file.stat().st_mtime_ns) for file in source.files]
-    yield policy.multi_label, classes_of(policy, lesson.rows)
-    yield lesson.held.tolist()
-    yield from lesson.rows
+    yield policy.multi_label, classes_of(policy, tuning_set.rows)
+    yield tuning_set.held.tolist()
+    yield from tuning_set.rows
     yield [(tool, version(tool)) for tool in ("torch", "transformers", "tokenizers")]

@@ -99,7 +99,7 @@ def _spared(rows: Sequence[Row], held: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return held & spare
 
 
-def lesson_of(policy: Policy, rows: Sequence[Row], seed: int) -> TuningSet:
+def tuning_set_of(policy: Policy, rows: Sequence[Row], seed: int) -> TuningSet:
     """All that a policy's rows teach, some of them held out. Where several labels may hold, with copies inside other
     text; where system prompts are read, with copies under one."""
     held = held_out(rows, seed)

@@ -52,7 +52,7 @@ _COMPARED = 200
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-def joined(
+def cascade_model(
     policy: Policy,
     rows: Sequence[Row],
     first: MeasuredModel,
@@ -217,7 +217,7 @@ def fit_two_encoders(training: TrainingSet, bench: Workbench) -> FittedModel | N
     vectors = wholes(larger, [row.text for row in rows], bench.progress.advance)
     last = fit(TrainingSet(policy=policy, rows=rows, encoder=larger, vectors=vectors), bench)
     record = {"larger": policy.larger_encoder, "export": agreed}
-    trained = joined(policy, rows, first, last, names=(SMALL, LARGE), record=record)
+    trained = cascade_model(policy, rows, first, last, names=(SMALL, LARGE), record=record)
     if trained is None:
         return None
     return FittedModel(

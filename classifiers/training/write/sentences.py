@@ -14,7 +14,7 @@ from classifiers.training.patterns import without_patterns
 from classifiers.training.rows import Row
 from classifiers.training.write import builtin
 from classifiers.training.write.prompts import Neighbours, asks
-from classifiers.training.write.teacher import CACHE, Approve, Author, Hire
+from classifiers.training.write.teacher import CACHE, Approve, Author, TeacherFactory
 
 
 def read(policy: Policy, teacher: Teacher, base_dir: Path) -> list[Row]:
@@ -62,7 +62,7 @@ def write_sentences(
     seed: int,
     data: Sequence[Row],
     neighbours: Callable[[], Neighbours],
-    hire: Hire | None,
+    teacher_factory: TeacherFactory | None,
     approve: Approve,
     advance: Callable[[int, int], None],
 ) -> WrittenSentences:
@@ -80,12 +80,14 @@ def write_sentences(
             rows = without_patterns(whole, read(whole, teacher, base_dir))
             files.append({"file": list(teacher.file), "sentences": len(rows)})
         else:
-            if hire is None:
+            if teacher_factory is None:
                 raise TeacherError(
                     f"{policy.name}: its teacher is the model {teacher.model}, but nothing here can ask it; "
                     "install offramp[providers] or name a base_url"
                 )
-            author = Author(teacher, hire(teacher), place=place, writer=writer, cache_dir=models_dir / CACHE, seed=seed)
+            author = Author(
+                teacher, teacher_factory(teacher), place=place, writer=writer, cache_dir=models_dir / CACHE, seed=seed
+            )
             wanted = asks(policy, SENTENCES, seed, neighbours())
             if not approve(teacher, author.estimate(wanted), author.price):
                 raise TeacherError(f"{policy.name}: its teacher {teacher.model} was not to be asked")

@@ -88,7 +88,7 @@ class Hired:
     price: TeacherPrice
 
 
-Hire = Callable[[Teacher], Hired]
+TeacherFactory = Callable[[Teacher], Hired]
 """Raises TeacherError where the model is not available."""
 
 Approve = Callable[[Teacher, Estimate, TeacherPrice], bool]

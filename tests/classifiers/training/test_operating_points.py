@@ -98,7 +98,7 @@ def test_the_strictest_of_a_policys_goals_counts(make_policy: Callable[..., Poli
 def test_what_the_small_stage_clears_stays_clean_and_it_flags_nothing_alone() -> None:
     small = np.array([[1.0, 0.1], [0.5, 0.4], [0.1, 0.05]], np.float32)
     large = np.array([[0.1, 0.0], [0.2, 0.7], [1.0, 1.0]], np.float32)
-    way = operating_points.through(small, large, Threshold(act=NEVER.act, unsure=0.3))
+    way = operating_points.cascade_path(small, large, Threshold(act=NEVER.act, unsure=0.3))
     assert way.asked.tolist() == [True, True, False]
     assert np.allclose(way.certain, [[0.1, 0], [0.2, 0.7], [0, 0]])
     assert np.allclose(way.probabilities, [[0.1, 0], [0.2, 0.7], [0.1, 0.05]])

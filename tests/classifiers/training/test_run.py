@@ -50,7 +50,9 @@ Train = Callable[..., TrainingOutcome]
 
 def trainer(base_dir: Path, models_dir: Path, **given: Any) -> Train:
     def make(**changes: Any) -> TrainingOutcome:
-        options = {key: changes.pop(key) for key in ("seed", "progress", "hire", "approve") if key in changes}
+        options = {
+            key: changes.pop(key) for key in ("seed", "progress", "teacher_factory", "approve") if key in changes
+        }
         policy = Policy.model_validate(BANK | given | changes)
         return train(policy, base_dir=base_dir, models_dir=models_dir, threads=1, **options)
 

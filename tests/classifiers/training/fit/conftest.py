@@ -26,7 +26,7 @@ Train = Callable[..., TrainingOutcome]
 
 @pytest.fixture
 def run(tiny_encoder: str, tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
-    """run(kind, progress=…, hire=…, **policy): a policy about TOPICS; of safety some rows are harmless."""
+    """run(kind, progress=…, teacher_factory=…, **policy): a policy about TOPICS; of safety some rows are harmless."""
     from classifiers.training.fit import finetune, two_encoders
 
     # an epoch and a second encoder count as a gain
@@ -35,7 +35,7 @@ def run(tiny_encoder: str, tiny_models: Path, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(finetune, "bf16_helps", lambda _: False)
     monkeypatch.setattr(two_encoders, "gains", lambda *_: True)
 
-    def make(kind: str = "topic", progress: Any = None, hire: Any = None, **changes: Any) -> TrainingOutcome:
+    def make(kind: str = "topic", progress: Any = None, teacher_factory: Any = None, **changes: Any) -> TrainingOutcome:
         rows = [
             {"text": form.format(one, two), "label": label}
             for label, form in TOPICS.items()
@@ -53,7 +53,7 @@ def run(tiny_encoder: str, tiny_models: Path, tmp_path: Path, monkeypatch: pytes
             "encoder": tiny_encoder,
             **changes,
         }
-        more = {"progress": progress, "hire": hire}
+        more = {"progress": progress, "teacher_factory": teacher_factory}
         return train(
             Policy.model_validate(policy), base_dir=tmp_path, models_dir=tiny_models, threads=1, seed=0, **more
         )

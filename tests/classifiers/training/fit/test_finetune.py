@@ -29,7 +29,7 @@ def weights(tiny_encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     return find_weights(tiny_encoder, tmp_path, tmp_path)
 
 
-def lesson_of(texts: Sequence[str], targets: Floats, held: NDArray[np.bool_]) -> TuningSet:
+def tuning_set_of(texts: Sequence[str], targets: Floats, held: NDArray[np.bool_]) -> TuningSet:
     rows = [Row(text=text, labels=(), group=text, source="data") for text in texts]
     return TuningSet(rows=rows, targets=targets, held=held, multi_label=targets.shape[1] == 1)
 
@@ -40,9 +40,9 @@ def taught(
 ) -> Tuned:
     """The encoder tuned on TEXTS, the last four of which are held out, on one thread with one seed."""
     targets = np.array([[1, 0], [1, 0], [0, 1], [0, 1]] * 4, np.float32)
-    lesson = lesson_of(TEXTS, targets, np.arange(len(TEXTS)) >= 12)
+    tuning_set = tuning_set_of(TEXTS, targets, np.arange(len(TEXTS)) >= 12)
     with torch_threads(1, 0):
-        return tune(encoder, lesson, plan=plan, seed=0, say=lambda _: None)
+        return tune(encoder, tuning_set, plan=plan, seed=0, say=lambda _: None)
 
 
 def test_the_layers_that_are_kept_stay_as_they_were(weights: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ def test_a_long_row_teaches_by_the_window_that_speaks_loudest(
     with torch_threads(1, 0):
         tuned = tune(
             encoder,
-            lesson_of(texts, targets, np.arange(len(texts)) < 2),
+            tuning_set_of(texts, targets, np.arange(len(texts)) < 2),
             plan=TuningPlan(rate=1e-4, epochs=1, beginning=8),
             seed=0,
             say=lambda _: None,

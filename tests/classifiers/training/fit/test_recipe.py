@@ -245,7 +245,7 @@ def test_what_training_cannot_do_without_is_missed_before_a_teacher_is_paid(
     policy = {key: value for key, value in changes.items() if key != "torch"}
     hired = Mock(side_effect=TeacherError("nobody is there"))
     with pytest.raises(error, match=message):
-        run(**policy, teacher={"model": "openai/gpt-4o-mini"}, hire=hired)
+        run(**policy, teacher={"model": "openai/gpt-4o-mini"}, teacher_factory=hired)
     assert hired.called is (error is TeacherError)
 
 
@@ -292,9 +292,9 @@ def test_two_tuned_encoders_come_in_one_artifact_and_read_system_prompts(
     read: list[tuple[int, int]] = []
     tune = finetune.tune
 
-    def watched(encoder: Any, lesson: Any, **more: Any) -> Any:
-        read.append((lesson.system_tokens, sum(bool(row.system) for row in lesson.rows)))
-        return tune(encoder, lesson, **more)
+    def watched(encoder: Any, tuning_set: Any, **more: Any) -> Any:
+        read.append((tuning_set.system_tokens, sum(bool(row.system) for row in tuning_set.rows)))
+        return tune(encoder, tuning_set, **more)
 
     monkeypatch.setattr(finetune, "tune", watched)
     (tmp_path / "under.jsonl").write_text("\n".join(map(json.dumps, UNDER)))

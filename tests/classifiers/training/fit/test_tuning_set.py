@@ -5,7 +5,7 @@ import pytest
 
 from classifiers.errors import TrainingError
 from classifiers.policy import Policy
-from classifiers.training.fit.tuning_set import held_out, lesson_of
+from classifiers.training.fit.tuning_set import held_out, tuning_set_of
 from classifiers.training.rows import Row
 
 
@@ -56,16 +56,16 @@ def test_a_policys_own_rows_come_first_and_copies_of_them_are_never_held_out() -
     policy = Policy.model_validate({**described, "reads_system": True})
     rows = [replace(row(str(index)), text=f"text {index}", labels=("a",) * (index % 2)) for index in range(200)]
     rows = [replace(one, system=f"prompt {index}") if index % 5 == 0 else one for index, one in enumerate(rows)]
-    lesson = lesson_of(policy, rows, seed=0)
-    copies = lesson.rows[200:]
+    tuning_set = tuning_set_of(policy, rows, seed=0)
+    copies = tuning_set.rows[200:]
     assert copies
-    assert all(before.text in after.text for after, before in zip(lesson.rows, rows, strict=False))
-    assert len(lesson.rows) == len(lesson.targets) == len(lesson.held)
-    assert lesson.held[:200].any()
-    assert not lesson.held[200:].any()
-    held = {one.text for one, out in zip(rows, lesson.held[:200], strict=True) if out}
+    assert all(before.text in after.text for after, before in zip(tuning_set.rows, rows, strict=False))
+    assert len(tuning_set.rows) == len(tuning_set.targets) == len(tuning_set.held)
+    assert tuning_set.held[:200].any()
+    assert not tuning_set.held[200:].any()
+    held = {one.text for one, out in zip(rows, tuning_set.held[:200], strict=True) if out}
     assert not held & {text for one in copies for text in re.findall(r"text \d+", one.text)}
-    assert [bool(target) for target in lesson.targets[:, 0]] == [one.labels == ("a",) for one in lesson.rows]
+    assert [bool(target) for target in tuning_set.targets[:, 0]] == [one.labels == ("a",) for one in tuning_set.rows]
 
 
 def test_what_a_text_is_under_a_prompt_is_not_lost_by_standing_inside_another() -> None:
@@ -74,6 +74,6 @@ def test_what_a_text_is_under_a_prompt_is_not_lost_by_standing_inside_another() 
     told = [replace(row(f"t{index}"), text=f"told {index}", labels=()) for index in range(300)]
     under = [replace(one, system="be brief", labels=("a",)) for one in told]
     others = [replace(row(f"o{index}"), text=f"other {index}", labels=()) for index in range(300)]
-    lesson = lesson_of(policy, [*told, *under, *others], seed=0)
-    assert any(one.system and "other" in one.text for one in lesson.rows)
-    assert not [one for one in lesson.rows if one.system and "told" in one.text and not one.labels]
+    tuning_set = tuning_set_of(policy, [*told, *under, *others], seed=0)
+    assert any(one.system and "other" in one.text for one in tuning_set.rows)
+    assert not [one for one in tuning_set.rows if one.system and "told" in one.text and not one.labels]

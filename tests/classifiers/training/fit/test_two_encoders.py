@@ -16,7 +16,7 @@ from classifiers.training import calibrate, thresholds
 from classifiers.training.fit.ensemble import pool
 from classifiers.training.fit.fitted import MeasuredModel
 from classifiers.training.fit.heads import measured, verdict_of
-from classifiers.training.fit.two_encoders import joined
+from classifiers.training.fit.two_encoders import cascade_model
 from classifiers.training.rows import Row
 
 LABELS = ("card", "fee", "rate", "loan")
@@ -65,7 +65,7 @@ def rows_of(truth: Truth) -> list[Row]:
 
 
 def together(policy: Policy, truth: Truth, first: MeasuredModel, last: MeasuredModel) -> MeasuredModel:
-    both = joined(policy, rows_of(truth), first, last, names=("small", "large"))
+    both = cascade_model(policy, rows_of(truth), first, last, names=("small", "large"))
     assert both is not None
     return both
 
