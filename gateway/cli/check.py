@@ -25,13 +25,16 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class _CheckResult:
-    """The problems and forecasts of the files so far. named: the file of each policy, by its name."""
+    """The problems and forecasts of the files so far. named: the file of each policy, by its name; policy_notes: notes
+    on each; used: the classifiers that rules bind, None where no gateway file is checked."""
 
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     contracts: "list[ForecastLine]" = field(default_factory=list)
     judges: "list[ForecastLine]" = field(default_factory=list)
     named: dict[str, Path] = field(default_factory=dict)
+    policy_notes: dict[str, list[str]] = field(default_factory=dict)
+    used: set[str] | None = None
 
 
 def check(
@@ -52,6 +55,9 @@ def check(
                 _check_gateway(file, chosen, result)
         except ConfigError as error:
             result.problems.extend(error.problems)
+    for name, notes in result.policy_notes.items():
+        # a policy that no rule uses is trained by nobody but who asks for it, and training prints its notes
+        result.notes += notes if result.used is None or name in result.used else []
     failed = bool(result.problems or (strict and result.notes))
     if json:
         _print_json(chosen, result)
@@ -112,14 +118,14 @@ def _check_policy(file: Path, result: _CheckResult) -> None:
 
     policy = load_policy(file, os.environ, secrets=False)
     document = read(file, os.environ)
-    result.notes += [f"{problem}; to train, it must be" for problem in lacking_secrets(document)]
     places = list(_unreadable_rows(policy, file.parent))
     if (first := result.named.setdefault(policy.name, file)) != file:
         places.append((("name",), f"{policy.name} is the name of {first}, too"))
     notes = [*policy_notes(policy)]
     for key, what, needed in _lacking_weights(policy, file.parent):
         (places if needed else notes).append(((key,), what))
-    result.notes += [str(document.problem(*note)) for note in notes]
+    lacking = [f"{problem}; to train, it must be" for problem in lacking_secrets(document)]
+    result.policy_notes[policy.name] = [*lacking, *(str(document.problem(*note)) for note in notes)]
     if places:
         raise ConfigError(document.problem(*place) for place in places)
 
@@ -172,6 +178,7 @@ def _check_gateway(file: Path, checked: Sequence[Path], result: _CheckResult) ->
 
     loaded = load_gateway(file, os.environ, secrets=False)
     load_prices(loaded.prices, os.environ)
+    result.used = (result.used or set()) | {name for rule in loaded.settings.rules for _, name in rule.bindings}
     policies, unreadable = _policies(file.parent / "policies", checked)
     result.notes += [f"{problem}; to serve, it must be" for problem in loaded.lacking]
     notes = [*gateway_notes(loaded.settings), *_lacking_packages(loaded)]

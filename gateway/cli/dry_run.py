@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,11 +16,10 @@ from gateway.contracts.safety_owner import BandPlacement, SafetyOwner
 from gateway.contracts.safety_store import SafetyStore
 from gateway.contracts.store import ContractStore
 from gateway.drain import InFlight
-from gateway.judge.resolve import SafetyAudits, under_contract
+from gateway.judge.resolve import SafetyAudits
 from gateway.metrics.observe import Metrics
 from gateway.plan import CallState, Classify, Planner, TimedClassifiers
 from gateway.routes import Routes
-from gateway.rules.decide import decide
 from gateway.serving.snapshot import CurrentSnapshot, Snapshot
 
 _NOT_AUDITED: Final = 0.999
@@ -49,10 +49,9 @@ def dry_run(
         planner = Planner(current=CurrentSnapshot(snapshot), routes=routes, classifiers=classifiers, audits=audits)
         call = planner.parse(new_context("", "explain", ""), body, [])
         asyncio.run(planner.plan(call))
-        bands = bounds.place(call.pairs)
-        call.pairs = [(rule, under_contract(rule, verdict, bands.get(rule.name))) for rule, verdict in call.pairs]
-        call.labels = audits.answers(call.request, call.pairs)
-        call.decision = decide(call.pairs, {*call.labels.unsupported, *call.held})
+        bands, call.pairs, call.labels, call.decision = bounds.decide(
+            call.pairs, call.labels, shape=partial(audits.answers, call.request), held=call.held
+        )
         return call, {**dict(_of_labels(owner, call.opened)), **dict(_of_judges(bands))}
 
 

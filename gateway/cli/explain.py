@@ -2,12 +2,16 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.table import Table
 
+from classifiers.policy import OTHER
 from classifiers.report.markup import counted
 from gateway.cli.classify import slot_value
 from gateway.cli.inputs import argument
@@ -16,45 +20,107 @@ from gateway.cli.output import Exit, Json, fail, fields, quoted, result, table
 if TYPE_CHECKING:
     from classifiers.model.model import Model
     from classifiers.verdict import Reading, Verdict
+    from gateway.config.load import Loaded
     from gateway.plan import CallState
     from gateway.rules.rule import Rule
 
 _MOST: Final = 8  # labels that are shown
+_OF_A_ROW: Final = ("rule", "label", "confidence", "classifier", "flags", "abstentions", "judged", "status", "error")
 
 
 def explain(
-    text: Annotated[str, typer.Argument(help="A user's message, or a whole request's JSON.", callback=argument)],
+    text: Annotated[
+        str | None, typer.Argument(help="A user's message, or a whole request's JSON.", callback=argument)
+    ] = None,
     config: Annotated[Path, typer.Option("--gateway", help="The gateway's file.")] = Path("config/gateway.yaml"),
     model: Annotated[
         str | None, typer.Option(help="The model asked for; by default the first open to clients.", callback=argument)
     ] = None,
+    system: Annotated[
+        str | None, typer.Option(help="The system prompt that the message is under.", callback=argument)
+    ] = None,
+    last: Annotated[bool, typer.Option("--last", help="Explain the latest request of the ledger instead.")] = False,
     json: Json = False,
 ) -> None:
     """Which rule reads what of a request, what its classifier says, and what is decided. Nothing is sent."""
-    from gateway.cli.dry_run import dry_run
     from gateway.config.load import load_gateway
-    from gateway.errors import ApiError
+
+    whole = text is None or text.lstrip().startswith("{")
+    if last is not (text is None) or (whole and (system or model)):
+        raise fail("takes a message with --model and --system, or a whole request's JSON, or --last", Exit.USAGE)
+    loaded = load_gateway(config, os.environ, secrets=False)
+    value: dict[str, Any] = {}
+    shown: Iterator[str | Table] = iter(())
+    if text is None:
+        row, text = _latest(loaded)
+        value, shown = {"latest": row}, _latest_lines(row, loaded, kept=text is not None)
+    if text is not None:
+        explained, lines = _explained(loaded, text if whole else _body(loaded, text, model, system))
+        value, shown = value | explained, chain(shown, lines)
+    result(value, shown, as_json=json)
+
+
+def _body(loaded: "Loaded", text: str, model: str | None, system: str | None) -> str:
+    """A request's JSON with the message."""
     from gateway.protocols import chat
+    from gateway.routes import Routes
+
+    asked = model or next(iter(Routes(loaded.settings.models).public), "any")
+    messages = [{"role": "system", "content": system}] if system else []
+    return chat.encode({"model": asked, "messages": [*messages, {"role": "user", "content": text}]}).decode()
+
+
+def _latest(loaded: "Loaded") -> tuple[Mapping[str, Any], str | None]:
+    """The ledger's row of the latest request, and its JSON where that is kept."""
+    from gateway.ledger.call_store import CallStore
+    from gateway.ledger.store import SQLiteLedger
+
+    with closing(SQLiteLedger(loaded.ledger, read_only=True)) as ledger:
+        row = ledger.latest()
+    if row is None:
+        raise fail(f"{loaded.ledger} holds no request yet", Exit.ENVIRONMENT)
+    with closing(CallStore(loaded.ledger, read_only=True)) as store:
+        kept = [call.request for call in store.calls(row["at"]) if call.request_id == row["request_id"]]
+    return row, kept[0].decode() if kept else None
+
+
+def _latest_lines(row: Mapping[str, Any], loaded: "Loaded", *, kept: bool) -> Iterator[str]:
+    """What the ledger says of a request; of one that is not kept also why, and which setting keeps such calls."""
+    at = datetime.fromtimestamp(row["at"], UTC).isoformat(timespec="seconds")
+    yield f"request {row['request_id']} of {at}, model {quoted(row['requested_model'])}: {row['decision']}"
+    if kept:
+        yield "its text is kept; what the rules make of it now:"
+        return
+    yield from (f"{name}: {row[name]}" for name in _OF_A_ROW if row[name] not in (None, ""))
+    if row["decision"] != "forward":
+        why = "only forwarded calls are kept whole; content.blocked keeps blocked texts, for `offramp blocked`"
+    elif not loaded.settings.content.calls:
+        why = f"content: {{keep: 30d, calls: true}} in {loaded.file} keeps forwarded calls"
+    else:
+        why = "the call failed, was sent to another model, or is over 64 KiB"
+    yield f"its text, and with it all scores, is not kept: {why}; or give the request's JSON to explain"
+
+
+def _explained(loaded: "Loaded", body: str) -> tuple[dict[str, Any], Iterator[str | Table]]:
+    """What the gateway makes of a request's JSON: as data, and as lines for people."""
+    from gateway.cli.dry_run import dry_run
+    from gateway.errors import ApiError
     from gateway.requests.parse import parse_chat
     from gateway.routes import Routes
     from gateway.serving.snapshot import build_snapshot, load_runtime
 
-    loaded = load_gateway(config, os.environ, secrets=False)
     routes = Routes(loaded.settings.models)
-    if not text.lstrip().startswith("{"):
-        asked = model or next(iter(routes.public), "any")
-        text = chat.encode({"model": asked, "messages": [{"role": "user", "content": text}]}).decode()
     try:
         # before the classifiers are loaded, which takes a while
-        routes.for_client(parse_chat(text.encode()).model)
+        routes.for_client(parse_chat(body.encode()).model)
         runtime = load_runtime(loaded)
         if runtime is None:
-            raise fail(f"{config} has no rules; every request is forwarded", Exit.USAGE)
+            raise fail(f"{loaded.file} has no rules; every request is forwarded", Exit.USAGE)
 
         async def classify(readings: "Sequence[Reading]", *_: object) -> "list[Verdict]":
             return runtime.classify(readings)
 
-        call, contracts = dry_run(loaded.ledger, routes, build_snapshot(loaded, runtime), classify, text.encode())
+        call, contracts = dry_run(loaded.ledger, routes, build_snapshot(loaded, runtime), classify, body.encode())
     except ApiError as error:
         raise fail(error.message, Exit.USAGE) from error
     rules = [
@@ -65,8 +131,8 @@ def explain(
         for (rule, verdict), reading in zip(call.pairs, call.readings, strict=True)
     ]
     decision = _decision(call) | {"contracts": dict(contracts)}
-    shown = [*(line for rule in rules for line in _rule_lines(rule)), *_decision_lines(decision)]
-    result({**decision, "rules": rules}, shown, as_json=json)
+    lines = (line for rule in rules for line in _rule_lines(rule))
+    return {**decision, "rules": rules}, chain(lines, _decision_lines(decision))
 
 
 def _field(verdict: "Verdict") -> dict[str, Any]:
@@ -84,18 +150,16 @@ def _field(verdict: "Verdict") -> dict[str, Any]:
 def _rule(rule: "Rule", verdict: "Verdict", reading: "Reading", model: "Model") -> dict[str, Any]:
     """What one rule reads, its classifier's verdict, and what it does about each of its abstentions."""
     abstained = [kind.value for kind in verdict.abstentions]
+    base = _field(verdict)
+    if verdict.stage and not model.policy.multi_label and model.last.head.classes[-1] == OTHER:
+        base["scores"] |= {OTHER: round(max(1 - sum(verdict.scores.values()), 0.0), 4)}
     return {
         "rule": rule.name,
-        "classifier": f"{verdict.classifier}@{verdict.version}",
         "reads": list(reading.texts),
-        "labels": list(verdict.labels),
-        "confidence": round(verdict.confidence, 4),
-        "scores": {label: round(score, 4) for label, score in verdict.scores.items()},
+        **base,
         "thresholds": _thresholds(model, verdict),
         "novelty": round(verdict.novelty, 4),
-        "abstained": verdict.abstention.value if verdict.abstention else None,
         "when": {kind: rule.otherwise[kind].act.name.lower() for kind in abstained},
-        "reason": verdict.reason,
         "stage": verdict.stage,
         "stages": [stage.name for stage in model.stages],
         "slots": [fields(slot, "slot", "raw", "value", "currency") for slot in verdict.slots],
@@ -125,7 +189,7 @@ def _decision(call: "CallState") -> dict[str, Any]:
         "model": call.request.model,
         "template": fingerprint(call.request.system_text) if call.request.system_text.strip() else None,
         "left_out": call.left_out,
-        "rules_not_met": [rule.name for rule in call.snapshot.rules if rule not in call.rules],
+        "rules_not_met": {rule.name: _why_unread(rule, call) for rule in call.snapshot.rules if rule not in call.rules},
         "decision": decision.act.name.lower(),
         "by_rule": step.rule.name if step else None,
         "label": step.label if step else None,
@@ -136,6 +200,16 @@ def _decision(call: "CallState") -> dict[str, Any]:
         "flags": [f"{flag.rule.name}:{flag.label}" for flag in decision.flags],
         "forwards": forwards,
     }
+
+
+def _why_unread(rule: "Rule", call: "CallState") -> str:
+    """Why a rule reads nothing of a request: the setting, and what does not fit it."""
+    from gateway.rules.rule import mismatch
+
+    part, why = mismatch(rule, call.request)
+    if part:
+        return f"when.{part}: {why}"
+    return "reads: no text has its after, before or regex" if rule.roles else "reads.output: it reads answers alone"
 
 
 def _thresholds(model: "Model", verdict: "Verdict") -> dict[str, list[float]]:
@@ -185,8 +259,7 @@ def _decision_lines(decision: Mapping[str, Any]) -> Iterator[str]:
         yield f"\nsystem prompt: its template is {decision['template']}"
     if decision["left_out"]:
         yield f"left out: {decision['left_out']} messages of exchanges that were blocked"
-    for name in decision["rules_not_met"]:
-        yield f"rule {name}: its `when` does not hold, or no text fits what it reads"
+    yield from (f"rule {name} does not read it: {why}" for name, why in decision["rules_not_met"].items())
     parts = {"to": decision["to"], "by rule": decision["by_rule"], "for": decision["label"]}
     yield f"\ndecision: {decision['decision']}" + "".join(f" {word} {what}" for word, what in parts.items() if what)
     if decision["asks"]:

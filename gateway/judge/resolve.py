@@ -51,6 +51,16 @@ class SafetyAudits:
             and verdict.windows_read
         }
 
+    def decide(
+        self, pairs: Pairs, labels: LocalAnswers, *, shape: Callable[[Pairs], LocalAnswers], held: Collection[str]
+    ) -> tuple[Mapping[str, BandPlacement], Pairs, LocalAnswers, Decision]:
+        """The placements, the verdicts and local answers under them, and the decision before any judge is asked."""
+        placements = self.place(pairs)
+        if placements:
+            pairs = [(rule, under_contract(rule, verdict, placements.get(rule.name))) for rule, verdict in pairs]
+            labels = shape(pairs)
+        return placements, pairs, labels, decide(pairs, {*labels.unsupported, *held})
+
     async def learn(self, context: RequestContext, rule: Rule, placement: BandPlacement, answer: JudgeAnswer) -> None:
         """Counts the judge's answer.
 
@@ -144,15 +154,9 @@ class Resolver:
         readings: what each rule's classifier has read. labels: the local answers for the verdicts, and shape: those for
         others, since contracts and judges change labels. held: rules that must not answer. shown: what a judge may see.
         """
-        placements = self.audits.place(pairs)
         own = {rule.name: verdict for rule, verdict in pairs}
-        if placements:
-            pairs = [(rule, under_contract(rule, verdict, placements.get(rule.name))) for rule, verdict in pairs]
-            labels = shape(pairs)
-        while True:
-            decision = decide(pairs, {*labels.unsupported, *held})
-            if decision.act is not Act.ASK:
-                return decision, labels
+        placements, pairs, labels, decision = self.audits.decide(pairs, labels, shape=shape, held=held)
+        while decision.act is Act.ASK:
             assert decision.step is not None
             step = decision.step
             reading = next(reading for (rule, _), reading in zip(pairs, readings, strict=True) if rule is step.rule)
@@ -161,6 +165,8 @@ class Resolver:
             judged = await self.verdict(context, step, reading, seen, placement=placements.get(name), own=own[name])
             pairs = [(rule, judged if rule is step.rule else verdict) for rule, verdict in pairs]
             labels = shape(pairs)
+            decision = decide(pairs, {*labels.unsupported, *held})
+        return decision, labels
 
     async def verdict(
         self,

@@ -187,9 +187,10 @@ class CallStore(KeptRows[KeptCall]):
         indexes = ["CREATE INDEX IF NOT EXISTS calls_at ON calls (at)"]
         super().__init__(path, [_CREATE_CALLS], indexes, _INSERT_CALL, read_only=read_only)
 
-    def calls(self) -> list[KeptCall]:
-        """All that are kept, the oldest first. Raises LedgerError."""
-        rows = self._rows(f"SELECT {', '.join(_CALL_COLUMNS)} FROM calls ORDER BY at")  # noqa: S608 - constants
+    def calls(self, since: float = 0.0) -> list[KeptCall]:
+        """Those that are kept since a time, in Unix seconds, the oldest first. Raises LedgerError."""
+        query = f"SELECT {', '.join(_CALL_COLUMNS)} FROM calls WHERE at >= ? ORDER BY at"  # noqa: S608 - constants
+        rows = self._rows(query, since)
         return [KeptCall(**dict(zip(_CALL_COLUMNS, row, strict=True))) for row in rows]
 
     def forget(self, before: float) -> int:

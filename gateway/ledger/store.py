@@ -155,12 +155,13 @@ SELECT decision, rule, saved_reason, count(*) AS calls,
 FROM requests WHERE at >= ? AND at < ?
 GROUP BY decision, rule, saved_reason
 """
+_LATEST: Final = "SELECT * FROM requests WHERE decision NOT IN ('judge', 'repeat') ORDER BY at DESC, rowid DESC LIMIT 1"
 
 
 class SQLiteLedger:
     """Opens the file, or makes it. Raises LedgerError if that fails, or if another version of Offramp made the file.
 
-    read_only: for `summary` alone. The file must exist. Called from one thread at a time.
+    read_only: for `summary` and `latest` alone. The file must exist. Called from one thread at a time.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
@@ -184,8 +185,15 @@ class SQLiteLedger:
 
     def summary(self, since: float, until: float) -> Sequence[dict[str, Any]]:
         """Sums by decision, rule and saved reason, over Unix seconds [since, until). Raises LedgerError."""
+        return self._rows(_SUMMARY, since, until)
+
+    def latest(self) -> dict[str, Any] | None:
+        """The columns of the latest request of a client's; None where there is none. Raises LedgerError."""
+        return next(iter(self._rows(_LATEST)), None)
+
+    def _rows(self, query: str, *values: float) -> list[dict[str, Any]]:
         with ledger_errors(f"the ledger {self._path} cannot be read"):
-            cursor = self._db.execute(_SUMMARY, (since, until))
+            cursor = self._db.execute(query, values)
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 

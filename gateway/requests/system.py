@@ -14,6 +14,7 @@ _RETRIEVED: Final = re.compile(r"```.*?```|<(\w[\w-]*)>.*?</\1>|\"{3}.*?\"{3}", 
 _ESCAPED: Final = re.compile(r"\[([*?\[])\]")
 """A sign that a glob takes for itself."""
 _WORD: Final = re.compile(r"\S+")
+_GLOB: Final = re.compile(r"[*?[]")
 _DAYS: Final = re.compile(
     r"(?:mon|tues|wednes|thurs|fri|satur|sun)day|january|february|march|april|may|june|july|august|september|october"
     r"|november|december|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec",
@@ -64,3 +65,16 @@ class PromptPatterns:
         if not text.strip():
             return self.none
         return self.names(text) or any(fnmatchcase(text, own) for own in self.texts)
+
+    def mismatch(self, text: str) -> str:
+        """Why a request's system prompt is none of these; empty where it is one."""
+        if self.match(text):
+            return ""
+        if not text.strip():
+            return "the call has no system prompt"
+        if not (self.texts or self.templates):
+            return "the call has a system prompt, and the rule is for calls without one"
+        kinds = {"text": False, "glob": False, "template": bool(self.templates)}
+        for own in self.texts:
+            kinds["glob" if _GLOB.search(own) else "text"] = True
+        return f"the call's system prompt is not the rule's {' or '.join(kind for kind, has in kinds.items() if has)}"

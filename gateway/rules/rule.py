@@ -148,7 +148,17 @@ def matching(rules: Sequence[Rule], request: Request) -> list[Rule]:
     return [rule for rule in rules if _matches(rule, request)]
 
 
+def mismatch(rule: Rule, request: Request) -> tuple[str, str]:
+    """The part of a rule's `when` that does not hold, `model` or `system`, and why; both empty where all of it does."""
+    if not _of_model(rule, request):
+        return "model", f"the call asks for {request.model}"
+    why = rule.system.mismatch(request.system_text) if rule.system else ""
+    return ("system", why) if why else ("", "")
+
+
 def _matches(rule: Rule, request: Request) -> bool:
-    if rule.models and request.model not in rule.models:
-        return False
-    return rule.system is None or rule.system.match(request.system_text)
+    return _of_model(rule, request) and (rule.system is None or rule.system.match(request.system_text))
+
+
+def _of_model(rule: Rule, request: Request) -> bool:
+    return not rule.models or request.model in rule.models
