@@ -6,6 +6,7 @@ from typing import Any
 from classifiers.report.markup import counted, interval, number, percent, plain, within, wrong
 
 _FEW = 0.01
+_HALF = 0.5
 _MEASURED_ON_REAL_ROWS = frozenset({"real rows", "nothing"})
 _SHOWN_LABELS = 10
 _RECALL = "recall_at_1pct_false_alarms"
@@ -21,12 +22,35 @@ Figure = tuple[str, str, str]
 
 
 def aim(report: Mapping[str, Any]) -> str:
-    """The share of errors that the thresholds aimed at where the policy states no goal; empty where it states one."""
-    wanted, held = report.get("aimed_error"), report["held_out"]
-    if wanted is None or held.get("error") is None:
+    """The share of errors that the thresholds aimed at where the policy states no goal, and whether it is reached, with
+    the traffic's share out of scope where that was measured; empty where it states one."""
+    wanted, held, scope = report.get("aimed_error"), report["held_out"], measured_scope(report)
+    error = (scope or held).get("error")
+    if wanted is None or error is None:
         return ""
-    reached = within(held["error"], held["error_interval"])
-    return f"Without a goal, {percent(wanted)} wrong among answered is aimed at, not demanded: {reached}."
+    reached = "reached" if error <= wanted else "not reached"
+    on = report["measured_on"] + (f", {percent(scope['share'])} of the traffic out of scope" if scope else "")
+    return f"Without a goal, {percent(wanted)} wrong among answered is aimed at: {reached}, {percent(error)} on {on}."
+
+
+def measured_scope(report: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What the report says of traffic of which a share is out of scope; None where that was not measured."""
+    scope: Mapping[str, Any] = report.get("out_of_scope") or {}
+    return scope if scope.get("kinds") else None
+
+
+def advice(report: Mapping[str, Any]) -> str:
+    """What helps where over half is forwarded; empty where it is not, and for guards."""
+    answered = (measured_scope(report) or report.get("held_out", {})).get("answered")
+    if answered is None or answered >= _HALF:
+        return ""
+    labels = report["held_out"]["labels"].keys() - {"other"}
+    lines = round(report["text"]["sources"].get("policy", 0) / max(len(labels), 1))
+    error = "a higher goal.max_error" if report["goals"] else "goal: {max_error: 10%}"
+    return (
+        f"it abstains on over half: {percent(answered)} answered; what helps, the best first: more examples in users' "
+        f"words (now {lines} lines a label), rows of your own (data:), a teacher's sentences (teacher:), or {error}"
+    )
 
 
 def languages(report: Mapping[str, Any]) -> str:
@@ -126,7 +150,8 @@ def teacher_caution(report: Mapping[str, Any]) -> str:
 
 
 def goals(report: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Each goal of the policy: `asked`, `mark` (met or not), `reached`, `counts` (which rows), `never` (labels)."""
+    """Each goal of the policy: `asked`, `mark` (met or not), `reached` (and on which rows), `never` (labels), `stated`
+    (not by default)."""
     for goal in report["goals"]:
         mark = _MARKS[goal["met"]]
         if "label" in goal:
@@ -140,13 +165,15 @@ def goals(report: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         else:
             asked = f"at most {percent(goal['max_error'])} error, at least {percent(goal['min_answered'])} answered"
             error = within(goal["error"], goal["error_interval"]) if "error" in goal else "–"
-            reached = f"{error} error, {percent(goal.get('answered'))} answered"
+            reached = f"{error} error, {percent(goal.get('answered'))} of text with a label answered"
         counts = ""
         if unlabelled := goal.get("rows_of_no_label"):
             rows = counted(goal["rows"], "row")
             counts = f" ({rows}, {unlabelled} of them everyday sentences and other text of no label)"
         never = ", ".join(goal.get("never_named", ()))
-        yield {"asked": asked, "mark": mark, "reached": f"{reached} on {goal['measured_on']}{counts}", "never": never}
+        reached += f" on {goal['measured_on']}{counts}"
+        stated = goal.get("stated", True)
+        yield {"asked": asked, "mark": mark, "reached": reached, "never": never, "stated": stated}
 
 
 def tests(report: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """The outcomes of trainings: as data, and as lines for people."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -7,12 +8,12 @@ from rich.text import Text
 
 from classifiers.report import figures
 from classifiers.report.markup import counted
-from gateway.cli.output import percent
 
 if TYPE_CHECKING:
     from classifiers.training.run import TrainingOutcome
 
 _NAMED_AT_MOST = 10
+_BY_ROWS = re.compile(r"(answered|[\w ]+ among answered): ")
 
 
 def as_dict(name: str | None, outcome: "TrainingOutcome | None", error: str | None = None) -> dict[str, Any]:
@@ -71,14 +72,20 @@ def _measures(report: Mapping[str, Any]) -> Iterator[str]:
         return
     slots = report["settings"].get("slots")
     yield f"held out: {figures.where(report)}"
-    yield from measures(report["held_out"], slots)
+    # as rows stand, a `not:` line counts as much as a message: what traffic meets follows, and one verdict on it
+    of_traffic = figures.measured_scope(report) is not None
+    for line in measures(report["held_out"], slots):
+        if not (of_traffic and _BY_ROWS.match(line)):
+            yield line
     if slots and slots["f1"] is not None:
         yield f"slots: {counted(slots['support'], 'value')} in {counted(slots['rows'], 'held-out sentence')}"
     yield from figures.out_of_scope(report)
     yield from figures.in_traffic(report)
-    aimed, error = report.get("aimed_error"), report["held_out"].get("error")
-    if aimed is not None and (error or 0) > aimed:
-        yield f"without a goal, {percent(aimed)} wrong is aimed at, not demanded"
+    for goal in figures.goals(report):
+        if goal["stated"] and goal["mark"] != "not met":
+            yield f"goal {goal['mark']}: {goal['asked']}; {goal['reached']}"
+    aim = figures.aim(report).removesuffix(".")
+    yield from filter(None, [aim[:1].lower() + aim[1:]])
 
 
 def measures(measured: Mapping[str, Any], slots: Mapping[str, Any] | None) -> Iterator[str]:
@@ -90,7 +97,7 @@ def measures(measured: Mapping[str, Any], slots: Mapping[str, Any] | None) -> It
 def _notes(report: Mapping[str, Any]) -> Iterator[str]:
     """What was done otherwise than the policy says, and what nobody will see answered."""
     yield from filter(None, [report["incumbent_note"], report["settings"].get("note")])
-    yield from figures.foreign(report["text"])
+    yield from filter(None, [*figures.foreign(report["text"]), figures.advice(report)])
     goals = [goal for goal in report["goals"] if goal.get("never_named")]
     known = {"other", *(name for goal in goals for name in goal["never_named"])}
     labels = report.get("held_out", {}).get("labels", {})
