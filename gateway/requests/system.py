@@ -14,7 +14,6 @@ _RETRIEVED: Final = re.compile(r"```.*?```|<(\w[\w-]*)>.*?</\1>|\"{3}.*?\"{3}", 
 _ESCAPED: Final = re.compile(r"\[([*?\[])\]")
 """A sign that a glob takes for itself."""
 _WORD: Final = re.compile(r"\S+")
-_GLOB: Final = re.compile(r"[*?[]")
 _DAYS: Final = re.compile(
     r"(?:mon|tues|wednes|thurs|fri|satur|sun)day|january|february|march|april|may|june|july|august|september|october"
     r"|november|december|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec",
@@ -74,7 +73,6 @@ class PromptPatterns:
             return "the call has no system prompt"
         if not (self.texts or self.templates):
             return "the call has a system prompt, and the rule is for calls without one"
-        kinds = {"text": False, "glob": False, "template": bool(self.templates)}
-        for own in self.texts:
-            kinds["glob" if _GLOB.search(own) else "text"] = True
-        return f"the call's system prompt is not the rule's {' or '.join(kind for kind, has in kinds.items() if has)}"
+        kinds = ["glob" if "*" in _ESCAPED.sub("", own) else "text" for own in self.texts]
+        kinds += ["template"] if self.templates else []
+        return f"the call's system prompt is not the rule's {' or '.join(dict.fromkeys(kinds))}"

@@ -89,6 +89,8 @@ def test_explain_and_report(run_offramp, workspace: Path, tmp_path: Path) -> Non
     assert (told["decision"], told["by_rule"], told["label"]) == ("answer", "intents", "greeting")
     assert [rule["rule"] for rule in told["rules"]] == ["safety", "intents"]
     assert told["rules"][0]["reads"] == ["Hello there!"]
+    assert "other" not in told["rules"][0]["scores"]
+    assert sum(told["rules"][1]["scores"].values()) == pytest.approx(1, abs=0.001)
     people = run_offramp("explain", "Hello there!", cwd=workspace)
     assert "decision: answer by rule intents for greeting" in people.stdout
     missing = run_offramp("report", "--ledger", str(tmp_path / "none.db"), cwd=workspace)

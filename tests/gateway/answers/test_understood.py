@@ -212,6 +212,20 @@ def test_a_fixed_text_is_plain_text(fields: dict[str, Any], with_tools: bool, re
 )
 def test_system_prompts_of_a_task(patterns: list[str], text: str, expected: bool) -> None:
     assert PromptPatterns.of(patterns).match(text) == expected
+    assert (PromptPatterns.of(patterns).mismatch(text) == "") is expected
+
+
+@pytest.mark.parametrize(
+    ("patterns", "text", "why"),
+    [
+        (["Be brief."], " ", "the call has no system prompt"),
+        (["none"], "Be brief.", "the call has a system prompt, and the rule is for calls without one"),
+        (["Is this spam?", "Is*?", "none"], "Are we?", "the call's system prompt is not the rule's text or glob"),
+        (["Be brief.", ("template", "0" * 16)], "Be", "the call's system prompt is not the rule's text or template"),
+    ],
+)
+def test_what_of_a_system_prompt_does_not_fit_is_named(patterns: list[Any], text: str, why: str) -> None:
+    assert PromptPatterns.of(patterns).mismatch(text) == why
 
 
 def test_a_template_allows_dates_numbers_and_retrieved_text_only() -> None:

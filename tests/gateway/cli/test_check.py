@@ -164,6 +164,16 @@ def test_a_line_counts_problems_and_notes(
     assert summary not in other
 
 
+def test_a_policy_that_no_rule_uses_has_no_notes_beside_a_gateway(check: Check, folder: Path) -> None:
+    for name in ("shop", "unused"):
+        german = POLICY.replace("name: shop", f"name: {name}").replace("labels:", "languages: [de]\nlabels:", 1)
+        (folder / "policies" / f"{name}.yaml").write_text(german)
+    _, alone = check("policies/unused.yaml")
+    _, all_files = check("policies/unused.yaml", "gateway.yaml", "policies/shop.yaml")
+    assert ["unused.yaml" in note for note in alone["notes"]] == [True]
+    assert ["shop.yaml" in note for note in all_files["notes"]] == [True]
+
+
 def test_a_package_that_an_upstream_lacks_is_a_note(
     check: Check, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,9 @@ from classifiers.model.model import Band, Model, Threshold
 from classifiers.model.registry import Registry
 from classifiers.policy import Policy
 from gateway.cli.output import Exit
+from gateway.ledger.call_store import CallStore, KeptCall
+from gateway.ledger.store import SQLiteLedger
+from gateway.record import Record
 
 JUDGE = "version: 1\nupstreams: {one: {kind: echo}}\nmodels: {judge: {upstream: one, internal: true}, "
 NAMED = JUDGE + "dear: one, other: deny}\n"
@@ -45,12 +49,71 @@ def test_others_and_the_default_are_explained(explain: Explain, text: str, argum
         (['{"model": "dear", "messages": ['], "truncated"),
         (["caf\udce9"], "not UTF-8"),
         (["hi", "--model", "caf\udce9"], "not UTF-8"),
+        ([], "or --last"),
+        (["hi", "--last"], "or --last"),
+        (['{"model": "dear", "messages": []}', "--system", "Be brief."], "a whole request's JSON"),
     ],
 )
 def test_a_request_that_is_none_is_wrong_usage(explain: Explain, arguments: list[str], message: str) -> None:
     done = explain(NAMED, *arguments)
     assert done.exit_code == Exit.USAGE
     assert message in done.output
+
+
+TWO = JUDGE + "dear: one, cheap: one, other: deny}\n"
+WHEN = """rules:
+  - {name: asked, classifier: bank, when: {model: dear, system: none}, then: {rate: forward}}
+  - {name: own, classifier: bank, when: {system: Be brief.}, then: {rate: forward}}
+  - {name: other-model, classifier: bank, when: {model: cheap}, then: {rate: forward}}
+  - {name: after, classifier: bank, reads: {after: "Text: "}, then: {rate: forward}}
+  - {name: output, classifier: bank, reads: {roles: [], output: true}, then: {rate: flag}}
+"""
+
+
+def test_why_a_rule_does_not_read_a_call_is_named(explain: Explain, publish: Callable[..., str]) -> None:
+    publish(datetime.now(UTC))
+    shown = json.loads(explain(TWO + WHEN, "rate", "--json").stdout)
+    assert shown["rules_not_met"] == {
+        "own": "when.system: the call has no system prompt",
+        "other-model": "when.model: the call asks for dear",
+        "after": "reads: no text has its after, before or regex",
+        "output": "reads.output: it reads answers alone",
+    }
+    under = explain(TWO + WHEN, "rate", "--system", "Be brief.").output
+    assert "rule asked does not read it: when.system: the call has a system prompt, and the rule is for " in under
+    assert "rule own does not" not in under
+
+
+def test_the_latest_request_is_explained_by_what_is_kept_of_it(
+    explain: Explain, publish: Callable[..., str], tmp_path: Path
+) -> None:
+    publish(datetime.now(UTC))
+    ask = {"model": "dear", "messages": [{"role": "user", "content": "what is the rate"}]}
+    with closing(SQLiteLedger(tmp_path / "offramp.db")) as ledger, closing(CallStore(tmp_path / "offramp.db")) as calls:
+        nothing = explain(TWO + WHEN, "--last")
+        assert (nothing.exit_code, "holds no request yet" in nothing.output) == (Exit.ENVIRONMENT, True)
+        rows: list[dict[str, Any]] = [
+            {"at": 3.0, "request_id": "kept"},
+            {"at": 4.0, "request_id": "judging", "decision": "judge"},
+        ]
+        ledger.append([Record(endpoint="chat", requested_model="dear", **row) for row in rows])
+        body = json.dumps(ask).encode()
+        calls.append(
+            [KeptCall(request_id=name, at=3.0, model="dear", request=body, answer=b"") for name in ("x", "kept")]
+        )
+        shown = json.loads(explain(TWO + WHEN, "--last", "--json").stdout)
+        assert (shown["latest"]["request_id"], shown["rules"][0]["reads"]) == ("kept", ["what is the rate"])
+        assert "its text is kept" in explain(TWO + WHEN, "--last").output
+        for decision, settings, why in (
+            ("forward", "", "content: {keep: 30d, calls: true} in "),
+            ("forward", "content: {keep: 30d, calls: true}\n", "or is over 64 KiB"),
+            ("block", "", "content.blocked keeps blocked texts"),
+        ):
+            row = {"rule": "own", "confidence": 0.75, "decision": decision, "at": 5.0}
+            ledger.append([Record(endpoint="chat", request_id=why, **row)])
+            shown = explain(TWO + WHEN + settings, "--last").output
+            assert "rule: own\nconfidence: 0.75" in shown
+            assert why in shown.rpartition("is not kept: ")[2]
 
 
 def publish_again(models_dir: Path, model: Model) -> None:
