@@ -102,14 +102,14 @@ class FairQueue:
 
     def next(self, running: _Job | None = None) -> _Job | None:
         """The job to run. running: only one that is much shorter, of a client that has had no more time."""
-        jobs = list(self._waiting)
+        jobs, had_s = list(self._waiting), {client: self._had_s(client) for client in self._shares}
         if running is not None:
             longest, most_s = running.cost / _MUCH_SHORTER, self._had_s(running.client)
-            jobs = [job for job in jobs if job.cost <= longest and self._had_s(job.client) <= most_s]
+            jobs = [job for job in jobs if job.cost <= longest and had_s[job.client] <= most_s]
         if not jobs:
             return None
-        first = min(jobs, key=lambda job: (self._had_s(job.client), job.turn))
-        self._least_s = self._had_s(first.client)
+        first = min(jobs, key=lambda job: (had_s[job.client], job.turn))
+        self._least_s = had_s[first.client]
         self.drop(first)
         return first
 

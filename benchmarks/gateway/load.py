@@ -12,7 +12,8 @@ import itertools
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,6 +40,7 @@ rules:
     then: {{"*": block}}
 """
 _PLAIN_A_SECOND = 40
+_CLIENTS = {"one": "127.0.0.1", "light": "127.0.0.2", "heavy": "127.0.0.3"}
 _COLOURS = ("blue", "grey", "green", "white", "black", "brown")
 _number = itertools.count()
 
@@ -77,17 +79,17 @@ class Tally:
 
 
 class Clients:
-    """Calls to a gateway at an address."""
+    """Calls to a gateway at an address. sessions: by client, each from an address of its own."""
 
-    def __init__(self, session: aiohttp.ClientSession, address: str) -> None:
-        self._session = session
+    def __init__(self, sessions: Mapping[str, aiohttp.ClientSession], address: str) -> None:
+        self._sessions = sessions
         self._url = f"{address}/v1/chat/completions"
 
     async def call(self, tally: Tally, model: str, text: str, client: str = "one") -> None:
         """One call. A refusal is false where the text was not judged."""
         body = {"model": model, "messages": [{"role": "user", "content": text}]}
         started = time.perf_counter()
-        async with self._session.post(self._url, json=body, headers={"authorization": f"Bearer {client}"}) as answer:
+        async with self._sessions[client].post(self._url, json=body) as answer:
             await answer.read()
         tally.seconds.append(time.perf_counter() - started)
         decision, label = (answer.headers.get(f"x-offramp-{name}", "") for name in ("decision", "label"))
@@ -140,8 +142,14 @@ async def _retried(address: str, calls: int) -> Tally:
 
 async def measure(address: str, seconds: float) -> Iterable[str]:
     """The lines of the report."""
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        call = Clients(session, address).call
+    async with AsyncExitStack() as entered:
+        sessions = {
+            name: await entered.enter_async_context(
+                aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, local_addr=(own, 0)))
+            )
+            for name, own in _CLIENTS.items()
+        }
+        call = Clients(sessions, address).call
         warm, plain, busy, over = Tally(), Tally(), Tally(), Tally()
         await closed(1, 4, lambda: call(warm, "judged", harmless()))
         capacity = await closed(seconds / 2, 16, lambda: call(Tally(), "judged", harmless()))
