@@ -204,13 +204,16 @@ async def test_the_wait_goes_by_what_the_latest_jobs_took(slow: Slow, worker: Wo
     slow.seconds = 0.02
     for _ in range(20):
         await worker.classify(text_of("t", 100), 5)
+    slow.calls = 0
     slow.gate.clear()
-    waiting = [asyncio.create_task(worker.classify(text_of("t", 100), 5)) for _ in range(3)]
-    while worker.queued != 2:  # noqa: ASYNC110 - another thread takes the first
-        await asyncio.sleep(0.001)
-    assert 0.03 < worker.wait_s < 0.08
+    running = asyncio.create_task(worker.classify(text_of("t", 100), 5))
+    await until_running(slow)
+    waiting = [asyncio.create_task(worker.classify(text_of("t", 100), 5)) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert worker.wait_s > 0.03
     slow.gate.set()
-    await asyncio.gather(*waiting)
+    await asyncio.gather(running, *waiting)
+    assert worker.wait_s == 0
 
 
 async def test_a_job_that_nobody_waits_for_ends_at_its_next_window(slow: Slow, worker: Worker) -> None:
