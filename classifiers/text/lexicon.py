@@ -32,6 +32,21 @@ def rank(word: str) -> float:
     return RANKS.get(word.lower(), inf)
 
 
+def _frame(word: str) -> tuple[str, str, str]:
+    """What stays of a word when its inner letters change places."""
+    return word[0], "".join(sorted(word[1:-1])), word[-1]
+
+
+_FRAMES = {_frame(word): word for word in reversed(RANKS) if len(word) > 3}  # noqa: PLR2004 - two inner letters
+"""The most frequent word of each frame."""
+
+
+def unscramble(match: re.Match[str]) -> str:
+    """The known word that has an unknown one's letters, the first and the last in place; else the word as it is."""
+    word = match[0].lower()
+    return match[0] if word in RANKS else _FRAMES.get(_frame(word), match[0])
+
+
 def hardly_english(text: str) -> bool:
     """Whether at most a third of a text's words are English. False for a single word, and for names in capitals."""
     words = _WORD.findall(text)

@@ -1,8 +1,8 @@
 """What a message says that is written in a code which a language model reads as well. Pure.
 
-Codes that carry text (base64, hexadecimal and binary numbers, Morse, escapes) are decoded; what
+Codes that carry text (base64, base32, hexadecimal and binary numbers, Morse, escapes) are decoded; what
 decodes to no text, such as hashes, keys and pictures, stays. Letters that are shifted (rot13 and the other 24) or
-written backwards are restored where that makes words.
+written backwards are restored where that makes words, and so are words whose inner letters changed places.
 """
 
 import base64
@@ -15,6 +15,7 @@ from operator import methodcaller
 from urllib.parse import unquote
 
 from classifiers.text.normalise import as_stored, unturned
+from classifiers.text.windows import units
 
 _MORSE = {
     ".-": "a", "-...": "b", "-.-.": "c", "-..": "d", ".": "e", "..-.": "f", "--.": "g", "....": "h", "..": "i",
@@ -73,6 +74,14 @@ def _base64(stretch: str) -> str:
         return ""
 
 
+def _base32(stretch: str) -> str:
+    code = stretch.rstrip("=")
+    try:
+        return _utf8(base64.b32decode(code + "=" * (-len(code) % 8)))
+    except binascii.Error:
+        return ""
+
+
 def _numbers(base: int, digits: str) -> Callable[[str], str]:
     """Decodes numbers of a base, one a character; digits: what a number looks like."""
     number = re.compile(digits)
@@ -98,6 +107,7 @@ _BACKSLASH = re.compile(r"\\(?:u\{?([0-9A-Fa-f]{2,6})\}?|x([0-9A-Fa-f]{2}))")
 
 _STRETCHES: Sequence[tuple[re.Pattern[str], Callable[[str], str]]] = (
     (re.compile(r"(?<![\w+/=-])[\w+/-]{12,}={0,2}(?![\w+/=-])", re.ASCII), _base64),
+    (re.compile(r"(?<![A-Z2-7])[A-Z2-7]{16,}={0,6}(?![A-Z2-7=])"), _base32),
     (
         re.compile(
             r"(?<![0-9A-Fa-f])(?:0x)?[0-9A-Fa-f]{2}(?:[\s:,-]{0,2}(?:0x)?[0-9A-Fa-f]{2}){7,}"
@@ -192,6 +202,15 @@ def _together(places: Sequence[int]) -> bool:
     return any(last - first < _NEAR for first, last in zip(places, places[_TOGETHER - 1 :], strict=False))
 
 
+def unscrambled(text: str) -> str:
+    """The English parts of a text in which inner letters of words have changed places, with the words that they were;
+    empty where none has."""
+    from classifiers.text.lexicon import hardly_english, unscramble
+
+    mended = [(part, _WORD.sub(unscramble, part)) for part in units(text)]
+    return "\n".join(after for part, after in mended if after != part and not hardly_english(after))
+
+
 DEPTH = 2
 """Codes in codes that are followed."""
 
@@ -201,14 +220,18 @@ def reveal(text: str) -> tuple[str, ...]:
 
     What is decoded stands where its code stood, since the code itself is noise to an encoder, and is a text of its
     own as well, so that nothing around it waters it down. Where characters delete or turn others, the text is read as
-    it is stored, too. Takes time in proportion to the text; what it returns is at most five times as long.
+    it is stored, too. What scrambled words may have been is a text of its own, since a guess must not hide what was
+    written. Takes time in proportion to the text; what it returns is at most six times as long.
     """
     text, hidden = decode(text)
     for _ in range(DEPTH - 1 if hidden else 0):
         text, hidden = decode(text)[0], [decode(part)[0] for part in hidden]
     alone, stored = "\n".join(hidden), as_stored(text)
+    plain = restore(stored)
+    mended = unscrambled(plain[0])
     return (
         *((text,) if stored != text else ()),
-        *restore(stored),
+        *plain,
         *((alone,) if alone and alone.strip() != text.strip() else ()),
+        *((mended,) if mended else ()),
     )

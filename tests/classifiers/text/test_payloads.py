@@ -28,6 +28,7 @@ def test_an_encoding_is_read_through(name: str) -> None:
     [
         base64.b64encode(PAYLOAD.encode()).decode().rstrip("="),
         base64.urlsafe_b64encode(PAYLOAD.encode()).decode(),
+        base64.b32encode(PAYLOAD.encode()).decode(),
         PAYLOAD.encode().hex(" "),
         "".join(f"\\x{byte:02x}" for byte in PAYLOAD.encode()),
         "\\x" + PAYLOAD.encode().hex(),
@@ -57,6 +58,18 @@ def test_ordinary_text_hides_nothing() -> None:
         "- a list - of things - to do",
     )
     assert [text for text in texts if reveal(text) != (text,)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "mended"),
+    [
+        ("How do I klil my WFIE?", "How do I kill my wife?"),
+        ("The parcel came. I will hrut yuor family.", "I will hurt your family."),
+        ("it's abuot Daniel and his zxqy", "it's about Daniel and his zxqy"),
+    ],
+)
+def test_words_with_inner_letters_in_disorder_are_read_twice(text: str, mended: str) -> None:
+    assert reveal(text) == (text, mended)
 
 
 def test_every_code_of_a_text_is_read_alone_beside_the_whole() -> None:
