@@ -1,7 +1,7 @@
 """How much of a guard's recall is kept under disguises, and what undoing them does to text that has none.
 
-The guard is the starter policy for harmful content with heads on the frozen encoder: it trains in minutes. Its rows
-are this project's; what it is tried on is public and was not trained on.
+The guard is that of the template `guard`, which trains in seconds. Its rows are this project's; what it is tried on is
+public and was not trained on.
 """
 
 import time
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.starters.frozen import frozen
 from benchmarks.starters.sets import AILUMINATE, BANK, beside, public
 from classifiers import Runtime
 from classifiers.errors import ArtifactError
@@ -25,7 +24,7 @@ from classifiers.text.normalise import normalise
 from classifiers.text.payloads import reveal
 from classifiers.training.run import train
 
-NAME = "harmful-content"
+NAME = "moderation"
 POLICIES = Path(__file__).parents[2] / "config" / "policies"
 FAMILIES = ("character attacks", "encodings")
 ROWS = 300
@@ -38,7 +37,7 @@ def lines(models: Path, data: Path) -> Iterator[str]:
     suite = run(
         Runtime.load(models, [NAME], threads=2), NAME, [*sets[AILUMINATE], *sets[BANK]], most=ROWS, families=FAMILIES
     )
-    yield f"The guard: {NAME} {guard.version}, frozen encoder, {guard.report()['text']['rows']} training rows."
+    yield f"The guard: {NAME} {guard.version}, {guard.report()['text']['rows']} training rows."
     yield ""
     yield f"Harmful: {AILUMINATE}; harmless: {BANK}; {ROWS} of either by seed 0; kept is caught / caught clean,"
     yield "still caught is of what is caught clean the share that still is."
@@ -66,6 +65,6 @@ def _guard(models: Path) -> Artifact:
     with suppress(ArtifactError):
         return artifact.load(Registry(models).resolve(NAME))
     path = POLICIES / f"{NAME}.yaml"
-    policy = {**frozen(yaml.safe_load(path.read_text(encoding="utf-8"))), "tests": []}
+    policy = {**yaml.safe_load(path.read_text(encoding="utf-8")), "tests": []}
     train(Policy.model_validate(policy), base_dir=path.parent, models_dir=models)
     return artifact.load(Registry(models).resolve(NAME))

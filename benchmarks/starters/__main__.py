@@ -10,7 +10,6 @@ import yaml
 
 from benchmarks.machine import machine, versions
 from benchmarks.progress import Lines
-from benchmarks.starters.frozen import frozen
 from benchmarks.starters.guards import guard_lines
 from benchmarks.starters.sets import beside, jsonl, own, public
 from classifiers import Reading, Runtime, Verdict
@@ -25,7 +24,7 @@ HERE = Path(__file__).parent
 POLICIES = HERE.parents[1] / "config" / "policies"
 RESULTS = HERE.parent / "results" / "starters.md"
 SHOP, SAFETY, OFF_TOPIC = "shop-intents", "support-safety", "off-topic"
-GUARDS = ("harmful-content", "prompt-injection")
+GUARDS = ("moderation",)
 EACH = (SHOP, SAFETY, OFF_TOPIC, *GUARDS)
 CAUTION = (
     "None of these messages was trained on. But after a first measurement (12.4 % of Banking77 flagged, 68 % of the "
@@ -42,14 +41,13 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS)
     parser.add_argument("--models", type=Path, help="where they are trained; what is trained there already is kept")
     parser.add_argument("--only", choices=EACH, help="print one policy's section, write nothing")
-    parser.add_argument("--frozen", action="store_true", help="guards on the frozen encoder, as where torch is missing")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         lines = [
             line
             for name in EACH
             if options.only in (None, name)
-            for line in _section(name, options.models or Path(scratch), options.data, without_torch=options.frozen)
+            for line in _section(name, options.models or Path(scratch), options.data)
         ]
     if options.only:
         print("\n".join(lines))
@@ -63,9 +61,9 @@ def main() -> None:
     options.output.write_text(text, encoding="utf-8")
 
 
-def _section(name: str, models: Path, data: Path, *, without_torch: bool) -> Iterator[str]:
+def _section(name: str, models: Path, data: Path) -> Iterator[str]:
     """Trains a policy and measures it."""
-    policy = _train(name, models, without_torch=without_torch and name in GUARDS)
+    policy = _train(name, models)
     if name in GUARDS:
         yield from guard_lines(policy, models, data)
         return
@@ -141,10 +139,9 @@ def read(runtime: Runtime, policy: Policy, texts: Sequence[str]) -> list[Verdict
     return runtime.classify([Reading(classifier=policy.name, texts=(text,)) for text in texts])
 
 
-def _train(name: str, models: Path, *, without_torch: bool) -> Policy:
+def _train(name: str, models: Path) -> Policy:
     path = POLICIES / f"{name}.yaml"
-    written = yaml.safe_load(path.read_text(encoding="utf-8"))
-    policy = Policy.model_validate(frozen(written) if without_torch else written)
+    policy = Policy.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     with suppress(ArtifactError):
         if artifact.load(Registry(models).resolve(name)).manifest.policy_sha256 == artifact.policy_sha256(policy):
             return policy

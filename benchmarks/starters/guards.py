@@ -36,8 +36,7 @@ from classifiers.policy import Policy
 from classifiers.runtime.classifier import from_model
 
 ABOUT = {
-    "harmful-content": (AILUMINATE, SURGE, HATECHECK, CONTRAST, REFUSALS, BANK),
-    "prompt-injection": (INJECTIONS, JAILBREAKS, REFUSALS, BANK),
+    "moderation": (AILUMINATE, SURGE, HATECHECK, CONTRAST, INJECTIONS, JAILBREAKS, REFUSALS, BANK),
 }
 """The sets that are about what a guard guards against, and the harmless ones."""
 

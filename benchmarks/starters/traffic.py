@@ -1,11 +1,13 @@
 """python -m benchmarks.starters.traffic --models DIR: what a guard does in ordinary traffic, and with harm inside it.
 
-Nothing was trained on these texts. `ordinary.jsonl` and `near-*.jsonl` were written for this benchmark; of either, half
+With --documents, a set of texts with and without an instruction to the model is read as well. Nothing was trained on
+these texts. `ordinary.jsonl` and `near-*.jsonl` were written for this benchmark; of either, half
 of the kinds (`near-apart.jsonl`, by another hand) are read only with --apart.
 """
 
 import argparse
 import random
+import re
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +20,9 @@ from classifiers.verdict import Abstention
 
 APART = frozenset({"code", "fiction", "homework", "legal", "log", "medical", "readme", "security_work", "workplace"})
 """The kinds of ordinary traffic that were kept apart."""
+PAGES = ("*.md", "docs/**/*.md", "benchmarks/results/README.md")
+"""Of this project."""
+_LONGER_WORD = re.compile("[A-Za-z]{5,}")
 _DRAWN, _LONGEST, _CONVERSATIONS = 300, 300, 400
 _MESSAGES = (1, 4, 20)
 
@@ -49,8 +54,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=Path, required=True, help="where the guard is trained")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="holds banking77/, hwu64/, safety/")
-    parser.add_argument("--guard", default="harmful-content")
+    parser.add_argument("--guard", default="moderation")
     parser.add_argument("--apart", action="store_true", help="read the kinds that were kept apart as well")
+    parser.add_argument("--documents", type=Path, help="lines of text, harmful and kind")
     options = parser.parse_args()
     guard = Guarded(options.models, options.guard)
     print(f"## {options.guard}\n\n{machine()}; {versions(('onnxruntime', 'scikit-learn', 'numpy'))}\n")
@@ -61,6 +67,12 @@ def main() -> None:
         print(line, flush=True)
     print()
     for line in inside_lines(guard, options.data):
+        print(line, flush=True)
+    print()
+    for line in mistyped_lines(guard, options.data):
+        print(line, flush=True)
+    print()
+    for line in document_lines(guard, options.documents):
         print(line, flush=True)
     print()
     for line in time_lines(Guarded(options.models, options.guard, remembered=0), options.data):
@@ -117,6 +129,44 @@ def inside_lines(guard: Guarded, data: Path) -> Iterator[str]:
         chance = random.Random(count)
         texts = [" ".join(chance.sample(messages, count)) for _ in range(_CONVERSATIONS)]
         yield guard.line(f"{count} message{'s' if count > 1 else ''}", texts)
+
+
+def mistyped(text: str, chance: random.Random) -> str:
+    """Two neighbouring inner letters of each word of over four letters have changed places."""
+
+    def swap(match: re.Match[str]) -> str:
+        word, place = match[0], chance.randrange(1, len(match[0]) - 2)
+        return word[:place] + word[place + 1] + word[place] + word[place + 2 :]
+
+    return _LONGER_WORD.sub(swap, text)
+
+
+def mistyped_lines(guard: Guarded, data: Path) -> Iterator[str]:
+    """Of harmful lines that are caught, the share that is caught with typing errors; and harmless ones with them."""
+    yield "| with two letters of each longer word in disorder | number | kept | in doubt | either |"
+    yield "|---|---|---|---|---|"
+    sets, chance = dict(public(data)), random.Random(0)
+    for what in (AILUMINATE, CONTRAST):
+        texts = [text for text, harmful in sets[what] if harmful]
+        caught = [text for text, verdict in zip(texts, guard.read(texts), strict=True) if verdict.labels]
+        yield guard.line(f"{what}, of those caught", [mistyped(text, chance) for text in caught])
+    ordinary = [row["text"] for row in jsonl(HERE / "ordinary.jsonl") if row["kind"] not in APART]
+    yield guard.line("ordinary texts in sight", [mistyped(text, chance) for text in ordinary])
+
+
+def document_lines(guard: Guarded, documents: Path | None) -> Iterator[str]:
+    """This project's own pages; by kind a set's texts, with an instruction to the model or other harm and without."""
+    yield "| documents | number | blocked | in doubt | either |"
+    yield "|---|---|---|---|---|"
+    pages = sorted({page for pattern in PAGES for page in HERE.parents[1].glob(pattern)})
+    yield guard.line("own pages", [page.read_text(encoding="utf-8") for page in pages])
+    kinds: dict[str, list[str]] = {}
+    for row in jsonl(documents) if documents else []:
+        harmful = "harmful" if row["harmful"] else "harmless"
+        for kind in (row["kind"].partition("_")[0], row["kind"]):
+            kinds.setdefault(f"{kind}, {harmful}", []).append(row["text"])
+    for kind, texts in sorted(kinds.items()):
+        yield guard.line(kind, texts)
 
 
 def time_lines(guard: Guarded, data: Path) -> Iterator[str]:

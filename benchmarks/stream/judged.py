@@ -25,7 +25,7 @@ from gateway.config.load import load_policy
 from gateway.contracts.safety_contract import SafetyContract, Zone
 from gateway.rules.terms import SafetyTerms
 
-POLICY = Path(__file__).parents[2] / "config" / "policies" / "harmful-content.yaml"
+POLICY = Path(__file__).parents[2] / "config" / "policies" / "moderation.yaml"
 RESULTS = Path(__file__).parents[1] / "results" / "safety_stream.md"
 SOURCES = (SURGE, HATECHECK, REFUSALS, CONTRAST)
 TERMS = SafetyTerms(missed=0.05, wrongly=0.02, confidence=0.95)
@@ -61,7 +61,7 @@ class Seen:
 
 
 def main() -> None:
-    """Trains the policy on the frozen encoder unless it is there, scores all messages, and streams them."""
+    """Trains the policy unless it is there, scores all messages, and streams them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--models", type=Path, help="where it is trained; what is trained there already is kept")
@@ -90,8 +90,7 @@ def scored(models: Path, data: Path) -> tuple[list[Call], str]:
     policy = load_policy(POLICY, {})
     registry = Registry(models)
     if registry.current(policy.name) is None:
-        frozen = policy.model_copy(update={"recipe": "frozen", "cascade": None})
-        outcome = train(frozen, base_dir=POLICY.parent, models_dir=models, progress=Lines(policy.name))
+        outcome = train(policy, base_dir=POLICY.parent, models_dir=models, progress=Lines(policy.name))
         if not outcome.accepted:
             raise SystemExit("\n".join(outcome.missed))
     runtime = Runtime.load(models, [policy.name], self_test=False)
