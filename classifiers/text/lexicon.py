@@ -37,7 +37,7 @@ def _frame(word: str) -> tuple[str, str, str]:
     return word[0], "".join(sorted(word[1:-1])), word[-1]
 
 
-_FRAMES = {_frame(word): word for word in reversed(RANKS) if len(word) > 3}  # noqa: PLR2004 - two inner letters
+_FRAMES = {_frame(word): word for word in reversed(RANKS) if len(word) > 3}
 """The most frequent word of each frame."""
 
 
