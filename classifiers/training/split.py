@@ -191,6 +191,16 @@ class LeftOut:
     votes: Floats
 
 
+def parts_left_out(count: int, labels: int, seed: int) -> Ints | None:
+    """(count,) of which part each class is, -1 of one that is never left out; None where the labels, which are the
+    first classes, are too few."""
+    if labels < LEAST_LEFT_OUT:
+        return None
+    part_of = np.full(count, -1, np.int32)
+    part_of[:labels] = np.random.default_rng(seed).permutation(labels) % LEFT_OUT
+    return part_of
+
+
 def left_out(
     rows: Sequence[Row],
     vectors: Floats,
@@ -206,10 +216,9 @@ def left_out(
 
     Arguments as of `one_of`. labels: how many of the classes are labels, the first ones; sharpness: of the votes.
     """
-    if labels < LEAST_LEFT_OUT:
+    part_of = parts_left_out(count, labels, seed)
+    if part_of is None:
         return None
-    part_of = np.full(count, -1)
-    part_of[:labels] = np.random.default_rng(seed).permutation(labels) % LEFT_OUT
     asked = _asked(rows, classes < labels, count, seed)
     logits = np.zeros((len(asked), count), np.float32)
     votes = np.full((len(asked), count), _NO_VOTE, np.float32)

@@ -185,7 +185,8 @@ def _one_chosen(
         real = on in (REAL_ROWS, MOSTLY_REAL)
         limits = calibrate.ONE_LABEL_ACTS if real else calibrate.ONE_LABEL_ACTS_BY_WRITTEN_TEXT
         act = float(np.clip(reach.act if reach else 1.0, *limits))
-        return _by_band((act, apart), [], classes, rows, answers, max_error=calibrate.DEFAULT_ERROR, least=0)
+        most = NEVER.act if real else limits[1]
+        return _by_band((act, apart), [], classes, rows, answers, max_error=calibrate.DEFAULT_ERROR, least=0, most=most)
     error, least = policy.goal.max_error, fewest(policy.goal.min_answered, answers.in_scope)
     reach = answers.within(error)
     met = reach is not None and answers.reached(reach.act).answered >= least
@@ -219,14 +220,17 @@ def _by_band(
     *,
     max_error: float,
     least: int,
+    most: float = NEVER.act,
 ) -> ChosenThresholds:
     """A common threshold, with stricter ones for bands that need them, unless fewer than `least` of the counted rows
-    would be answered then: the policy's goal comes first. acts: of the labels, and of `other`."""
+    would be answered then: the policy's goal comes first. acts: of the labels, and of `other`; most: the highest of
+    a band."""
     act, apart = acts
     if not rows:
         return ChosenThresholds(thresholds=_same(classes, act, apart), goals=goals)
     confidences, correct, weights = answers.confidences, answers.correct, answers.weights
-    own = by_band.stricter(rows, confidences, correct, weights, act=act, max_error=max_error)
+    wanted = by_band.stricter(rows, confidences, correct, weights, act=act, max_error=max_error)
+    own = {band: min(limit, most) for band, limit in wanted.items() if act < most}
     reached = answers.reached(np.array([own.get(band, act) for band in rows], np.float32))
     if reached.answered < least:
         own = {}

@@ -17,6 +17,9 @@ from classifiers.training.fit.linear import Ints
 
 BLEND_SHARES: Sequence[float] = (0.0, 0.25, 0.4, 0.5, 0.6, 0.75)
 """Of the stage before, of which the one that makes held-out text likeliest is taken."""
+WRITTEN_SHARE = 0.25
+"""Of a table of words beside heads that written text calibrates: one writer shares words, so held-out text would give
+the table too much. benchmarks/results/ablations/023-few-words.md."""
 
 _MOST_EARLIER = 0.9
 
@@ -43,6 +46,7 @@ def blend(
     used: NDArray[np.bool_],
     *,
     spared: NDArray[np.bool_] | None = None,
+    shares: Sequence[float] = BLEND_SHARES,
 ) -> Blend:
     """Choose how much the stage before counts.
 
@@ -50,10 +54,11 @@ def blend(
     before, own: (n, classes) calibrated probabilities of held-out rows by the stage before and by this one.
     truth: (n,) classes; used: (n,) which rows count.
     spared: (n,) those of which the stage before may cost none that comes out right without it.
+    shares: to try, one of them 0 where some are spared.
     """
     few, tried = np.zeros(len(truth), bool) if spared is None else spared, []
     least = int((own.argmax(axis=1) == truth)[few].sum())
-    for share in BLEND_SHARES:
+    for share in shares:
         logits = np.log(np.maximum(pooled_one(own, before, share), 1e-30))
         if not share or int((logits.argmax(axis=1) == truth)[few].sum()) >= least:
             shown = logits[used], truth[used]

@@ -84,12 +84,22 @@ def classes_of(policy: Policy, rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NGramScores:
+    """Probabilities by an n-gram table. held_out: (rows, classes), each by a fit that saw neither the row nor its
+    group; outside: (texts, classes) of the text out of scope; left_out: (rows, classes), each by a fit without any row
+    of its label, None where labels are too few."""
+
+    held_out: Floats
+    outside: Floats
+    left_out: Floats | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSet:
     """What a recipe, and heads on an encoder, are fitted on.
 
     vectors: (rows, dimensions) of length 1 by `encoder`.
-    ngrams: (rows, classes) probabilities by the n-gram table, each by a fit that saw neither the row nor its group;
-    they count with the encoder where enough held-out rows are real. None where the table has no say.
+    ngrams: what the n-gram table says, which counts with the encoder. None where it has no say.
     tuned: the head of an encoder that was tuned on these rows. It is pooled with one that is fitted anew (of several
     labels, the better is taken), by the rows that it has not seen; nothing else is measured on.
     unseen: (rows,) the only rows that are held out, if given.
@@ -105,7 +115,7 @@ class TrainingSet:
     encoder: Encoder
     vectors: Floats
     outside: Sequence[tuple[str, str]] = ()
-    ngrams: Floats | None = None
+    ngrams: NGramScores | None = None
     tuned: TunedHead | None = None
     unseen: NDArray[np.bool_] | None = None
     windows: Windows | None = None

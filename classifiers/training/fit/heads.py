@@ -26,7 +26,7 @@ from classifiers.runtime.heads import probabilities as squash
 from classifiers.runtime.thresholds import NOVELTY_LIMIT, LabelChoice, name_any, name_one, score
 from classifiers.training import calibrate, operating_points, split
 from classifiers.training.fit import linear
-from classifiers.training.fit.ensemble import blend, pool
+from classifiers.training.fit.ensemble import BLEND_SHARES, WRITTEN_SHARE, blend, pool
 from classifiers.training.fit.fitted import MeasuredModel, OutsideText, TrainingSet, TunedHead, Workbench
 from classifiers.training.fit.linear import Ints
 from classifiers.training.label_thresholds import OrdinaryTraffic, for_any
@@ -140,7 +140,7 @@ def _single_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
         nearest=Nearest(owners=fitted.owners, sharpness=held.sharpness, share=held.share) if held.share else None,
         earlier=calibrated.earlier,
     )
-    outside = _outside(training, stage, held, targets, bench.seed)
+    outside = _outside(training, stage, calibrated, held, targets, bench.seed)
     bands = operating_points.of_texts(policy, [rows[index].text for index in held.rows])
     shown = use | of_no_label(rows, held.rows)
     chosen = choose(
@@ -206,14 +206,22 @@ def _kind_of(row: Row) -> str:
     return operating_points.EVERYDAY if row.source == "builtin" else OTHER
 
 
-def _outside(training: TrainingSet, stage: Stage, held: "_HeldOutLogits", targets: Ints, seed: int) -> OutsideText:
+def _outside(
+    training: TrainingSet,
+    stage: Stage,
+    calibrated: "_Calibrated",
+    held: "_HeldOutLogits",
+    targets: Ints,
+    seed: int,
+) -> OutsideText:
     """Text of `training.outside`, and the policy's own text judged by fits that do not know its label."""
     policy, rows, count = training.policy, training.rows, len(training.classes)
     kinds, texts = [kind for kind, _ in training.outside], [text for _, text in training.outside]
     scores, far = np.zeros((0, count), np.float32), np.zeros(0, np.float32)
     if texts:
         scores, far = cascade.score(stage, wholes(training.encoder, texts))
-    near = None
+    near, table = None, training.ngrams
+    before = table.outside if table else np.zeros((0, count), np.float32)
     # a tuned encoder knows all labels, whatever its head does
     if training.tuned is None:
         near = split.left_out(
@@ -233,8 +241,13 @@ def _outside(training: TrainingSet, stage: Stage, held: "_HeldOutLogits", target
         far = np.concatenate([far, score(stage.novelty, training.vectors[near.rows], named)])
         kinds += [operating_points.NEIGHBOURS] * len(near.rows)
         texts += [rows[index].text for index in near.rows.tolist()]
+        if table and table.left_out is not None:
+            before = np.concatenate([before, table.left_out[near.rows]])
+    probabilities = squash(calibrated.calibration, scores, multi_label=False)
+    if calibrated.earlier:
+        probabilities = heads.pooled_one(probabilities, before, calibrated.earlier)
     return OutsideText(
-        probabilities=squash(stage.calibration, scores, multi_label=False),
+        probabilities=probabilities,
         novel=far > stage.novelty.limit,
         kinds=kinds,
         bands=operating_points.of_texts(policy, texts),
@@ -283,19 +296,26 @@ class _Calibrated:
 def _calibrated(training: TrainingSet, held: _HeldOutLogits, seed: int) -> _Calibrated:
     scale = calibrate.temperature(held.scores[held.sure], held.truth[held.sure])
     real = is_real(training.rows, held.rows) & ~is_foreign(training.rows, held.rows)
-    if not enough(real):
-        # written text shows how its writer spread the classes, not how they are met; and one writer shares words, so
-        # it could not show how much a table of words is worth
+    shown = enough(real)
+    if shown:
+        calibration = calibrate.fit_offsets(held.scores[real], held.truth[real], scale)
+        probabilities = calibrate.unseen(held.scores, held.truth, real, scale, seed)
+    else:
+        # written text shows how its writer spread the classes, not how they are met
         offset = np.zeros(len(training.classes), np.float32)
         calibration = Calibration(scale=np.array([scale], np.float32), offset=offset)
         probabilities = squash(calibration, held.scores, multi_label=False)
+    if training.ngrams is None or (training.tuned and not shown):
         return _Calibrated(calibration=calibration, alone=calibration, probabilities=probabilities)
-    calibration = calibrate.fit_offsets(held.scores[real], held.truth[real], scale)
-    probabilities = calibrate.unseen(held.scores, held.truth, real, scale, seed)
-    if training.ngrams is None:
-        return _Calibrated(calibration=calibration, alone=calibration, probabilities=probabilities)
-    spared = rare(held.truth, held.sure)
-    blended = blend(calibration, training.ngrams[held.rows], probabilities, held.truth, held.sure, spared=spared)
+    blended = blend(
+        calibration,
+        training.ngrams.held_out[held.rows],
+        probabilities,
+        held.truth,
+        held.sure,
+        spared=rare(held.truth, held.sure) if shown else None,
+        shares=BLEND_SHARES if shown else (WRITTEN_SHARE,),
+    )
     return _Calibrated(
         calibration=blended.calibration,
         alone=calibration,

@@ -5,8 +5,9 @@ measured. Only kinds that name one label have a table: of safety, harm in harmle
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -21,11 +22,12 @@ from classifiers.policy import Policy
 from classifiers.runtime import cascade
 from classifiers.runtime.heads import probabilities as squash
 from classifiers.training import calibrate
-from classifiers.training.fit.fitted import FittedModel, Recipe, TrainingSet, Workbench, classes_of
+from classifiers.training.fit.fitted import FittedModel, NGramScores, Recipe, TrainingSet, Workbench
 from classifiers.training.fit.linear import Ints
+from classifiers.training.label_noise import WRITTEN
 from classifiers.training.operating_points import answerable, enough, is_real
 from classifiers.training.rows import Row
-from classifiers.training.split import folds
+from classifiers.training.split import LEFT_OUT, folds, parts_left_out
 from classifiers.training.windows import parts
 
 C = 1.0
@@ -130,50 +132,71 @@ def _machines(rows: Any, classes: Ints, weights: Floats, count: int, seed: int) 
     return matrix, bias
 
 
-ENOUGH_A_CLASS = 20
-"""Users' rows for each class on average, from which a table counts beside an encoder. With fewer there is no gain:
-Banking77 with 10 rows a label 87.2 % with it and without."""
+ENOUGH_A_CLASS, TAUGHT_A_CLASS = 20, 8
+"""Users' rows for each class on average, from which a table counts beside an encoder, and where these are too few to
+show anything, sentences by a teacher. With fewer users' rows there is no gain: Banking77 with 10 rows a label 87.2 %
+with it and without."""
 
 _FOLDS = 3
 
 
 class NGramTable:
-    """A table in the tokens of an encoder, measured on its own rows, each by a fit that saw neither the row nor its
-    group.
+    """A table in the tokens of an encoder, measured on its own rows.
 
-    probabilities: (rows, classes); calibration: of its scores.
+    scores: what it makes of text; calibration: of its scores.
     """
 
-    def __init__(self, policy: Policy, rows: Sequence[Row], encoder: Encoder, seed: int) -> None:
-        """rows: of one label each."""
-        self.classes = classes_of(policy, rows)
+    def __init__(self, training: TrainingSet, seed: int) -> None:
+        """training: of one label a row."""
+        policy, rows, self._encoder = training.policy, training.rows, training.encoder
+        self.classes = training.classes
         self._targets = np.array([self.classes.index(row.labels[0]) for row in rows], np.int32)
-        self._weights = np.array([row.weight for row in rows], np.float32)
+        self._weights = training.weights
         self._private = np.array([bool(row.digest) for row in rows])
-        self._seed, self._specials = seed, encoder.specials
-        cut = [parts(encoder, row.text) for row in rows]
-        overlap = min(Windowing().overlap, encoder.room(Windowing().tokens) - 1)
+        self._seed, self._specials = seed, self._encoder.specials
+        cut = [parts(self._encoder, row.text) for row in rows]
+        overlap = min(Windowing().overlap, self._encoder.room(Windowing().tokens) - 1)
         wholes = ([*text[0], *chain.from_iterable(window[overlap:] for window in text[1:])] for text in cut)
         # as arrays: of long texts lists would take ten times as much room
-        self._texts = [array("i", encoder.surround(whole)) for whole in wholes]
-        self._windows = [[array("i", encoder.surround(window)) for window in text] for text in cut]
-        dealt, every = folds(rows, _FOLDS, seed), np.arange(len(rows))
-        scores = np.zeros((len(rows), len(self.classes)), np.float32)
-        for fold in range(_FOLDS):
-            asked = every[dealt == fold]
-            if len(asked):
-                scores[asked] = self._scores(self._fit(every[dealt != fold]), asked)
+        self._texts = [array("i", self._encoder.surround(whole)) for whole in wholes]
+        self._windows = self._surrounded(cut)
+        scores = self._unseen(folds(rows, _FOLDS, seed), _FOLDS)
         probes = np.array([row.probe for row in rows], bool)
+        every = np.arange(len(rows))
         like = every[probes] if probes.any() else every
         used = answerable(policy, rows, like)
         scale = calibrate.temperature(scores[like][used], self._targets[like][used])
         offset = np.zeros(len(self.classes), np.float32)
         self.calibration = Calibration(scale=np.array([scale], np.float32), offset=offset)
-        self.probabilities = squash(self.calibration, scores, multi_label=False)
+        left = parts_left_out(len(self.classes), len(policy.labels), seed)
+        outside = self._surrounded([parts(self._encoder, text) for _, text in training.outside])
+        self.scores = NGramScores(
+            held_out=self._squashed(scores),
+            outside=self._squashed(self._scores(self.fitted, outside)),
+            left_out=None if left is None else self._squashed(self._unseen(left[self._targets], LEFT_OUT)),
+        )
 
+    @cached_property
     def fitted(self) -> NGrams:
         """The table of all rows."""
         return self._fit(np.arange(len(self._texts)))
+
+    def _surrounded(self, cut: Iterable[Windows]) -> list[Windows]:
+        return [[array("i", self._encoder.surround(window)) for window in text] for text in cut]
+
+    def _squashed(self, scores: Floats) -> Floats:
+        return squash(self.calibration, scores, multi_label=False)
+
+    def _unseen(self, dealt: Ints, number: int) -> Floats:
+        """(rows, classes) scores, each by a fit without the rows of its part. dealt: (rows,) the part of each, below
+        `number`, or -1 of rows that are not asked about."""
+        scores = np.zeros((len(dealt), len(self.classes)), np.float32)
+        for part in range(number):
+            asked = np.flatnonzero(dealt == part)
+            if len(asked):
+                fitted = self._fit(np.flatnonzero(dealt != part))
+                scores[asked] = self._scores(fitted, [self._windows[index] for index in asked])
+        return scores
 
     def _fit(self, chosen: NDArray[np.intp]) -> NGrams:
         return fit(
@@ -186,25 +209,28 @@ class NGramTable:
             private=self._private[chosen],
         )
 
-    def _scores(self, fitted: NGrams, asked: NDArray[np.intp]) -> Floats:
-        """(asked, classes) a table's scores of these rows: of rows of several windows what the mean of these comes to,
-        as it is served."""
-        each = ngram_scores(fitted, [window for index in asked for window in self._windows[index]])
-        counts = np.array([len(self._windows[index]) for index in asked])
+    def _scores(self, fitted: NGrams, asked: Sequence[Windows]) -> Floats:
+        """(asked, classes) a table's scores of texts: of those of several windows what the mean of these comes to, as
+        it is served."""
+        if not asked:
+            return np.zeros((0, len(self.classes)), np.float32)
+        each = ngram_scores(fitted, [window for text in asked for window in text])
+        counts = np.array([len(text) for text in asked])
         starts = np.cumsum(counts) - counts
         scores: Floats = each[starts]
-        for place in np.flatnonzero(counts > 1):
+        for place in np.flatnonzero(counts > 1).tolist():
             here = slice(starts[place], starts[place] + counts[place])
-            lengths = np.array([len(window) - self._specials for window in self._windows[asked[place]]], np.float32)
+            lengths = np.array([len(window) - self._specials for window in asked[place]], np.float32)
             scores[place] = FAR * cascade.whole(vectors_of(each[here]), lengths)[0, :-1]
         return scores
 
 
 def counts_beside(rows: Sequence[Row], classes: int) -> bool:
-    """Whether users' rows are enough for a table to count beside an encoder. Written text shows nothing of it: text by
-    one writer shares its words, and what a table gets right there, it does not elsewhere."""
+    """Whether there are rows enough for a table to count beside an encoder."""
     real = is_real(rows, np.arange(len(rows)))
-    return enough(real) and int(real.sum()) >= ENOUGH_A_CLASS * classes
+    if enough(real):
+        return int(real.sum()) >= ENOUGH_A_CLASS * classes
+    return sum(row.source in WRITTEN for row in rows) >= TAUGHT_A_CLASS * classes
 
 
 NAME = "ngrams"
@@ -213,16 +239,16 @@ KINDS = ("intent", "topic")
 
 
 def with_ngrams(recipe: Recipe) -> Recipe:
-    """The recipe, with an n-gram table before its model where the policy allows one and held-out rows show a gain. Its
-    settings then say in `ngrams` how much the table counts."""
+    """The recipe, with an n-gram table before its model where the policy allows one and rows are enough. Its settings
+    then say in `ngrams` how much the table counts."""
 
     def fitted(training: TrainingSet, bench: Workbench) -> FittedModel:
         policy, rows = training.policy, training.rows
         fits = len(rows) * len(policy.labels) <= MOST_CELLS
         if policy.kind not in KINDS or policy.multi_label or not fits or not counts_beside(rows, len(training.classes)):
             return recipe(training, bench)
-        table = NGramTable(policy, rows, training.encoder, bench.seed)
-        made = recipe(replace(training, ngrams=table.probabilities), bench)
+        table = NGramTable(training, bench.seed)
+        made = recipe(replace(training, ngrams=table.scores), bench)
         if not made.trained.model.stages[0].earlier:
             return made
         bench.progress.step("n-gram table")
@@ -233,7 +259,7 @@ def with_ngrams(recipe: Recipe) -> Recipe:
 
 def _before(training: TrainingSet, made: FittedModel, table: NGramTable, bench: Workbench) -> FittedModel:
     """The model with the table as its first stage, which counts in the next one and settles nothing."""
-    trained, table_of_all, first = made.trained, table.fitted(), made.encoders[0]
+    trained, table_of_all, first = made.trained, table.fitted, made.encoders[0]
     folder = bench.scratch / NAME
     folder.mkdir()
     prepared = made.own[first.id.own] if first.id.own else find(first.id, bench.models_dir)
