@@ -83,6 +83,17 @@ def test_what_the_policy_states_comes_before_a_bands_own_threshold(make_policy: 
     assert chosen.by_band[0]["error"] == 0.2
 
 
+@pytest.mark.parametrize(("on", "highest"), [("real rows", NEVER.act), ("written text", 0.95)])
+def test_a_band_is_no_stricter_than_what_measured_it_may_ask(
+    make_policy: Callable[..., Policy], on: str, highest: float
+) -> None:
+    probabilities, truth = held_out(760, 40)
+    probabilities[760:] = np.where(probabilities[760:] == probabilities[760:].max(), 0.97, 0.01)
+    bands = [Band(above=40, up_to=120)] * 600 + [Band(above=0, up_to=40)] * 200
+    chosen = for_one(make_policy(), CLASSES, probabilities, truth, on=on, bands=bands)
+    assert [limits["lost_card"].act for limits in chosen.bands.values()] == [highest]
+
+
 def test_a_goal_of_topics_counts_labels_and_only_rows_of_one(make_policy: Callable[..., Policy]) -> None:
     holds = np.zeros((400, 2), bool)
     holds[:100, 0] = holds[100:200, 1] = True

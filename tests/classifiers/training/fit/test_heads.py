@@ -12,7 +12,7 @@ from classifiers.runtime import cascade
 from classifiers.runtime.heads import any_logit
 from classifiers.training import prepare, split
 from classifiers.training.fit import linear
-from classifiers.training.fit.fitted import MeasuredModel, Silent, TrainingSet, TunedHead
+from classifiers.training.fit.fitted import MeasuredModel, NGramScores, Silent, TrainingSet, TunedHead
 from classifiers.training.fit.heads import fit
 from classifiers.training.rows import Row
 
@@ -161,23 +161,40 @@ def test_text_that_is_not_answered_for_its_language_does_not_tell_what_is_usual(
     assert usual("de").level > usual("").level + 1
 
 
-def test_only_real_held_out_rows_give_a_stage_before_a_say() -> None:
+def test_a_table_counts_as_real_rows_say_and_by_a_set_share_where_these_are_few() -> None:
     vectors, truth = clouds(6, 60, spread=1.2)
-    before = np.full((len(truth), 6), 0.02, np.float32)
-    before[np.arange(len(truth)), truth] = 0.9
     unseen = np.arange(len(truth)) % 5 == 0
     real = rows_of(truth)
     written = [replace(row, source="teacher") for row in real]
 
-    def share(rows: list[Row], unseen: np.ndarray | None = None) -> float:
-        intents = policy("intent", 6)
-        made = fitted(intents, rows, vectors, unseen=unseen, ngrams=before)
+    def share(rows: list[Row], named: np.ndarray = truth, **more: Any) -> float:
+        made = fitted(policy("intent", 6), rows, vectors, ngrams=table(named, 6), **more)
         return made.model.last.earlier
 
-    assert share(real) > 0
+    wrong = (truth + 1) % 6
+    assert (share(real) > share(written) > 0, share(real, wrong) == 0 < share(written, wrong)) == (True, True)
     # 360 rows are real, but only 72 of those that are held out
-    assert share(real, unseen) == 0
-    assert share(written) == 0
+    assert 0 < share(real, unseen=unseen) < share(real)
+    head = TunedHead(weights=vectors[:6], bias=np.zeros(6, np.float32), unseen=unseen, tokens=32)
+    assert share(written, tuned=head) == 0
+
+
+def table(named: np.ndarray, classes: int, left_out: np.ndarray | None = None) -> NGramScores:
+    """One that is certain of these classes."""
+    sure = np.full((classes, classes), 0.1 / (classes - 1), np.float32)
+    np.fill_diagonal(sure, 0.9)
+    return NGramScores(held_out=sure[named], outside=sure[:0], left_out=None if left_out is None else sure[left_out])
+
+
+def test_what_is_out_of_scope_is_judged_with_the_table_as_well() -> None:
+    vectors, truth = clouds(9, 30, spread=1.2)
+
+    def likely(**more: Any) -> float:
+        found = fitted(policy("intent", 9), rows_of(truth), vectors, **more).outside
+        assert found is not None
+        return float(found.probabilities[:, 0].mean())
+
+    assert likely(ngrams=table(truth, 9, left_out=0 * truth)) > 2 * likely()
 
 
 def test_a_tuned_head_and_a_fitted_one_are_pooled_into_one_matrix() -> None:

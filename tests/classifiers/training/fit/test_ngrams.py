@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from classifiers.encoder.prepare import find
 from classifiers.encoder.session import MODEL, TOKENIZER, Encoder
 from classifiers.model import artifact
 from classifiers.policy import Policy
-from classifiers.training.fit.ngrams import NGramTable
+from classifiers.training.fit.fitted import TrainingSet
+from classifiers.training.fit.ngrams import NGramTable, counts_beside
 from classifiers.training.rows import Row
 from classifiers.training.run import TrainingOutcome, train
 from classifiers.training.windows import wholes
@@ -98,12 +100,38 @@ def rows_of(texts: Sequence[str], labels: Sequence[str]) -> list[Row]:
     return [Row(text=text, labels=(label,), group=text, source="data") for text, label in pairs]
 
 
+def table_of(policy: Policy, rows: Sequence[Row], encoder: Encoder) -> NGramTable:
+    vectors = np.zeros((len(rows), 384), np.float32)
+    outside = [("everyday sentences", "zebra 3"), ("everyday sentences", "apple 1")]
+    return NGramTable(TrainingSet(policy=policy, rows=rows, encoder=encoder, vectors=vectors, outside=outside), 0)
+
+
+def test_a_table_is_asked_of_labels_that_it_does_not_know(encoder: Encoder, make_policy: Callable[..., Policy]) -> None:
+    names = ["apple", "bank", "cat", "dog", "ear", "fish", "gold", "hat", "ice"]
+    rows = rows_of([f"{name} {n}" for name in names for n in range(4)], [name for name in names for _ in range(4)])
+    scores = table_of(make_policy(labels={name: {"means": name} for name in names}), rows, encoder).scores
+    truth = np.repeat(np.arange(9), 4)
+    assert (scores.held_out.argmax(axis=1) == truth).all()
+    assert scores.left_out is not None
+    assert (scores.left_out[np.arange(36), truth] < 0.05).all()
+    assert scores.outside[:, 0].argmax() == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "each", "beside"),
+    [("file", 8, True), ("teacher", 7, False), ("policy", 300, False), ("data", 100, True), ("data", 15, False)],
+)
+def test_a_table_counts_from_so_many_rows_a_class(source: Any, each: int, beside: bool) -> None:
+    rows = [replace(row, source=source) for row in rows_of(["x"] * 20 * each, ["y"] * 20 * each)]
+    assert counts_beside(rows, 20) is beside
+
+
 def test_a_table_looks_at_the_first_windows_of_a_long_text(
     encoder: Encoder, make_policy: Callable[..., Policy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text, seen, tokenize = "where is my new card? " * 20_000, list[int](), encoder.tokenize
     monkeypatch.setattr(encoder, "tokenize", lambda text: seen.append(len(text)) or tokenize(text))
-    NGramTable(make_policy(), rows_of([text, "a"], ["lost_card", "card_arrival"]), encoder, 0)
+    table_of(make_policy(), rows_of([text, "a"], ["lost_card", "card_arrival"]), encoder)
     assert sum(seen) < 20_000
 
 
@@ -114,9 +142,9 @@ def test_a_table_judges_long_texts_as_it_will_when_served(
     known = [greeting * 20 + "my card was stolen", greeting * 20 + "which rate is it", "my card", "the rate is which"]
     strange = [greeting * 20 + "zebra", "zebra"]
     rows = rows_of([*known, *strange], ["lost_card", "exchange_rate"] * 3)
-    table = NGramTable(make_policy(), rows, encoder, 0)
+    table = table_of(make_policy(), rows, encoder)
     fitted = table._fit(np.arange(len(known)))
-    scores = table._scores(fitted, np.arange(len(rows)))
+    scores = table._scores(fitted, table._windows)
     tokenizer = find(encoder.id, models_dir) / TOKENIZER
     graph.write(fitted, tmp_path, tokenizer=tokenizer, name="own:ngrams", max_tokens=encoder.max_tokens)
     served = wholes(Encoder.open(tmp_path), [row.text for row in rows])
