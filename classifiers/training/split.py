@@ -182,20 +182,8 @@ LEFT_OUT, LEAST_LEFT_OUT = 3, 9
 fewer, what is left is another task."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
-    """Scores of rows by fits without any row of their own label. rows, logits: as of `HeldOut`; votes: (n, classes)."""
-
-    rows: NDArray[np.intp]
-    logits: Floats
-    votes: Floats
-
-
-def parts_left_out(count: int, labels: int, seed: int) -> Ints | None:
-    """(count,) of which part each class is, -1 of one that is never left out; None where the labels, which are the
-    first classes, are too few."""
-    if labels < LEAST_LEFT_OUT:
-        return None
+def parts_left_out(count: int, labels: int, seed: int) -> Ints:
+    """(count,) which part of the labels, the first classes, each is of; -1 of the others."""
     part_of = np.full(count, -1, np.int32)
     part_of[:labels] = np.random.default_rng(seed).permutation(labels) % LEFT_OUT
     return part_of
@@ -211,14 +199,14 @@ def left_out(
     labels: int,
     sharpness: float,
     seed: int,
-) -> LeftOut | None:
-    """The rows of each label as text out of scope; None where the labels are too few.
+) -> HeldOut | None:
+    """The rows of each label as text out of scope, by fits without any; None where the labels are too few.
 
     Arguments as of `one_of`. labels: how many of the classes are labels, the first ones; sharpness: of the votes.
     """
-    part_of = parts_left_out(count, labels, seed)
-    if part_of is None:
+    if labels < LEAST_LEFT_OUT:
         return None
+    part_of = parts_left_out(count, labels, seed)
     asked = _asked(rows, classes < labels, count, seed)
     logits = np.zeros((len(asked), count), np.float32)
     votes = np.full((len(asked), count), _NO_VOTE, np.float32)
@@ -231,7 +219,7 @@ def left_out(
             present, owners = np.unique(fitted.owners, return_inverse=True)
             vote = Nearest(owners=owners.astype(np.int32), sharpness=sharpness, share=1.0)
             votes[np.ix_(here, present)] = heads.votes(vote, vectors[test] @ fitted.exemplars.T)
-    return LeftOut(rows=asked, logits=logits, votes=votes)
+    return HeldOut(rows=asked, logits=logits, votes={sharpness: votes})
 
 
 def any_of(

@@ -29,13 +29,13 @@ class Blend:
     """A stage and the one before it as one.
 
     earlier, calibration: as the stage is to hold them.
-    probabilities: (n, classes) of both together; loss: how unlikely these make the truth.
+    probabilities: (n, classes) of both together; loss: how unlikely these make the truth, where shares were tried.
     """
 
     earlier: float
     calibration: Calibration
     probabilities: Floats
-    loss: float
+    loss: float = 0.0
 
 
 def blend(

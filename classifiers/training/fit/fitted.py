@@ -85,13 +85,12 @@ def classes_of(policy: Policy, rows: Sequence[Row]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NGramScores:
-    """Probabilities by an n-gram table. held_out: (rows, classes), each by a fit that saw neither the row nor its
-    group; outside: (texts, classes) of the text out of scope; left_out: (rows, classes), each by a fit without any row
-    of its label, None where labels are too few."""
+    """Probabilities by an n-gram table: (rows, classes) by fits that saw neither the row nor its group, (rows, classes)
+    by fits without any row of its label, and (texts, classes) of the text out of scope."""
 
     held_out: Floats
+    left_out: Floats
     outside: Floats
-    left_out: Floats | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

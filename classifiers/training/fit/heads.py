@@ -26,7 +26,7 @@ from classifiers.runtime.heads import probabilities as squash
 from classifiers.runtime.thresholds import NOVELTY_LIMIT, LabelChoice, name_any, name_one, score
 from classifiers.training import calibrate, operating_points, split
 from classifiers.training.fit import linear
-from classifiers.training.fit.ensemble import BLEND_SHARES, WRITTEN_SHARE, blend, pool
+from classifiers.training.fit.ensemble import WRITTEN_SHARE, Blend, blend, pool
 from classifiers.training.fit.fitted import MeasuredModel, OutsideText, TrainingSet, TunedHead, Workbench
 from classifiers.training.fit.linear import Ints
 from classifiers.training.label_thresholds import OrdinaryTraffic, for_any
@@ -134,13 +134,13 @@ def _single_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
     stage = Stage(
         encoder=training.encoder.id,
         head=Head(classes=classes, weights=weights.astype(np.float32), bias=bias.astype(np.float32)),
-        calibration=calibrated.alone,
+        calibration=calibrated.calibration,
         thresholds={},
         novelty=novelty,
         nearest=Nearest(owners=fitted.owners, sharpness=held.sharpness, share=held.share) if held.share else None,
         earlier=calibrated.earlier,
     )
-    outside = _outside(training, stage, calibrated, held, targets, bench.seed)
+    outside = _outside(training, stage, held, targets, bench.seed)
     bands = operating_points.of_texts(policy, [rows[index].text for index in held.rows])
     shown = use | of_no_label(rows, held.rows)
     chosen = choose(
@@ -153,7 +153,7 @@ def _single_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
         bands=[bands[index] for index in np.flatnonzero(shown)],
         outside=outside,
     )
-    stage = replace(stage, calibration=calibrated.calibration, thresholds=chosen.thresholds, bands=chosen.bands)
+    stage = replace(stage, thresholds=chosen.thresholds, bands=chosen.bands)
     verdicts = [
         verdict_of(policy, classes, row, name_one(classes, row, limits, novel=new), away)
         for row, limits, new, away in zip(
@@ -206,22 +206,14 @@ def _kind_of(row: Row) -> str:
     return operating_points.EVERYDAY if row.source == "builtin" else OTHER
 
 
-def _outside(
-    training: TrainingSet,
-    stage: Stage,
-    calibrated: "_Calibrated",
-    held: "_HeldOutLogits",
-    targets: Ints,
-    seed: int,
-) -> OutsideText:
+def _outside(training: TrainingSet, stage: Stage, held: _HeldOutLogits, targets: Ints, seed: int) -> OutsideText:
     """Text of `training.outside`, and the policy's own text judged by fits that do not know its label."""
     policy, rows, count = training.policy, training.rows, len(training.classes)
     kinds, texts = [kind for kind, _ in training.outside], [text for _, text in training.outside]
     scores, far = np.zeros((0, count), np.float32), np.zeros(0, np.float32)
     if texts:
         scores, far = cascade.score(stage, wholes(training.encoder, texts))
-    near, table = None, training.ngrams
-    before = table.outside if table else np.zeros((0, count), np.float32)
+    near = None
     # a tuned encoder knows all labels, whatever its head does
     if training.tuned is None:
         near = split.left_out(
@@ -235,17 +227,16 @@ def _outside(
             seed=seed,
         )
     if near is not None:
-        own = near.logits + np.float32(held.share) * heads.among_likeliest(near.votes, near.logits)
+        own = near.logits + np.float32(held.share) * heads.among_likeliest(near.votes[held.sharpness], near.logits)
         scores = np.concatenate([scores, own])
         named = own[:, : len(policy.labels)]
         far = np.concatenate([far, score(stage.novelty, training.vectors[near.rows], named)])
         kinds += [operating_points.NEIGHBOURS] * len(near.rows)
         texts += [rows[index].text for index in near.rows.tolist()]
-        if table and table.left_out is not None:
-            before = np.concatenate([before, table.left_out[near.rows]])
-    probabilities = squash(calibrated.calibration, scores, multi_label=False)
-    if calibrated.earlier:
-        probabilities = heads.pooled_one(probabilities, before, calibrated.earlier)
+    probabilities, table = squash(stage.calibration, scores, multi_label=False), training.ngrams
+    if table and stage.earlier:
+        before = np.concatenate([table.outside, table.left_out[[] if near is None else near.rows]])
+        probabilities = heads.pooled_one(probabilities, before, np.array(stage.earlier, np.float32))
     return OutsideText(
         probabilities=probabilities,
         novel=far > stage.novelty.limit,
@@ -282,46 +273,23 @@ def _held_out_logits(training: TrainingSet, bench: Workbench, targets: Ints) -> 
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Calibrated:
-    """calibration: with the n-gram table, and alone: without it; probabilities: (n, classes) of held-out rows; earlier:
-    how much the table counts."""
-
-    calibration: Calibration
-    alone: Calibration
-    probabilities: Floats
-    earlier: float = 0.0
-
-
-def _calibrated(training: TrainingSet, held: _HeldOutLogits, seed: int) -> _Calibrated:
+def _calibrated(training: TrainingSet, held: _HeldOutLogits, seed: int) -> Blend:
+    """Held-out rows by the heads, and by the n-gram table as far as it counts."""
     scale = calibrate.temperature(held.scores[held.sure], held.truth[held.sure])
     real = is_real(training.rows, held.rows) & ~is_foreign(training.rows, held.rows)
-    shown = enough(real)
+    shown, table = enough(real), training.ngrams
     if shown:
         calibration = calibrate.fit_offsets(held.scores[real], held.truth[real], scale)
-        probabilities = calibrate.unseen(held.scores, held.truth, real, scale, seed)
+        own = calibrate.unseen(held.scores, held.truth, real, scale, seed)
     else:
         # written text shows how its writer spread the classes, not how they are met
         offset = np.zeros(len(training.classes), np.float32)
         calibration = Calibration(scale=np.array([scale], np.float32), offset=offset)
-        probabilities = squash(calibration, held.scores, multi_label=False)
-    if training.ngrams is None or (training.tuned and not shown):
-        return _Calibrated(calibration=calibration, alone=calibration, probabilities=probabilities)
-    blended = blend(
-        calibration,
-        training.ngrams.held_out[held.rows],
-        probabilities,
-        held.truth,
-        held.sure,
-        spared=rare(held.truth, held.sure) if shown else None,
-        shares=BLEND_SHARES if shown else (WRITTEN_SHARE,),
-    )
-    return _Calibrated(
-        calibration=blended.calibration,
-        alone=calibration,
-        probabilities=blended.probabilities,
-        earlier=blended.earlier,
-    )
+        own = squash(calibration, held.scores, multi_label=False)
+    if table is None or (training.tuned and not shown):
+        return Blend(earlier=0.0, calibration=calibration, probabilities=own)
+    tried = {"spared": rare(held.truth, held.sure)} if shown else {"shares": (WRITTEN_SHARE,)}
+    return blend(calibration, table.held_out[held.rows], own, held.truth, held.sure, **tried)
 
 
 def _novelty(training: TrainingSet, fitted: linear.Fitted, held: _HeldOutLogits, use: Bools) -> tuple[Novelty, Floats]:

@@ -18,7 +18,6 @@ from classifiers.encoder.ngrams import FAR, Keys, NGrams, keys_of, vectors_of, w
 from classifiers.encoder.prepare import find
 from classifiers.encoder.session import TOKENIZER, Encoder, embed
 from classifiers.model.model import NEVER, OWN, Calibration, EncoderId, Floats, Head, Novelty, Stage, Windowing
-from classifiers.policy import Policy
 from classifiers.runtime import cascade
 from classifiers.runtime.heads import probabilities as squash
 from classifiers.training import calibrate
@@ -141,10 +140,7 @@ _FOLDS = 3
 
 
 class NGramTable:
-    """A table in the tokens of an encoder, measured on its own rows.
-
-    scores: what it makes of text; calibration: of its scores.
-    """
+    """A table in the tokens of an encoder. scores: of text that it has not seen; calibration: of these."""
 
     def __init__(self, training: TrainingSet, seed: int) -> None:
         """training: of one label a row."""
@@ -161,20 +157,17 @@ class NGramTable:
         self._texts = [array("i", self._encoder.surround(whole)) for whole in wholes]
         self._windows = self._surrounded(cut)
         scores = self._unseen(folds(rows, _FOLDS, seed), _FOLDS)
-        probes = np.array([row.probe for row in rows], bool)
-        every = np.arange(len(rows))
+        probes, every = np.array([row.probe for row in rows], bool), np.arange(len(rows))
         like = every[probes] if probes.any() else every
         used = answerable(policy, rows, like)
         scale = calibrate.temperature(scores[like][used], self._targets[like][used])
         offset = np.zeros(len(self.classes), np.float32)
         self.calibration = Calibration(scale=np.array([scale], np.float32), offset=offset)
-        left = parts_left_out(len(self.classes), len(policy.labels), seed)
+        left = parts_left_out(len(self.classes), len(policy.labels), seed)[self._targets]
         outside = self._surrounded([parts(self._encoder, text) for _, text in training.outside])
-        self.scores = NGramScores(
-            held_out=self._squashed(scores),
-            outside=self._squashed(self._scores(self.fitted, outside)),
-            left_out=None if left is None else self._squashed(self._unseen(left[self._targets], LEFT_OUT)),
-        )
+        unseen = scores, self._unseen(left, LEFT_OUT), self._scores(self.fitted, outside)
+        own, unknown, strange = (squash(self.calibration, each, multi_label=False) for each in unseen)
+        self.scores = NGramScores(held_out=own, left_out=unknown, outside=strange)
 
     @cached_property
     def fitted(self) -> NGrams:
@@ -184,18 +177,13 @@ class NGramTable:
     def _surrounded(self, cut: Iterable[Windows]) -> list[Windows]:
         return [[array("i", self._encoder.surround(window)) for window in text] for text in cut]
 
-    def _squashed(self, scores: Floats) -> Floats:
-        return squash(self.calibration, scores, multi_label=False)
-
     def _unseen(self, dealt: Ints, number: int) -> Floats:
-        """(rows, classes) scores, each by a fit without the rows of its part. dealt: (rows,) the part of each, below
-        `number`, or -1 of rows that are not asked about."""
+        """(rows, classes) scores, each by a fit without its part. dealt: (rows,) the part, -1 of what is not asked."""
         scores = np.zeros((len(dealt), len(self.classes)), np.float32)
         for part in range(number):
-            asked = np.flatnonzero(dealt == part)
-            if len(asked):
-                fitted = self._fit(np.flatnonzero(dealt != part))
-                scores[asked] = self._scores(fitted, [self._windows[index] for index in asked])
+            asked, others = np.flatnonzero(dealt == part), np.flatnonzero(dealt != part)
+            if len(asked) and len(others):
+                scores[asked] = self._scores(self._fit(others), [self._windows[index] for index in asked])
         return scores
 
     def _fit(self, chosen: NDArray[np.intp]) -> NGrams:
