@@ -110,7 +110,7 @@ def local_answers(request: Request, pairs: Sequence[tuple[Rule, Verdict]], forms
     prompts = (request.system_text, "\n".join(text for turn in request.turns for text in turn.texts))
     answers: dict[str, LocalAnswer] = {}
     for rule, verdict in labelled:
-        requested = requested_format(request.fields, with_tools=rule.with_tools)
+        requested = requested_format(request.fields)
         form = forms.get(rule.name) or (BARE if rule.system and rule.system.names(request.system_text) else None)
         prediction = replace(_prediction(rule, verdict), form=form)
         answer = requested if isinstance(requested, Unsupported) else build(requested, prediction, prompts)
@@ -126,7 +126,7 @@ def _why_not_answered(rule: Rule, action: Action, request: Request) -> Unsupport
     why = why_not_answerable(rule, request, fixed=not action.own_label)
     if why is not None or action.own_label:
         return why
-    return text_unsupported(action.text, request.fields, with_tools=rule.with_tools)
+    return text_unsupported(action.text, request.fields)
 
 
 def _answer_actions(rule: Rule, verdict: Verdict) -> list[Action]:
@@ -356,12 +356,12 @@ def _pattern(label: str) -> str:
     return rf"(?<![\w\p{{N}}-]){written}(?![\w\p{{N}}+#-])"
 
 
-def text_unsupported(text: str, fields: Mapping[str, Raw], *, with_tools: bool = False) -> Unsupported | None:
+def text_unsupported(text: str, fields: Mapping[str, Raw]) -> Unsupported | None:
     """Why a fixed text cannot be the answer; None where it can. It never stands for JSON or for a call of a function.
 
-    fields: a request's top-level fields, undecoded. with_tools: whether tools that need not be called are passed over.
+    fields: a request's top-level fields, undecoded.
     """
-    requested = requested_format(fields, with_tools=with_tools)
+    requested = requested_format(fields)
     if isinstance(requested, Unsupported):
         return requested
     if not isinstance(requested.shape, PlainWord):

@@ -165,16 +165,15 @@ class RequestedFormat:
     alternatives: int | None = None
 
 
-def requested_format(fields: Mapping[str, msgspec.Raw], *, with_tools: bool = False) -> RequestedFormat | Unsupported:
-    """fields: a request's top-level fields with their bytes. with_tools: whether tools that the model may call, but
-    need not, are passed over."""
+def requested_format(fields: Mapping[str, msgspec.Raw]) -> RequestedFormat | Unsupported:
+    """fields: a request's top-level fields with their bytes."""
     try:
         asked = decode_asked(fields)
     except (msgspec.DecodeError, RecursionError) as error:
         return Unsupported(UnsupportedReason.MALFORMED, str(error))
     if set(asked.modalities or ["text"]) != {"text"} or asked.audio or asked.web_search_options is not None:
         return Unsupported(UnsupportedReason.MODALITY)
-    shape = _shape(asked, with_tools=with_tools)
+    shape = _shape(asked)
     if isinstance(shape, Unsupported):
         return shape
     limits = [limit for limit in (asked.max_tokens, asked.max_completion_tokens) if limit is not None]
@@ -186,12 +185,9 @@ def requested_format(fields: Mapping[str, msgspec.Raw], *, with_tools: bool = Fa
     )
 
 
-def _shape(
-    asked: FormatFields, *, with_tools: bool
-) -> PlainWord | AnyObject | SchemaObject | FunctionCall | Unsupported:
+def _shape(asked: FormatFields) -> PlainWord | AnyObject | SchemaObject | FunctionCall | Unsupported:
     call = _call(asked)
-    optional = asked.tool_choice in (None, "auto") and asked.function_call in (None, "auto")
-    if call is not None and not (with_tools and optional):
+    if call is not None:
         return call
     form = asked.response_format
     if form is None or form.type == "text":

@@ -270,7 +270,6 @@ class RuleSettings(FrozenRecord):
     verdict then stands in place of the classifier's. when_language: the same of text in a language that the policy
     does not name, or the classifier that reads it; left out, and where that one cannot read it either, what
     when_unsure says.
-    with_tools: whether it answers where the model may call tools but need not; else such calls are forwarded.
     with_lists: whether a classifier that names one label fills a list of labels with it.
     fields: what fills a field of a schema, by the field's name: `label`, `confidence`, `{slot: …}` or `{classifier:
     …}`; needed where several fields could take the label. ignores: fields that are not compared: left out, or given
@@ -285,7 +284,6 @@ class RuleSettings(FrozenRecord):
     when: When = When()
     reads: ReadsSettings = ReadsSettings()
     then: Annotated[dict[Words, Action], Field(min_length=1)]
-    with_tools: Literal["forward", "answer"] = "forward"
     with_lists: Literal["forward", "answer"] = "forward"
     fields: dict[Words, FilledBy] = Field(default_factory=dict)
     ignores: dict[Words, str] = Field(default_factory=dict)

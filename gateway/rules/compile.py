@@ -70,7 +70,6 @@ def _rule(
         classifier=rule.classifier,
         models=frozenset(rule.when.model),
         system=_system(rule.when),
-        with_tools=rule.with_tools == "answer",
         with_lists=rule.with_lists == "answer",
         any_turn=rule.when.turns == "any",
         fields={name: _source(source) for name, source in rule.fields.items()},

@@ -78,9 +78,8 @@ class Rule:
     models: empty for every model. system: which system prompts; None for every one. otherwise: what is done for each
     abstention. names: all labels that its classifier can name, with the rule's aliases. template: which part of each
     text it reads. slots: of its policy, read in those languages. redacts: the kinds of passages and the slots that it
-    replaces. with_tools: whether it answers where the model may call tools but need not. any_turn: whether its fixed
-    texts answer more than a first turn. fields, ignores, free_order, several, with_lists: as of
-    `answers.format.Prediction`.
+    replaces. any_turn: whether its fixed texts answer more than a first turn. fields, ignores, free_order, several,
+    with_lists: as of `answers.format.Prediction`.
     further: other classifiers, by the field that each fills. terms: of its contract, if it has one. unusual: settings
     other than the defaults that belong to the contract's scope. retrains: whether texts of its calls are kept to train
     on. other_languages: what reads texts in languages that its classifier does not know, if anything does. asks: its
@@ -106,7 +105,6 @@ class Rule:
     terms: Terms | None = None
     unusual: tuple[str, ...] = ()
     retrains: bool = False
-    with_tools: bool = False
     any_turn: bool = False
     fields: Mapping[str, str] = field(default_factory=dict)
     further: Mapping[str, FurtherClassifier] = field(default_factory=dict)

@@ -175,25 +175,23 @@ TOOLS = [{"type": "function", "function": {"name": "find", "parameters": {"type"
 
 
 @pytest.mark.parametrize(
-    ("fields", "with_tools", "reason"),
+    ("fields", "reason"),
     [
-        ({}, False, None),
-        ({"tools": TOOLS}, False, UnsupportedReason.FREE_TOOLS),
-        ({"tools": TOOLS, "tool_choice": "auto"}, True, None),
-        ({"tools": TOOLS, "tool_choice": "none"}, False, None),
-        ({"tools": TOOLS, "tool_choice": "required"}, True, UnsupportedReason.NO_PLACE),
-        ({"response_format": {"type": "json_object"}}, True, UnsupportedReason.NO_PLACE),
-        ({"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}}, False,
-         UnsupportedReason.NO_PLACE),
-        ({"stop": ["Hi"]}, False, UnsupportedReason.STOP),
-        ({"stop": "\n"}, False, None),
-        ({"max_tokens": 1}, False, UnsupportedReason.LENGTH),
-        ({"max_tokens": 100}, False, None),
-        ({"logprobs": True}, False, UnsupportedReason.MODALITY),
+        ({}, None),
+        ({"tools": TOOLS}, UnsupportedReason.FREE_TOOLS),
+        ({"tools": TOOLS, "tool_choice": "none"}, None),
+        ({"tools": TOOLS, "tool_choice": "required"}, UnsupportedReason.NO_PLACE),
+        ({"response_format": {"type": "json_object"}}, UnsupportedReason.NO_PLACE),
+        ({"response_format": {"type": "json_schema", "json_schema": {"schema": {}}}}, UnsupportedReason.NO_PLACE),
+        ({"stop": ["Hi"]}, UnsupportedReason.STOP),
+        ({"stop": "\n"}, None),
+        ({"max_tokens": 1}, UnsupportedReason.LENGTH),
+        ({"max_tokens": 100}, None),
+        ({"logprobs": True}, UnsupportedReason.MODALITY),
     ],
 )  # fmt: skip
-def test_a_fixed_text_is_plain_text(fields: dict[str, Any], with_tools: bool, reason: UnsupportedReason | None) -> None:
-    why = text_unsupported("Hi! How can I help?", request(**fields).fields, with_tools=with_tools)
+def test_a_fixed_text_is_plain_text(fields: dict[str, Any], reason: UnsupportedReason | None) -> None:
+    why = text_unsupported("Hi! How can I help?", request(**fields).fields)
     assert (why and why.reason) == reason
 
 
