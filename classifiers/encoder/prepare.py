@@ -95,12 +95,7 @@ def find(encoder: EncoderId, models_dir: Path, progress: Progress | None = None)
 
 
 def write_prepared(
-    source: EncoderSource,
-    folder: Path,
-    *,
-    int8: bool = True,
-    fused: bool = True,
-    progress: Progress | None = None,
+    source: EncoderSource, folder: Path, *, int8: bool = True, fused: bool = True, progress: Progress | None = None
 ) -> None:
     """Write a prepared encoder into an existing, empty folder, without any cache.
 

@@ -171,13 +171,7 @@ def from_package(name: str) -> EncoderSource:
         digests[paths[0]] = digest
     model, weights, tokenizer = digests
     return EncoderSource(
-        name=DEFAULT,
-        model=model,
-        data=(weights,),
-        tokenizer=tokenizer,
-        heads=12,
-        dimensions=384,
-        digests=digests,
+        name=DEFAULT, model=model, data=(weights,), tokenizer=tokenizer, heads=12, dimensions=384, digests=digests
     )
 
 

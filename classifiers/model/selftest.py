@@ -37,11 +37,7 @@ def asked(model: Model) -> list[PolicyTest]:
 
 
 def failures(
-    model: Model,
-    classify: Callable[[Sequence[Reading]], Sequence[Verdict]],
-    name: str,
-    *,
-    now: datetime | None,
+    model: Model, classify: Callable[[Sequence[Reading]], Sequence[Verdict]], name: str, *, now: datetime | None
 ) -> list[str]:
     """A line for each test that fails. name: the model's name for `classify`. now: when the model was trained, to which
     dates are relative, so that an unchanged model passes on any day; None: the time of reading."""

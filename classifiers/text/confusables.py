@@ -121,12 +121,7 @@ _SMALL_CAPITALS = dict(zip("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘꞯʀꜱ�
 _REGIONAL = {chr(0x1F1E6 + offset): chr(ord("a") + offset) for offset in range(26)}
 _NEGATIVE = {chr(start + offset): chr(ord("A") + offset) for start in (0x1F150, 0x1F170) for offset in range(26)}
 DRAWN = str.maketrans(
-    {
-        **_SMALL_CAPITALS,
-        **_REGIONAL,
-        **_NEGATIVE,
-        **dict(zip("ıƒɡɑɩʋʐ\u2800", "ifgaivz ", strict=True)),
-    }
+    {**_SMALL_CAPITALS, **_REGIONAL, **_NEGATIVE, **dict(zip("ıƒɡɑɩʋʐ\u2800", "ifgaivz ", strict=True))}
 )
 """Letters in another dress that NFKC leaves alone."""
 

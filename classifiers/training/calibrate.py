@@ -305,12 +305,7 @@ def any_of(
         fits = [fit_platt(scores, truth, fewer) for scores, truth in zip(logits.T, holds.T, strict=True)]
     scales, offsets = (np.array(part, np.float32) for part in zip(*fits, strict=True))
     return Calibration(
-        scale=scales,
-        offset=offsets,
-        whole=together,
-        chances=chances,
-        few_chances=counted[0],
-        most_chances=counted[1],
+        scale=scales, offset=offsets, whole=together, chances=chances, few_chances=counted[0], most_chances=counted[1]
     )
 
 

@@ -69,11 +69,7 @@ def report_of(
         "bands": trained.chosen.by_band,
         "out_of_scope": trained.chosen.out_of_scope,
         "traffic": trained.chosen.traffic,
-        "tests": {
-            "count": tests,
-            "failed": list(evaluation.failures),
-            "left_out": len(policy.tests) - tests,
-        },
+        "tests": {"count": tests, "failed": list(evaluation.failures), "left_out": len(policy.tests) - tests},
         **_held_out(policy, trained, text),
         "by_source": _by_source(policy, trained),
         "seconds": {step: round(value, 3) for step, value in seconds.items()},
@@ -153,13 +149,7 @@ def publish(
     made_with = {"python": platform.python_version(), **{tool: version(tool) for tool in _TOOLS}}
     with registry.staging(model.policy.name) as folder:
         artifact.save(
-            model,
-            folder,
-            report=report,
-            encoders=fitted.own,
-            files=_pages(report),
-            seed=seed,
-            made_with=made_with,
+            model, folder, report=report, encoders=fitted.own, files=_pages(report), seed=seed, made_with=made_with
         )
         again = artifact.load(folder).model
         for stage, loaded, vectors in zip(model.stages, again.stages, fitted.samples, strict=True):

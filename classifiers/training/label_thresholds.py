@@ -11,15 +11,7 @@ from classifiers.evaluation.metrics import ROUNDING, fewest, most, ratio, share
 from classifiers.model.model import NEVER, Floats, Threshold
 from classifiers.policy import OTHER, Goal, Policy
 from classifiers.training import calibrate
-from classifiers.training.operating_points import (
-    IN_SCOPE,
-    MOSTLY_REAL,
-    REAL_ROWS,
-    Bools,
-    Weights,
-    at_share,
-    weights_at,
-)
+from classifiers.training.operating_points import IN_SCOPE, MOSTLY_REAL, REAL_ROWS, Bools, Weights, at_share, weights_at
 from classifiers.training.thresholds import ChosenThresholds, Reached, all_met, asked_of
 
 _MOST_DOUBT = 0.1

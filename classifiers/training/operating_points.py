@@ -189,10 +189,7 @@ def band_summary(
 
     def shares(here: Bools, threshold: float) -> dict[str, float | None]:
         answered = here & (confidences >= threshold)
-        return {
-            "answered": _part(answered, here, weights),
-            "error": _part(answered & ~correct, answered, weights),
-        }
+        return {"answered": _part(answered, here, weights), "error": _part(answered & ~correct, answered, weights)}
 
     return [
         {

@@ -123,12 +123,7 @@ class _Run:
         rows = patterns.without_patterns(self.policy, incumbent.spared([*own, *besides]))
         written = self.write(encoder, rows)
         text = prepare_text(
-            self.learned,
-            [*written.rows, *rows],
-            encoder,
-            progress=self.clock,
-            seed=self.seed,
-            detector=self.detector,
+            self.learned, [*written.rows, *rows], encoder, progress=self.clock, seed=self.seed, detector=self.detector
         )
         unread_calls = len(calls) - sum(bool(row.digest) for row in besides)
         with TemporaryDirectory(prefix=".tuned-", dir=self.models_dir) as scratch:

@@ -171,13 +171,7 @@ def for_one(
 
 
 def _one_chosen(
-    policy: Policy,
-    classes: Sequence[str],
-    answers: _Answers,
-    rows: Sequence[Band],
-    *,
-    apart: float,
-    on: str,
+    policy: Policy, classes: Sequence[str], answers: _Answers, rows: Sequence[Band], *, apart: float, on: str
 ) -> ChosenThresholds:
     """The thresholds by the policy's goal, or by default. apart: the threshold of `other`; on: as of `for_one`."""
     if policy.goal is None:

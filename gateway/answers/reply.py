@@ -54,11 +54,7 @@ def carry_out(record: Record, request: Request, action: Action, *, wait_s: float
 
 
 def _reply(
-    record: Record,
-    request: Request,
-    message: chat.AnswerMessage,
-    finish: str,
-    logprobs: chat.Logprobs | None = None,
+    record: Record, request: Request, message: chat.AnswerMessage, finish: str, logprobs: chat.Logprobs | None = None
 ) -> Reply:
     """The message in each choice, with the tokens that the call used, or would have used."""
     given = record.input_tokens or record.saved_input_tokens

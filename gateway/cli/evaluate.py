@@ -84,12 +84,10 @@ def evaluate(
     html: Annotated[Path | None, typer.Option(help="Write a page with pictures here, and the JSON beside it.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write the JSON here.")] = None,
     fail_under: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=x", help="Exit code 3 where a figure is lower; repeatable."),
+        list[str] | None, typer.Option(metavar="NAME=x", help="Exit code 3 where a figure is lower; repeatable.")
     ] = None,
     fail_over: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=x", help="Exit code 3 where a figure is higher; repeatable."),
+        list[str] | None, typer.Option(metavar="NAME=x", help="Exit code 3 where a figure is higher; repeatable.")
     ] = None,
     json: Json = False,
 ) -> None:

@@ -50,16 +50,14 @@ def init(
         typer.Option(help="support: a safety filter and an intent router; guard: filters alone; proxy: no rules."),
     ] = StarterTemplate.SUPPORT,
     system: Annotated[
-        str | None,
-        typer.Option(help="Your own system prompt, word for word, whose calls the starter may answer, too."),
+        str | None, typer.Option(help="Your own system prompt, word for word, whose calls the starter may answer, too.")
     ] = None,
     guard: Annotated[
         GuardSize,
         typer.Option(help="small: what comes with Offramp; large: a larger one behind it, brought by --from."),
     ] = GuardSize.SMALL,
     from_: Annotated[
-        str | None,
-        typer.Option("--from", help="The larger guard: a path, an address or hub:ORG/NAME."),
+        str | None, typer.Option("--from", help="The larger guard: a path, an address or hub:ORG/NAME.")
     ] = None,
     sha256: Annotated[str | None, typer.Option(help="What the hash of --from must be, as export printed it.")] = None,
     json: Json = False,

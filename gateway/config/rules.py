@@ -173,8 +173,7 @@ def _short_then(value: object) -> object:
 
 
 Action = Annotated[
-    Then,
-    BeforeValidator(_short_then, json_schema_input_type=Literal["block", "flag", "forward", "redact"] | Then),
+    Then, BeforeValidator(_short_then, json_schema_input_type=Literal["block", "flag", "forward", "redact"] | Then)
 ]
 
 
@@ -221,8 +220,7 @@ def _asks_whom(value: object) -> str:
 
 
 WhenUnsure = Annotated[
-    Annotated[FallThrough, Tag("word")] | Annotated[AskJudge, Tag("mapping")],
-    Discriminator(_as_written),
+    Annotated[FallThrough, Tag("word")] | Annotated[AskJudge, Tag("mapping")], Discriminator(_as_written)
 ]
 WhenLanguage = Annotated[
     Annotated[FallThrough, Tag("word")]
@@ -295,8 +293,7 @@ class RuleSettings(FrozenRecord):
     when_late: WhenLate | None = None
     when_broken: FallThrough | None = None
     contract: Annotated[
-        ContractSettings | None,
-        BeforeValidator(_defaults, json_schema_input_type=Literal[True] | ContractSettings),
+        ContractSettings | None, BeforeValidator(_defaults, json_schema_input_type=Literal[True] | ContractSettings)
     ] = None
     retrain: Annotated[int, BeforeValidator(_pairs, json_schema_input_type=str | int), Field(ge=50)] | None = None
 

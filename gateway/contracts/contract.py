@@ -183,12 +183,7 @@ def hopeful(contract: Contract) -> bool:
 
 
 def begin(
-    contract: Contract,
-    seen: Sequence[tuple[float, bool]],
-    *,
-    number: int,
-    over: float = 0.0,
-    labelled: float = 1.0,
+    contract: Contract, seen: Sequence[tuple[float, bool]], *, number: int, over: float = 0.0, labelled: float = 1.0
 ) -> Contract:
     """The contract with a new attempt where one is worth it. seen: (confidence, agrees) of pairs that may order;
     number: of the attempt, from 1, among all that share one α; over: the share of calls that is answered without;

@@ -11,10 +11,7 @@ from gateway.errors import BadRequest
 from gateway.protocols import chat
 from gateway.protocols.json import Path, strict_json
 
-_ROLES: Final = {
-    **{role: role for role in ("system", "developer", "user", "assistant", "tool")},
-    "function": "tool",
-}
+_ROLES: Final = {**{role: role for role in ("system", "developer", "user", "assistant", "tool")}, "function": "tool"}
 """Any other role is read as the user's: an upstream may take it for that, and no rule would read it otherwise."""
 SYSTEM: Final = frozenset({"system", "developer"})
 """Roles whose messages set the assistant up."""

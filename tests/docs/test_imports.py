@@ -18,12 +18,7 @@ def modules_after(code: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "code",
-    [
-        "from classifiers import Runtime, Worker",
-        "import gateway.app",
-        "import gateway.cli.main, gateway.server",
-    ],
+    "code", ["from classifiers import Runtime, Worker", "import gateway.app", "import gateway.cli.main, gateway.server"]
 )
 def test_nothing_of_training_or_providers_comes_with_serving(code: str) -> None:
     found = modules_after(code)

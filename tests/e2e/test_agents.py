@@ -35,11 +35,7 @@ rules:
     when: {{system: [none, "{shop}"]}}
     then: {{greeting: {{answer: "Hi! How can I help?"}}}}
 """
-CALL = {
-    "id": "call_1",
-    "type": "function",
-    "function": {"name": "find_order", "arguments": '{"number": "10432"}'},
-}
+CALL = {"id": "call_1", "type": "function", "function": {"name": "find_order", "arguments": '{"number": "10432"}'}}
 
 
 class Model(BaseHTTPRequestHandler):

@@ -107,12 +107,7 @@ def client(gateway: Running) -> Iterator[OpenAI]:
 
 
 def schema(**properties: Any) -> dict[str, Any]:
-    whole = {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+    whole = {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
     return {"type": "json_schema", "json_schema": {"name": "ticket", "strict": True, "schema": whole}}
 
 

@@ -36,10 +36,7 @@ rules:
 """
 TEXT = "Hello there!"
 SYSTEM = "Name the intent: GREETING, OPENING HOURS or OTHER. Answer with the intent only."
-PROMPT = [
-    {"role": "system", "content": SYSTEM},
-    {"role": "user", "content": TEXT},
-]
+PROMPT = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": TEXT}]
 
 
 class Intent(StrEnum):

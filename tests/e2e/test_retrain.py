@@ -63,11 +63,7 @@ def paid() -> Iterator[Paid]:
 
 
 def test_it_learns_and_takes_over(
-    start_gateway: Callable[..., Any],
-    run_offramp: Callable[..., Any],
-    prepared_dir: Path,
-    tmp_path: Path,
-    paid: Paid,
+    start_gateway: Callable[..., Any], run_offramp: Callable[..., Any], prepared_dir: Path, tmp_path: Path, paid: Paid
 ) -> None:
     (tmp_path / "policies").mkdir()
     (tmp_path / "policies" / "desks.yaml").write_text(POLICY)

@@ -94,11 +94,7 @@ class Gateway:
         arguments = ["serve", f"{name}.yaml", "--port", str(self.port)]
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(
-                [*program, *arguments],
-                cwd=workspace.folder,
-                env=environment(self.upstream.url),
-                stdout=out,
-                stderr=out,
+                [*program, *arguments], cwd=workspace.folder, env=environment(self.upstream.url), stdout=out, stderr=out
             )
 
     def toss(self, coin: float) -> None:

@@ -17,13 +17,7 @@ from classifiers import data
 from classifiers.model.model import Head, Stage
 from classifiers.policy import Policy
 from classifiers.training.fit.augment import recombined
-from classifiers.training.fit.fitted import (
-    LARGE,
-    SMALL,
-    FittedModel,
-    TrainingSet,
-    Workbench,
-)
+from classifiers.training.fit.fitted import LARGE, SMALL, FittedModel, TrainingSet, Workbench
 from classifiers.training.fit.heads import calibrate_windows, never_novel
 from classifiers.training.fit.second_stage import by_share, cascade_model, max_over_windows
 from classifiers.training.fit.tuned import TunedEncoder, tune_encoder, tune_stage

@@ -8,17 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.model.model import (
-    Band,
-    Calibration,
-    Floats,
-    Head,
-    Model,
-    Nearest,
-    Novelty,
-    Stage,
-    Windowing,
-)
+from classifiers.model.model import Band, Calibration, Floats, Head, Model, Nearest, Novelty, Stage, Windowing
 from classifiers.policy import OTHER, Policy
 from classifiers.runtime import cascade, heads
 from classifiers.runtime.heads import any_logit

@@ -43,14 +43,7 @@ Windows = Sequence[Sequence[int]]
 
 
 def fit(
-    windows: Windows,
-    classes: Ints,
-    weights: Floats,
-    *,
-    count: int,
-    base: int,
-    seed: int,
-    private: NDArray[np.bool_],
+    windows: Windows, classes: Ints, weights: Floats, *, count: int, base: int, seed: int, private: NDArray[np.bool_]
 ) -> NGrams:
     """Fit a table. Where features are more than MOST_CELLS allows for, the rarest pairs are left out.
 

@@ -13,14 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.encoder.guard import (
-    TOKENIZER,
-    GuardSource,
-    find_guard,
-    label_problems,
-    log_odds,
-    logits_of,
-)
+from classifiers.encoder.guard import TOKENIZER, GuardSource, find_guard, label_problems, log_odds, logits_of
 from classifiers.encoder.prepare import load_graph, write_prepared, write_with_head
 from classifiers.encoder.session import Encoder, Graph, apart, embed
 from classifiers.encoder.source import EncoderSource, Odds, sha256_of

@@ -96,13 +96,7 @@ def fit_tuned(
 
 
 def tune_stage(
-    policy: Policy,
-    rows: Sequence[Row],
-    tuning_set: TuningSet,
-    bench: Workbench,
-    *,
-    source: str | None,
-    name: str,
+    policy: Policy, rows: Sequence[Row], tuning_set: TuningSet, bench: Workbench, *, source: str | None, name: str
 ) -> TunedStage | None:
     """Tune an encoder by a tuning set and fit what stands on it; None where held-out text gained nothing.
 

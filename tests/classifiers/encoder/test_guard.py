@@ -123,11 +123,7 @@ def test_weights_need_torch_and_a_graph_does_not(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("labels", "path", "message"),
     [
-        (
-            {"GOOD": None, "BAD": "violence", "UGLY": None},
-            "UGLY",
-            "no label UGLY; the model's labels are GOOD, BAD",
-        ),
+        ({"GOOD": None, "BAD": "violence", "UGLY": None}, "UGLY", "no label UGLY; the model's labels are GOOD, BAD"),
         ({"BAD": "violence"}, "", "does not say what GOOD stands for; name labels of the policy or null"),
         ({}, "", "does not say what GOOD, BAD stands for; name labels of the policy or null"),
         ({"GOOD": None, "BAD": None}, "", "none of the model's labels stands for a label of this policy"),

@@ -53,10 +53,7 @@ def test_failures_say_what_was_expected(bare_model: Callable[..., Model]) -> Non
     lines = failures(bare_model("intent", tests=tests), classify, "bank@v1", now=NOW)
     assert [(reading.classifier, reading.texts) for reading in asked] == [("bank@v1", ("one",)), ("bank@v1", ("two",))]
     assert {reading.now for reading in asked} == {NOW}
-    assert lines == [
-        "'one' should be first, but is unsure (why)",
-        "'two' should be first or other, but is second",
-    ]
+    assert lines == ["'one' should be first, but is unsure (why)", "'two' should be first or other, but is second"]
 
 
 def test_slots_are_expected_in_their_words_or_as_values(make_policy: Callable[..., Policy]) -> None:

@@ -12,14 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifiers.patterns.find import find
-from classifiers.patterns.numbers import (
-    checks,
-    find_cards,
-    find_ibans,
-    find_national,
-    luhn,
-    national_forms,
-)
+from classifiers.patterns.numbers import checks, find_cards, find_ibans, find_national, luhn, national_forms
 
 TABLES = yaml.safe_load((Path(__file__).parents[2] / "tables" / "patterns.yaml").read_text(encoding="utf-8"))
 IBAN = "DE89370400440532013000"

@@ -36,11 +36,7 @@ POLICY = {
 
 
 def test_odd_rows_and_odd_texts(
-    tiny_encoder: str,
-    tiny_models: Path,
-    tmp_path: Path,
-    odd_texts: Mapping[str, str],
-    monkeypatch: pytest.MonkeyPatch,
+    tiny_encoder: str, tiny_models: Path, tmp_path: Path, odd_texts: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from classifiers.training.slots import tune
 

@@ -14,10 +14,7 @@ from classifiers.slots.fill import Tagged, parse, replaced, with_slots, words
 from classifiers.verdict import Abstention, Verdict
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
-SLOTS = {
-    "people": {"means": "how many", "type": "number", "required": True},
-    "time": {"means": "when", "type": "time"},
-}
+SLOTS = {"people": {"means": "how many", "type": "number", "required": True}, "time": {"means": "when", "type": "time"}}
 TEXT = "four at 7 pm"
 WORDS = Words(ids=(1, 2, 3, 4), firsts=(0, 1, 2, 3), places=((0, 4), (5, 7), (8, 9), (10, 12)))
 

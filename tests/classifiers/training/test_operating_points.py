@@ -155,10 +155,7 @@ def test_by_foreign_rows_nothing_is_made_surer_unless_all_are(make_policy: Calla
     ],
 )
 def test_a_class_of_few_real_rows_is_shown_by_written_ones(
-    make_policy: Callable[..., Policy],
-    kind: str,
-    counts: dict[str, tuple[int, int]],
-    used: dict[str, tuple[int, int]],
+    make_policy: Callable[..., Policy], kind: str, counts: dict[str, tuple[int, int]], used: dict[str, tuple[int, int]]
 ) -> None:
     expected = {
         (label, source): count

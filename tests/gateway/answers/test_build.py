@@ -6,12 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.answers.build import (
-    LocalAnswer,
-    build,
-    text_unsupported,
-    word_in_prompt,
-)
+from gateway.answers.build import LocalAnswer, build, text_unsupported, word_in_prompt
 from gateway.answers.format import (
     AnyObject,
     PlainWord,
@@ -54,11 +49,7 @@ def made(requested: RequestedFormat, prediction: Prediction = FEES) -> LocalAnsw
             Prediction(labels=("fees", "top_up"), names=LabelNames(("fees", "top_up")), confidence=0.9, scores={}),
             UnsupportedReason.AMBIGUOUS,
         ),
-        (
-            RequestedFormat(shape=AnyObject()),
-            replace(FEES, fields={"label": FURTHER}),
-            UnsupportedReason.OTHER_FIELD,
-        ),
+        (RequestedFormat(shape=AnyObject()), replace(FEES, fields={"label": FURTHER}), UnsupportedReason.OTHER_FIELD),
     ],
 )
 def test_what_cannot_be_given(requested: RequestedFormat, prediction: Prediction, expected: UnsupportedReason) -> None:

@@ -41,12 +41,7 @@ labels:
 
 
 def kept(
-    text: str,
-    *,
-    rule: str = "safety",
-    kept_as: KeptAs = "blocked",
-    classifier: str = "safe",
-    judged: str | None = None,
+    text: str, *, rule: str = "safety", kept_as: KeptAs = "blocked", classifier: str = "safe", judged: str | None = None
 ) -> KeptText:
     now = time.time()
     return KeptText(

@@ -69,11 +69,7 @@ def test_a_published_version_is_shown_though_the_next_policy_fails(
     train: Train, models_dir: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "rows.jsonl").write_text('{"text": "hello", "label": "nothing"}\n')
-    policies = {
-        "one": PATTERNS,
-        "bad": f"{TAUGHT}data: rows.jsonl\n",
-        "two": PATTERNS.replace("one", "two"),
-    }
+    policies = {"one": PATTERNS, "bad": f"{TAUGHT}data: rows.jsonl\n", "two": PATTERNS.replace("one", "two")}
     done = train("--json", **policies)
     assert isinstance(done.exception, TrainingError)
     first, second = shown(done)

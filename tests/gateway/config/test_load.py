@@ -7,13 +7,7 @@ from textwrap import dedent
 import pytest
 
 from classifiers.policy import Policy
-from gateway.config.load import (
-    Loaded,
-    is_loopback,
-    load_gateway,
-    load_policy,
-    split_listen,
-)
+from gateway.config.load import Loaded, is_loopback, load_gateway, load_policy, split_listen
 from gateway.config.problems import ConfigError
 from gateway.config.settings import shipped_dir
 from gateway.serving.snapshot import rule_problems

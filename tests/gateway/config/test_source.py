@@ -64,8 +64,7 @@ BOMB = "l0: &l0 [x, x, x, x, x, x, x, x, x, x]\n" + "\n".join(
 
 
 @pytest.mark.parametrize(
-    "text",
-    [BOMB, "a: &a [*a]", "a: &a {b: *a}", "a: " + "[" * 50 + "]" * 50, "[" * 100_000, "- " * 5_000 + "x"],
+    "text", [BOMB, "a: &a [*a]", "a: &a {b: *a}", "a: " + "[" * 50 + "]" * 50, "[" * 100_000, "- " * 5_000 + "x"]
 )
 def test_deep_nesting_is_refused(text: str) -> None:
     assert "deep" in refused(text) or "depth" in refused(text)

@@ -40,10 +40,7 @@ def test_the_caches_share_is_of_the_rules_own_calls_and_nothing_before_any() -> 
     assert ratios.cached_input_tokens("other", "mine", 1000) == 0
 
 
-@given(
-    st.lists(st.tuples(st.integers(1, 10**6), st.integers(0, 10**6), st.integers(0, 100))),
-    st.integers(0, 10**7),
-)
+@given(st.lists(st.tuples(st.integers(1, 10**6), st.integers(0, 10**6), st.integers(0, 100))), st.integers(0, 10**7))
 def test_an_estimate_is_a_positive_count_that_grows_with_the_text(calls: list[tuple[int, int, int]], size: int) -> None:
     ratios = UsageRatios()
     for given_bytes, tokens, instead in calls:

@@ -123,10 +123,7 @@ async def test_choices_that_together_are_too_large_are_refused() -> None:
 async def test_a_schema_that_grows_as_it_is_filled_is_refused(last: dict[str, Any]) -> None:
     levels = 16
     definitions: dict[str, Any] = {
-        f"d{level}": {
-            "type": "object",
-            "properties": {name: {"$ref": f"#/$defs/d{level + 1}"} for name in ("a", "b")},
-        }
+        f"d{level}": {"type": "object", "properties": {name: {"$ref": f"#/$defs/d{level + 1}"} for name in ("a", "b")}}
         for level in range(levels)
     }
     schema = {"$ref": "#/$defs/d0", "$defs": {**definitions, f"d{levels}": last}}

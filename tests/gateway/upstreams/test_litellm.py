@@ -171,10 +171,7 @@ async def test_a_call_that_is_refused_as_its_stream_is_read_costs_nothing(
 async def test_a_stream_that_is_left_is_closed(monkeypatch: pytest.MonkeyPatch, readable: bool) -> None:
     delta = SimpleNamespace(model_dump=lambda: {"content": "hi"})
     stream = Stream(
-        SimpleNamespace(
-            choices=[SimpleNamespace(delta=delta if readable else None)],
-            model_dump_json=lambda **_: "{}",
-        )
+        SimpleNamespace(choices=[SimpleNamespace(delta=delta if readable else None)], model_dump_json=lambda **_: "{}")
     )
 
     upstream = giving(stream, monkeypatch)
@@ -213,16 +210,7 @@ async def test_a_stream_of_nothing_is_a_failure_before_its_first_byte_that_may_c
             await upstream.send(call(stream=True))
 
 
-@pytest.mark.parametrize(
-    "field",
-    [
-        "base_url",
-        "api_key",
-        "extra_headers",
-        "extra_body",
-        "metadata",
-    ],
-)
+@pytest.mark.parametrize("field", ["base_url", "api_key", "extra_headers", "extra_body", "metadata"])
 async def test_addresses_keys_and_headers_are_the_operators_alone(field: str) -> None:
     upstream = LiteLLMUpstream("any", provider="openai", api_key="operators", base_url="http://127.0.0.1:9/v1")
     body = json.dumps({"model": "m", "messages": [], field: "http://127.0.0.1:1"}).encode()

@@ -219,8 +219,7 @@ async def test_a_connection_that_is_closed_at_once_took_no_call(
 
 
 @pytest.mark.parametrize(
-    ("payload", "stale_s", "dropped"),
-    [(b"", 60.0, False), (b"", 0.0, True), (b"nonsense\r\n\r\n", 60.0, True)],
+    ("payload", "stale_s", "dropped"), [(b"", 60.0, False), (b"", 0.0, True), (b"nonsense\r\n\r\n", 60.0, True)]
 )
 async def test_a_kept_connection_that_was_closed_meanwhile_is_opened_again(
     payload: bytes, stale_s: float, dropped: bool

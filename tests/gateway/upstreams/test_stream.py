@@ -30,8 +30,7 @@ def says(text: str, index: int = 0) -> bytes:
 
 ROLE = chunk(choices=[{"index": 0, "delta": {"role": "assistant", "content": ""}}])
 USAGE = chunk(
-    choices=[],
-    usage={"prompt_tokens": 9, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 5}},
+    choices=[], usage={"prompt_tokens": 9, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 5}}
 )
 FINISHED = chunk(choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}])
 STREAM = [ROLE, says("Hé"), says("llo"), USAGE, sse.DONE]

@@ -34,10 +34,7 @@ def tuning_set_of(texts: Sequence[str], targets: Floats, held: NDArray[np.bool_]
     return TuningSet(rows=rows, targets=targets, held=held, multi_label=targets.shape[1] == 1)
 
 
-def taught(
-    encoder: TorchEncoder,
-    plan: TuningPlan,
-) -> Tuned:
+def taught(encoder: TorchEncoder, plan: TuningPlan) -> Tuned:
     """The encoder tuned on TEXTS, the last four of which are held out, on one thread with one seed."""
     targets = np.array([[1, 0], [1, 0], [0, 1], [0, 1]] * 4, np.float32)
     tuning_set = tuning_set_of(TEXTS, targets, np.arange(len(TEXTS)) >= 12)
