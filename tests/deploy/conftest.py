@@ -23,56 +23,13 @@ from classifiers.model.artifact import save
 from classifiers.model.model import Calibration, Head, Model, Novelty, Stage
 from classifiers.model.registry import Registry
 from classifiers.policy import Policy
+from tests.given import table_text
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 INSTALL = "apt-get install -y --no-install-recommends prometheus"
 KEY = "key-of-the-tests"
-RULES = """\
-version: 1
-listen: 127.0.0.1:8080
-access_key: "${OFFRAMP_KEY}"
-models_dir: models
-ledger: offramp.db
-content: {keep: 1d}
-upstreams:
-  demo: {kind: echo}
-  down: {kind: openai, base_url: "http://127.0.0.1:9/v1"}
-models:
-  gpt-4o: demo
-  cheap: {upstream: demo, model: gpt-4o-mini}
-  shaky: {upstream: down, fallbacks: [demo/gpt-4o-mini]}
-  gone: down
-  labels: demo
-  judged: demo
-  judge: {upstream: down, internal: true}
-  other: demo
-rules:
-  - name: private
-    classifier: private
-    then: {contact: redact}
-  - name: labels
-    classifier: bank
-    when: {any_system: true, model: labels}
-    contract: true
-    retrain: 5000 pairs
-    then: {"*": {answer: label}}
-  - name: judged
-    classifier: safe
-    when: {model: judged}
-    then: {violence: block}
-    when_unsure: {ask: judge}
-    when_broken: forward
-  - name: safety
-    classifier: safe
-    then: {violence: block}
-  - name: intents
-    classifier: bank
-    when: {any_system: true, model: gpt-4o}
-    then:
-      card_arrival: {answer: It is on its way.}
-      exchange_rate: {forward: cheap}
-"""
+RULES = table_text("given/deploy-conftest-rules.yaml")
 SENTENCES = {
     "bank": {
         "card_arrival": ["where is my new card", "my card has not arrived yet"],

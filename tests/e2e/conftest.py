@@ -18,18 +18,9 @@ from typing import Any
 
 import pytest
 
-PROXY = """\
-version: 1
-listen: 127.0.0.1:8080
-models_dir: models
-ledger: offramp.db
-upstreams:
-  echo: {kind: echo}
-models:
-  gpt-4o: echo
-  "org/model-x": {upstream: echo, model: renamed}
-  hidden: {upstream: echo, internal: true}
-"""
+from tests.given import table_text
+
+PROXY = table_text("given/e2e-conftest-proxy.yaml")
 
 
 def offramp(*arguments: str, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":

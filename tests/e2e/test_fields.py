@@ -11,6 +11,7 @@ from openai import OpenAI, pydantic_function_tool
 from pydantic import BaseModel
 
 from benchmarks.stream.paid import Paid
+from tests.given import table_text
 
 from .conftest import Running, offramp, start, user
 
@@ -40,21 +41,7 @@ rules:
     contract: {{max_disagreement: 10%, confidence: 80%}}
     then: {{"*": {{answer: label}}}}
 """
-POLICY = """\
-version: 1
-name: department
-kind: topic
-about: Which department of an online shop a message belongs to.
-labels:
-  clothing:
-    means: is about clothes or shoes
-    examples: [I want to return a jacket, the shirt doesn't fit, my trousers arrived torn, where are my shoes,
-      the dress has the wrong colour, send the jeans back, a jumper in a larger size, the coat is too small]
-  electronics:
-    means: is about phones, computers and other devices
-    examples: [my headphones are broken, where is my laptop, the phone doesn't charge, the tablet has a cracked screen,
-      I want to return a camera, the charger is missing, send the keyboard back, the speaker makes no sound]
-"""
+POLICY = table_text("given/e2e-fields-policy.yaml")
 JACKET, PHONES, HELLO = "I want to return a jacket", "where are my headphones?", "hello"
 INTENTS = ["greeting", "order_status", "return_item"]
 CALLS = 12

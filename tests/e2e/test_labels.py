@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from benchmarks.answers.typos import mistyped
 from gateway.config.load import load_policy
+from tests.given import table
 
 from .conftest import start
 
@@ -56,17 +57,7 @@ class Explained(BaseModel):
     why: str
 
 
-TOOL: dict[str, Any] = {
-    "type": "function",
-    "function": {
-        "name": "route",
-        "parameters": {
-            "type": "object",
-            "properties": {"intent": {"type": "string", "enum": ["greeting", "opening_hours", "other"]}},
-            "required": ["intent"],
-        },
-    },
-}
+TOOL: dict[str, Any] = table("given/e2e-labels-tool.yaml")
 
 
 @pytest.fixture(scope="module")

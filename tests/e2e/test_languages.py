@@ -17,37 +17,12 @@ from openai import BadRequestError, OpenAI
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
 from benchmarks.stream.paid import Paid
+from tests.given import table_text
 
 from .conftest import Running, offramp, start
 
-ENGLISH = """\
-version: 1
-name: guard
-kind: safety
-about: Threats to people.
-labels:
-  threat:
-    means: threatens to hurt or kill somebody
-    examples: [I will kill you, I am going to hurt you, you will be sorry when I find you, I will beat you up,
-      we are coming to break your legs, I'll stab him tomorrow, watch your back or you die, I will burn your house down]
-"""
-GERMAN = """\
-version: 1
-name: guard-de
-kind: safety
-about: Drohungen gegen Menschen.
-languages: [de]
-encoder: hub:org/multilingual
-labels:
-  threat:
-    means: droht jemandem Gewalt an
-    examples: [Ich werde dich morgen umbringen, Ich schlage dich zusammen, Wir brechen dir die Beine,
-      Ich bringe ihn heute noch um, Pass auf sonst bist du tot, Ich zünde dein Haus an, Ich steche dich ab,
-      Du wirst es bereuen wenn ich dich finde]
-    not: [Wo bleibt meine Bestellung, Vielen Dank für Ihre Hilfe, Wie wird das Wetter morgen,
-      Ich möchte die Jacke zurückgeben, Können Sie mir die Rechnung schicken, Der Zug kommt um acht Uhr an,
-      Meine Mutter kocht heute Suppe, Ich habe eine Frage zu meiner Karte]
-"""
+ENGLISH = table_text("given/e2e-languages-english.yaml")
+GERMAN = table_text("given/e2e-languages-german.yaml")
 GATEWAY = """\
 version: 1
 models_dir: models

@@ -4,16 +4,9 @@ import openai
 import pytest
 from openai import OpenAI
 
-BEHIND = """\
-version: 1
-listen: 127.0.0.1:8080
-models_dir: models
-ledger: offramp.db
-upstreams:
-  echo: {kind: echo}
-models:
-  gpt-4o: echo
-"""
+from tests.given import table_text
+
+BEHIND = table_text("given/e2e-litellm-behind.yaml")
 FRONT = """\
 version: 1
 listen: 127.0.0.1:8080

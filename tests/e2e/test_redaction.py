@@ -8,56 +8,13 @@ from openai import OpenAI
 
 from classifiers import train
 from gateway.config.load import load_policy
+from tests.given import table_text
 
 from .conftest import Running, start, user
 
-POLICY = """\
-version: 1
-name: customer-data
-kind: safety
-about: Messages to the assistant of a bank.
-labels:
-  payment: {means: gives the number of a card or an account, patterns: [card, iban]}
-  contact: {means: gives an address, patterns: [email, phone]}
-tests:
-  - {text: "please pay to DE89 3704 0044 0532 0130 00", expect: payment}
-"""
-GATEWAY = """\
-version: 1
-models_dir: models
-ledger: offramp.db
-upstreams: {echo: {kind: echo}}
-models: {gpt-4o: echo, gpt-4o-mini: echo, gpt-4: echo}
-rules:
-  - name: requests
-    classifier: customer-data
-    when: {model: gpt-4o}
-    then: {"*": redact}
-  - name: restored
-    classifier: customer-data
-    when: {model: gpt-4o-mini}
-    then: {payment: block, contact: {redact: restore}}
-  - name: answers
-    classifier: customer-data
-    when: {model: gpt-4}
-    reads: {roles: system, output: true}
-    then: {"*": redact}
-"""
-STARTERS = """\
-version: 1
-models_dir: models
-ledger: offramp.db
-upstreams: {echo: {kind: echo}}
-models: {gpt-4o: echo, gpt-4o-mini: echo}
-rules:
-  - {name: data, classifier: personal-data, when: {model: gpt-4o}, then: {"*": redact}}
-  - {name: details, classifier: personal-details, when: {model: gpt-4o}, then: {"*": redact}}
-  - {name: data-restored, classifier: personal-data, when: {model: gpt-4o-mini}, then: {"*": {redact: restore}}}
-  - name: details-restored
-    classifier: personal-details
-    when: {model: gpt-4o-mini}
-    then: {"*": {redact: restore}}
-"""
+POLICY = table_text("given/e2e-redaction-policy.yaml")
+GATEWAY = table_text("given/e2e-redaction-gateway.yaml")
+STARTERS = table_text("given/e2e-redaction-starters.yaml")
 POLICIES = Path(__file__).parents[2] / "config" / "policies"
 TEXT = "I am joe@example.com, my account is DE89 3704 0044 0532 0130 00"
 HIDDEN = "I am [EMAIL_1], my account is [IBAN_1]"

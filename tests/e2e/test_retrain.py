@@ -14,6 +14,7 @@ import pytest
 from openai import OpenAI
 
 from benchmarks.stream.paid import Paid
+from tests.given import table_text
 
 from .conftest import until, user
 
@@ -35,15 +36,7 @@ rules:
     retrain: 120 pairs
     then: {{"*": {{answer: label}}}}
 """
-POLICY = """\
-version: 1
-name: desks
-kind: intent
-about: Messages to a company's front desk.
-labels:
-  north: {means: is for the desk in the north}
-  south: {means: is for the desk in the south}
-"""
+POLICY = table_text("given/e2e-retrain-policy.yaml")
 SYSTEM = "Which desk is it for: north or south? Answer with one word."
 NORTH = ("my invoice for {} is wrong", "please refund {}", "I was charged twice for {}", "send a receipt for {}")
 SOUTH = ("the {} does not start", "my {} is broken", "how do I reset the {}", "the screen of my {} stays black")

@@ -8,32 +8,12 @@ from typing import Any
 
 from openai import OpenAI
 
+from tests.given import table_text
+
 from .conftest import until, user
 
-GATEWAY = """\
-version: 1
-models_dir: models
-ledger: offramp.db
-limits: {classify_time: 30s}
-upstreams:
-  echo: {kind: echo}
-models:
-  gpt-4o: echo
-rules:
-  - name: intents
-    classifier: greet
-    when: {any_system: true}
-    then: {"*": {answer: "Here."}}
-"""
-POLICY = """\
-version: 1
-name: greet
-kind: intent
-about: Messages to a shop.
-labels:
-  greeting: {means: says hello, examples: [hello there, good morning, hi]}
-  hours: {means: asks when the shop is open, examples: [when do you open, are you open on Sunday]}
-"""
+GATEWAY = table_text("given/e2e-swap-gateway.yaml")
+POLICY = table_text("given/e2e-swap-policy.yaml")
 
 
 class Traffic:

@@ -57,6 +57,7 @@ from gateway.spelling import LabelNames
 from gateway.upstreams.base import Answer, Upstream, UpstreamCall
 from gateway.upstreams.dispatch import Forwarder
 from gateway.upstreams.echo import EchoUpstream
+from tests.given import table_text
 
 PRICES = PriceTable(
     as_of="2026-11-25",
@@ -65,16 +66,7 @@ PRICES = PriceTable(
         "cheap": Price(input_usd=1e-6, output_usd=4e-6, cached_input_usd=1e-6),
     },
 )
-BASE = """
-version: 1
-upstreams:
-  one: {kind: echo}
-  two: {kind: echo}
-models:
-  dear: one
-  cheap: two
-  unpriced: one
-"""
+BASE = table_text("given/gateway-conftest-base.yaml")
 
 
 @dataclass(slots=True)

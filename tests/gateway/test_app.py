@@ -26,17 +26,9 @@ from gateway.contracts.store import ContractStore, StoredContract
 from gateway.ledger.store import SQLiteLedger
 from gateway.rules.terms import Terms
 from gateway.serving.snapshot import load_runtime
+from tests.given import table_text
 
-TEXT = """\
-version: 1
-access_key: "${KEY:-}"
-upstreams:
-  one: {kind: echo}
-  slow: {kind: echo}
-models:
-  dear: one
-  slow: slow
-"""
+TEXT = table_text("given/gateway-app-text.yaml")
 
 
 @dataclass

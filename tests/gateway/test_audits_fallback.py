@@ -15,17 +15,10 @@ from gateway.errors import UpstreamTimeout
 from gateway.ledger.call_store import CallStore
 from gateway.upstreams.base import Answer, UpstreamCall
 from tests.gateway.contracts.test_audit import RULES, Reference, body, decisions, phases
+from tests.given import table_text
 
 Wire = Callable[..., Any]
-BASE = """
-version: 1
-upstreams:
-  one: {kind: echo}
-  two: {kind: echo}
-models:
-  dear: {upstream: one, fallbacks: [two/cheap]}
-content: {keep: 30d, calls: true}
-"""
+BASE = table_text("given/gateway-audits_fallback-base.yaml")
 BANK = among("bank", ("greeting", "rate", "card", "other"))
 RETRAINED = RULES.replace("    then:", "    retrain: 200 pairs\n    then:")
 

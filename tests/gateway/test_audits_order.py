@@ -13,33 +13,13 @@ from gateway.contracts.contract import Phase
 from gateway.upstreams.base import Answer, UpstreamCall
 from tests.gateway.contracts.test_audit import GUARDED, RULES, Reference, body, decisions, phases, wired
 from tests.gateway.judge.test_judge import BASE
+from tests.given import table_text
 
 Wire = Callable[..., Any]
-BLOCKED = """
-rules:
-  - name: first
-    classifier: safe
-    then: {violence: block}
-  - name: intents
-    classifier: bank
-    when: {any_system: true}
-    contract: {max_disagreement: 5%}
-    then: {"*": {answer: label}}
-"""
+BLOCKED = table_text("given/gateway-audits_order-blocked.yaml")
 
 
-JUDGED = """
-rules:
-  - name: safety
-    classifier: safe
-    then: {violence: block}
-    when_unsure: {ask: cheap}
-  - name: intents
-    classifier: bank
-    when: {any_system: true}
-    contract: {max_disagreement: 5%}
-    then: {"*": {answer: label}}
-"""
+JUDGED = table_text("given/gateway-audits_order-judged.yaml")
 
 
 def begun(gateway: Any) -> int:

@@ -12,6 +12,7 @@ from gateway.metrics.observe import Metrics
 from gateway.plan import TimedClassifiers
 from gateway.protocols import sse
 from gateway.upstreams.base import Answer
+from tests.given import table_text
 
 Wire = Callable[..., Any]
 MakeAnswer = Callable[..., Answer]
@@ -25,32 +26,10 @@ rules:
 """
 
 
-TEMPLATES = """
-rules:
-  - name: safety
-    classifier: safe
-    reads: {after: <m>, before: </m>}
-    then: {violence: block}
-  - name: intents
-    classifier: bank
-    when: {any_system: true}
-    reads: {regex: "<m>(?P<input>.*)</m>"}
-    then: {greeting: {answer: Hi there}}
-"""
+TEMPLATES = table_text("given/gateway-pipeline-templates.yaml")
 
 
-SLOW = r"""
-rules:
-  - name: safety
-    classifier: safe
-    reads: {regex: 'Ticket:\s*(.*?)\s*---'}
-    then: {violence: block}
-  - name: intents
-    classifier: bank
-    when: {any_system: true}
-    reads: {regex: 'Ticket:\s*(.*?)\s*---'}
-    then: {greeting: {answer: Hi there}}
-"""
+SLOW = table_text("given/gateway-pipeline-slow.yaml")
 
 
 def body(text: str = "hello", **fields: Any) -> bytes:

@@ -9,18 +9,11 @@ import pytest
 
 from gateway.context import Headers
 from tests.gateway.answers.conftest import obj
+from tests.given import table_text
 
 Wire = Callable[..., Any]
 JSON: Headers = [(b"content-type", b"application/json")]
-BASE = """
-version: 1
-upstreams:
-  one: {kind: openai, base_url: "http://127.0.0.1:9/v1"}
-  two: {kind: openai, base_url: "http://127.0.0.1:9/v1"}
-models:
-  dear: one
-  cheap: {upstream: two, internal: true}
-"""
+BASE = table_text("given/gateway-judge-base.yaml")
 JUDGED = """
 rules:
   - name: safety

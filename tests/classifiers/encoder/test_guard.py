@@ -16,6 +16,7 @@ from classifiers.encoder.session import Graph
 from classifiers.encoder.source import Odds, Pooling
 from classifiers.errors import EncoderError
 from classifiers.policy import Guard, Policy
+from tests.given import table
 
 CONFIG = {"architectures": ["BertForSequenceClassification"], "id2label": {"1": "BAD", "0": "GOOD"}}
 
@@ -91,19 +92,7 @@ def test_the_hub_is_asked_for_weights_only_where_it_has_no_graph(
 
 
 @pytest.mark.parametrize(
-    ("source", "made", "message"),
-    [
-        (
-            "org/name",
-            {},
-            "'org/name' is no guard's source; write hub:ORG/NAME, package:NAME, folder:PATH or trained:NAME",
-        ),
-        ("hub:name", {}, "'hub:name' is no guard's source"),
-        ("folder:away", {}, "away is not a folder"),
-        ("package:no-such-guard", {}, "the package no-such-guard is not installed; run: pip install no-such-guard"),
-        ("folder:guard", {"weights": "pytorch_model.bin"}, "holds no model.onnx, onnx/model.onnx or model.safetensors"),
-        ("folder:guard", {"architectures": ["BertModel"]}, "names BertModel; a guard is a model with a head for"),
-    ],
+    ("source", "made", "message"), table("given/classifiers-encoder-guard-what_is_no_guard_is_named.yaml")
 )
 def test_what_is_no_guard_is_named(tmp_path: Path, source: str, made: dict[str, Any], message: str) -> None:
     saved(tmp_path / "guard", **made)

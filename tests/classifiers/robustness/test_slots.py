@@ -10,6 +10,7 @@ from classifiers import Reading, Runtime
 from classifiers.policy import Policy
 from classifiers.training.run import train
 from classifiers.verdict import Abstention
+from tests.given import table
 
 BUDGET = 4
 MARKED = (
@@ -20,19 +21,7 @@ MARKED = (
     "[7 pm](time)",
     "[7 pm](people)",
 )
-POLICY = {
-    "version": 1,
-    "name": "odd",
-    "kind": "slots",
-    "about": "booking a table at a restaurant",
-    "slots": {
-        "people": {"means": "how many come", "type": "number", "required": True},
-        "time": {"means": "when", "type": "time", "hours": "11:00-23:00"},
-        "never": {"means": "what no row marks"},
-    },
-    "data": "rows.jsonl",
-    "everyday": False,
-}
+POLICY = table("given/classifiers-robustness-slots-policy.yaml")
 
 
 def test_odd_rows_and_odd_texts(

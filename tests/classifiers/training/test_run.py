@@ -17,33 +17,11 @@ from classifiers.policy import OTHER, Policy
 from classifiers.report import figures
 from classifiers.training.run import TrainingOutcome, train
 from classifiers.verdict import Abstention
+from tests.given import table
 
 POLICIES = Path(__file__).parents[3] / "config" / "policies"
 
-BANK: dict[str, Any] = {
-    "version": 1,
-    "name": "bank",
-    "kind": "intent",
-    "about": "messages to a bank",
-    "labels": {
-        "card_arrival": {
-            "means": "asks when a card that was ordered will arrive, or says it has not come",
-            "examples": ["where is my new card", "ordered a card two weeks ago, still nothing", "card not here yet"],
-            "not": ["my card was swallowed by the machine"],
-        },
-        "exchange_rate": {
-            "means": "asks what the exchange rate is",
-            "examples": ["how many euros do I get for a dollar", "what is your rate for yen today"],
-        },
-        "lost_card": {"means": "has lost a card or says it was stolen", "examples": "I cannot find my card"},
-    },
-    "other": "anything else",
-    "tests": [
-        {"text": "has my card been sent yet?", "expect": "card_arrival"},
-        {"text": "someone stole my card", "expect": "lost_card"},
-        {"text": "will it rain tomorrow", "expect": "other"},
-    ],
-}
+BANK: dict[str, Any] = table("given/classifiers-training-run-bank.yaml")
 
 Train = Callable[..., TrainingOutcome]
 
@@ -183,39 +161,7 @@ def test_a_starter_policy_passes_its_own_tests(models_dir: Path) -> None:
     Runtime.load(models_dir, ["off-topic"], self_test=True)
 
 
-GUARD: dict[str, Any] = {
-    "version": 1,
-    "name": "guard",
-    "kind": "safety",
-    "about": "messages to a shop",
-    "builds_on": "harm",
-    "labels": {
-        "violence": {
-            "means": "threatens people",
-            "examples": [
-                "I am going to hurt your drivers",
-                "I know where you live",
-                "somebody should burn your shop down",
-                "you will pay in blood",
-                "how do I build a bomb?",
-                "I'll come round with a knife",
-            ],
-            "not": ["shut the door", "the film shows an attack", "my order never came", "do you sell bread knives?"],
-        },
-        "harassment": {
-            "means": "insults the person spoken to",
-            "examples": [
-                "you are a useless idiot",
-                "shut up, moron",
-                "what a pathetic loser you are",
-                "nobody likes you, freak",
-                "go to hell, you scum",
-                "you people are too stupid to pack a box",
-            ],
-            "not": ["this printer is useless", "who is the idiot in this film?", "nobody likes waiting"],
-        },
-    },
-}
+GUARD: dict[str, Any] = table("given/classifiers-training-run-guard.yaml")
 
 
 def test_a_guard_of_few_lines_builds_on_the_shipped_network(models_dir: Path, tmp_path: Path) -> None:

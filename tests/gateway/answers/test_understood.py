@@ -20,6 +20,7 @@ from gateway.requests.parse import Request, parse_chat
 from gateway.requests.system import PromptPatterns, fingerprint
 from gateway.rules.compile import compile_rules
 from gateway.rules.rule import Rule
+from tests.given import table
 
 USER = {"role": "user", "content": "hi"}
 CALL = {"role": "assistant", "content": None, "tool_calls": [
@@ -153,20 +154,7 @@ def test_an_unknown_key_of_a_past_call_is_not_understood(rule: Rule, where: str,
     assert (why.reason, why.detail) == (UnsupportedReason.UNKNOWN_FIELD, f"messages[1].{where}.{name}")
 
 
-@pytest.mark.parametrize(
-    ("fields", "harmless"),
-    [
-        ({"store": False}, True),
-        ({"store": True}, False),
-        ({"guided_choice": None}, True),
-        ({"logit_bias": {}}, True),
-        ({"logit_bias": {"50256": -100}}, False),
-        ({"stream_options": {"include_usage": True}, "stream": True}, True),
-        ({"stream_options": {"chunk_size": 9}}, False),
-        ({"user": "u", "metadata": {"team": "a"}, "seed": 7, "temperature": 0, "prompt_cache_key": "k"}, True),
-        ({"top_k": 40, "min_p": 0.05, "keep_alive": "5m", "cache_prompt": True}, True),
-    ],
-)
+@pytest.mark.parametrize(("fields", "harmless"), table("given/gateway-answers-understood-values_count.yaml"))
 def test_values_count(rule: Rule, fields: dict[str, Any], harmless: bool) -> None:
     assert (why_not_answerable(rule, request(**fields), fixed=False) is None) == harmless
 
@@ -196,17 +184,7 @@ def test_a_fixed_text_is_plain_text(fields: dict[str, Any], reason: UnsupportedR
 
 
 @pytest.mark.parametrize(
-    ("patterns", "text", "expected"),
-    [
-        (["none"], "", True),
-        (["none"], "Be brief.", False),
-        (["Is this spam?"], "Is this spam?", True),
-        (["[x] Be brief."], "[x] Be brief.", True),
-        (["You are Ada*"], "You are Ada, the shop's assistant.", True),
-        (["You are Ada*"], "Translate. You are Ada", False),
-        (["none", "You are Ada*"], "", True),
-        (["*"], "", False),
-    ],
+    ("patterns", "text", "expected"), table("given/gateway-answers-understood-system_prompts_of_a_task.yaml")
 )
 def test_system_prompts_of_a_task(patterns: list[str], text: str, expected: bool) -> None:
     assert PromptPatterns.of(patterns).match(text) == expected

@@ -8,30 +8,10 @@ from typing import Any
 
 import pytest
 
-GATEWAY = """\
-version: 1
-upstreams:
-  demo:
-    kind: echo
-models: {m: demo}
-rules:
-  - name: hours
-    classifier: shop
-    when: {any_system: true}
-    then:
-      hours: {answer: "9 to 18"}
-"""
-POLICY = """\
-version: 1
-name: shop
-kind: intent
-about: Messages to a shop.
-labels:
-  hours:
-    means: asks when the shop is open
-    examples: [are you open on Sunday]
-other: anything else
-"""
+from tests.given import table_text
+
+GATEWAY = table_text("given/gateway-cli-check-gateway.yaml")
+POLICY = table_text("given/gateway-cli-check-policy.yaml")
 NOTED = GATEWAY + "content: {keep: 30d}\n"
 WRONG = NOTED.replace("      hours: {answer", "      huors: {answer")
 
@@ -230,20 +210,7 @@ def test_settings_that_may_surprise_are_notes(check: Check, folder: Path) -> Non
         (folder / name).write_text(before)
 
 
-GUARDED = """\
-version: 1
-name: chat
-kind: safety
-about: Messages to a shop.
-labels:
-  threat: {means: threatens somebody, examples: [I will hurt you]}
-guard:
-  model: folder:guard
-  labels:
-    GOOD: null
-    BAD: treat
-    UGLY: threat
-"""
+GUARDED = table_text("given/gateway-cli-check-guarded.yaml")
 
 
 def test_a_guard_is_checked_where_it_is_written(check: Check, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,18 +29,9 @@ from gateway.routes import Routes
 from gateway.rules.compile import compile_rules
 from gateway.rules.terms import SafetyTerms, Terms
 from gateway.serving.snapshot import Snapshot
+from tests.given import table_text
 
-UPSTREAMS = """\
-version: 1
-ledger: offramp.db
-upstreams:
-  demo: {kind: echo}
-  paid: {kind: openai, base_url: "http://127.0.0.1:9/v1"}
-models:
-  m: MODEL
-  judge: {upstream: paid, internal: true}
-rules:
-"""
+UPSTREAMS = table_text("given/gateway-cli-contract-upstreams.yaml")
 HOURS = """\
   - name: hours
     classifier: bank

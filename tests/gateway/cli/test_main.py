@@ -26,6 +26,7 @@ from classifiers.errors import ArtifactError
 from gateway import __version__
 from gateway.cli.output import Exit
 from gateway.ledger.store import LedgerError
+from tests.given import table_text
 
 
 def test_a_reader_that_closes_early_ends_it_quietly(tmp_path: Path) -> None:
@@ -262,17 +263,7 @@ def test_init_writes_what_check_accepts(
     assert "is there already" in again.stderr
 
 
-TINY = """\
-version: 1
-name: tiny
-kind: intent
-about: messages to a shop
-labels:
-  greeting: {means: says hello, examples: [hello, hi there]}
-  refund: {means: asks about a refund, examples: [where is my refund, I want my money back]}
-tests:
-  - {text: hello, expect: refund}
-"""
+TINY = table_text("given/gateway-cli-main-tiny.yaml")
 
 
 def test_a_policy_that_misses_its_own_test_is_not_published(

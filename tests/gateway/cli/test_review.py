@@ -17,6 +17,7 @@ from classifiers.training.data import read_rows
 from gateway.config.load import load_policy
 from gateway.ledger.call_store import KeptAs, KeptText, TextStore
 from gateway.ledger.store import NoLedger, SQLiteLedger
+from tests.given import table_text
 
 from .conftest import Offramp
 
@@ -27,17 +28,7 @@ upstreams: {echo: {kind: echo}}
 content: {blocked: 30d, unsure: 30d}
 """
 THREAT = "I will\n\x1b[31mhurt you"
-POLICY = """\
-version: 1
-name: safe
-kind: safety
-about: tests
-labels:
-  violence:
-    means: threatens somebody
-  hate:
-    means: insults a group
-"""
+POLICY = table_text("given/gateway-cli-review-policy.yaml")
 
 
 def kept(

@@ -20,6 +20,7 @@ from gateway.cli.inputs import read
 from gateway.cli.output import Exit
 from gateway.config.problems import ConfigError
 from gateway.serving.retrain import this_program
+from tests.given import table_text
 
 PATTERNS = """\
 version: 1
@@ -29,15 +30,7 @@ about: messages
 labels: {contact: {means: x, patterns: email}}
 """
 MISSED = "tests: [{text: no address, expect: contact}]\n"
-TAUGHT = """\
-version: 1
-name: taught
-kind: intent
-about: messages to a shop
-labels:
-  greeting: {means: says hello, examples: [hello, hi there]}
-  refund: {means: asks about a refund, examples: [where is my refund, I want my money back]}
-"""
+TAUGHT = table_text("given/gateway-cli-train-taught.yaml")
 TEACHER = "teacher: {model: qwen3-4b, base_url: 'http://127.0.0.1:9/v1'}\n"
 DECLINED = "taught: NOT trained: its teacher qwen3-4b was not to be asked"
 
@@ -189,16 +182,7 @@ def test_a_version_is_not_published_where_its_rows_cannot_be_kept(train: Train, 
     assert Registry(models_dir).names() == []
 
 
-GUARDED = """\
-version: 1
-name: chat
-kind: safety
-about: messages to a shop
-labels: {threat: {means: threatens somebody, examples: [I will hurt you]}}
-guard:
-  model: hub:org/guard
-  labels: {SAFE: null, UNSAFE: threat}
-"""
+GUARDED = table_text("given/gateway-cli-train-guarded.yaml")
 
 
 def test_a_guard_that_the_hub_does_not_give_is_named_where_it_is_written(

@@ -11,6 +11,7 @@ from gateway.config.load import Loaded, is_loopback, load_gateway, load_policy, 
 from gateway.config.problems import ConfigError
 from gateway.config.settings import shipped_dir
 from gateway.serving.snapshot import rule_problems
+from tests.given import table_text
 
 from .tables import unexpected
 
@@ -204,15 +205,7 @@ def test_what_does_not_fit_the_trained_policies_is_found(load: Load, policies: d
     assert unexpected("trained", problems) == []
 
 
-POLICY = """\
-version: 1
-name: bank
-kind: intent
-about: messages
-labels:
-  one: {means: one}
-  two: {means: two}
-"""
+POLICY = table_text("given/gateway-config-load-policy.yaml")
 
 
 @pytest.fixture

@@ -9,21 +9,12 @@ from typing import Any
 
 from gateway.discover.calls import Exchange, Log, LoggedCall, call_of
 from gateway.discover.logs import read_files
+from tests.given import table
 
 ROWS = Path(__file__).parents[3] / "config" / "policies" / "data"
 START = 1_760_000_000
 SYSTEM = "You sort the messages that reach an online shop.\nSay whether a message is about the shop."
-SCHEMA = {
-    "type": "json_schema",
-    "json_schema": {
-        "name": "sorted",
-        "schema": {
-            "type": "object",
-            "properties": {"about": {"type": "string", "enum": ["Shop", "Off topic"]}},
-            "required": ["about"],
-        },
-    },
-}
+SCHEMA = table("given/gateway-discover-logs-schema.yaml")
 HARMS = ("harassment", "illicit", "self-harm", "violence")
 PROMPT = (
     "Which of these does the text below ask for or show: harassment, illicit, self-harm, violence?\n"

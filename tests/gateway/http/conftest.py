@@ -16,17 +16,9 @@ from gateway.plan import TimedClassifiers
 from gateway.routes import Routes
 from gateway.rules.compile import compile_rules
 from gateway.serving.snapshot import CurrentSnapshot, Snapshot
+from tests.given import table_text
 
-TEXT = """\
-version: 1
-upstreams:
-  one: {kind: echo}
-models:
-  gpt-4o: one
-  org/model: one
-  hidden: {upstream: one, internal: true}
-limits: {body: 2kB}
-"""
+TEXT = table_text("given/gateway-http-conftest-text.yaml")
 
 
 @pytest.fixture

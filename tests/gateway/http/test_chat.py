@@ -15,20 +15,12 @@ from gateway.errors import UpstreamFailed, UpstreamTimeout
 from gateway.protocols import sse
 from gateway.requests.parse import parse_chat
 from gateway.upstreams.base import Answer, UpstreamCall
+from tests.given import table_text
 
 MakeAnswer = Callable[..., Answer]
 Wire = Callable[..., Any]
 
-RULES = """
-rules:
-  - name: safety
-    classifier: safe
-    then: {violence: {block: Not here.}, jailbreak: {block: {message: No way., shape: error}}}
-  - name: intents
-    classifier: bank
-    when: {any_system: true}
-    then: {greeting: {answer: Hi there}, rate: {forward: cheap}, card: flag}
-"""
+RULES = table_text("given/gateway-http-chat-rules.yaml")
 
 
 def body(text: str = "hello", **fields: Any) -> bytes:

@@ -16,18 +16,11 @@ from gateway.errors import UpstreamFailed
 from gateway.ledger.call_store import TextStore
 from gateway.upstreams.base import Answer, UpstreamCall
 from tests.gateway.conftest import FakeUpstream
+from tests.given import table_text
 
 Wire = Callable[..., Any]
 JSON: Headers = [(b"content-type", b"application/json")]
-BASE = """
-version: 1
-upstreams:
-  one: {kind: openai, base_url: "http://127.0.0.1:9/v1"}
-  two: {kind: openai, base_url: "http://127.0.0.1:9/v1"}
-models:
-  dear: one
-  cheap: {upstream: two, internal: true}
-"""
+BASE = table_text("given/gateway-judge-base.yaml")
 RULES = """
 rules:
   - name: safety

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.metrics.observe import Metrics
 from gateway.record import Record
+from tests.given import table
 
 
 def record(**fields: Any) -> Record:
@@ -29,21 +30,7 @@ def test_the_exposition_is_what_prometheus_reads() -> None:
     assert [(sample.labels["model"], sample.value) for sample in spent.samples] == [('a"\n\\b', 0.5)]
 
 
-@pytest.mark.parametrize(
-    ("fields", "reason"),
-    [
-        ({"usage_source": "reported"}, "no_price"),
-        ({"usage_source": "reported", "status": 499, "decision": "error", "error": "client_closed"}, "no_price"),
-        ({}, "not_reported"),
-        ({"decision": "judge", "saved_reason": "judge", "error": "unreadable"}, "not_reported"),
-        ({"decision": "error", "status": 499, "error": "client_closed"}, "cut_off"),
-        ({"decision": "error", "status": 502, "error": "upstream_answer_lost"}, "cut_off"),
-        ({"status": 504}, "cut_off"),
-        ({"error": "upstream_failed"}, "cut_off"),
-        ({"decision": "judge", "saved_reason": "judge", "status": 499, "error": "timeout"}, "cut_off"),
-        ({"decision": "repeat", "saved_reason": "repeat", "status": 499}, "cut_off"),
-    ],
-)
+@pytest.mark.parametrize(("fields", "reason"), table("given/gateway-metrics-observe-unknown_costs.yaml"))
 def test_the_reason_for_an_unknown_cost_is_counted(fields: dict[str, Any], reason: str) -> None:
     metrics = Metrics()
     metrics.observe(record(upstream="one", spent_usd=None, **{"usage_source": "missing", **fields}), model="m")

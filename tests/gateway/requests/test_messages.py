@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from gateway.errors import BadRequest
 from gateway.requests.messages import Turn, passed_over, select, system_text, turns_of
 from gateway.requests.parse import parse_chat
+from tests.given import table
 
 
 def turns(*messages: Any) -> list[Turn]:
@@ -61,19 +62,7 @@ def test_every_part_that_can_carry_text_is_read(message: dict[str, Any], turn: T
     assert turns(message) == [turn]
 
 
-@pytest.mark.parametrize(
-    "message",
-    [
-        "hi",
-        {},
-        {"content": "hi"},
-        {"role": 1, "content": "a"},
-        {"role": "user", "content": 7},
-        {"role": "user", "content": ["a"]},
-        {"role": "user", "content": [{"type": "text", "text": 7}]},
-        {"role": "assistant", "tool_calls": [{"function": {"arguments": {}}}]},
-    ],
-)
+@pytest.mark.parametrize("message", table("given/gateway-requests-messages-what_is_no_message_is_refused.yaml"))
 def test_what_is_no_message_is_refused(message: Any) -> None:
     with pytest.raises(BadRequest) as caught:
         turns(message)

@@ -13,17 +13,9 @@ from gateway.rules.compile import compile_rules
 from gateway.rules.rule import FURTHER, Act, Action, FurtherClassifier, Rule, matching
 from gateway.serving.snapshot import rule_problems
 from gateway.spelling import LabelNames
+from tests.given import table_text
 
-BASE = """\
-version: 1
-upstreams:
-  one: {kind: echo}
-  two: {kind: openai, base_url: "http://127.0.0.1:9/v1"}
-models:
-  m: one
-  cheap: two
-rules:
-"""
+BASE = table_text("given/gateway-rules-compile-base.yaml")
 REQUEST = parse_chat(
     b'{"model":"m","messages":[{"role":"system","content":"Classify the support ticket.\\nBe brief."},'
     b'{"role":"user","content":"hi"}]}'

@@ -17,18 +17,9 @@ from gateway.config.problems import ConfigError
 from gateway.metrics.observe import Metrics
 from gateway.serving.reload import Reloader
 from gateway.serving.snapshot import CurrentSnapshot, build_snapshot, load_runtime
+from tests.given import table_text
 
-GATEWAY = """
-version: 1
-models_dir: models
-upstreams: {one: {kind: echo}}
-models: {dear: one}
-rules:
-  - name: intents
-    classifier: bank
-    when: {any_system: true}
-    then: {greeting: {answer: "Hi."}}
-"""
+GATEWAY = table_text("given/gateway-serving-reload-gateway.yaml")
 FIRST, SECOND, THIRD = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3))
 
 

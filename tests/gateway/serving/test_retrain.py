@@ -26,22 +26,9 @@ from gateway.rules.compile import compile_rules
 from gateway.serving.reload import Reloader
 from gateway.serving.retrain import Retrainer, this_program
 from gateway.serving.snapshot import CurrentSnapshot, Snapshot, build_snapshot, load_runtime
+from tests.given import table_text
 
-GATEWAY = """
-version: 1
-models_dir: models
-content: {keep: 1d}
-upstreams: {one: {kind: echo}}
-models: {dear: one}
-rules:
-  - name: intents
-    classifier: bank
-    when: {any_system: true}
-    contract: true
-    retrain: 500 pairs
-    then: {"*": {answer: label}}
-  - {name: flags, classifier: bank, then: {card: flag}}
-"""
+GATEWAY = table_text("given/gateway-serving-retrain-gateway.yaml")
 BANK = among("bank", ("greeting", "rate", "card", "other"))
 OLD, NEW, THIRD = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3))
 

@@ -14,16 +14,9 @@ from gateway.protocols import sse
 from gateway.rules.compile import compile_rules
 from gateway.serving import zero
 from gateway.upstreams.base import Answer
+from tests.given import table_text
 
-BASE = """
-version: 1
-upstreams:
-  one: {kind: openai, base_url: "http://127.0.0.1:9/v1"}
-  two: {kind: openai, base_url: "http://127.0.0.1:9/v1"}
-models:
-  dear: {upstream: one, fallbacks: [two/x]}
-  cheap: {upstream: two, internal: true}
-"""
+BASE = table_text("given/gateway-serving-zero-base.yaml")
 REDACTS = """
   - name: details
     classifier: data

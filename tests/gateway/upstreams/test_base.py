@@ -11,6 +11,7 @@ from gateway.routes import Routes, Target
 from gateway.upstreams.dispatch import Retrying, build_upstreams
 from gateway.upstreams.echo import EchoUpstream
 from gateway.upstreams.litellm import LiteLLMUpstream
+from tests.given import table_text
 
 MODELS = {
     "gpt-4o": ModelRoute(upstream="openai", fallbacks=("claude/claude-sonnet-4", "router/meta/llama")),
@@ -54,15 +55,7 @@ def test_where_a_model_is_sent_first(model: str, first: str) -> None:
         assert Routes(closed).first(model) == ("" if model == "what/ever" else first)
 
 
-TEXT = """\
-version: 1
-upstreams:
-  echo: {kind: echo}
-  keyless: {kind: openai, base_url: "http://127.0.0.1:1", without_key: echo, api_key: "${K:-}"}
-  plain: {kind: openai, base_url: "http://127.0.0.1:1", ask_usage: false}
-  again: {kind: openai, base_url: "http://127.0.0.1:1", api_key: "${KEY}"}
-  claude: {kind: litellm, provider: anthropic, api_key: "${KEY}"}
-"""
+TEXT = table_text("given/gateway-upstreams-base-text.yaml")
 
 
 def test_each_kind_is_built(load: Callable[..., Loaded], caplog: pytest.LogCaptureFixture) -> None:
