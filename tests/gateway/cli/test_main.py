@@ -248,7 +248,7 @@ def test_report_says_what_is_no_ledger(
     assert message in str(done.exception)
 
 
-@pytest.mark.parametrize(("template", "policies"), [("support", 2), ("guard", 2), ("proxy", 0)])
+@pytest.mark.parametrize(("template", "policies"), [("support", 2), ("guard", 1), ("proxy", 0)])
 def test_init_writes_what_check_accepts(
     template: str, policies: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offramp: Callable[..., Any]
 ) -> None:
