@@ -130,7 +130,6 @@ class TimedClassifiers:
 
 
 def _chars(readings: Iterable[Reading]) -> int:
-    """Characters of the different texts."""
     return sum(map(len, {text for reading in readings for text in reading.texts}))
 
 
@@ -234,7 +233,6 @@ def _further(own: Sequence[tuple[Rule, Reading]]) -> list[tuple[Rule, Reading]]:
 
 
 def _joined(rule: Rule, verdict: Verdict, fields: Sequence[tuple[str, Verdict]]) -> tuple[Rule, Verdict]:
-    """The rule's verdict with those of its fields. fields: of all rules, each with the rule's name."""
     further = {each.classifier: each for name, each in fields if name == rule.name}
     return rule, replace(verdict, further=further) if further else verdict
 

@@ -50,7 +50,6 @@ def quantise(model: Any, path: Path, windows: Sequence[Sequence[int]]) -> None:
 
 
 def _products(model: Any) -> dict[str, list[Any]]:
-    """Nodes that multiply by a matrix of weights, by the tensor they read."""
     weights = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) == 2}
     products: dict[str, list[Any]] = defaultdict(list)
     for node in model.graph.node:

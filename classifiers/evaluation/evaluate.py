@@ -112,7 +112,6 @@ def _answerable(verdict: Verdict) -> bool:
 
 
 def _scored(verdict: Verdict) -> bool:
-    """Whether the scores say how likely the verdict is right: not for novel text, nor where nothing was read."""
     if verdict.labels == (OTHER,):
         return _likeliest(verdict.scores)[0] == OTHER
     return bool(verdict.labels) or any(verdict.scores.values())
@@ -137,7 +136,6 @@ def _scores_with_other(policy: Policy, verdicts: Sequence[Verdict]) -> Floats:
 def _multi_label(
     policy: Policy, texts: Sequence[str], truths: Sequence[Sequence[str]], verdicts: Sequence[Verdict]
 ) -> dict[str, Any]:
-    """Measures where texts may have several labels or none: safety, and topics with `multi_label`."""
     columns = list(policy.labels)
     scores = _scores(policy, verdicts).astype(np.float32)
     given = [verdict.labels for verdict in verdicts]
@@ -264,6 +262,5 @@ def confusion(
 def _worst(
     truths: Sequence[str], guesses: Sequence[str], shown: Sequence[Mapping[str, Any]], correct: _Bools
 ) -> list[dict[str, Any]]:
-    """The most confident errors, in that order; `index` is the text's place."""
     order = sorted(np.flatnonzero(~correct).tolist(), key=lambda row: -shown[row]["confidence"])
     return [{"index": row, "truth": truths[row], "predicted": guesses[row], **shown[row]} for row in order[:_WORST]]

@@ -71,7 +71,6 @@ def plain(text: str) -> Plain:
 
 
 def _spelt(escape: str) -> str:
-    """The character that an escape spells; none for what is invisible."""
     if escape[-1] == "/":
         return "/"
     units = [int(unit[:4], 16) for unit in escape.split("u")[1:]] if escape[0] == "\\" else []

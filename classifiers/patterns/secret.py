@@ -116,7 +116,6 @@ def _end(match: re.Match[str], holds: _Holds, before: int) -> int:
 
 
 def _close(text: str, place: int) -> int:
-    """Where a value that goes on at a place ends."""
     closing = _CLOSES.search(text, place)
     return closing.start() if closing else len(text)
 

@@ -149,7 +149,6 @@ def read(text: str, words: Callable[[str], Words], between: Callable[[], None] =
 
 
 def _plain(text: str, offset: int) -> tuple[str, list[tuple[int, int]]]:
-    """The text normalised, and where each of its characters comes from. offset: added to those places."""
     plain: list[str] = []
     origin: list[tuple[int, int]] = []
     same = normalise(text) == " ".join(text.split())

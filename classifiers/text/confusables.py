@@ -160,7 +160,6 @@ def _left(word: str) -> str:
 
 
 def _mixed(word: str) -> bool:
-    """Whether a word has letters of several alphabets."""
     alphabets = {match.lastindex for match in _SISTERS.finditer(word)}
     return len(alphabets) + bool(_LATIN.search(word)) > 1
 

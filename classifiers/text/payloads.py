@@ -48,7 +48,6 @@ def decode(text: str) -> tuple[str, list[str]]:
 
 
 def _is_text(text: str) -> bool:
-    """Whether what was decoded is text."""
     letters = sum(char.isalpha() for char in text)
     plain = sum(char.isalnum() or char.isspace() or char in ".,;:!?'\"-()" for char in text)
     printable = text.replace("\n", "").replace("\t", "").replace("\r", "").isprintable()

@@ -24,7 +24,6 @@ and what Chinese and Japanese share."""
 
 @cache
 def _languages() -> Mapping[str, frozenset[str]]:
-    """ISO 639 codes of the languages written in each script."""
     return {script: frozenset(codes.split()) for script, _, codes in _rows()}
 
 

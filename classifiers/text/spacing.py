@@ -60,7 +60,6 @@ def _close_gaps(match: re.Match[str]) -> str:
 
 
 def _part(match: re.Match[str]) -> str:
-    """The words that letters without gaps are likeliest to be."""
     from classifiers.text.lexicon import RANKS, part
 
     word = match[0]

@@ -192,7 +192,6 @@ def _draw(rows: Sequence[tuple[str, Row]], *, known: AbstractSet[str], barred: A
 
 
 def _place(name: str) -> int:
-    """By which a digest is drawn or not."""
     return int(name, 16)
 
 

@@ -147,7 +147,6 @@ def topic_threshold(probabilities: Floats, *, holds: Bools, max_error: float | N
 
 
 def _at(ordered: Floats, share: float, default: float) -> float:
-    """The value behind a share of ordered ones."""
     return float(ordered[min(most(share, len(ordered)), len(ordered) - 1)]) if len(ordered) else default
 
 
@@ -349,5 +348,4 @@ def earlier_share(small: Floats, large: Floats, holds: Bools) -> float:
 
 
 def _tells(holds: Bools) -> bool:
-    """Whether there are enough rows of either sort to calibrate by."""
     return bool(2 <= holds.sum() <= len(holds) - 2)

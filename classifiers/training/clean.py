@@ -160,7 +160,6 @@ def _majority(policy: Policy, rows: Sequence[Row]) -> Sequence[Row]:
 
 
 def _named(row: Row) -> tuple[str, ...]:
-    """The labels of a row, for people."""
     return row.labels or row.against or (NONE,)
 
 

@@ -268,7 +268,6 @@ def _read(row: Row, reads_system: bool) -> str:
 def _measured(
     runtime: Runtime, name: str, rows: Sequence[Row], advance: Advance
 ) -> tuple[list[Verdict], dict[str, Any]]:
-    """The verdicts on rows and the measures of `evaluate`."""
     verdicts: list[Verdict] = []
     for start in range(0, len(rows), _CHUNK):
         part = rows[start : start + _CHUNK]
@@ -314,7 +313,6 @@ _OF_KIND: dict[str, dict[str, _Path]] = {
 def _paths(
     kind: str, labels: Iterable[str], slots: Iterable[str], families: Iterable[str]
 ) -> Iterator[tuple[str, _Path]]:
-    """The name of each figure, and where an evaluation holds it."""
     yield from ((name, (name,)) for name in ("accuracy", "macro_f1", "ece"))
     yield from ((name, ("any" if kind == "safety" else "macro", name)) for name in _RANKING)
     yield from _OF_KIND[kind].items()

@@ -82,7 +82,6 @@ def report_of(
 
 
 def _text(text: TrainingText, written: WrittenSentences) -> dict[str, Any]:
-    """The text that was learned from."""
     rows, cleaned = text.rows, text.cleaned
     writers = Counter(row.writer for row in rows if row.writer)
     return {

@@ -130,7 +130,6 @@ def _why_not_answered(rule: Rule, action: Action, request: Request) -> Unsupport
 
 
 def _answer_actions(rule: Rule, verdict: Verdict) -> list[Action]:
-    """The answers that the verdict's labels call for."""
     actions = (rule.then.get(label) for label in verdict.labels)
     return [action for action in actions if action and action.act is Act.ANSWER]
 
@@ -334,7 +333,6 @@ def _named(label: str, names: LabelNames, prompt: str, caseless: str) -> list[st
 
 
 def _spellings(label: str, prompt: str, caseless: str) -> list[str]:
-    """The distinct ways in which the prompt writes a label, in their order."""
     if not _WORD.search(label):
         return [label] if label in prompt else []
     forms = dict.fromkeys(unicodedata.normalize(form, label) for form in ("NFC", "NFD"))
@@ -348,7 +346,6 @@ def _spellings(label: str, prompt: str, caseless: str) -> list[str]:
 
 
 def _pattern(label: str) -> str:
-    """A pattern that finds a label in a prompt."""
     if signed(label):
         # another label may differ from it by the sign only
         return rf"(?<![\w\p{{N}}+#<>-]){re.escape(label)}(?![\w\p{{N}}+#])"

@@ -211,7 +211,6 @@ class _Comparison:
 
 
 def _word(names: LabelNames, ours: str, theirs: str, form: Form = BARE) -> Result:
-    """Two answers of a form, each with one word in it."""
     if theirs.strip() == ours.strip():
         return Result.AGREES
     label, other = (names.resolve(form.inner(text)) for text in (ours, theirs))

@@ -133,7 +133,6 @@ class Completion:
 
     @cached_property
     def _parts(self) -> tuple[bytes, ...]:
-        """The events of a stream; a whole answer is one part."""
         if not self.stream:
             return (self.body,)
         splitter = sse.Splitter()
@@ -150,7 +149,6 @@ class Completion:
 
     @cached_property
     def _answers(self) -> tuple[chat.UpstreamAnswer | Exception | None, ...]:
-        """Each part decoded, or why it cannot be."""
         return tuple(None if data is None else _decoded(data) for data in self._data)
 
     def _readable(self) -> Iterator[chat.UpstreamAnswer]:
@@ -234,7 +232,6 @@ def _words(text: str, at: Sequence[str] | None) -> Iterator[str]:
 
 
 def _leaves(value: Any) -> Iterator[Any]:
-    """Everything in decoded JSON that is neither object nor list."""
     values = [value]
     while values:
         value = values.pop()
@@ -295,7 +292,6 @@ def _runs(pieces: list[TextPiece]) -> list[list[TextPiece]]:
 
 
 def _items(choice: chat.UpstreamChoice) -> Iterator[_Item]:
-    """Every text of a choice but those of its annotations."""
     for holder, message in (("message", choice.message), ("delta", choice.delta)):
         if message is None:
             continue

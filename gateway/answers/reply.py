@@ -83,7 +83,6 @@ def _with_ids(message: chat.AnswerMessage, call_id: str) -> chat.AnswerMessage:
 
 
 def _deltas(message: chat.AnswerMessage, finish: str, logprobs: chat.Logprobs | None) -> Iterator[chat.ChunkChoice]:
-    """A message cut into the deltas of a stream."""
     call = message.tool_calls[0] if message.tool_calls else None
     function = call.function if call else message.function_call or None
     yield chat.ChunkChoice(chat.Delta(role="assistant", content=None if function else ""))

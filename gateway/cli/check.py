@@ -105,7 +105,6 @@ def _data(file: Path) -> dict[str, Any]:
 
 
 def _is_policy(file: Path) -> bool:
-    """Whether a file is a policy, by its keys or else by its folder."""
     keys = _data(file).keys()
     known = {"kind", "about", "labels", "slots"} & keys
     return "upstreams" not in keys and bool(known or file.parent.name == "policies")

@@ -129,7 +129,6 @@ def _until(rungs: Sequence[BoundRung], rates: Sequence[float], alpha: float, *, 
 
 
 def _logs(rungs: Sequence[BoundRung], looks: NDArray[np.int_], wrong: NDArray[np.int_]) -> NDArray[np.float64]:
-    """The logarithm of each rung's evidence: (streams, looks, rungs)."""
     target = rungs[0].evidence.target
     bets = np.array(bets_below(target))
     before = np.array([rung.evidence.logs for rung in rungs])

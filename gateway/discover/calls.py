@@ -117,7 +117,6 @@ def call_of(exchange: Exchange, place: str) -> LoggedCall:
 
 
 def _completion(response: Any) -> tuple[CompletionChoice, chat.ReportedUsage]:
-    """The first choice of an answer, and its usage."""
     stream = isinstance(response, str) and _STREAM.search(response) is not None
     if stream:
         body = encodable(response.removeprefix("\ufeff")).encode()

@@ -155,7 +155,6 @@ def _prose(text: str) -> str:
 
 
 def _typical(texts: Sequence[str]) -> list[str]:
-    """Inputs of a usual length that YAML can hold."""
     fitting = [text for text in texts if len(text) in _USUAL_CHARS and not unwritable(text)]
     middle = sorted(fitting, key=lambda text: (len(text), text))
     start = max(0, (len(middle) - _EXAMPLES) // 2)
@@ -197,7 +196,6 @@ def _reads(reads: DraftedReads) -> dict[str, Any]:
 
 
 def _literal(text: str) -> str:
-    """A pattern for just this text, in signs that a value can hold and that stay at its ends."""
     return "".join(f"\\u{ord(sign):04x}" if sign.isspace() or sign == "\0" else re.escape(sign) for sign in text)
 
 

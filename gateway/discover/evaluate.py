@@ -315,7 +315,6 @@ def givable(group: Group, labels: Labels) -> tuple[float, Unsupported | None]:
 
 
 def _unsupported(call: LoggedCall, label: str, names: LabelNames) -> Unsupported | None:
-    """Why a label cannot be given in a call's format."""
     shape, name = requested_format(dict(call.fields)), names.resolve(label)
     if name is None:
         return Unsupported(UnsupportedReason.LABEL_NOT_ASKED, label)

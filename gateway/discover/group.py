@@ -78,7 +78,6 @@ def _templated(call: LoggedCall) -> _TemplatedCall:
 
 
 def _of_shape(prompts: list[_TemplatedCall]) -> Iterator[Group]:
-    """Parts calls by their system prompts: constant ones, and those of a template."""
     by_system: dict[str, list[_TemplatedCall]] = defaultdict(list)
     for prompt in prompts:
         by_system[prompt.system].append(prompt)

@@ -148,7 +148,6 @@ def _ending(rows: Sequence[Tokens], members: list[int], start: int) -> Tokens:
 
 
 def _common(rows: Sequence[Tokens], start: int) -> int:
-    """How many tokens all rows have in common from `start` on."""
     first, end = rows[0], min(map(len, rows))
     same = (i - start for i in range(start, end) if any(row[i] != first[i] for row in rows))
     return next(same, max(end - start, 0))

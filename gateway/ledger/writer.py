@@ -113,7 +113,6 @@ class Writer(Generic[T]):
         return True
 
     def _give_up(self, rows: int) -> None:
-        """The oldest so many, if any."""
         if rows <= 0:
             return
         for _ in range(rows - len(self._waiting)):

@@ -155,7 +155,6 @@ def _redacted(
 
 
 def _blocking(step: Step) -> Step | None:
-    """The block of a step that cannot be redacted, where its rule blocks then."""
     action = step.rule.otherwise[Abstention.BROKEN.value]
     if action.act is not Act.BLOCK:
         return None

@@ -177,7 +177,6 @@ def _turn(message: chat.Message, fields: Mapping[str, Any], index: int) -> Turn:
 
 
 def _unknown(fields: Mapping[str, Any], index: int) -> tuple[str, ...]:
-    """The places of what is not known in a message; null stands for a key left out."""
     known = MESSAGE_KEYS.get(fields["role"])
     places = ["role"] if known is None else _not_in(known, fields)
     for where, kind, value in _nested(fields):

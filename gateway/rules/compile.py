@@ -122,7 +122,6 @@ def _knows(field: str, further: FurtherClassifier) -> list[str]:
 
 
 def _redacts(policy: Policy, then: Mapping[str, Action]) -> tuple[str, ...]:
-    """The kinds of passages and the slots that stand for the labels to redact."""
     hidden = [label for label, action in then.items() if action.act is Act.REDACT and label in policy.labels]
     return (
         *(kind for kind, label in policy.patterns.items() if label in hidden),

@@ -122,7 +122,6 @@ def decisive(rule: Rule, verdict: Verdict) -> Abstention | None:
 
 
 def _redacted(rule: Rule) -> Collection[str]:
-    """The labels that the rule redacts."""
     return [label for label, action in rule.then.items() if action.act is Act.REDACT]
 
 

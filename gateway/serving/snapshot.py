@@ -78,7 +78,6 @@ def _language_mismatch(loaded: Loaded, own: Policy, other: Policy) -> str:
 
 
 def _judge_mismatches(endpoint: str, policy: Policy) -> Iterator[str]:
-    """Why a judge cannot judge for this policy."""
     if policy.kind != "safety":
         yield f"a judge is for safety, and {policy.name} is of kind {policy.kind}; take forward or block"
     elif endpoint == "moderations":
@@ -207,7 +206,6 @@ def load_runtime(
 
 
 def _bound(loaded: Loaded) -> list[str]:
-    """The classifiers that rules bind."""
     return list(dict.fromkeys(name for rule in loaded.settings.rules for _, name in rule.bindings))
 
 

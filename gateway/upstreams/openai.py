@@ -279,7 +279,6 @@ def _client_headers(response: aiohttp.ClientResponse) -> Headers:
 
 @lru_cache(maxsize=256)
 def _public(key: bytes) -> bytes:
-    """The name under which clients see a header of an answer; empty where they do not."""
     name = key.lower()
     if name == b"x-request-id":
         return b"x-upstream-request-id"

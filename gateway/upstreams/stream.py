@@ -140,7 +140,6 @@ def _observe(context: RequestContext, event: bytes, started: float, strip_usage:
 
 
 def _finishes(event: bytes) -> bool:
-    """Whether the event says that the answer is complete."""
     if sse.data_of(event) == _DONE:
         return True
     answer = _decoded(event) if b'"finish_reason"' in event else None

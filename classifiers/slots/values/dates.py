@@ -142,7 +142,6 @@ def _weekday(words: str, today: date) -> date | None:
 
 
 def _period(words: str, today: date) -> Stretch | None:
-    """A week, weekend, month or year."""
     if match := _STRETCH.fullmatch(words):
         shift = {"next": 1, "last": -1}.get(match["which"] or "", 0)
         monday = today + timedelta(days=7 * shift - today.weekday())

@@ -264,7 +264,6 @@ def _held_out_logits(training: TrainingSet, bench: Workbench, targets: Ints) -> 
 
 
 def _calibrated(training: TrainingSet, held: _HeldOutLogits, seed: int) -> Blend:
-    """Held-out rows by the heads, and by the n-gram table as far as it counts."""
     scale = calibrate.temperature(held.scores[held.sure], held.truth[held.sure])
     real = is_real(training.rows, held.rows) & ~is_foreign(training.rows, held.rows)
     shown, table = enough(real), training.ngrams

@@ -159,7 +159,6 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
 
 
 def _instead(training: TrainingSet, bench: Workbench, why: str) -> FittedModel:
-    """Heads on the frozen encoder, where the recipe cannot be had."""
     note = f"{why}; heads on the frozen encoder serve instead"
     bench.progress.step(note)
     return _with_recipe(_heads(training, bench), "frozen", note, note=note)

@@ -170,7 +170,6 @@ def _share(mask: Bools) -> float | None:
 
 
 def _verdicts(policy: Policy, first: StageResult, last: StageResult) -> Iterator[Verdict]:
-    """What the cascade says of each held-out row."""
     for place, sure in enumerate(cascade.settled(first)):
         part = (first if sure else last).only(np.array([place]))
         choice, probabilities = cascade.decide_any([part], last.stage)
