@@ -54,21 +54,8 @@ class HeldOutScores:
     used: Bools
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """The first stage settles texts from `act` on. Shares are of all texts; errors are of the settled ones: the first
-    stage's, and the model's on the same texts without it."""
-
-    act: float
-    settled: float
-    error: float
-    error_before: float
-    lost: float
-    most_lost: float
-
-
-def choose_exit(scores: HeldOutScores, *, max_error: float = 1.0) -> Point | None:
-    """The point that settles most texts among those that lose few enough; None where there is none.
+def choose_exit(scores: HeldOutScores, *, max_error: float = 1.0) -> float | None:
+    """The probability from which a first stage settles most texts of those that lose few enough; None without one.
 
     max_error: the most of what is settled that may be wrong, with 95 % confidence.
     """
@@ -84,24 +71,14 @@ def choose_exit(scores: HeldOutScores, *, max_error: float = 1.0) -> Point | Non
     total = len(sure)
     ends = np.flatnonzero(np.diff(sure, append=-1) != 0)
     ends = ends[sure[ends] >= LEAST_SURE]
-    lost, gained, wrong, wrong_before, few_lost, few_gained = (
+    lost, gained, wrong, few_lost, few_gained = (
         np.cumsum(mask, dtype=np.int64)[ends]
-        for mask in (~right & before, right & ~before, ~right, ~before, few & before & ~right, few & right & ~before)
+        for mask in (~right & before, right & ~before, ~right, few & before & ~right, few & right & ~before)
     )
     settled, most_lost = ends + 1, highest_share(lost, total)
     fit = (most_lost <= MOST_LOST) & (lost - gained <= MOST_NET_LOST * total) & (few_lost <= few_gained)
     fit &= _few_wrong(wrong, settled, max_error)
-    if not fit.any():
-        return None
-    best = int(np.flatnonzero(fit)[-1])
-    return Point(
-        act=float(sure[ends[best]]),
-        settled=float(settled[best] / total),
-        error=float(wrong[best] / settled[best]),
-        error_before=float(wrong_before[best] / settled[best]),
-        lost=float(lost[best] / total),
-        most_lost=float(most_lost[best]),
-    )
+    return float(sure[ends[np.flatnonzero(fit)[-1]]]) if fit.any() else None
 
 
 def rare(truth: NDArray[np.int32], used: Bools) -> Bools:

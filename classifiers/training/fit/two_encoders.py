@@ -110,7 +110,7 @@ class _HeldOutPair:
     held: their indexes; used: (n,) which calibrate, on: what they are; sure: (n,) which show how sure a judge may be.
     small, large: (n, classes) probabilities; blended: of both together; truth: (n,) classes.
     far: (n,) how novel each is to either model; known: (n,) which are not novel to the first one.
-    point: from where on the first one settles texts.
+    act: from where on the first one settles texts; None where it settles none.
     """
 
     def __init__(self, policy: Policy, rows: Sequence[Row], first: MeasuredModel, last: MeasuredModel) -> None:
@@ -140,11 +140,11 @@ class _HeldOutPair:
             before=self.blended.probabilities.argmax(axis=1) == self.truth,
             used=self.sure,
         )
-        self.point = choose_exit(scores, max_error=min(policy.goal.max_error if policy.goal else 1.0, MOST_WRONG))
+        self.act = choose_exit(scores, max_error=min(policy.goal.max_error if policy.goal else 1.0, MOST_WRONG))
 
     def exit(self) -> tuple[float, Bools, Floats, ChosenThresholds]:
         """From where on the first stage settles texts, (n,) which, (n, classes) of both, the last one's thresholds."""
-        act, places = self.point.act if self.point else NEVER.act, np.flatnonzero(self.shown)
+        act, places = self.act if self.act is not None else NEVER.act, np.flatnonzero(self.shown)
         read = [self.here[index] for index in places.tolist()]
         bands = [self.bands[index] for index in places.tolist()]
         while True:
