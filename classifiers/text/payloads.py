@@ -202,8 +202,7 @@ def _together(places: Sequence[int]) -> bool:
 
 
 def unscrambled(text: str) -> str:
-    """The English parts of a text in which inner letters of words have changed places, with the words that they were;
-    empty where none has."""
+    """The English parts of a text in which inner letters of words have changed places, with the words they were."""
     from classifiers.text.lexicon import hardly_english, unscramble
 
     mended = [(part, _WORD.sub(unscramble, part)) for part in units(text)]

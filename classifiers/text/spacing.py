@@ -39,8 +39,7 @@ def join(text: str) -> str:
 
 
 def _close_gaps(match: re.Match[str]) -> str:
-    """Letters with gaps: the narrowest gap is within words, wider ones part them; where all are alike, their
-    frequencies tell words apart."""
+    """Letters with gaps: the narrowest gap is within words; where all are alike, frequencies tell words apart."""
     letters = _GAP.split(match[0])
     real = sum(letter.isalpha() for letter in letters)
     # digits and signs may stand for letters, where most are letters

@@ -40,8 +40,7 @@ _NOT_COMPARED: Final = "the new version is not compared with the one in use"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """How the version in use and the new one do on the same rows. before, after: whether the one and the other name
-    each of them rightly."""
+    """Both versions on the same rows. before, after: whether the one in use and the new one name each rightly."""
 
     version: str
     before: Sequence[bool]
@@ -54,8 +53,7 @@ class Comparison:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % limits of the change in the share that is right, given how many rows they differ on (McNemar 1947,
-        with exact limits)."""
+        """95 % limits of the change in the share that is right, by the rows they differ on (McNemar 1947, exact)."""
         won = [now for was, now in zip(self.before, self.after, strict=True) if was is not now]
         if not won:
             return 0.0, 0.0

@@ -286,8 +286,7 @@ def _write(path: Path, records: Iterable[Mapping[str, Any]]) -> Path:
 
 
 def load(models_dir: Path, name: str, version: str) -> tuple[Row, ...] | None:
-    """The archived rows, those of calls without text; None where there is no archive. Raises ArtifactError where the
-    file is damaged."""
+    """The archived rows, those of calls without text; None without archive. Raises ArtifactError for a damaged file."""
     path = file_of(models_dir, name, version)
     try:
         return tuple(msgspec.json.decode(line, type=Row) for line in path.read_bytes().splitlines())

@@ -160,8 +160,7 @@ def _in_place(policy: Policy, rows: Sequence[Row], vectors: Floats) -> tuple[lis
 
 
 def _check_contrast(policy: Policy, rows: Sequence[Row]) -> None:
-    """Raises TrainingError where all text has one label, which would teach that everything does. Slots need no
-    contrast."""
+    """Raises TrainingError where all text has one label: everything would get it. Slots need no contrast."""
     seen = {row.labels for row in rows}
     if policy.kind == "safety" and () not in seen:
         raise TrainingError(

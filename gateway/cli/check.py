@@ -207,8 +207,7 @@ def _lacking_packages(loaded: "Loaded") -> "Places":
 
 
 def _policies(folder: Path, checked: Sequence[Path]) -> "tuple[dict[str, Policy], set[str]]":
-    """The policies of a folder and among the checked files, by name; and the names of wrong ones, whose problems are
-    reported when they are checked."""
+    """The policies of a folder and among the checked files, by name; and the names of wrong ones."""
     from gateway.config.load import load_policy
 
     policies: dict[str, Policy] = {}

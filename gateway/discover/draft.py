@@ -60,8 +60,7 @@ class Draft:
 
 
 def scalar(text: str) -> str:
-    """A text as a scalar that this project's YAML reader reads back: a plain word as it is, other text in quotes.
-    `unwritable` texts have none."""
+    """A text as a YAML scalar: a plain word as it is, other text in quotes. `unwritable` texts have none."""
     if _PLAIN.fullmatch(text) and text not in _NOTHING:
         return text
     letters = json.dumps(text, ensure_ascii=False)

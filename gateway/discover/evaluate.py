@@ -156,8 +156,7 @@ def _near_duplicates(texts: Sequence[str], answers: Sequence[str], counts: Mappi
 
 
 def agreement_of(pairs: Sequence[AnswerPair], *, bound: float, confidence: float = 0.95) -> PredictedAgreement:
-    """The agreement of pairs. bound: the most disagreement among what is answered, held with `confidence`
-    (Clopper-Pearson)."""
+    """The agreement of pairs. bound: the most disagreement among what is answered (Clopper-Pearson)."""
     agree = sum(pair.agrees for pair in pairs)
     low, high = clopper_pearson(len(pairs), agree, (1 - confidence) / 2)
     ordered = sorted(pairs, key=lambda pair: -pair.confidence)

@@ -53,8 +53,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """Texts of one template. members: their indexes. frame: empty where nothing is constant. constant: all are the
-    same text."""
+    """Texts of one template. members: their indexes. frame: may be empty. constant: all are the same text."""
 
     members: tuple[int, ...]
     frame: Frame

@@ -119,8 +119,7 @@ def _result(verdict: Verdict, policy: Policy) -> wire.ModerationResult:
 
 
 def _not_judged(error: wire.ItemError, policy: Policy) -> wire.ModerationResult:
-    """The result of a list's text that was not judged: flagged, under the same categories, none of which has a
-    value."""
+    """The result of a list's text that was not judged: flagged, and no category has a value."""
     own = (category for label in policy.labels for category in _categories(policy, label))
     categories: dict[str, None] = dict.fromkeys((*CATEGORIES, *own))
     return wire.ModerationResult(True, categories, categories, {name: [] for name in categories}, error)

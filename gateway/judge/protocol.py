@@ -49,8 +49,7 @@ FILTERED: Final = ("content_filter", "content_policy_violation")
 
 
 def refusal_code(body: bytes) -> str:
-    """The code of an error with status 400, if it is a plain name; the message may hold the text that was asked about.
-    Empty otherwise."""
+    """The code of an error with status 400, if it is a plain name; else empty. The message may hold the text."""
     try:
         code = str(_decode_refusal(body).error.code or "")
     except _NO_JSON:

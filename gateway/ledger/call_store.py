@@ -199,8 +199,7 @@ class CallStore(KeptRows[KeptCall]):
 
 
 class TextStore(KeptRows[KeptText]):
-    """Texts for review, each once for a rule and a reason, and what reviewers decided. read_only: for `texts` and
-    `counts` alone."""
+    """Texts for review, once for a rule and a reason, with decisions. read_only: for `texts` and `counts` alone."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         indexes = [

@@ -61,8 +61,7 @@ class Request:
         return replace(self, messages=messages, fields={**self.fields, "messages": messages})
 
     def prompt_size(self) -> tuple[int, bool]:
-        """Bytes of the text that a model would read; and whether images, audio or files go along, whose bytes say
-        nothing of their tokens."""
+        """Bytes of the text that a model would read; and whether images, audio or files go along."""
         size = sum([len(self.fields[name]) for name in _READ if name in self.fields])
         attaches = _ATTACHED.search(self.messages) is not None
         attached = sum(len(match[0]) for match in _BASE64.finditer(self.messages)) if attaches else 0

@@ -32,8 +32,7 @@ class PromptTemplate:
         return inputs[0] if inputs else None
 
     def inputs_of(self, texts: Sequence[str]) -> tuple[tuple[str, ...], bool]:
-        """The inputs of texts, likewise; and whether one that has to be read was not searched to its end, so that
-        nobody knows what its input is."""
+        """The inputs of texts, likewise; and whether one that has to be read was not searched to its end."""
         inputs, unknown = [], False
         for text, found, in_time in self._splits(texts):
             if found is not None:

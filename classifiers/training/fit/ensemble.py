@@ -174,8 +174,7 @@ def stacking_loss(evidence: GuardEvidence, holds: NDArray[np.bool_], folds: Ints
 
 
 def _stacked(weights: NDArray[Any], evidence: GuardEvidence) -> NDArray[np.float64]:
-    """(n, kinds). weights: (3, kinds), as of Stack. What a row's number of windows takes from the heads' log-odds is
-    in them already."""
+    """(n, kinds). weights: (3, kinds), as of Stack. What a row's number of windows takes is in the heads' already."""
     guard, own, offset = weights
     lost = (1 - own) * evidence.fewer[:, None]
     total: NDArray[np.float64] = guard * evidence.guard + own * logit(evidence.own) + offset - lost

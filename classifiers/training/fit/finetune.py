@@ -47,8 +47,7 @@ class Steps:
     """
 
     def __init__(self, encoder: TorchEncoder, heads: Any, *, rate: float, total: int, kept: int = 0) -> None:
-        """rate: the encoder's highest; total: how many steps there will be; kept: how many layers, from the lowest,
-        stay as they are."""
+        """rate: the encoder's highest; total: of steps; kept: how many layers, from the lowest, stay as they are."""
         encoder.module.get_input_embeddings().weight.requires_grad_(False)
         for part in encoder.lowest(kept) if kept else ():
             part.requires_grad_(False)

@@ -279,8 +279,7 @@ def with_guard(training: TrainingSet, made: FittedModel, bench: Workbench) -> Fi
 
 
 def _among(policy: Policy, rows: Sequence[Row], small: MeasuredModel, seen: Windows, seed: int) -> Windows | None:
-    """The windows of each held-out row among the same ordinary text as the heads were measured among, if they were.
-    seen: of the rows."""
+    """The windows of held-out rows among the ordinary text that the heads were measured among. seen: of the rows."""
     if small.among is None:
         return None
     calm = np.flatnonzero(operating_points.ordinary_kinds(policy, rows, small.rows) != "")

@@ -189,8 +189,7 @@ def precision(*, bf16: bool) -> Any:
 
 
 def bf16_helps(dimensions: int) -> bool:
-    """Whether this processor multiplies bfloat16 clearly faster than 32-bit numbers; tried in some milliseconds of
-    processor time."""
+    """Whether this processor multiplies bfloat16 clearly faster than 32-bit numbers; tried in some milliseconds."""
 
     def seconds(kind: Any) -> float:
         left, right = torch.ones(512, dimensions, dtype=kind), torch.ones(4 * dimensions, dimensions, dtype=kind)

@@ -80,8 +80,7 @@ def find_weights(source: str | None, base_dir: Path, models_dir: Path) -> Weight
 
 
 def needed(policy: Policy) -> Sequence[tuple[str, str | None]]:
-    """(the policy's key that asks for it, the source) of each encoder that its training cannot do as it says without
-    the weights of."""
+    """(the policy's key that asks for it, the source) of each encoder whose weights its training needs."""
     larger = policy.larger_encoder
     if larger is None and not policy.slots and policy.recipe != "finetune":
         return ()
