@@ -94,10 +94,8 @@ _PACKAGED_FILES = {
 
 
 def resolve(source: str | None, base_dir: Path | None = None) -> EncoderSource:
-    """Find the files of a source; relative folders are taken from `base_dir` (default: where we run).
-
-    Raises EncoderError where the source is unknown, not installed, incomplete or out of reach.
-    """
+    """Find the files of a source; relative folders are taken from `base_dir` (default: where we run). Raises
+    EncoderError where the source is unknown, not installed, incomplete or out of reach."""
     text = (source or DEFAULT).strip()
     kind, colon, rest = text.partition(":")
     if text == DEFAULT and read_json(PACKAGED / "encoder.json").get("recipe") == RECIPE:
@@ -218,10 +216,8 @@ def _from_hub(name: str) -> EncoderSource:
 
 
 def fetched(name: str, files: Iterable[str], *, what: str = "encoder", instead: str = _CHOICES) -> Path:
-    """The folder of a model of the Hugging Face hub with those of these files that it has. Raises EncoderError.
-
-    what: the model is, and instead: what there is where the hub cannot be reached, for errors.
-    """
+    """The folder of a model of the Hugging Face hub with those of these files that it has. Raises EncoderError. what:
+    the model is, and instead: what there is where the hub cannot be reached, for errors."""
     try:
         from huggingface_hub import snapshot_download
     except ImportError:

@@ -52,9 +52,7 @@ def known(policy: Policy, truth: Sequence[str]) -> str:
 
 def top(verdict: Verdict) -> tuple[str, float]:
     """The likeliest label of a single-label verdict and its score, whether or not it was certain enough to name.
-
-    `other` and 0 where there was nothing to read.
-    """
+    `other` and 0 where there was nothing to read."""
     return (verdict.labels[0], verdict.confidence) if verdict.labels else _likeliest(verdict.scores)
 
 

@@ -63,10 +63,8 @@ def share(name: str, part: int, whole: int) -> Mapping[str, Any]:
 
 
 def counts(right: int, predicted: int, actual: int) -> dict[str, Any]:
-    """Precision, recall and F1 with intervals, from counts of rows or slots. right: both predicted and actual.
-
-    F1 is 2J / (1 + J) of J, the share right of all that are predicted or actual, and so is its interval of Wilson's.
-    """
+    """Precision, recall and F1 with intervals, from counts of rows or slots. right: both predicted and actual. F1 is 2J
+    / (1 + J) of J, the share right of all that are predicted or actual, and so is its interval of Wilson's."""
     low, high = wilson(right, predicted + actual - right)
     return {
         **share("precision", right, predicted),
@@ -91,10 +89,8 @@ def _mean(values: Iterable[float]) -> float | None:
 
 
 def ranks(scores: Floats, holds: _Bools) -> dict[str, Any]:
-    """How well scores rank positives above negatives: areas, and the recall at 1 % false alarms with its interval.
-
-    All are None where positives or negatives are missing. scores, holds: (n,).
-    """
+    """How well scores rank positives above negatives: areas, and the recall at 1 % false alarms with its interval. All
+    are None where positives or negatives are missing. scores, holds: (n,)."""
     if not holds.any() or holds.all():
         return {**dict.fromkeys(_RANKED), f"{_RANKED[-1]}_interval": wilson(0, 0)}
     recall = recall_at_false_alarms(scores, holds, _LOW_FALSE_ALARMS)

@@ -69,10 +69,8 @@ class Head:
         return int((self.weights if self.hidden is None else self.hidden.weights).shape[1])
 
     def logits(self, vectors: Floats) -> Floats:
-        """(n, classes). vectors: (n, dimensions) of length 1.
-
-        Where an output says whether any label holds, the logarithm of the labels' summed odds is just that.
-        """
+        """(n, classes). vectors: (n, dimensions) of length 1. Where an output says whether any label holds, the
+        logarithm of the labels' summed odds is just that."""
         if self.hidden is None:
             plain: Floats = vectors @ self.weights.T + self.bias
             return plain
@@ -110,10 +108,8 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
-    """Single-label: a label is named from `act` on. Multi-label: from `act` on the label holds; from `unsure`
-    (<= act) up to it lies the grey band, where the verdict abstains as unsure. Probabilities 0..1; either may be
-    `NEVER`'s.
-    """
+    """Single-label: a label is named from `act` on. Multi-label: from `act` on the label holds; from `unsure` (<= act)
+    up to it lies the grey band, where the verdict abstains as unsure. Probabilities 0..1; either may be `NEVER`'s."""
 
     act: Annotated[float, Meta(ge=0, le=2)]
     unsure: Annotated[float, Meta(ge=0, le=2)]
@@ -140,8 +136,7 @@ class Band:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usual:
     """Where the largest logits of a policy's own text lie: hardly any is below `level`, and half of them are more than
-    four times `width` above it.
-    """
+    four times `width` above it."""
 
     level: float
     width: Annotated[float, Meta(gt=0)]
@@ -163,10 +158,8 @@ class Novelty:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFilter:
-    """Tells a task about a message (translate it, sort it, answer it) from the message itself.
-
-    weights: (dimensions,) float32; limit: 0..1, the chance above which a text is taken for a task.
-    """
+    """Tells a task about a message (translate it, sort it, answer it) from the message itself. weights: (dimensions,)
+    float32; limit: 0..1, the chance above which a text is taken for a task."""
 
     weights: Floats
     bias: float
@@ -193,11 +186,8 @@ class Nearest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Windowing:
-    """How long text is cut: `tokens` a window (special tokens included), `overlap` shared by neighbours.
-
-    units: whether a text of several sentences, lines, quoted or bracketed parts is read in these as well, each by
-    itself.
-    """
+    """How long text is cut: `tokens` a window (special tokens included), `overlap` shared by neighbours. units: whether
+    a text of several sentences, lines, quoted or bracketed parts is read in these as well, each by itself."""
 
     tokens: Annotated[int, Meta(ge=8)] = 128
     overlap: Annotated[int, Meta(ge=0)] = 16

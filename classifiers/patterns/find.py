@@ -139,10 +139,8 @@ class PatternMatch:
 
 
 def find(text: str, kinds: Iterable[Kind] = KINDS, between: Callable[[], None] = lambda: None) -> list[PatternMatch]:
-    """What of some kinds a text holds, by start; none overlap.
-
-    between: called now and then; what it raises ends the search.
-    """
+    """What of some kinds a text holds, by start; none overlap. between: called now and then; what it raises ends the
+    search."""
     wanted = [kind for kind in _ORDER if kind in set(kinds)]
     matches: list[PatternMatch] = []
     if "secret" in wanted:

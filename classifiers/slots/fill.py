@@ -40,10 +40,8 @@ class Marked:
 
 
 def parse(sentence: str, slots: Sequence[str]) -> Marked:
-    """`[7 pm](time)` → a mark where `time` is a slot, in whatever case.
-
-    Raises ValueError naming a mark that has no value or no slot, lacks a bracket, or has a blank between its brackets.
-    """
+    """`[7 pm](time)` → a mark where `time` is a slot, in whatever case. Raises ValueError naming a mark that has no
+    value or no slot, lacks a bracket, or has a blank between its brackets."""
     names, parts = {name.casefold(): name for name in slots}, []
     for match in _MARK.finditer(sentence):
         value, name = match[1].strip(), names.get(match[2].casefold())

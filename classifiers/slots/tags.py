@@ -51,10 +51,8 @@ def of_places(places: Sequence[tuple[int, int]], marks: Sequence[SlotMark], slot
 
 
 def runs(logits: Floats, allowed: NDArray[np.bool_] | None = None) -> list[TagRun]:
-    """logits: (words, tags) → the slots of the likeliest sequence, in order.
-
-    allowed: (slots,) those that count; by default all.
-    """
+    """logits: (words, tags) → the slots of the likeliest sequence, in order. allowed: (slots,) those that count; by
+    default all."""
     if not len(logits):
         return []
     logs = logits - logits.max(axis=1, keepdims=True)
@@ -163,10 +161,8 @@ def _plain(text: str, offset: int) -> tuple[str, list[tuple[int, int]]]:
 
 
 def _parts(word: str) -> Iterator[tuple[str, list[tuple[int, int]]]]:
-    """What a word becomes, and where in it each character of that comes from.
-
-    Where that is not certain, a long word is cut, and each character of a part comes from all of it.
-    """
+    """What a word becomes, and where in it each character of that comes from. Where that is not certain, a long word is
+    cut, and each character of a part comes from all of it."""
     plain = normalise(word)
     if plain and (places := _origin(word, plain)):
         yield plain, places

@@ -50,11 +50,8 @@ def letters(text: str) -> Mapping[str, int]:
 
 
 def written_in(languages: Iterable[str]) -> frozenset[str]:
-    """The scripts, Latin aside, of some languages by their ISO 639 codes (`zh-Hant` reads as `zh`).
-
-    Latin letters stand in texts of any language; an unknown code may be written in them or in ANOTHER script. `any` is
-    written in all.
-    """
+    """The scripts, Latin aside, of some languages by their ISO 639 codes (`zh-Hant` reads as `zh`). Latin letters stand
+    in texts of any language; an unknown code may be written in them or in ANOTHER script. `any` is written in all."""
     codes = set(map(code_of, languages))
     if ANY in codes:
         return frozenset((*_languages(), ANOTHER))

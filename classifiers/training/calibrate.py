@@ -115,10 +115,8 @@ def act_for_error(
 def nearest_reach(
     confidences: Floats, correct: Bools, counted: Bools, least: int, weights: NDArray[np.float64] | None = None
 ) -> Reach | None:
-    """The point of least error among those that answer `least` of the counted rows, or as many as possible.
-
-    Of equal points the one that answers most. confidences, correct, counted: (n,); weights: as of `risk_coverage`.
-    """
+    """The point of least error among those that answer `least` of the counted rows, or as many as possible. Of equal
+    points the one that answers most. confidences, correct, counted: (n,); weights: as of `risk_coverage`."""
     points = risk_coverage(confidences, correct, weights)
     sure = np.sort(confidences[counted])
     answered = [len(sure) - int(np.searchsorted(sure, np.float32(point.act))) for point in points]
@@ -237,10 +235,8 @@ def fit_offsets(scores: Floats, truth: Ints, scale: float) -> Calibration:
 
 
 def unseen(scores: Floats, truth: Ints, used: Bools, scale: float, seed: int) -> Floats:
-    """(n, classes) probabilities of held-out rows, each by a calibration fitted without it.
-
-    So thresholds and reports are not flattered. used: (n,) the rows that calibrate.
-    """
+    """(n, classes) probabilities of held-out rows, each by a calibration fitted without it. So thresholds and reports
+    are not flattered. used: (n,) the rows that calibrate."""
     fitted = probabilities(fit_offsets(scores[used], truth[used], scale), scores, multi_label=False)
     part = np.random.default_rng(seed).permutation(len(scores)) % _FOLDS
     for fold in range(_FOLDS):
@@ -333,10 +329,8 @@ def platt_loss(logits: Floats, holds: Bools, among: NDArray[np.intp]) -> float:
 
 
 def earlier_share(small: Floats, large: Floats, holds: Bools) -> float:
-    """The share of a small stage, averaged with a large one, that best predicts whether any label holds.
-
-    small, large: (n, labels) probabilities of held-out text by either; holds: (n, labels).
-    """
+    """The share of a small stage, averaged with a large one, that best predicts whether any label holds. small, large:
+    (n, labels) probabilities of held-out text by either; holds: (n, labels)."""
     held = holds.any(axis=1)
     tops = {share: pooled(large, small, share).max(axis=1) for share in EARLIER_SHARES}
 

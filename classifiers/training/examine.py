@@ -120,11 +120,8 @@ def nearest(
     count: int = NEAREST,
     groups: Sequence[str] | None = None,
 ) -> list[list[dict[str, Any]]]:
-    """For each vector its nearest rows, nearest first: text, labels, source, cosine.
-
-    vectors: (n, dimensions), row_vectors: (rows, dimensions), all of length 1. groups: for each vector a group to leave
-    out, such as its own.
-    """
+    """For each vector its nearest rows, nearest first: text, labels, source, cosine. vectors: (n, dimensions),
+    row_vectors: (rows, dimensions), all of length 1. groups: for each vector a group to leave out, such as its own."""
     own = np.array([row.group for row in rows], object)
     found = []
     for index, vector in enumerate(vectors):
@@ -149,10 +146,8 @@ def nearest(
 def add_neighbours(
     errors: Sequence[dict[str, Any]], places: Sequence[int], rows: Sequence[Row], vectors: Floats
 ) -> None:
-    """Add to each held-out error its `nearest` rows among those that its fit may have seen.
-
-    errors: as of `evaluate`; places: the row of each error; vectors: (rows, dimensions) of length 1.
-    """
+    """Add to each held-out error its `nearest` rows among those that its fit may have seen. errors: as of `evaluate`;
+    places: the row of each error; vectors: (rows, dimensions) of length 1."""
     groups = [rows[index].group for index in places]
     near = nearest(vectors[np.array(places, np.intp)], rows, vectors, groups=groups)
     for error, found in zip(errors, near, strict=True):

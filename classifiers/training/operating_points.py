@@ -56,9 +56,7 @@ class HeldOutScores:
 
 def choose_exit(scores: HeldOutScores, *, max_error: float = 1.0) -> float | None:
     """The probability from which a first stage settles most texts of those that lose few enough; None without one.
-
-    max_error: the most of what is settled that may be wrong, with 95 % confidence.
-    """
+    max_error: the most of what is settled that may be wrong, with 95 % confidence."""
     sure = np.where(scores.known, scores.probabilities.max(axis=1), 0.0)[scores.used]
     order = np.argsort(-sure, kind="stable")
     sure, right, before, few = (
@@ -202,10 +200,7 @@ made 20 % of all such text answered, where it was 1 of 207 and 20 of 188 of the 
 
 def weights_at(kinds: NDArray[np.str_], share: float) -> Weights:
     """(n,) what rows weigh where `share` of the traffic is out of scope: all of it together 1, each of its kinds alike,
-    though one of few rows weighs less.
-
-    kinds: (n,).
-    """
+    though one of few rows weighs less. kinds: (n,)."""
     names, place, counts = np.unique(kinds, return_inverse=True, return_counts=True)
     # none weighs nothing, since a share of nothing is undefined
     share = min(max(share, 1e-9), 1 - 1e-9)
@@ -242,10 +237,8 @@ SURE_MISSES = 0.005
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CascadePath:
-    """Which stage settles each text. asked: (n,) settled by the large stage; the rest is clean.
-
-    probabilities: (n, labels) of the stage that settled it.
-    """
+    """Which stage settles each text. asked: (n,) settled by the large stage; the rest is clean. probabilities: (n,
+    labels) of the stage that settled it."""
 
     asked: Bools
     probabilities: Floats
@@ -299,10 +292,8 @@ _OTHER_HARMLESS, _EVERYDAY_TO_OTHERS = 20, 4
 
 
 def ordinary_kinds(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp]) -> NDArray[np.str_]:
-    """(n,) of which kind of ordinary traffic held-out rows are; empty of others. held: (n,) their indexes.
-
-    What the guard has learned that the policy builds on is left out: it shows nothing.
-    """
+    """(n,) of which kind of ordinary traffic held-out rows are; empty of others. held: (n,) their indexes. What the
+    guard has learned that the policy builds on is left out: it shows nothing."""
     here = [rows[index] for index in held.tolist()]
     return np.array(["" if policy.builds_on and row.weight else row.ordinary_kind for row in here], np.str_)
 

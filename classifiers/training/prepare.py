@@ -97,10 +97,8 @@ def prepare_text(
     seed: int,
     detector: LanguageDetector | None = None,
 ) -> TrainingText:
-    """Clean, encode, label near misses, review. detector: one that is already open.
-
-    Raises TrainingError where a label has no text, or there is no other text.
-    """
+    """Clean, encode, label near misses, review. detector: one that is already open. Raises TrainingError where a label
+    has no text, or there is no other text."""
     progress.step("clean")
     # names of slots in marks may be in another language than the text
     marked = mark_foreign(policy, with_marks(policy, rows) if policy.slots else rows, detector)

@@ -285,11 +285,8 @@ def _finished(
 
 
 def word_in_prompt(label: str, names: LabelNames, prompt: str) -> str | Unsupported:
-    """The label, or its alias, as the prompt spells it.
-
-    names: all of the classifier's labels. The prompt must name two of them (or the only one): a prompt that names none
-    asks for something else.
-    """
+    """The label, or its alias, as the prompt spells it. names: all of the classifier's labels. The prompt must name two
+    of them (or the only one): a prompt that names none asks for something else."""
     caseless = prompt.casefold()
     words = _named(label, names, prompt, caseless)
     missing = min(_LEAST_NAMED, len(names.labels)) - bool(words)
@@ -322,10 +319,8 @@ def _only_word(label: str, words: list[str]) -> str | None:
 
 
 def _named(label: str, names: LabelNames, prompt: str, caseless: str) -> list[str]:
-    """The ways in which the prompt writes a label, or else its aliases. caseless: the prompt without its case.
-
-    `other` is also an ordinary word: where the prompt has an alias for it as well, both are ways.
-    """
+    """The ways in which the prompt writes a label, or else its aliases. caseless: the prompt without its case. `other`
+    is also an ordinary word: where the prompt has an alias for it as well, both are ways."""
     own = _spellings(label, prompt, caseless)
     if own and label != OTHER:
         return own
@@ -355,9 +350,7 @@ def _pattern(label: str) -> str:
 
 def text_unsupported(text: str, fields: Mapping[str, Raw]) -> Unsupported | None:
     """Why a fixed text cannot be the answer; None where it can. It never stands for JSON or for a call of a function.
-
-    fields: a request's top-level fields, undecoded.
-    """
+    fields: a request's top-level fields, undecoded."""
     requested = requested_format(fields)
     if isinstance(requested, Unsupported):
         return requested

@@ -105,10 +105,8 @@ def _size(part: object) -> int:
 
 
 def allows(schema: Mapping[str, Any], value: Any, reader: SchemaReader | None = None) -> bool:
-    """Whether a schema certainly allows a value.
-
-    reader: one that has read a part of the schema. Raises TypeError where a keyword's own value is not of its type.
-    """
+    """Whether a schema certainly allows a value. reader: one that has read a part of the schema. Raises TypeError where
+    a keyword's own value is not of its type."""
     try:
         return _Check(reader or SchemaReader(schema)).allows(schema, value, 0) is True
     except TooLarge:

@@ -76,10 +76,8 @@ class ChoiceText:
 
 
 class Completion:
-    """An upstream's answer, whole or all events of a stream. Each property is parsed at its first use, and kept.
-
-    body: its bytes. stream: whether they are events.
-    """
+    """An upstream's answer, whole or all events of a stream. Each property is parsed at its first use, and kept. body:
+    its bytes. stream: whether they are events."""
 
     def __init__(self, body: bytes, *, stream: bool) -> None:
         self.body = body
@@ -105,10 +103,8 @@ class Completion:
         return tuple(choices.values())
 
     def with_pieces(self, new: Mapping[int, Sequence[str]]) -> "Completion":
-        """The answer with other texts; all else keeps its bytes. new: the new pieces of a text, by the text's index.
-
-        A choice that changes loses its repeats. A piece that two texts change in two ways becomes empty.
-        """
+        """The answer with other texts; all else keeps its bytes. new: the new pieces of a text, by the text's index. A
+        choice that changes loses its repeats. A piece that two texts change in two ways becomes empty."""
         texts: dict[tuple[int, Path], str] = {}
         for index, pieces in new.items():
             for piece, changed in zip(self.texts[index].pieces, pieces, strict=True):
@@ -206,10 +202,8 @@ def unfenced(text: str) -> str:
 
 
 def label_in(completion: Completion, names: LabelNames, at: Sequence[str] | None = None) -> str | None:
-    """The only label that the choices name, as a text of its own or as strings in JSON; None for none or several.
-
-    at: the names of properties that lead to it in JSON, from the outermost in; None for wherever it stands.
-    """
+    """The only label that the choices name, as a text of its own or as strings in JSON; None for none or several. at:
+    the names of properties that lead to it in JSON, from the outermost in; None for wherever it stands."""
     try:
         choices = completion.choices
     except (msgspec.DecodeError, RecursionError):
@@ -253,10 +247,8 @@ def _number(choice: chat.UpstreamChoice, place: int) -> int:
 
 
 def _joined(pieces: Mapping[_Key, list[TextPiece]], repeats: _Repeats, first: str) -> Iterator[ChoiceText]:
-    """The texts of the holder `first` (`message` or `delta`), then those of the other holder that say more.
-
-    Pieces of the other holder beside a text of `first` are added to the repeats.
-    """
+    """The texts of the holder `first` (`message` or `delta`), then those of the other holder that say more. Pieces of
+    the other holder beside a text of `first` are added to the repeats."""
     for (number, holder, _), own in pieces.items():
         if holder == first:
             yield _text(number, own)
@@ -310,10 +302,8 @@ def _items(choice: chat.UpstreamChoice) -> Iterator[_Item]:
 
 
 def _annotations(choice: chat.UpstreamKeys, part: int) -> Iterator[_Item]:
-    """Every text of a choice's annotations (titles and addresses of sources, say), each by itself.
-
-    Raises msgspec.DecodeError and RecursionError.
-    """
+    """Every text of a choice's annotations (titles and addresses of sources, say), each by itself. Raises
+    msgspec.DecodeError and RecursionError."""
     for holder, message in (("message", choice.message), ("delta", choice.delta)):
         values: list[tuple[Path, object]] = []
         if message and "annotations" in message:
@@ -329,10 +319,8 @@ def _annotations(choice: chat.UpstreamKeys, part: int) -> Iterator[_Item]:
 
 
 def _holds_more(answer: chat.UpstreamChoices) -> bool:
-    """Whether a message has text (audio's, say) in a field that is not read.
-
-    Raises msgspec.DecodeError and RecursionError.
-    """
+    """Whether a message has text (audio's, say) in a field that is not read. Raises msgspec.DecodeError and
+    RecursionError."""
     messages = [part for choice in answer.choices or () for part in (choice.message, choice.delta) if part]
     values = (value for message in messages for key, value in message.items() if key not in _READ)
     decoded = (of_upstream(msgspec.json.decode, bytes(value)) for value in values)

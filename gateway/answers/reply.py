@@ -17,10 +17,8 @@ _JSON = [(b"content-type", b"application/json")]
 
 
 def label(record: Record, request: Request, local: LocalAnswer) -> Reply:
-    """A local answer with its label.
-
-    A function that the request names ends with `stop`, as OpenAI's do; one that it only requires, with `tool_calls`.
-    """
+    """A local answer with its label. A function that the request names ends with `stop`, as OpenAI's do; one that it
+    only requires, with `tool_calls`."""
     call, finish = local.call, "stop"
     if call is None:
         message = chat.AnswerMessage(content=local.content)

@@ -67,9 +67,7 @@ _PUT_PAIR: Final = insert("contract_pairs", "key", *_PAIR)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
     """A contract's calls in a period, estimated from those that the coin chose: each stands for 1 / rate of them.
-
-    since: Unix seconds of the first; surer: those at or above a confidence.
-    """
+    since: Unix seconds of the first; surer: those at or above a confidence."""
 
     since: float
     calls: float

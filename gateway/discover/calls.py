@@ -202,11 +202,8 @@ def _count(value: Any) -> int | None:
 
 @dataclass(slots=True, kw_only=True)
 class Log:
-    """A log's calls in its order.
-
-    skipped: how many records are no calls to learn from, by the reason.
-    problems: what cannot be read, each with its file and line.
-    """
+    """A log's calls in its order. skipped: how many records are no calls to learn from, by the reason. problems: what
+    cannot be read, each with its file and line."""
 
     calls: list[LoggedCall] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
@@ -236,10 +233,8 @@ def is_ledger(path: Path) -> bool:
 
 
 def read_ledger(path: Path, log: Log, advance: Callable[[int], None]) -> None:
-    """Adds the whole calls that a gateway's ledger keeps. advance: called with how many are read.
-
-    Raises LedgerError.
-    """
+    """Adds the whole calls that a gateway's ledger keeps. advance: called with how many are read. Raises
+    LedgerError."""
     with closing(CallStore(path, read_only=True)) as store:
         kept = store.calls()
     for number, call in enumerate(kept, 1):

@@ -46,11 +46,8 @@ upstreams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A finding's policy and data, each as the text of a file.
-
-    divided: inputs that got two answers equally often and are left out. reserved: answers that are words of Offramp's
-    own and become `other` in the policy.
-    """
+    """A finding's policy and data, each as the text of a file. divided: inputs that got two answers equally often and
+    are left out. reserved: answers that are words of Offramp's own and become `other` in the policy."""
 
     name: str
     policy: str

@@ -113,9 +113,7 @@ def _judged(
     rows: Sequence["Row"], vectors: "Floats", truth: "Ints", known: "NDArray[np.intp]", count: int
 ) -> tuple["NDArray[np.intp]", "Floats", float]:
     """The places of all texts in some order, the logits of each by a fit that has not seen it, and their temperature.
-
-    known: the places of the rows, which have one of `count` labels.
-    """
+    known: the places of the rows, which have one of `count` labels."""
     import numpy as np
     from threadpoolctl import threadpool_limits
 
@@ -140,9 +138,7 @@ def _judged(
 
 def _near_duplicates(texts: Sequence[str], answers: Sequence[str], counts: Mapping[str, int]) -> Counter[int]:
     """How many calls had each text or a near-duplicate of it with the same answer, by the first of these texts' place.
-
-    counts: how many calls had each text.
-    """
+    counts: how many calls had each text."""
     from classifiers.training.rows import Row
     from classifiers.training.split import held_together
 

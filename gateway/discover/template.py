@@ -195,10 +195,8 @@ _LEAST_CHARS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftedReads:
-    """A rule's `reads`, as in gateway.yaml. Empty, it reads the user's last turn whole.
-
-    roles: of the system prompt's messages, where the input is in them.
-    """
+    """A rule's `reads`, as in gateway.yaml. Empty, it reads the user's last turn whole. roles: of the system prompt's
+    messages, where the input is in them."""
 
     roles: tuple[str, ...] = ()
     after: str = ""

@@ -77,10 +77,8 @@ def _classifier(snapshot: Snapshot, model: str | None) -> str:
 
 
 def _inputs(asked: wire.ModerationRequest) -> tuple[list[tuple[str, ...]], bool]:
-    """One tuple of texts for each result, and whether they are a list's; a list of parts is one input.
-
-    Raises BadRequest for other parts.
-    """
+    """One tuple of texts for each result, and whether they are a list's; a list of parts is one input. Raises
+    BadRequest for other parts."""
     if isinstance(asked.input, str):
         return [(asked.input,)], False
     if not asked.input:

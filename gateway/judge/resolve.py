@@ -62,11 +62,8 @@ class SafetyAudits:
         return placements, pairs, labels, decide(pairs, {*labels.unsupported, *held})
 
     async def learn(self, context: RequestContext, rule: Rule, placement: BandPlacement, answer: JudgeAnswer) -> None:
-        """Counts the judge's answer.
-
-        An unreadable answer counts, since the text may be the reason. A judge that was late or not reached, and a
-        fallback in its place, say nothing about the text.
-        """
+        """Counts the judge's answer. An unreadable answer counts, since the text may be the reason. A judge that was
+        late or not reached, and a fallback in its place, say nothing about the text."""
         if answer.stood_in or (not answer.given and answer.outcome is not JudgeOutcome.UNREADABLE):
             return
         unsafe = None if not answer.given else bool(answer.labels)
@@ -80,10 +77,8 @@ class SafetyAudits:
 
 
 def scope(rule: Rule, verdict: Verdict, sent_to: str) -> Scope:
-    """The contract that a call belongs to: judge, instructions, and what is read.
-
-    sent_to: where the judge's model is sent first, as `upstream/model`.
-    """
+    """The contract that a call belongs to: judge, instructions, and what is read. sent_to: where the judge's model is
+    sent first, as `upstream/model`."""
     assert rule.asks is not None
     assert rule.safety is not None
     reads = [*sorted(rule.roles), str(rule.last_turn)]

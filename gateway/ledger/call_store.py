@@ -38,8 +38,7 @@ KeptAs = Literal["blocked", "unsure"]
 
 class KeptCall(msgspec.Struct, kw_only=True):
     """A forwarded call. at: Unix seconds; model: as the client asked; request: its JSON; answer: the model's body, of a
-    stream all events; tokens and dollars: None where unknown.
-    """
+    stream all events; tokens and dollars: None where unknown."""
 
     request_id: str
     at: float
@@ -141,10 +140,8 @@ class KeptRows(Generic[T]):
             self._db.executemany(self._insert, rows)
 
     def empty_log(self) -> bool:
-        """Empties the write-ahead log, which still holds deleted content. False while another program reads it.
-
-        Raises LedgerError.
-        """
+        """Empties the write-ahead log, which still holds deleted content. False while another program reads it. Raises
+        LedgerError."""
         with self._using("written"):
             # nobody can write while this waits for readers
             self._db.execute(f"PRAGMA busy_timeout = {_READERS_MS}")

@@ -24,10 +24,8 @@ _ESCAPES: Final = re.compile(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u[dD][89a-
 
 
 def bounded(body: bytes) -> None:
-    """Raises BadRequest for a body of more values than are decoded at once; it need not be JSON.
-
-    Its parts are counted one by one in Python, so that other threads have their turn.
-    """
+    """Raises BadRequest for a body of more values than are decoded at once; it need not be JSON. Its parts are counted
+    one by one in Python, so that other threads have their turn."""
     if len(body) > _MOST_PARTS:
         for count, _ in enumerate(_PART.finditer(body)):
             if count == _MOST_PARTS:

@@ -214,10 +214,8 @@ def spread(pieces: Sequence[str], edits: Sequence[Edit]) -> list[str]:
 
 
 def merged(text: str, marks: Iterable[RedactedSpan], *, is_json: bool = False) -> list[RedactedSpan]:
-    """The marks by start, those that overlap merged into one of the first one's kind, without placeholders.
-
-    is_json: whether the whole text is. A tagger's marks in JSON are cut to its strings and numbers.
-    """
+    """The marks by start, those that overlap merged into one of the first one's kind, without placeholders. is_json:
+    whether the whole text is. A tagger's marks in JSON are cut to its strings and numbers."""
     known = [match.span() for match in _PLACEHOLDER.finditer(text)] if "[" in text else []
     parts = (part for mark in marks for part in _without_placeholders(text, mark, known))
     result: list[RedactedSpan] = []

@@ -62,10 +62,8 @@ class Turn:
 
 
 def turns_of(messages: msgspec.Raw) -> list[Turn]:
-    """Reads a request's messages as turns, in one strict decode.
-
-    Raises BadRequest for what is no list of messages, and for keys that another server might read differently.
-    """
+    """Reads a request's messages as turns, in one strict decode. Raises BadRequest for what is no list of messages, and
+    for keys that another server might read differently."""
     try:
         values = strict_json(bytes(messages))
         parsed = msgspec.convert(values, list[chat.Message])
@@ -80,10 +78,8 @@ def turns_of(messages: msgspec.Raw) -> list[Turn]:
 
 
 def select(turns: Sequence[Turn], roles: frozenset[str], *, last: bool) -> tuple[tuple[str, ...], bool]:
-    """The texts that a rule reads and whether something among them cannot be read.
-
-    last: only the latest run of messages of these roles (a user's turn may be split over several messages).
-    """
+    """The texts that a rule reads and whether something among them cannot be read. last: only the latest run of
+    messages of these roles (a user's turn may be split over several messages)."""
     chosen = _chosen(turns, roles, last=last)
     texts = tuple(text for turn in chosen for text in turn.texts)
     return texts, any(turn.incomplete for turn in chosen)

@@ -29,11 +29,8 @@ _BASE64: Final = re.compile(rb'(?<!\\)"(?:data:[^",]*;base64,|(?:data|file_data)
 
 @dataclass(kw_only=True)
 class Request:
-    """A chat request. What is derived from it is computed once, when it is first asked for.
-
-    fields: every top-level field with its value's bytes as they came.
-    path: the endpoint's, below an upstream's address.
-    """
+    """A chat request. What is derived from it is computed once, when it is first asked for. fields: every top-level
+    field with its value's bytes as they came. path: the endpoint's, below an upstream's address."""
 
     model: RequestedModel
     stream: bool

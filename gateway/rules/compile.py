@@ -42,11 +42,8 @@ def compile_rules(
     replies: Mapping[str, str],
     judges: Mapping[str, str] | None = None,
 ) -> tuple[Rule, ...]:
-    """The rules in their order.
-
-    policies: of every classifier that a rule names. replies: answer files' texts. judges: instructions for judges as
-    they were saved at training, by the classifier's name.
-    """
+    """The rules in their order. policies: of every classifier that a rule names. replies: answer files' texts. judges:
+    instructions for judges as they were saved at training, by the classifier's name."""
     return tuple(_rule(rule, policies, replies, judges or {}) for rule in rules)
 
 

@@ -186,10 +186,8 @@ class _Resolver(aiohttp.ThreadedResolver):
 
 
 class _Sending(aiohttp.BytesPayload):
-    """A call's body on its way, and the wait for its answer. written_to: connections that had bodies before.
-
-    kept: whether its connection was opened for an earlier call. aiohttp's traces know it too, for 14 µs a call.
-    """
+    """A call's body on its way, and the wait for its answer. written_to: connections that had bodies before. kept:
+    whether its connection was opened for an earlier call. aiohttp's traces know it too, for 14 µs a call."""
 
     def __init__(self, body: bytes, written_to: _Protocols) -> None:
         super().__init__(body)

@@ -37,10 +37,8 @@ _CONTENT_MARKS: Final = tuple(f'"{name}":'.encode() for name in _CONTENT)
 async def hold(
     chunks: AsyncIterator[bytes], check: Callable[[Completion], Awaitable[Reply | None]]
 ) -> AsyncIterator[bytes]:
-    """The stream as it came where `check` returns None for all of it, else the reply's own stream.
-
-    Comments keep the connection alive meanwhile.
-    """
+    """The stream as it came where `check` returns None for all of it, else the reply's own stream. Comments keep the
+    connection alive meanwhile."""
 
     async def read() -> tuple[bytes, Reply | None]:
         body = b"".join([chunk async for chunk in chunks])

@@ -26,11 +26,8 @@ _MOST_EARLIER = 0.9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blend:
-    """A stage and the one before it as one.
-
-    earlier, calibration: as the stage is to hold them.
-    probabilities: (n, classes) of both together; loss: how unlikely these make the truth, where shares were tried.
-    """
+    """A stage and the one before it as one. earlier, calibration: as the stage is to hold them. probabilities: (n,
+    classes) of both together; loss: how unlikely these make the truth, where shares were tried."""
 
     earlier: float
     calibration: Calibration

@@ -41,10 +41,8 @@ Advance = Callable[[int, int], None]
 
 
 class Steps:
-    """Steps of tuning an encoder and its heads: AdamW, warmed up and then slowed down to nothing by the last one.
-
-    The encoder's word embeddings stay as they are. parameters: all that learn; taken, total: steps.
-    """
+    """Steps of tuning an encoder and its heads: AdamW, warmed up and then slowed down to nothing by the last one. The
+    encoder's word embeddings stay as they are. parameters: all that learn; taken, total: steps."""
 
     def __init__(self, encoder: TorchEncoder, heads: Any, *, rate: float, total: int, kept: int = 0) -> None:
         """rate: the encoder's highest; total: of steps; kept: how many layers, from the lowest, stay as they are."""
@@ -114,12 +112,8 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuned:
-    """What tuning gave besides the encoder.
-
-    head: as it was tuned, on unit vectors.
-    history: [0] is the frozen encoder with its head; its loss is not known (0).
-    best: the epoch kept, from 1; 0 is before any.
-    """
+    """What tuning gave besides the encoder. head: as it was tuned, on unit vectors. history: [0] is the frozen encoder
+    with its head; its loss is not known (0). best: the epoch kept, from 1; 0 is before any."""
 
     head: TunedHead
     history: tuple[Epoch, ...]
@@ -166,9 +160,7 @@ def tune(
     advance: Advance | None = None,
 ) -> Tuned:
     """Train `encoder` in place on a tuning set's rows that are not held out; its `measured` ones choose the epoch kept.
-
-    say: given a line for each epoch; advance: called with the steps taken and their number.
-    """
+    say: given a line for each epoch; advance: called with the steps taken and their number."""
     name = "average precision" if tuning_set.multi_label else "accuracy"
 
     def show(what: str) -> None:

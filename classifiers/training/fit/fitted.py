@@ -140,12 +140,8 @@ class TrainingSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workbench:
-    """Where and how a run works.
-
-    base_dir: what the policy's paths are relative to.
-    scratch: an empty folder that outlives the export of the model.
-    threads: to compute with.
-    """
+    """Where and how a run works. base_dir: what the policy's paths are relative to. scratch: an empty folder that
+    outlives the export of the model. threads: to compute with."""
 
     base_dir: Path
     models_dir: Path
@@ -181,10 +177,8 @@ class MeasuredModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutsideText:
-    """Text out of scope as a single-label model judges it, which knows neither the text nor its label.
-
-    probabilities: (n, classes); novel: (n,) what it takes for novel; kinds, bands: (n,).
-    """
+    """Text out of scope as a single-label model judges it, which knows neither the text nor its label. probabilities:
+    (n, classes); novel: (n,) what it takes for novel; kinds, bands: (n,)."""
 
     probabilities: Floats
     novel: NDArray[np.bool_]

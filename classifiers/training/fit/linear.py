@@ -37,10 +37,8 @@ serve, or least squares."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """weights: (classes, dimensions), bias: (classes,).
-
-    exemplars: (n, dimensions) of length 1, owners: (n,) their classes, ascending.
-    """
+    """weights: (classes, dimensions), bias: (classes,). exemplars: (n, dimensions) of length 1, owners: (n,) their
+    classes, ascending."""
 
     weights: Floats
     bias: Floats
@@ -49,10 +47,8 @@ class Fitted:
 
 
 def one_of(vectors: Floats, classes: Ints, weights: Floats, count: int, seed: int) -> Fitted:
-    """Single-label. vectors: (n, dimensions) of length 1; classes: (n,) below `count`; weights: (n,).
-
-    Classes without rows get no say: their bias is far below the rest.
-    """
+    """Single-label. vectors: (n, dimensions) of length 1; classes: (n,) below `count`; weights: (n,). Classes without
+    rows get no say: their bias is far below the rest."""
     matrix, bias = prototypes(vectors, classes, weights, count)
     present = np.unique(classes)
     if len(present) > 1 and len(vectors) * count <= MOST_CELLS:

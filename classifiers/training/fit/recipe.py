@@ -57,10 +57,8 @@ over 16 s for what takes 3 s so, and 2 s on one thread (a step of 32 rows, two c
 
 
 def check(policy: Policy, base_dir: Path, models_dir: Path) -> None:
-    """Whether what a policy's recipe cannot do without is there, before anything is written or paid for.
-
-    base_dir: what the policy's paths are relative to. Raises TrainingError, EncoderError, PolicyError.
-    """
+    """Whether what a policy's recipe cannot do without is there, before anything is written or paid for. base_dir: what
+    the policy's paths are relative to. Raises TrainingError, EncoderError, PolicyError."""
     if policy.guard:
         find_policys_guard(policy, base_dir, models_dir)
     lacking, sources = missing("torch", "transformers"), [source for _, source in needed(policy)]
@@ -75,10 +73,8 @@ def check(policy: Policy, base_dir: Path, models_dir: Path) -> None:
 
 
 def fit_policy(training: TrainingSet, bench: Workbench) -> FittedModel:
-    """The model of a policy by its recipe.
-
-    Raises TrainingError or EncoderError where fine-tuning, or a guard, is asked for and cannot be had.
-    """
+    """The model of a policy by its recipe. Raises TrainingError or EncoderError where fine-tuning, or a guard, is asked
+    for and cannot be had."""
     policy = training.policy
     os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
     if policy.slots:

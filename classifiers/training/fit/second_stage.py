@@ -227,10 +227,8 @@ def _has_learned(source: GuardSource, held: Sequence[Row], seed: int) -> Bools:
 
 
 def with_guard(training: TrainingSet, made: FittedModel, bench: Workbench) -> FittedModel:
-    """The model with the policy's guard behind it; as it is, with a note, where held-out text gained nothing.
-
-    Raises PolicyError where it cannot be had or converted.
-    """
+    """The model with the policy's guard behind it; as it is, with a note, where held-out text gained nothing. Raises
+    PolicyError where it cannot be had or converted."""
     policy, small = training.policy, made.trained
     assert policy.guard is not None
     source = find_policys_guard(policy, bench.base_dir, bench.models_dir)
@@ -294,11 +292,8 @@ def gains(both: float, alone: float) -> bool:
 
 
 class _Stacking:
-    """A guard beside a policy's heads on held-out rows. first: what the heads make of them.
-
-    Labels for which the same of the guard's stand are one kind of harm here: the guard says whether any of them holds,
-    the heads say which.
-    """
+    """A guard beside a policy's heads on held-out rows. first: what the heads make of them. Labels for which the same
+    of the guard's stand are one kind of harm here: the guard says whether any of them holds, the heads say which."""
 
     def __init__(self, ours: Sequence[str], odds: Odds, seen: Windows, small: MeasuredModel, *, parts: bool) -> None:
         """ours: labels that the guard gives odds of; seen: of the rows, those odds; small: the heads' model; parts:
@@ -379,10 +374,8 @@ class _Stacking:
 def convert(
     source: GuardSource, odds: Odds, texts: Sequence[str], bench: Workbench
 ) -> tuple[Encoder, Path, dict[str, Any]]:
-    """The guard as it serves, its folder, and how it agrees with itself before on some of the texts.
-
-    Raises EncoderError where it cannot be converted, TrainingError where what comes out is another guard.
-    """
+    """The guard as it serves, its folder, and how it agrees with itself before on some of the texts. Raises
+    EncoderError where it cannot be converted, TrainingError where what comes out is another guard."""
     if source.head is not None:
         return _with_own_head(source, source.head, odds, bench)
     graph, logits = _opened(source, odds, bench)

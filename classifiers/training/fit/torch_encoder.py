@@ -51,10 +51,8 @@ class TorchEncoder:
     """
 
     def __init__(self, weights: Weights, tokens: int, *, layers: int | None = None) -> None:
-        """layers: how many are kept, from the lowest; by default all.
-
-        Raises TrainingError where there are no such layers, EncoderError where the files are no encoder.
-        """
+        """layers: how many are kept, from the lowest; by default all. Raises TrainingError where there are no such
+        layers, EncoderError where the files are no encoder."""
         self.weights = weights
         self.tokens = min(tokens, weights.max_tokens)
         self.tokenizer = Tokens.open(weights.folder / TOKENIZER, ended=weights.pooling == "last")

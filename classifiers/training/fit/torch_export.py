@@ -32,10 +32,8 @@ LEAST_COSINE = 0.95
 
 
 def export(encoder: TorchEncoder, folder: Path, *, name: str, int8: bool = True) -> None:
-    """Write model.onnx, tokenizer.json and encoder.json into an existing, empty folder.
-
-    name: what the artifact records as the encoder's source. Raises EncoderError where a step fails.
-    """
+    """Write model.onnx, tokenizer.json and encoder.json into an existing, empty folder. name: what the artifact records
+    as the encoder's source. Raises EncoderError where a step fails."""
     with tempfile.TemporaryDirectory() as scratch:
         graph = Path(scratch) / "model.onnx"
         trace(encoder, graph)
@@ -84,10 +82,7 @@ def trace(encoder: TorchEncoder, path: Path) -> None:
 
 def trace_guard(source: GuardSource, path: Path, threads: int) -> Callable[[Sequence[int]], Floats]:
     """Write a guard's weights as an ONNX graph, ids to `logits`, and return what torch makes of ids on so many threads:
-    (labels,).
-
-    Raises EncoderError where the files are no guard or cannot be exported.
-    """
+    (labels,). Raises EncoderError where the files are no guard or cannot be exported."""
     module = sequence_classifier(source.folder)
     _trace(module, path, Tokens.open(source.folder / TOKENIZER).surround([7] * 7), "logits", source.name)
     output = _Output(module, "logits")

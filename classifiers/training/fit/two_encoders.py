@@ -205,10 +205,8 @@ def _probabilities(classes: Sequence[str], verdicts: Sequence[Verdict]) -> Float
 
 
 def fit_two_encoders(training: TrainingSet, bench: Workbench) -> FittedModel | None:
-    """A larger frozen encoder behind the small one. Nothing is tuned; what it takes is reading the rows once.
-
-    None where held-out text gained nothing. Raises TrainingError, EncoderError.
-    """
+    """A larger frozen encoder behind the small one. Nothing is tuned; what it takes is reading the rows once. None
+    where held-out text gained nothing. Raises TrainingError, EncoderError."""
     policy, rows, small = training.policy, training.rows, training.encoder
     first = fit(training, bench)
     bench.progress.step("cascade: exporting it to int8")

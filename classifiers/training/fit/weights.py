@@ -55,11 +55,8 @@ class Weights:
 
 
 def find_weights(source: str | None, base_dir: Path, models_dir: Path) -> Weights:
-    """The trainable weights of an encoder source; None is the default encoder's.
-
-    models_dir: archives that come in parts are joined below it, once.
-    Raises EncoderError naming what to install or which file is missing or changed.
-    """
+    """The trainable weights of an encoder source; None is the default encoder's. models_dir: archives that come in
+    parts are joined below it, once. Raises EncoderError naming what to install or which file is missing or changed."""
     text = (source or DEFAULT).strip()
     kind, _, rest = text.partition(":")
     if text in (DEFAULT, f"package:{_MINILM}"):
