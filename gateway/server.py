@@ -66,11 +66,9 @@ _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnec
 
 
 class Guarded(HttpToolsProtocol):
-    """uvicorn's protocol, with bounds on how slowly and how large a request's headers and body may arrive.
-
-    Headers that are not whole within `header_time_s` seconds, or over 64 KiB, and a body that is not whole within
-    `body_time_s` close the connection. A request that arrives in one piece costs no timer.
-    """
+    """uvicorn's protocol, with bounds on how slowly and how large a request's headers and body may arrive. Headers that
+    are not whole within `header_time_s` seconds, or over 64 KiB, and a body that is not whole within `body_time_s`
+    close the connection. A request that arrives in one piece costs no timer."""
 
     header_time_s = 10.0
     body_time_s = 30.0

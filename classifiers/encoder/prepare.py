@@ -120,11 +120,9 @@ def write_prepared(
 
 
 def write_with_head(given: Path, folder: Path, name: str, head: tuple[Floats, Floats], odds: Odds) -> None:
-    """Write a prepared encoder with a head behind it, as one graph of log-odds, into an existing, empty folder.
-
-    given: the encoder's folder; name: the source that the result goes by; head: weights (labels, dimensions) and bias
-    (labels,) on its vectors. Raises EncoderError where the encoder's description cannot be read.
-    """
+    """Write a prepared encoder with a head behind it, as one graph of log-odds, into an existing, empty folder. given:
+    the encoder's folder; name: the source that the result goes by; head: weights (labels, dimensions) and bias
+    (labels,) on its vectors. Raises EncoderError where the encoder's description cannot be read."""
     import onnx
 
     known = Description.read(given)

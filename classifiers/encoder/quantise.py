@@ -25,12 +25,9 @@ _STANDS_OUT = 2.0
 
 
 def quantise(model: Any, path: Path, windows: Sequence[Sequence[int]]) -> None:
-    """Write a fused ONNX model (a ModelProto, changed here) with int8 weights.
-
-    windows: token ids, special ones included, of everyday text; by these it is seen which channels stand out.
-    Without any, all stay as they are.
-    Raises EncoderError where ONNX Runtime's tools fail.
-    """
+    """Write a fused ONNX model (a ModelProto, changed here) with int8 weights. windows: token ids, special ones
+    included, of everyday text; by these it is seen which channels stand out. Without any, all stay as they are. Raises
+    EncoderError where ONNX Runtime's tools fail."""
     from onnx import TensorProto
     from onnxruntime.quantization import QuantType, quantize_dynamic
 

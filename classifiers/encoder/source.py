@@ -39,12 +39,9 @@ _HUB_FILES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Odds:
-    """How a guard's logits become the log-odds of labels.
-
-    groups: for each label of ours, at least one, the indexes of the guard's logits that stand for it.
-    logits: how many there are.
-    several: whether several of the guard's labels may hold at once, so that each has a probability of its own.
-    """
+    """How a guard's logits become the log-odds of labels. groups: for each label of ours, at least one, the indexes of
+    the guard's logits that stand for it. logits: how many there are. several: whether several of the guard's labels may
+    hold at once, so that each has a probability of its own."""
 
     groups: tuple[tuple[int, ...], ...]
     logits: int

@@ -184,11 +184,9 @@ def _holding(columns: Sequence[str], rows: Sequence[Collection[str]]) -> _Bools:
 
 
 def _risk(scores: Floats, holds: _Bools, verdicts: Sequence[Verdict]) -> list[dict[str, float]]:
-    """Risk and coverage where each score is compared with one half, whatever the thresholds.
-
-    A text is as certain as its least certain score. Novel, foreign or partly unread text in which nothing was found is
-    settled by no threshold. scores, holds: (n, decisions).
-    """
+    """Risk and coverage where each score is compared with one half, whatever the thresholds. A text is as certain as
+    its least certain score. Novel, foreign or partly unread text in which nothing was found is settled by no threshold.
+    scores, holds: (n, decisions)."""
     certain: Floats = np.maximum(scores, 1 - scores).min(axis=1, initial=1.0)
     settled = [None, Abstention.UNSURE]
     decidable = [

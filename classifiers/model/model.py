@@ -144,12 +144,9 @@ class Usual:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Novelty:
-    """How unlike training a text is, 0..1; above `limit` it is novel.
-
-    usual: what the largest logit of a label is held against, 0.5 at its level; without it novelty is 1 - cosine to
-    the nearest of `prototypes`.
-    prototypes: (n, dimensions) float32, unit length; limit: 0..2 (2 switches it off).
-    """
+    """How unlike training a text is, 0..1; above `limit` it is novel. usual: what the largest logit of a label is held
+    against, 0.5 at its level; without it novelty is 1 - cosine to the nearest of `prototypes`. prototypes: (n,
+    dimensions) float32, unit length; limit: 0..2 (2 switches it off)."""
 
     prototypes: Floats
     limit: float
@@ -173,11 +170,9 @@ class TaskFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nearest:
-    """How much nearness to single training sentences adds to the head's logits (`heads.nearest`).
-
-    The novelty's prototypes serve as exemplars. owners: (n,) int32, ascending: the class of each; every class
-    has at least one. sharpness: how much nearer than the rest an exemplar must be to count; share: 0..1.
-    """
+    """How much nearness to single training sentences adds to the head's logits (`heads.nearest`). The novelty's
+    prototypes serve as exemplars. owners: (n,) int32, ascending: the class of each; every class has at least one.
+    sharpness: how much nearer than the rest an exemplar must be to count; share: 0..1."""
 
     owners: NDArray[np.int32]
     sharpness: float
@@ -198,9 +193,7 @@ class Windowing:
 class EncoderId:
     """Which encoder a head was trained on: its source string, the sha256 of the prepared graph and of the tokenizer,
     and how a text's vector is made of its tokens'. The latter two are empty in artifacts of before they were stored.
-
-    The source `own:NAME` is an encoder that the artifact itself holds, in `encoders/NAME/`.
-    """
+    The source `own:NAME` is an encoder that the artifact itself holds, in `encoders/NAME/`."""
 
     source: str
     sha256: str
@@ -256,11 +249,9 @@ def tag_count(slots: int) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tagger:
-    """Which words of a text belong to a slot, by what the last stage's encoder makes of their first tokens.
-
-    logits = scale * (states @ weights.T + bias), over tags as `classifiers.slots.tags` numbers them.
-    slots: the policy's, in order; weights: (tags, dimensions) float32; bias: (tags,) float32.
-    """
+    """Which words of a text belong to a slot, by what the last stage's encoder makes of their first tokens. logits =
+    scale * (states @ weights.T + bias), over tags as `classifiers.slots.tags` numbers them. slots: the policy's, in
+    order; weights: (tags, dimensions) float32; bias: (tags,) float32."""
 
     slots: tuple[str, ...]
     weights: Floats

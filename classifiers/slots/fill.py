@@ -142,11 +142,9 @@ class Tagged:
 def with_slots(
     verdict: Verdict, model: Model, tagged: Sequence[Tagged], now: datetime, *, every: bool = False
 ) -> Verdict:
-    """The verdict with what the texts fill in.
-
-    A verdict that names a label has only that label's slots. It becomes unsure where required ones lack a value. A text
-    of none of the labels fills nothing in. every: find all slots, whatever the label.
-    """
+    """The verdict with what the texts fill in. A verdict that names a label has only that label's slots. It becomes
+    unsure where required ones lack a value. A text of none of the labels fills nothing in. every: find all slots,
+    whatever the label."""
     policy, tagger = model.policy, model.tagger
     names = tuple(policy.slots) if every else _wanted(policy, verdict.labels)
     if tagger is None or not names:

@@ -124,11 +124,9 @@ _CHARACTER = regex.compile(r"\X")
 
 
 def read(text: str, words: Callable[[str], Words], between: Callable[[], None] = lambda: None) -> Words:
-    """words: of an encoder, on normalised text. Places are those of `text`.
-
-    Text is normalised word by word, so that each keeps its place; what hides across words (letters spaced out) is
-    not brought out here. between: called now and then; what it raises ends the reading.
-    """
+    """words: of an encoder, on normalised text. Places are those of `text`. Text is normalised word by word, so that
+    each keeps its place; what hides across words (letters spaced out) is not brought out here. between: called now and
+    then; what it raises ends the reading."""
     ids: list[int] = []
     firsts: list[int] = []
     places: list[tuple[int, int]] = []

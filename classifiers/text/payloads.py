@@ -151,11 +151,9 @@ _LEAST_PLAIN = 3
 
 
 def restore(text: str) -> tuple[str, ...]:
-    """The text under the shift, or backwards, that makes words of its strange ones; mostly the text alone.
-
-    What is turned is a text of its own as well, so that nothing around it waters it down, and so is what stands in it
-    but is not explained by turning: nothing is hidden by strewing in words that need it.
-    """
+    """The text under the shift, or backwards, that makes words of its strange ones; mostly the text alone. What is
+    turned is a text of its own as well, so that nothing around it waters it down, and so is what stands in it but is
+    not explained by turning: nothing is hidden by strewing in words that need it."""
     words = list(_WORD.finditer(text))
     if not words:
         return (text,)

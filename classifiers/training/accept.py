@@ -91,13 +91,9 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """What is known of a model before it is published.
-
-    made_at: what the version will be named for.
-    missed_goals: a line for each goal that is missed; failures: for each of the policy's tests.
-    comparison: with the version in use; where there is none, `note` may say why.
-    latency: as `examine.latency` measures it.
-    """
+    """What is known of a model before it is published. made_at: what the version will be named for. missed_goals: a
+    line for each goal that is missed; failures: for each of the policy's tests. comparison: with the version in use;
+    where there is none, `note` may say why. latency: as `examine.latency` measures it."""
 
     made_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     missed_goals: Sequence[str] = ()
@@ -115,12 +111,9 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incumbent:
-    """The version in use.
-
-    version: None where none is in use, or it is not known what it was trained on.
-    held: rows that it has not seen, and the new version must not.
-    note: why nothing can be held out, where what is in use is damaged or its rows are not kept.
-    """
+    """The version in use. version: None where none is in use, or it is not known what it was trained on. held: rows
+    that it has not seen, and the new version must not. note: why nothing can be held out, where what is in use is
+    damaged or its rows are not kept."""
 
     version: str | None = None
     held: tuple[Row, ...] = ()
@@ -155,10 +148,8 @@ class Incumbent:
 
     def compared(self, made: FittedModel, trained_on: Sequence[Row], models_dir: Path) -> tuple[Comparison | None, str]:
         """The comparison with a new version, or why there is none: the version in use cannot be asked any more, or
-        nothing is held out that neither has seen.
-
-        trained_on: by the new version, of which some may have been written alike.
-        """
+        nothing is held out that neither has seen. trained_on: by the new version, of which some may have been written
+        alike."""
         if not self.held:
             return None, self.note
         seen = {known_by(row) for row in trained_on}

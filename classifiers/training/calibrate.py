@@ -61,11 +61,9 @@ _LEAST_SCALE = 1e-3
 
 
 def temperature(logits: Floats, truth: Ints) -> float:
-    """The scale at which softmax(scale * logits) makes the truth likeliest. logits: (n, classes); truth: (n,).
-
-    Each row's truth counts (n + 1) / (n + 2), by Platt's smoothing, and its likeliest rival the rest; else a handful of
-    rows that are all right would give an endless scale.
-    """
+    """The scale at which softmax(scale * logits) makes the truth likeliest. logits: (n, classes); truth: (n,). Each
+    row's truth counts (n + 1) / (n + 2), by Platt's smoothing, and its likeliest rival the rest; else a handful of rows
+    that are all right would give an endless scale."""
     rows, rest = np.arange(len(truth)), 1 / (len(truth) + 2)
     rivals = logits.copy()
     rivals[rows, truth] = -np.inf
@@ -127,8 +125,7 @@ def nearest_reach(
 def topic_threshold(probabilities: Floats, *, holds: Bools, max_error: float | None, most_doubt: float) -> Threshold:
     """A topic's thresholds. act: at most `max_error` of the texts above it are wrong (`NEVER`'s if impossible); without
     a goal, best F1 (Yang 2001). unsure: as few of the label's texts are below it, unless more than `most_doubt` of
-    other text would be in doubt.
-    """
+    other text would be in doubt."""
     if max_error is None:
         max_error = DEFAULT_ERROR
         order = np.argsort(-probabilities, kind="stable")
@@ -206,12 +203,9 @@ def _log_sum(scaled: Floats) -> Floats:
 
 
 def fit_offsets(scores: Floats, truth: Ints, scale: float) -> Calibration:
-    """The calibration that makes the truth likeliest, with offsets held near 0 by a prior.
-
-    A class without rows gets no offset: missing rows do not make it rare.
-
-    scores: (n, classes), held out; truth: (n,); scale: to begin with, the best one without offsets.
-    """
+    """The calibration that makes the truth likeliest, with offsets held near 0 by a prior. A class without rows gets no
+    offset: missing rows do not make it rare. scores: (n, classes), held out; truth: (n,); scale: to begin with, the
+    best one without offsets."""
     shown, own = np.unique(truth, return_inverse=True)
     wide, hits = scores[:, shown].astype(np.float64), np.eye(len(shown))[own]
 

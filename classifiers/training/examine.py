@@ -33,11 +33,9 @@ _ROWS, _WARM_UP, _WARM_UP_CHARS = 100, 3, 1_000
 
 
 def latency(runtime: Runtime, name: str, rows: Sequence[Row], *, most_s: float = 10.0) -> dict[str, Any] | None:
-    """How long single rows take, over at most 100 of them and without caches; None without rows.
-
-    most_s: no further row is begun after so many seconds, since rows may be documents of a million characters.
-    Returns rows (how many), median_chars (of those), mean_ms, p50_ms, p95_ms.
-    """
+    """How long single rows take, over at most 100 of them and without caches; None without rows. most_s: no further row
+    is begun after so many seconds, since rows may be documents of a million characters. Returns rows (how many),
+    median_chars (of those), mean_ms, p50_ms, p95_ms."""
     if not rows:
         return None
     fresh = Runtime(
@@ -90,11 +88,9 @@ def nearest_of(
     count: int = NEAREST,
     advance: Callable[[int, int], None] | None = None,
 ) -> list[list[dict[str, Any]]]:
-    """The nearest training rows of texts, by the last encoder that makes vectors; none where there is no stage.
-
-    asked: texts, each with its system prompt; trained_on: the training rows; those that the classifier cannot read are
-    left out (calls without text; rows under a prompt where it reads none); advance: called with rows read and in all.
-    """
+    """The nearest training rows of texts, by the last encoder that makes vectors; none where there is no stage. asked:
+    texts, each with its system prompt; trained_on: the training rows; those that the classifier cannot read are left
+    out (calls without text; rows under a prompt where it reads none); advance: called with rows read and in all."""
     model = runtime.classifiers[name].model
     if not (asked and model.stages):
         return [[] for _ in asked]

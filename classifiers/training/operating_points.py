@@ -40,11 +40,9 @@ sequence."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOutScores:
-    """Held-out scores of a first stage and of the model without it.
-
-    probabilities: (n, classes) of the first stage; known: (n,) which texts are not novel to it; truth: (n,)
-    classes; right, before: (n,) whether it, and the model without it, are right; used: (n,) which rows count.
-    """
+    """Held-out scores of a first stage and of the model without it. probabilities: (n, classes) of the first stage;
+    known: (n,) which texts are not novel to it; truth: (n,) classes; right, before: (n,) whether it, and the model
+    without it, are right; used: (n,) which rows count."""
 
     probabilities: Floats
     known: Bools
@@ -88,10 +86,8 @@ def rare(truth: NDArray[np.int32], used: Bools) -> Bools:
 
 def _few_wrong(wrong: NDArray[np.int64], settled: NDArray[np.intp], max_error: float) -> Bools:
     """(points,) where, with 95 % confidence for whichever is taken, at most `max_error` of the settled text is wrong.
-
     Shares chosen before are tested from the surest texts on, up to the first that fails (fixed sequence testing:
-    Angelopoulos et al. 2021, "Learn then Test"). wrong, settled: (points,) counts, ascending.
-    """
+    Angelopoulos et al. 2021, "Learn then Test"). wrong, settled: (points,) counts, ascending."""
     if max_error >= 1:
         return np.ones(len(settled), bool)
     kept = np.zeros(len(settled), bool)
@@ -129,10 +125,8 @@ def stricter(
     bands: Sequence[Band], confidences: Floats, correct: Bools, weights: Weights, *, act: float, max_error: float
 ) -> dict[Band, float]:
     """Thresholds of bands in which, with 80 % confidence, more than `max_error` of the answers from `act` on are wrong:
-    the lowest that keeps to it on these rows, or `NEVER`'s.
-
-    act: the common threshold. bands, confidences, correct, weights: (n,) of held-out rows that are named.
-    """
+    the lowest that keeps to it on these rows, or `NEVER`'s. act: the common threshold. bands, confidences, correct,
+    weights: (n,) of held-out rows that are named."""
     from scipy.special import betaincinv
 
     own: dict[Band, float] = {}
@@ -299,11 +293,9 @@ def ordinary_kinds(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp]) 
 
 
 def measured_on(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp]) -> tuple[Bools, str]:
-    """(n,) which held-out rows calibrate, and what to call them. held: (n,) their indexes.
-
-    Real rows where there are enough, else all rows. A class with hardly any real row (for safety, harmless text too)
-    gets written rows as well: all of them where each class has its own threshold, only a few where all share one.
-    """
+    """(n,) which held-out rows calibrate, and what to call them. held: (n,) their indexes. Real rows where there are
+    enough, else all rows. A class with hardly any real row (for safety, harmless text too) gets written rows as well:
+    all of them where each class has its own threshold, only a few where all share one."""
     here = [rows[index] for index in held.tolist()]
     real, kept = is_real(rows, held), _few_everyday(policy, here)
     if policy.builds_on:

@@ -140,11 +140,9 @@ def one_of(
     advance: Callable[[int, int], None],
     unseen: Bools | None = None,
 ) -> HeldOut:
-    """Single-label. Arguments as of `fit.linear.one_of`; advance: called with folds done and in all.
-
-    unseen: (rows,) those that the encoder itself was not tuned on; no others are held out then.
-    No row is held out with all others of its class, for the fit would not know the class; unless all rows would be.
-    """
+    """Single-label. Arguments as of `fit.linear.one_of`; advance: called with folds done and in all. unseen: (rows,)
+    those that the encoder itself was not tuned on; no others are held out then. No row is held out with all others of
+    its class, for the fit would not know the class; unless all rows would be."""
     folded = deal(rows, count, seed, unseen)
     fold_of, number = folded.folds, folded.number
     # the lowest and the highest fold of each class

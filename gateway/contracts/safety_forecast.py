@@ -38,12 +38,9 @@ class Elsewhere:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SideOutlook:
-    """What is to be expected of a side.
-
-    ordering: calls until an attempt begins, 0 where one runs or it is live; rung: the strictest threshold that is not
-    certified yet; certificate: by the share of wrong ones that it was drawn for, empty where it is live; alarm: from
-    when twice the target are wrong.
-    """
+    """What is to be expected of a side. ordering: calls until an attempt begins, 0 where one runs or it is live; rung:
+    the strictest threshold that is not certified yet; certificate: by the share of wrong ones that it was drawn for,
+    empty where it is live; alarm: from when twice the target are wrong."""
 
     ordering: int
     rung: BoundRung | None

@@ -40,11 +40,9 @@ class StoredContract:
 
 
 class PairRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """A pair as it is stored.
-
-    number: from 0; label: the local one; result: agrees, differs or missing; novelty: of the text, 0..1;
-    unlabelled: calls without a label, of a trial, that the coin chose since the pair that it chose before.
-    """
+    """A pair as it is stored. number: from 0; label: the local one; result: agrees, differs or missing; novelty: of the
+    text, 0..1; unlabelled: calls without a label, of a trial, that the coin chose since the pair that it chose
+    before."""
 
     number: int
     at: float

@@ -24,12 +24,9 @@ from gateway.requests.messages import Turn, turns_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reported:
-    """What a log says of a call beside its bodies.
-
-    at: seconds since 1970, None where the log has no time. model: the name that was asked for.
-    input_tokens, output_tokens: None where the log has none.
-    reported_usd: the cost by the log itself; spent_usd: the cost by a gateway's ledger.
-    """
+    """What a log says of a call beside its bodies. at: seconds since 1970, None where the log has no time. model: the
+    name that was asked for. input_tokens, output_tokens: None where the log has none. reported_usd: the cost by the log
+    itself; spent_usd: the cost by a gateway's ledger."""
 
     at: float | None = None
     model: str = ""
@@ -41,11 +38,9 @@ class Reported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedCall(Reported):
-    """One chat call from a log.
-
-    place: `file:line`. fields: the other fields of the request, as JSON. completion: the answer's first choice.
-    cached_input_tokens: a part of the input. message_bytes: of all messages, without images, audio and files.
-    """
+    """One chat call from a log. place: `file:line`. fields: the other fields of the request, as JSON. completion: the
+    answer's first choice. cached_input_tokens: a part of the input. message_bytes: of all messages, without images,
+    audio and files."""
 
     place: str
     turns: tuple[Turn, ...]

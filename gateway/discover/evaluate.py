@@ -41,12 +41,9 @@ _SEED: Final = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictedAgreement:
-    """How often the local answer would be the paid model's.
-
-    inputs: distinct ones that were measured. share: of them that agree, between low and high (95 %).
-    threshold: the confidence from which at most `bound` of the inputs disagree (95 %), None where there is none.
-    answered: the share of calls with at least that confidence.
-    """
+    """How often the local answer would be the paid model's. inputs: distinct ones that were measured. share: of them
+    that agree, between low and high (95 %). threshold: the confidence from which at most `bound` of the inputs disagree
+    (95 %), None where there is none. answered: the share of calls with at least that confidence."""
 
     inputs: int
     share: float
@@ -72,12 +69,8 @@ def pairs_of(
     inputs: Sequence[str], labels: Labels, encoder: "Encoder", *, advance: Callable[[int, int], None]
 ) -> list[AnswerPair]:
     """Each distinct input once, with the first answer that it got, judged by a fit that has not seen it.
-
-    Near-duplicates with the same answer are one input.
-
-    An input is read in all of its windows, as a trained classifier would. Answers that are no label agree with nothing,
-    nor do those that no other input got.
-    """
+    Near-duplicates with the same answer are one input. An input is read in all of its windows, as a trained classifier
+    would. Answers that are no label agree with nothing, nor do those that no other input got."""
     from classifiers.errors import require
 
     require("offramp discover", "sklearn", "scipy")

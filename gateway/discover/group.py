@@ -17,12 +17,9 @@ _SYSTEM = frozenset({"system", "developer"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Calls with the same template.
-
-    inputs: what varies in each call, as a rule with `reads` gives it. shape: the format that is asked for.
-    frame: the constant part of the texts that are read. system: the system prompt, None where it changes between calls.
-    constant: every call asks the same.
-    """
+    """Calls with the same template. inputs: what varies in each call, as a rule with `reads` gives it. shape: the
+    format that is asked for. frame: the constant part of the texts that are read. system: the system prompt, None where
+    it changes between calls. constant: every call asks the same."""
 
     calls: tuple[LoggedCall, ...]
     inputs: tuple[str, ...]

@@ -212,11 +212,9 @@ class DraftedReads:
 
 
 def reads_of(frame: Frame, *, roles: tuple[str, ...] = (), others: Sequence[str] = ()) -> DraftedReads:
-    """The shortest `reads` that gives the input of every text of the frame, and none of the others if possible.
-
-    A text that begins with `frame.before` holds a tail of it there for the first time, unless the frame holds it
-    earlier; likewise its end.
-    """
+    """The shortest `reads` that gives the input of every text of the frame, and none of the others if possible. A text
+    that begins with `frame.before` holds a tail of it there for the first time, unless the frame holds it earlier;
+    likewise its end."""
     if not frame:
         return DraftedReads(roles=roles)
     candidates = [

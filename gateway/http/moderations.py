@@ -46,11 +46,9 @@ def moderations_route(engine: Engine) -> Route:
 
 
 def _why_not_judged(verdict: Verdict, param: str, wait_s: float) -> wire.ItemError | None:
-    """What was not read, or not judged, must not be called harmless. A label that holds stands all the same.
-
-    Raises Unavailable or Overloaded where the same text may be judged another time: a client that asks again loses
-    nothing. wait_s: after which it may.
-    """
+    """What was not read, or not judged, must not be called harmless. A label that holds stands all the same. Raises
+    Unavailable or Overloaded where the same text may be judged another time: a client that asks again loses nothing.
+    wait_s: after which it may."""
     if verdict.labels:
         return None
     if verdict.reason == TOO_LONG or any(part.windows_unread for part in verdict.parts or (verdict,)):

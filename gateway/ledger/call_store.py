@@ -108,11 +108,9 @@ SELECT kept_as, rule, sum(kept) AS kept, sum(harmful) AS harmful, sum(harmless) 
 
 
 class KeptRows(Generic[T]):
-    """Tables of the ledger's file whose rows are deleted after a time. Opens the file, or makes it.
-
-    create: the statements that make tables; indexes: on them. insert: of a row. read_only: the file is not changed.
-    Raises LedgerError where it cannot be used.
-    """
+    """Tables of the ledger's file whose rows are deleted after a time. Opens the file, or makes it. create: the
+    statements that make tables; indexes: on them. insert: of a row. read_only: the file is not changed. Raises
+    LedgerError where it cannot be used."""
 
     def __init__(
         self, path: Path, create: Sequence[str], indexes: Sequence[str], insert: str, *, read_only: bool

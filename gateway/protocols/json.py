@@ -89,11 +89,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 def rewrite(data: bytes | Raw, changes: Mapping[Path, bytes]) -> bytes:
-    """changes: the new JSON of each value, by its path; none lies within another.
-
-    Of a key that stands twice in an object on the way, the last is kept, which is the one that was read.
-    Raises KeyError or IndexError where a path leads nowhere, and msgspec.DecodeError where it leads through no object.
-    """
+    """changes: the new JSON of each value, by its path; none lies within another. Of a key that stands twice in an
+    object on the way, the last is kept, which is the one that was read. Raises KeyError or IndexError where a path
+    leads nowhere, and msgspec.DecodeError where it leads through no object."""
     if () in changes:
         return changes[()]
     within: dict[str | int, dict[Path, bytes]] = {}

@@ -47,11 +47,9 @@ _FUNCTION_KEYS: Final = frozenset({*chat.Function.__struct_fields__, *chat.Custo
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One message: its texts in order, and whether a part of it (an image, say) cannot be read.
-
-    paths: of each text in the list of messages. calls: whether it calls a tool. unknown: where it has keys that are not
-    known, or an unknown role, such as `messages[1].content[0].foo`.
-    """
+    """One message: its texts in order, and whether a part of it (an image, say) cannot be read. paths: of each text in
+    the list of messages. calls: whether it calls a tool. unknown: where it has keys that are not known, or an unknown
+    role, such as `messages[1].content[0].foo`."""
 
     role: str
     texts: tuple[str, ...]
@@ -88,9 +86,7 @@ def select(turns: Sequence[Turn], roles: frozenset[str], *, last: bool) -> tuple
 def passed_over(turns: Sequence[Turn], blocks: frozenset[str]) -> frozenset[int]:
     """The places of messages in exchanges that this gateway has blocked: from a user's turn, with all calls of tools
     and their results, to an assistant's turn that is exactly one of `blocks`, the texts that are sent for a block.
-
-    System messages stay. None where nothing follows: then the blocked turn is what is asked.
-    """
+    System messages stay. None where nothing follows: then the blocked turn is what is asked."""
     found: set[int] = set()
     exchange: list[int] = []
     for place, turn in enumerate(turns):

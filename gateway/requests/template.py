@@ -17,9 +17,8 @@ _NOWHERE = (-1, -1)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptTemplate:
     """after, before: the words that stand around the input, each empty where it reaches the text's end. pattern: its
-    group `input`, its first group, or all of what it finds. whole: a text that does not fit is read as it is.
-
-    A text that is too long for a pattern, or that its time does not suffice for, does not fit."""
+    group `input`, its first group, or all of what it finds. whole: a text that does not fit is read as it is. A text
+    that is too long for a pattern, or that its time does not suffice for, does not fit."""
 
     after: str = ""
     before: str = ""

@@ -181,11 +181,8 @@ def load_runtime(
     proposed: Mapping[str, str] | None = None,
 ) -> Runtime | None:
     """Loads and tests the classifiers that rules bind; None where no rule binds one. opened, detector: open already;
-    proposed: challengers' versions, by classifier.
-
-    Raises ConfigError where one is missing or a rule names a label it lacks, and ArtifactError where one is damaged
-    or fails its own tests.
-    """
+    proposed: challengers' versions, by classifier. Raises ConfigError where one is missing or a rule names a label it
+    lacks, and ArtifactError where one is damaged or fails its own tests."""
     registry = Registry(loaded.models_dir)
     names = _bound(loaded)
     missing = [

@@ -41,11 +41,9 @@ class Forwarder:
     async def send(
         self, context: RequestContext, request: Request, targets: Sequence[Target], headers: Headers
     ) -> Answer:
-        """The first target's answer that is no failure, or the last target's whatever it is.
-
-        Raises UpstreamFailed or UpstreamTimeout where the last target gave none. Raises BadRequest where a target does
-        not take the request: an error of the client's is not tried elsewhere.
-        """
+        """The first target's answer that is no failure, or the last target's whatever it is. Raises UpstreamFailed or
+        UpstreamTimeout where the last target gave none. Raises BadRequest where a target does not take the request: an
+        error of the client's is not tried elsewhere."""
         for target, later in pairwise(targets):
             try:
                 answer = await self._try(context, request, target, headers)

@@ -101,11 +101,9 @@ _HALF, _MOST_OWN = 0.5, 0.98
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardEvidence:
-    """What judges say of held-out rows. A kind is a label, or labels that the guard does not part.
-
-    guard: (n, kinds) log-odds; own: (n, kinds) calibrated probabilities of the policy's heads.
-    fewer: (n,) what the guard's log-odds lose for the number of windows of a row.
-    """
+    """What judges say of held-out rows. A kind is a label, or labels that the guard does not part. guard: (n, kinds)
+    log-odds; own: (n, kinds) calibrated probabilities of the policy's heads. fewer: (n,) what the guard's log-odds lose
+    for the number of windows of a row."""
 
     guard: Floats
     own: Floats
@@ -132,11 +130,9 @@ class Stack:
 
 
 def stack(evidence: GuardEvidence, holds: NDArray[np.bool_]) -> Stack:
-    """A logistic regression for each kind (Wolpert 1992, "Stacked Generalization"). holds: (n, kinds) the truth.
-
-    A guard never counts against what it stands for, and some of the judgement is always its own. Of targets, Platt's
-    smoothing.
-    """
+    """A logistic regression for each kind (Wolpert 1992, "Stacked Generalization"). holds: (n, kinds) the truth. A
+    guard never counts against what it stands for, and some of the judgement is always its own. Of targets, Platt's
+    smoothing."""
     from scipy.optimize import minimize
 
     fits = []

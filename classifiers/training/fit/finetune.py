@@ -73,11 +73,9 @@ class Steps:
         loss: Callable[[NDArray[np.intp]], Any],
         after: Callable[[], None] = lambda: None,
     ) -> float:
-        """A step down the loss of each batch; the mean loss of a row.
-
-        lengths: tokens of each row; size: rows of a batch; chance: by which rows are put in order.
-        loss: of the rows of a batch, by index, a tensor of one number; after: called after each step.
-        """
+        """A step down the loss of each batch; the mean loss of a row. lengths: tokens of each row; size: rows of a
+        batch; chance: by which rows are put in order. loss: of the rows of a batch, by index, a tensor of one number;
+        after: called after each step."""
         self._encoder.module.train()
         for layer in self._encoder.layers[: self._kept]:
             layer.eval()
@@ -123,10 +121,8 @@ class Tuned:
 
 def plan_for(dimensions: int, rows: int, *, multi_label: bool, layers: int | None = None) -> TuningPlan:
     """What worked: small encoders learn at 2-3e-4, base-size ones at a tenth of that and in fewer epochs. Of plenty of
-    rows with one label each three epochs are enough, for the frozen encoder judges beside the tuned one.
-
-    layers: how many are left of an encoder whose upper ones were cut off; these have more to learn.
-    """
+    rows with one label each three epochs are enough, for the frozen encoder judges beside the tuned one. layers: how
+    many are left of an encoder whose upper ones were cut off; these have more to learn."""
     enough = rows >= _PLENTY
     # smoothed targets make what is certain less certain than it is (Xia et al. 2024); few rows need them
     smoothing = 0.02 if multi_label else 0.0 if enough else 0.1

@@ -94,12 +94,9 @@ def measured(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _HeldOutLogits:
-    """Held-out rows before calibration.
-
-    rows: (n,) indexes; truth: (n,) classes; scores: (n, classes).
-    sure: (n,) which rows show how sure a judge may be.
-    sharpness, share: of the votes of the nearest sentences; pooled: what the tuned head and the fitted one count.
-    """
+    """Held-out rows before calibration. rows: (n,) indexes; truth: (n,) classes; scores: (n, classes). sure: (n,) which
+    rows show how sure a judge may be. sharpness, share: of the votes of the nearest sentences; pooled: what the tuned
+    head and the fitted one count."""
 
     rows: NDArray[np.intp]
     truth: Ints

@@ -88,11 +88,9 @@ def head_of(
     hidden: bool = False,
     seed: int = 0,
 ) -> Head:
-    """Multi-label: a head by `any_of`, or with a hidden layer. Arguments as of `any_of`.
-
-    hidden: a layer of units between the vectors and the labels. It takes thousands of rows, of which it tells harm from
-    harmless text that shares its words: docs/design/004-guards.md.
-    """
+    """Multi-label: a head by `any_of`, or with a hidden layer. Arguments as of `any_of`. hidden: a layer of units
+    between the vectors and the labels. It takes thousands of rows, of which it tells harm from harmless text that
+    shares its words: docs/design/004-guards.md."""
     if not hidden:
         matrix, bias = any_of(vectors, holds, weights, strength)
         return Head(classes=classes, weights=matrix, bias=bias)

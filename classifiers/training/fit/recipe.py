@@ -228,10 +228,8 @@ def _in_units(training: TrainingSet, bench: Workbench) -> MeasuredModel:
 
 def base_of(policy: Policy, encoder: EncoderId, models_dir: Path) -> tuple[Head, str]:
     """The network of the guard that a policy builds on, with the policy's labels, and the guard's version: the one in
-    use, or the shipped one.
-
-    encoder: what the policy's heads stand on. Raises PolicyError where the guard is not there or does not fit.
-    """
+    use, or the shipped one. encoder: what the policy's heads stand on. Raises PolicyError where the guard is not there
+    or does not fit."""
     name, registry = policy.builds_on or "", Registry(models_dir)
 
     def wrong(why: str) -> PolicyError:

@@ -80,11 +80,9 @@ def cascade_model(
     known: Bools | None = None,
     among: Windows | None = None,
 ) -> tuple[MeasuredModel, dict[str, Any]]:
-    """The model of both stages with the thresholds of either, and what the report says of the cascade.
-
-    truth: (n, labels) of the small model's held-out rows; first, last: what either stage makes of them; head: for the
-    report; known: (n,) rows that choose nothing; among: what the last stage reads of each among ordinary text.
-    """
+    """The model of both stages with the thresholds of either, and what the report says of the cascade. truth: (n,
+    labels) of the small model's held-out rows; first, last: what either stage makes of them; head: for the report;
+    known: (n,) rows that choose nothing; among: what the last stage reads of each among ordinary text."""
     used, on = measured_on(policy, rows, small.rows)
     unknown = ~known if known is not None else np.ones(len(used), bool)
     used &= unknown
@@ -121,11 +119,9 @@ def cascade_model(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _HeldOut:
-    """Held-out rows by which thresholds are chosen.
-
-    truth: (n, labels); used: (n,) which count, on: what these are; kinds: (n,) of ordinary traffic.
-    among: what the last stage reads of each among ordinary text; before: (n, labels) what the first makes of it.
-    """
+    """Held-out rows by which thresholds are chosen. truth: (n, labels); used: (n,) which count, on: what these are;
+    kinds: (n,) of ordinary traffic. among: what the last stage reads of each among ordinary text; before: (n, labels)
+    what the first makes of it."""
 
     policy: Policy
     truth: Bools

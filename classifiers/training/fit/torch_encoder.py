@@ -44,11 +44,9 @@ def shuffled(lengths: Sequence[int], size: int, chance: random.Random) -> list[N
 
 
 class TorchEncoder:
-    """A transformer that can be trained.
-
-    weights: which encoder it began as; module: the transformer; tokens: a window's longest, specials included.
-    kept_layers: how many layers were kept, from the lowest; None where all were.
-    """
+    """A transformer that can be trained. weights: which encoder it began as; module: the transformer; tokens: a
+    window's longest, specials included. kept_layers: how many layers were kept, from the lowest; None where all
+    were."""
 
     def __init__(self, weights: Weights, tokens: int, *, layers: int | None = None) -> None:
         """layers: how many are kept, from the lowest; by default all. Raises TrainingError where there are no such

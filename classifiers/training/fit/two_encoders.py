@@ -61,11 +61,9 @@ def cascade_model(
     names: tuple[str, str],
     record: Mapping[str, Any] = _NOTHING,
 ) -> MeasuredModel | None:
-    """The model of both stages, or None where held-out text gained nothing by the last one.
-
-    first, last: either fitted by itself on the same rows; names: of the stages; record: more for the report.
-    What is measured is measured on the held-out rows that both have.
-    """
+    """The model of both stages, or None where held-out text gained nothing by the last one. first, last: either fitted
+    by itself on the same rows; names: of the stages; record: more for the report. What is measured is measured on the
+    held-out rows that both have."""
     pair = _HeldOutPair(policy, rows, first, last)
     alone = calibrate.loss(np.log(np.maximum(pair.small, 1e-30))[pair.sure], pair.truth[pair.sure])
     if not gains(pair.blended.loss, alone):
