@@ -169,8 +169,8 @@ class Encoder:
 
     id: which encoder this is; tokenizer_sha256: encoders of equal ones read text as the same ids;
     dimensions: of its vectors; max_tokens: the longest window, specials included; specials: how many special
-    tokens are set around each window; threads: windows encoded side by side. tokenize, words, text_of, system,
-    after_system, surround: as of its `Tokens`.
+    tokens are set around each window; threads: windows encoded side by side. tokenize, with_starts, words, text_of,
+    system, after_system, surround: as of its `Tokens`.
     """
 
     def __init__(self, graph: Graph, tokens: Tokens, description: Description, threads: int) -> None:
@@ -183,7 +183,8 @@ class Encoder:
         self.dimensions = description.dimensions
         self.max_tokens = description.max_tokens
         self.specials = tokens.specials
-        self.tokenize, self.words, self.text_of = tokens.encode, tokens.words, tokens.decode
+        self.tokenize, self.with_starts = tokens.encode, tokens.with_starts
+        self.words, self.text_of = tokens.words, tokens.decode
         self.system, self.after_system, self.surround = tokens.system, tokens.after_system, tokens.surround
 
     @classmethod
@@ -210,29 +211,31 @@ class Encoder:
     def encode(self, windows: Sequence[Sequence[int]]) -> Floats:
         """windows: token ids without special tokens → (windows, dimensions) float32, rows as of `Graph.run`.
 
-        Each window is computed by itself, so its vector depends neither on its neighbours nor on the number
-        of threads. Raises ValueError for a window that is longer than the encoder takes.
+        Raises ValueError for a window that is longer than the encoder takes.
         """
-        ids = [self._surrounded(window) for window in windows]
+        vectors = [vector for vector, _ in self.states(windows)]
+        return np.array(vectors, np.float32).reshape(len(windows), self.dimensions)
+
+    def states(self, windows: Sequence[Sequence[int]]) -> list[tuple[Floats, Floats]]:
+        """The same vectors, each with what the encoder makes of the window's tokens (tokens, dimensions).
+
+        Each window is computed by itself, so its vector depends neither on its neighbours nor on the number
+        of threads.
+        """
+        ids, start = [self._surrounded(window) for window in windows], len(self._tokens.prefix)
         if self.threads == 1 or len(windows) < 2:
-            vectors = list(map(self._graph.run, ids))
+            read = list(map(self._graph.states, ids))
         else:
             with ThreadPoolExecutor(self.threads, "encode") as pool:
-                vectors = list(pool.map(self._graph.run, ids))
-        return np.array(vectors, np.float32).reshape(len(windows), self.dimensions)
+                read = list(pool.map(self._graph.states, ids))
+        each = zip(windows, read, strict=True)
+        return [(vector, hidden[start : start + len(window)]) for window, (vector, hidden) in each]
 
     def _surrounded(self, window: Sequence[int]) -> list[int]:
         ids = self.surround(window)
         if len(ids) > self.max_tokens:
             raise ValueError(f"a window of {len(ids)} tokens; this encoder takes {self.max_tokens}")
         return ids
-
-    def states(self, window: Sequence[int]) -> tuple[Floats, Floats]:
-        """A window of token ids, as above → its vector (dimensions,), and what the encoder makes of each token
-        (tokens, dimensions) without the special ones."""
-        vector, hidden = self._graph.states(self._surrounded(window))
-        start = len(self._tokens.prefix)
-        return vector, hidden[start : start + len(window)]
 
     def _check_parity(self, description: Description) -> None:
         made = embed(self, description.sentences)

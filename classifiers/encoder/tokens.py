@@ -83,6 +83,12 @@ class Tokens:
         ids: list[int] = self._encode(text)[0].ids
         return ids
 
+    def with_starts(self, text: str) -> tuple[list[int], list[int]]:
+        """The same ids, and the characters at which they begin."""
+        encoding, kept = self._encode(text)
+        starts = [start for start, _ in encoding.offsets]
+        return encoding.ids, starts if kept is None else [kept[start] for start in starts]
+
     def words(self, text: str) -> Words:
         """The same ids, word by word, with their places in the text."""
         encoding, kept = self._encode(text)

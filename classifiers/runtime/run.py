@@ -30,9 +30,10 @@ class CascadeRun:
 
     passages: found by patterns. texts: what is to be read; systems: the system prompt of each, or empty. reached: the
     index of the next stage. pieces, asked, keys: the windows for that stage, as its encoder reads them, and the keys of
-    their vectors. parts: the answers that settled something. grey: for safety, the windows that the stage before left
-    open, and its answer on them; before: its answer on each of the pieces, or on the text. tagged: the texts' words,
-    where the policy has slots.
+    their vectors. glances: parts of the texts as they are within those windows, None before they are known; doubtful:
+    those that are read by themselves, since they are not surely clean. parts: the answers that settled something. grey:
+    for safety, the windows that the stage before left open, and its answer on them; before: its answer on each of the
+    pieces, or on the text. tagged: the texts' words, where the policy has slots.
     """
 
     reading: Reading
@@ -45,6 +46,8 @@ class CascadeRun:
     pieces: Sequence[_Piece] = ()
     asked: Sequence[Window] = ()
     keys: Sequence[Key] | None = None
+    glances: Sequence[tuple[_Piece, Key, Window]] | None = None
+    doubtful: Sequence[_Piece] = ()
     parts: list[StageResult] = field(default_factory=list)
     grey: tuple[list[_Piece], StageResult] | None = None
     before: StageResult | None = None
@@ -59,10 +62,14 @@ class CascadeRun:
         """Cut the open text into the windows of the stage. Raises DeadlinePassed."""
         stage, reading = self.stage, self.reading
         if self.grey is None:
-            if self.reached == 0 or not reader.alike(self.classifier.model.stages[self.reached - 1], stage):
+            first = self.reached == 0 and not self.doubtful
+            if first or (self.reached and not reader.alike(self.classifier.model.stages[self.reached - 1], stage)):
                 self.spans = reader.spans(self.texts, stage, reading.max_windows, deadline)
-            spans = zip(self.spans, self.systems, strict=True)
-            self._ask(reader, [(window, span, system) for span, system in spans for window in span.windows])
+            spans = list(zip(self.spans, self.systems, strict=True))
+            whole = [(window, span, system) for span, system in spans for window in span.whole]
+            self._ask(reader, [*whole, *self.doubtful])
+            if self.glances is None:
+                self.glances = list(self._within(spans))
             return
         (asked, result), before = self.grey, self.classifier.model.stages[self.reached - 1]
         if stage.encoder.is_guard:
@@ -104,32 +111,47 @@ class CascadeRun:
             for text, span in zip(self.reading.texts, self.spans, strict=True)
         ]
 
+    def _within(self, spans: Sequence[tuple[Span, str]]) -> Iterator[tuple[_Piece, Key, Window]]:
+        """The parts of texts, with what their vectors within the windows that are asked are called."""
+        asked = iter(self.asked)
+        for span, system in spans:
+            around = [next(asked) for _ in span.whole]
+            for part, (number, first, last) in zip(span.parts, span.within, strict=True):
+                window = around[number]
+                before = len(window) - len(span.whole[number])
+                yield (part, span, system), key_of(self.stage.encoder, window, before + first, before + last), window
+
     def wanted(self) -> Iterator[tuple[Key, Window]]:
         """The windows whose vectors the stage needs."""
-        return zip(self.keys or (), self.asked, strict=True)
+        yield from zip(self.keys or (), self.asked, strict=True)
+        yield from ((key, window) for _, key, window in self.glances or ())
 
     def at_hand(self, vectors: Mapping[Key, Floats]) -> bool:
         """Whether the stage's windows are read and encoded."""
         tagged = self.classifier.model.tagger is None or self.tagged is not None
-        return tagged and self.keys is not None and all(key in vectors for key in self.keys)
+        return tagged and self.keys is not None and all(key in vectors for key, _ in self.wanted())
 
     def judge(self, vectors: Mapping[Key, Floats]) -> Verdict | None:
         """The verdict, or None where the next stage must be asked. All vectors must be at hand."""
-        stage, pieces = self.stage, self.pieces
+        pieces = self.pieces
+        if self.glances:
+            glances, self.glances = self.glances, ()
+            result = self._applied([piece for piece, *_ in glances], [vectors[key] for _, key, _ in glances])
+            sure = cascade.surely_clean(result).tolist()
+            self.doubtful = [piece for (piece, *_), clean in zip(glances, sure, strict=True) if not clean]
+            if self.doubtful:
+                self.keys = None
+                return None
         rows = [vectors[key] for key in self.keys or ()]
         unread, foreign = sum(span.unread for span in self.spans), self._foreign()
         if rows:
-            lengths = np.array([len(window) for window, *_ in pieces], np.float32)
-            # unread windows count: a text is no shorter for being read in part
-            among = np.array([max(len(span.windows) + span.unread, 1) for _, span, _ in pieces], np.intp)
-            banded, read = self._banded(stage), np.stack(rows)
-            result = self.classifier.apply(banded, read, lengths, among)
+            result = self._applied(pieces, rows)
             if self.before is not None:
                 result = cascade.combine(result, self.before, multi_label=self.classifier.model.policy.multi_label)
             last, alone = self.reached == len(self.classifier.model.stages) - 1, result
             if not last and self.classifier.model.stages[self.reached + 1].encoder.is_guard:
                 # a window of a long text is no surer to be clean, so that the guard reads that text as well
-                alone = self.classifier.apply(banded, read, lengths, np.ones_like(among))
+                alone = self._applied(pieces, rows, alone=True)
             sure_to_abstain = bool(unread or foreign or self.reading.incomplete or self.reading.cut)
             if not last and not self._settle(result, pieces, alone, sure_to_abstain=sure_to_abstain):
                 self.reached, self.pieces, self.asked, self.keys = self.reached + 1, (), (), None
@@ -148,6 +170,13 @@ class CascadeRun:
             return verdict
         now = self.reading.now or datetime.now().astimezone()
         return with_slots(verdict, self.classifier.model, self.tagged, now, every=self.reading.every_slot)
+
+    def _applied(self, pieces: Sequence[_Piece], rows: Sequence[Floats], *, alone: bool = False) -> StageResult:
+        """The stage's answer on pieces. alone: as if each were a text by itself."""
+        lengths = np.array([len(window) for window, *_ in pieces], np.float32)
+        # unread windows count: a text is no shorter for being read in part
+        among = [1 if alone else max(len(span.windows) + span.unread, 1) for _, span, _ in pieces]
+        return self.classifier.apply(self._banded(self.stage), np.stack(rows), lengths, np.array(among, np.intp))
 
     def _ask(self, reader: Reader, pieces: Sequence[_Piece]) -> None:
         self.pieces = pieces

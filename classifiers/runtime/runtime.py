@@ -194,14 +194,18 @@ class Runtime:
             for index, verdict in verdicts.items()
             if verdict.stage and (stage := tasks.asked(verdict, self._stages(readings[index]))) is not None
         }
-        read = {index: tasks.windows(self._reader, stage, readings[index].texts) for index, stage in stages.items()}
-        with suppress(DeadlinePassed):
-            self._reader.encode(chain.from_iterable(read.values()), vectors, deadline, between)
         for index, stage in stages.items():
-            keys = [key for key, _ in read[index]]
-            if all(key in vectors for key in keys):
-                verdicts[index] = tasks.checked(verdicts[index], stage, keys, vectors)
-            else:
+            read = tasks.windows(self._reader, stage, readings[index].texts)
+            try:
+                # one task is enough, so those at hand come first
+                for number, (key, window) in enumerate(sorted(read, key=lambda each: each[0] not in vectors)):
+                    if number and key not in vectors:
+                        between()
+                    self._reader.encode([(key, window)], vectors, deadline, between)
+                    if tasks.found(stage, vectors[key]):
+                        verdicts[index] = tasks.about_a_message(verdicts[index])
+                        break
+            except DeadlinePassed:
                 verdicts[index] = late(readings[index].classifier, "deadline", verdicts[index].version)
 
     def _stages(self, reading: Reading) -> Sequence[Stage]:

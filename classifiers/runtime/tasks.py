@@ -6,11 +6,9 @@ diluted by the message that it is about.
 """
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
-
-import numpy as np
 
 from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN
 from classifiers.model.model import Floats, Stage
@@ -46,13 +44,16 @@ def windows(reader: Reader, stage: Stage, texts: Iterable[str]) -> list[tuple[Ke
     room = encoder.room(stage.windowing.tokens, stage.system_tokens)
     # a token is rarely longer than a word: what lies far past the window is not even read
     longest = room * LONGEST_CHARS_A_TOKEN
-    cut = (array("i", encoder.tokenize(normalise(unit[:longest]))[:room]) for text in texts for unit in units(text))
+    each = (normalise(unit[:longest]) for text in texts for unit in units(text))
+    cut = (array("i", reader.tokens(plain, encoder)[0][:room]) for plain in each)
     return [(key_of(stage.encoder, window), window) for window in cut if len(window)]
 
 
-def checked(verdict: Verdict, stage: Stage, keys: Sequence[Key], vectors: Mapping[Key, Floats]) -> Verdict:
-    """The verdict; unsure where a unit is a task. keys: of the units' windows, all of them in vectors."""
-    assert stage.tasks is not None
-    if not keys or (stage.tasks.chances(np.stack([vectors[key] for key in keys])) <= stage.tasks.limit).all():
-        return verdict
+def found(stage: Stage, vector: Floats) -> bool:
+    """Whether a unit is a task. vector: of its window."""
+    return stage.tasks is not None and bool(stage.tasks.chances(vector[None])[0] > stage.tasks.limit)
+
+
+def about_a_message(verdict: Verdict) -> Verdict:
+    """The verdict on a text of which a unit is a task."""
     return replace(verdict, labels=(), abstention=Abstention.UNSURE, reason=ABOUT_A_MESSAGE)

@@ -18,7 +18,7 @@ from classifiers.model.model import EncoderId, Floats, Model, Stage
 from classifiers.slots.fill import Tagged
 from classifiers.slots.tags import judged, word_windows
 from classifiers.slots.tags import read as read_words
-from classifiers.text.language import LanguageDetector
+from classifiers.text.language import LanguageDetector, Stretch
 from classifiers.text.spans import Span, read
 from classifiers.text.windows import Window, cut
 
@@ -73,8 +73,12 @@ _REMEMBERED_BYTES = 16_000_000
 _REMEMBERED_STATES = 4_000_000
 """Numbers (16 MB) in the cache of token states, which slots are read from."""
 
-Key = tuple[str, bytes]
-"""The key of a window's vector: the encoder's sha256 and the window's ids."""
+_REMEMBERED_NOW = 1_000_000
+"""Characters in the cache of pieces, which the classifiers that read one text share."""
+
+Key = tuple[str, bytes, int, int]
+"""The key of a window's vector: the encoder's sha256, the window's ids, and 0, 0; of a part's, as it is within the
+window: its first token there and its last (exclusive)."""
 
 
 class DeadlinePassed(Exception):
@@ -101,6 +105,10 @@ class Reader:
         self.detector = detector
         remembered, states = (_REMEMBERED_BYTES, _REMEMBERED_STATES) if cache_windows else (0, 0)
         self._vectors: Recent[Key, Floats] = Recent(cache_windows)
+        self._tokens: Recent[tuple[str, str], tuple[list[int], list[int]]] = Recent(
+            _REMEMBERED_NOW, lambda key, tokens: len(key[0]) + 16 * len(tokens[0])
+        )
+        self._stretches: Recent[str, list[Stretch]] = Recent(_REMEMBERED_NOW, lambda piece, _: len(piece) + 200)
         self._spans: Recent[tuple[str, str, int, int, int, bool], Span] = Recent(
             remembered, lambda key, span: len(key[0]) + span.weight
         )
@@ -117,19 +125,29 @@ class Reader:
         Raises DeadlinePassed.
         """
         tokenizer, room, overlap = self._cut(stage)
-        tokenize = self.encoders[stage.encoder.sha256].tokenize
-        between = partial(check_time, deadline)
-        detect = self.detector.stretches if self.detector else lambda _: ()
+        between, units = partial(check_time, deadline), stage.windowing.units
+        of = partial(self.tokens, encoder=self.encoders[stage.encoder.sha256])
+        starts = (lambda plain: of(plain)[1]) if units else None
         left = max_windows
         spans: list[Span] = []
         for text in reversed(texts):
             budget = max_windows if left > 0 else 0
             sizes = {"room": room, "overlap": overlap, "max_windows": budget}
-            make = partial(read, text, tokenize, **sizes, units=stage.windowing.units, between=between, detect=detect)
-            span = self._spans.find((text, tokenizer, room, overlap, budget, stage.windowing.units), make).first(left)
+            make = partial(
+                read, text, lambda plain: of(plain)[0], **sizes, starts=starts, between=between, detect=self._languages
+            )
+            span = self._spans.find((text, tokenizer, room, overlap, budget, units), make).first(left)
             left -= len(span.windows)
             spans.append(span)
         return spans[::-1]
+
+    def tokens(self, plain: str, encoder: Encoder) -> tuple[list[int], list[int]]:
+        """A normalised text's token ids and the characters at which they begin."""
+        return self._tokens.find((plain, encoder.tokenizer_sha256), lambda: encoder.with_starts(plain))
+
+    def _languages(self, plain: str) -> list[Stretch]:
+        detector = self.detector
+        return self._stretches.find(plain, lambda: list(detector.stretches(plain))) if detector else []
 
     def _cut(self, stage: Stage) -> tuple[str, int, int]:
         """How a stage cuts texts into windows: the tokenizer, the room for text in a window, and the overlap."""
@@ -154,7 +172,7 @@ class Reader:
         room = reads.room(reads.max_tokens, target.system_tokens)
         if reads.tokenizer_sha256 == had.tokenizer_sha256:
             return [window] if len(window) <= room else cut(window, room, 0)
-        return cut(reads.tokenize(span.plain or had.text_of(window)), room, 0)
+        return cut(self.tokens(span.plain or had.text_of(window), reads)[0], room, 0)
 
     def with_system(self, system: str, stage: Stage, window: Window) -> Window:
         """A window as a stage's encoder reads it: after the system prompt, if the stage reads one."""
@@ -172,29 +190,30 @@ class Reader:
         deadline: float | None,
         between: Callable[[], None] = lambda: None,
     ) -> None:
-        """Fill in the vector of every window until the deadline. between: called before each but the first. Raises
+        """Fill in the vector of every key until the deadline. between: called before each window but the first. Raises
         DeadlinePassed."""
-        missing: dict[str, dict[Key, Window]] = {}
+        missing: dict[str, dict[bytes, tuple[Window, set[Key]]]] = {}
         for key, window in wanted:
-            if key in vectors or key in missing.get(key[0], ()):
+            if key in vectors:
                 continue
             held = self._vectors.get(key)
             if held is None:
-                missing.setdefault(key[0], {})[key] = window
+                missing.setdefault(key[0], {}).setdefault(key[1], (window, set()))[1].add(key)
             else:
                 vectors[key] = held
-                self.cached += 1
+                self.cached += not key[3]
         for sha256, windows in missing.items():
-            encoder, keys = self.encoders[sha256], list(windows)
-            for start in range(0, len(keys), encoder.threads):
+            encoder, waiting = self.encoders[sha256], list(windows.values())
+            for start in range(0, len(waiting), encoder.threads):
                 if start:
                     between()
                 check_time(deadline)
-                part = keys[start : start + encoder.threads]
-                for key, vector in zip(part, encoder.encode([windows[key] for key in part]), strict=True):
-                    vectors[key] = vector
-                    self._vectors.put(key, vector)
-                self.encoded += len(part)
+                now = waiting[start : start + encoder.threads]
+                for (_, keys), read_now in zip(now, encoder.states([window for window, _ in now]), strict=True):
+                    for key in keys:
+                        vectors[key] = _vector(key, *read_now)
+                        self._vectors.put(key, vectors[key])
+                self.encoded += len(now)
 
     def tag(
         self,
@@ -234,7 +253,7 @@ class Reader:
         key = key_of(encoder.id, window)
         held = self._states.get(key)
         if held is None:
-            held = encoder.states(window)
+            [held] = encoder.states([window])
             self._states.put(key, held)
             self._vectors.put(key, held[0])
             self.encoded += 1
@@ -243,6 +262,19 @@ class Reader:
         return held
 
 
-def key_of(encoder: EncoderId, window: Window) -> Key:
-    """The key of a window: equal for equal encoder and ids."""
-    return encoder.sha256, window.tobytes()
+def key_of(encoder: EncoderId, window: Window, first: int = 0, last: int = 0) -> Key:
+    """The key of a window, or of a part as it is within the window: equal for equal encoder, ids and place."""
+    return encoder.sha256, window.tobytes(), first, last
+
+
+_AROUND = 0.4
+"""How much of the whole window is taken out of a part's tokens, which have read the rest of it."""
+
+
+def _vector(key: Key, vector: Floats, states: Floats) -> Floats:
+    _, _, first, last = key
+    if not last:
+        return vector
+    own = states[first:last].mean(axis=0) - _AROUND * states.mean(axis=0)
+    unit: Floats = own / max(float(np.linalg.norm(own)), 1e-12)
+    return unit

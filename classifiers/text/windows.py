@@ -18,8 +18,14 @@ _FEWEST_LETTERS: Final = 3
 def units(text: str) -> list[str]:
     """The parts of which a text is put together: sentences, lines, quoted and bracketed parts, values of JSON and
     HTML."""
-    parts = [part.strip() for part in _BETWEEN.split(text)]
-    return [part for part in parts if len(_LETTERS.findall(part)) >= _FEWEST_LETTERS]
+    return [text[start:end].strip() for start, end in places(text)]
+
+
+def places(text: str) -> list[tuple[int, int]]:
+    """Where these parts begin and end (exclusive), blanks around them included."""
+    between = [found.span() for found in _BETWEEN.finditer(text)]
+    each = zip([0, *(end for _, end in between)], [*(start for start, _ in between), len(text)], strict=True)
+    return [(start, end) for start, end in each if len(_LETTERS.findall(text, start, end)) >= _FEWEST_LETTERS]
 
 
 def cut(ids: Sequence[int], room: int, overlap: int) -> list[Window]:

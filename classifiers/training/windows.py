@@ -28,7 +28,8 @@ def tuned_windowing(tokens: int) -> Windowing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Windows:
-    """vectors: (windows, dimensions) of length 1; starts: (rows,) the first window of each row."""
+    """vectors: (windows, dimensions) of length 1; starts: (rows,) the first window of each row, which has at least
+    one."""
 
     vectors: Floats
     starts: NDArray[np.intp]
@@ -76,8 +77,9 @@ def windows_of(
     overlap = min(windowing.overlap, room - 1)
     counts = np.ones(len(texts), np.intp)
     parts: list[Floats] = []
+    starts = (lambda text: encoder.with_starts(text)[1]) if windowing.units else None
     for index, text in enumerate(texts):
-        cut = read(text, encoder.tokenize, room=room, overlap=overlap, max_windows=_MOST, units=windowing.units).windows
+        cut = read(text, encoder.tokenize, room=room, overlap=overlap, max_windows=_MOST, starts=starts).windows
         counts[index] = max(len(cut), 1)
         # the vector of a long text with hardly any tokens covers only its beginning
         if len(cut) > 1 or len(text) > room * LONGEST_CHARS_A_TOKEN:

@@ -133,7 +133,8 @@ def _model_of(config: Path) -> str:
 
 
 def _train(config: Path) -> None:
-    """Trains new or changed policies of the rules. Raises typer.Exit where a model that may cost money would write."""
+    """Trains the policies of the gateway's rules that are new or changed. Raises typer.Exit where a model that may cost
+    money would write sentences."""
     from classifiers.errors import ArtifactError
     from classifiers.model.artifact import load, policy_sha256
     from classifiers.model.registry import Registry

@@ -1,4 +1,5 @@
-"""Log files to calls. A file holds JSON objects, one a line or in a list, which may be a field of an object."""
+"""Log files to calls. A file holds JSON objects, one a line or in a list, which may be a field of one object. Line
+breaks make no difference."""
 
 import json
 import re

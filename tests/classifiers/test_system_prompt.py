@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from classifiers.encoder.session import Encoder, SystemPrompts, embed
 from classifiers.evaluation.attacks import ENCODINGS
-from classifiers.model.model import Model
+from classifiers.model.model import Floats, Model
 from classifiers.runtime.classifier import from_model
 from classifiers.runtime.runtime import Runtime
 from classifiers.text.language import LanguageDetector
@@ -84,9 +84,9 @@ def test_every_window_of_every_turn_is_read_beside_it(make_runtime: Callable[[in
     seen: list[Sequence[int]] = []
 
     class Watched(Encoder):
-        def encode(self, windows: Sequence[Sequence[int]]) -> np.ndarray:
+        def states(self, windows: Sequence[Sequence[int]]) -> list[tuple[Floats, Floats]]:
             seen.extend(windows)
-            return super().encode(windows)
+            return super().states(windows)
 
     watched = Watched.__new__(Watched)
     watched.__dict__.update(encoder.__dict__)

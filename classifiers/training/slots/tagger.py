@@ -84,8 +84,10 @@ def sharpness(logits: Sequence[Floats], truth: Sequence[Sequence[int]]) -> float
 
 
 def fit_tagger(policy: Policy, rows: Sequence[Row], bench: Workbench) -> FittedModel:
-    """Tune an encoder on all rows but a tenth to a fifth, whole groups. Raises TrainingError where torch is missing or
-    rows are of one group, EncoderError where the encoder is."""
+    """Tune an encoder on all rows but a tenth to a fifth, whole groups.
+
+    Raises TrainingError where torch is missing or rows are of one group, EncoderError where the encoder is.
+    """
     from classifiers.training.fit.torch_encoder import TorchEncoder, torch_threads
     from classifiers.training.fit.torch_export import exported
     from classifiers.training.fit.weights import find_weights
@@ -189,4 +191,4 @@ def _tagged(encoder: Encoder, text: str, head: tuple[Floats, Floats], tokens: in
     """The words of a sentence and, of those in its first window, (words, tags) logits."""
     room, words = encoder.room(tokens), read(text, encoder.words)
     firsts = [first for first in words.firsts if first < room]
-    return words, encoder.states(words.ids[:room])[1][firsts] @ head[0].T + head[1]
+    return words, encoder.states([words.ids[:room]])[0][1][firsts] @ head[0].T + head[1]

@@ -1,5 +1,6 @@
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,8 +15,9 @@ from classifiers.encoder.session import Encoder
 from classifiers.errors import ArtifactError
 from classifiers.evaluation.attacks import ENCODINGS
 from classifiers.model import artifact
-from classifiers.model.model import Floats, Model, Tagger, Threshold
+from classifiers.model.model import Floats, Model, Tagger, Threshold, Windowing
 from classifiers.model.registry import Registry
+from classifiers.runtime import cascade
 from classifiers.runtime.classifier import from_model
 from classifiers.runtime.runtime import Runtime
 from classifiers.text.language import LanguageDetector
@@ -31,10 +33,10 @@ class Counted(Encoder):
     encoded = 0
     pause_s = 0.0
 
-    def encode(self, windows: Sequence[Sequence[int]]) -> Floats:
+    def states(self, windows: Sequence[Sequence[int]]) -> list[tuple[Floats, Floats]]:
         self.encoded += len(windows)
         time.sleep(self.pause_s)
-        return super().encode(windows)
+        return super().states(windows)
 
 
 @pytest.fixture
@@ -101,11 +103,50 @@ def test_beyond_the_budget_is_unread_and_the_latest_text_is_read_first(runtime: 
     assert (intent.labels, intent.abstention) == ((), Abstention.BROKEN)
 
 
+CALM = "Thank you for the parcel. It came on Monday. The colour is just right. My sister wants one as well. "
+
+
+def test_parts_are_read_by_themselves_where_they_are_in_doubt(
+    counted: Counted, make_model: Callable[..., Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_model("safety", limit=2.0)
+    stage = replace(made.last, windowing=Windowing(tokens=64, overlap=8, units=True))
+    texts = (CALM * 3, f"{CALM}{HARM}. {CALM}")
+
+    def read(text: str) -> tuple[Verdict, int]:
+        before = counted.encoded
+        runtime = Runtime([counted], {"safe": from_model(replace(made, stages=(stage,)), "v1")})
+        return runtime.classify([safe(text)])[0], counted.encoded - before
+
+    (calm, few), (harm, some) = map(read, texts)
+    monkeypatch.setattr(cascade, "_SURELY", 99.0)
+    (all_calm, calm_parts), (all_harm, harm_parts) = map(read, texts)
+    assert (calm.labels, calm.abstention, few) == ((), None, 2)
+    assert (harm.labels, harm.scores) == (("violence",), all_harm.scores)
+    assert (all_calm.labels, all_harm.labels) == ((), ("violence",))
+    assert (calm_parts, harm_parts, calm.windows_read) == (6, 6, 6)
+    assert 2 <= some < harm_parts
+
+
+def test_classifiers_share_a_text_s_tokens_and_languages(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    (encoder,), detector, seen = runtime.encoders.values(), runtime.detector, Counter[str]()
+    for owner, name in ((encoder, "with_starts"), (detector, "stretches")):
+        real = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda text, name=name, real=real: seen.update([name]) or real(text))
+    stage = runtime.classifiers["bank"].model.last
+    assert stage.windowing != Windowing(tokens=64)
+    small = replace(stage, windowing=Windowing(tokens=64))
+    model = replace(runtime.classifiers["bank"].model, stages=(small,))
+    runtime.classifiers["bank"] = replace(runtime.classifiers["bank"], model=model)
+    runtime.classify([safe(CARD), bank(CARD)])
+    assert seen == {"with_starts": 1, "stretches": 1}
+
+
 def test_texts_beyond_the_budget_are_not_tokenised(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     (encoder,) = runtime.encoders.values()
-    real = encoder.tokenize
-    monkeypatch.setattr(encoder, "tokenize", lambda text: asked.append(text) or real(text))
+    real = encoder.with_starts
+    monkeypatch.setattr(encoder, "with_starts", lambda text: asked.append(text) or real(text))
     verdict = runtime.classify([safe(*(f"turn {n}" for n in range(5000)), max_windows=3)])[0]
     assert asked == ["turn 4999", "turn 4998", "turn 4997"]
     assert verdict.windows_unread == 4997

@@ -11,6 +11,7 @@ from classifiers.model.model import Calibration, Head, Model, Novelty, Stage, Ta
 from classifiers.policy import Policy
 from classifiers.runtime.classifier import from_model
 from classifiers.runtime.tasks import units
+from classifiers.runtime.windows import DeadlinePassed
 from classifiers.verdict import ABOUT_A_MESSAGE, Abstention, Reading
 
 POLICY = Policy.model_validate({
@@ -73,11 +74,19 @@ def test_a_verdict_that_cannot_be_checked_in_time_is_late(runtime: Runtime, monk
 
     def late(wanted: object, *more: object) -> None:
         calls.append(wanted)
-        if len(calls) == 1:
-            encode(wanted, *more)
+        if len(calls) > 2:
+            raise DeadlinePassed
+        encode(wanted, *more)
 
     monkeypatch.setattr(runtime._reader, "encode", late)
     assert runtime.classify([reading])[0].abstention is Abstention.LATE
+
+
+def test_nothing_is_read_behind_the_first_task(runtime: Runtime) -> None:
+    text = f"{TASK}: where is my order? " + "I have waited for it. It is blue. My name is Kim. You know that."
+    before = runtime.counts.encoded
+    assert runtime.classify([Reading(classifier="shop", texts=(text,))])[0].reason == ABOUT_A_MESSAGE
+    assert runtime.counts.encoded - before <= 2 < len(units(text))
 
 
 def test_a_stage_without_a_filter_is_not_checked(runtime: Runtime) -> None:
