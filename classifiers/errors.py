@@ -31,10 +31,8 @@ class ClassifierError(Exception):
 
 
 class PolicyError(ClassifierError):
-    """A policy asks for something that cannot be done.
-
-    places: (path in the policy, what is wrong), where that is known.
-    """
+    """A policy asks for something that cannot be done. places: (path in the policy, what is wrong), where that is
+    known."""
 
     def __init__(self, message: str, places: tuple[tuple[tuple[str, ...], str], ...] = ()) -> None:
         super().__init__(message)

@@ -56,7 +56,6 @@ SlotName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-zA-Z0-9_-]{0,62}$
 
 
 def _by_name(value: object) -> object:
-    """A list of names, as a mapping from names to other words for them."""
     return dict.fromkeys(value, ()) if isinstance(value, list | tuple) else value
 
 
@@ -283,7 +282,6 @@ class Policy(FrozenRecord):
                     yield f"labels.{place}: {what}"
 
     def _wrong_guards(self) -> Iterator[str]:
-        """What does not go together of what only safety policies have."""
         safety = self.kind == "safety"
         if self.recipe == HIDDEN and (not safety or self.cascade):
             yield "recipe: hidden is for kind safety, without cascade:"

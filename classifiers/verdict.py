@@ -24,11 +24,9 @@ class Abstention(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
-    """A place in a text that a verdict points at: a card number, a slot's value.
-
-    label: of the policy, for which it stands. kind: what it is (`email`, or a slot's name).
-    text: which of the reading's texts it is in; start, end: characters of that text as it was given, end exclusive.
-    """
+    """A place in a text that a verdict points at: a card number, a slot's value. label: of the policy, for which it
+    stands. kind: what it is (`email`, or a slot's name). text: which of the reading's texts it is in; start, end:
+    characters of that text as it was given, end exclusive."""
 
     label: str
     kind: str
@@ -116,11 +114,9 @@ class Verdict:
 
 
 def joined(own: Verdict, other: Verdict, places: Sequence[int], rest: Sequence[Verdict]) -> Verdict:
-    """A classifier's verdict with that of another one on the texts that are in languages which it does not know.
-
-    Labels of either hold. In doubt is what the other doubts, and what the first one doubts of the texts that it can
-    read. places: of the other's texts among all. rest: the first one's verdicts on the other texts, each alone.
-    """
+    """A classifier's verdict with that of another one on the texts that are in languages which it does not know. Labels
+    of either hold. In doubt is what the other doubts, and what the first one doubts of the texts that it can read.
+    places: of the other's texts among all. rest: the first one's verdicts on the other texts, each alone."""
     unread = [kind for kind in own.abstentions if kind not in (Abstention.LANGUAGE, Abstention.UNSURE)]
     kinds = dict.fromkeys((*other.abstentions, *(kind for each in rest for kind in each.abstentions), *unread))
     found = {*own.spans, *(replace(passage, text=places[passage.text]) for passage in other.spans)}

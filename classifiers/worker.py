@@ -61,11 +61,9 @@ class _Job:
 
 
 class FairQueue:
-    """Jobs that wait. Next is the shortest job of the client that has had the least of the thread's time.
-
-    A client that comes anew begins with the least that any waiting client has had. For one thread at a time.
-    max_jobs: that may wait; several of them may have eight million characters together.
-    """
+    """Jobs that wait. Next is the shortest job of the client that has had the least of the thread's time. A client that
+    comes anew begins with the least that any waiting client has had. For one thread at a time. max_jobs: that may wait;
+    several of them may have eight million characters together."""
 
     def __init__(self, max_jobs: int) -> None:
         self._max_jobs = max_jobs
@@ -132,11 +130,9 @@ class FairQueue:
 
 
 class Worker:
-    """Runs a Runtime for coroutines. Create it anywhere; `close` it when done.
-
-    max_queue: jobs that may wait; further ones get late verdicts at once.
-    nice: the thread's priority on Linux, 19 the lowest: requests that need no classifier are not slowed down.
-    """
+    """Runs a Runtime for coroutines. Create it anywhere; `close` it when done. max_queue: jobs that may wait; further
+    ones get late verdicts at once. nice: the thread's priority on Linux, 19 the lowest: requests that need no
+    classifier are not slowed down."""
 
     def __init__(self, runtime: Runtime, max_queue: int = 256, nice: int = 19) -> None:
         self._runtime = runtime

@@ -63,10 +63,8 @@ _HOT_PATHS = frozenset({"/v1/chat/completions", "/chat/completions"})
 def create_app(
     loaded: Loaded, *, runtime: Runtime | None, store: Appends[Record], contracts: ContractStore, prices: PriceTable
 ) -> ASGIApp:
-    """The gateway as an ASGI app. runtime: the classifiers that the rules bind, loaded and self-tested.
-
-    Raises LedgerError where the contracts cannot be read.
-    """
+    """The gateway as an ASGI app. runtime: the classifiers that the rules bind, loaded and self-tested. Raises
+    LedgerError where the contracts cannot be read."""
     services = _Services(loaded, runtime, store, contracts, prices)
     limits = loaded.settings.limits
     engine = Engine(

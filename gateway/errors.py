@@ -35,10 +35,8 @@ _LONGEST_WAIT_S: Final = 30
 
 
 class ApiError(Exception):
-    """An error in OpenAI's shape. `param` names the field at fault; `should_retry` tells clients' own retries.
-
-    A subclass gives as class arguments what differs from its base.
-    """
+    """An error in OpenAI's shape. `param` names the field at fault; `should_retry` tells clients' own retries. A
+    subclass gives as class arguments what differs from its base."""
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"

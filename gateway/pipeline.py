@@ -97,7 +97,6 @@ class Pipeline:
             raise
 
     def _keep_texts(self, call: CallState) -> None:
-        """Keeps for review what was blocked or in doubt."""
         if not self.review_log.keeps:
             return
         own = {
@@ -148,7 +147,6 @@ class Pipeline:
         return reply.carry_out(context.record, request, step.action, wait_s=context.wait_s)
 
     async def _forward(self, call: CallState) -> Reply:
-        """The upstream's answer, under the rules that read answers."""
         step = call.decision.step
         if step is not None and step.action is not None and step.action.model is not None:
             call.targets = self.routes.for_rule(step.action.model)
@@ -176,7 +174,6 @@ class Pipeline:
 
 
 def _size(text: str, request: Request) -> int:
-    """The bytes of an answer made here, all its choices together."""
     return len(text.encode()) * request.choices
 
 

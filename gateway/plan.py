@@ -78,11 +78,8 @@ class CallState(Struct, kw_only=True):
 
 @dataclass(eq=False)
 class TimedClassifiers:
-    """The classifiers as requests ask them: timed in the record, verdicts counted.
-
-    within_s: the time for a short text. longest: characters of a text; one that has more is not read. wait_s: how long
-    their queue is.
-    """
+    """The classifiers as requests ask them: timed in the record, verdicts counted. within_s: the time for a short text.
+    longest: characters of a text; one that has more is not read. wait_s: how long their queue is."""
 
     classify: Classify
     metrics: Metrics
@@ -93,10 +90,8 @@ class TimedClassifiers:
     async def verdicts(
         self, context: RequestContext, readings: Sequence[Reading], *, blocking: Collection[int] = ()
     ) -> Sequence[Verdict]:
-        """One verdict for each reading. Where texts are too long it is broken, but for what the others show.
-
-        blocking: the places of readings that are blocked for it, whatever the other texts show.
-        """
+        """One verdict for each reading. Where texts are too long it is broken, but for what the others show. blocking:
+        the places of readings that are blocked for it, whatever the other texts show."""
         started = time.perf_counter()
         cut = {place: short for place, reading in enumerate(readings) if (short := self._cut(reading)) is not reading}
         at_once = {place for place, reading in cut.items() if place in blocking or not any(reading.texts)}
@@ -130,7 +125,6 @@ class TimedClassifiers:
 
 
 def _chars(readings: Iterable[Reading]) -> int:
-    """Characters of the different texts."""
     return sum(map(len, {text for reading in readings for text in reading.texts}))
 
 
@@ -187,10 +181,8 @@ class Planner:
         self.flip_audits(call)
 
     def read(self, call: CallState) -> None:
-        """Finds the rules that the request meets, and what the classifier of each is to read.
-
-        What was blocked before is taken out first: rules would block it again, and a model could go on from it.
-        """
+        """Finds the rules that the request meets, and what the classifier of each is to read. What was blocked before
+        is taken out first: rules would block it again, and a model could go on from it."""
         call.matched = matching(call.snapshot.rules, call.request)
         blocks = frozenset[str]().union(*[rule.blocks for rule in call.matched if rule.roles])
         places = passed_over(call.request.turns, blocks) if blocks else ()
@@ -234,7 +226,6 @@ def _further(own: Sequence[tuple[Rule, Reading]]) -> list[tuple[Rule, Reading]]:
 
 
 def _joined(rule: Rule, verdict: Verdict, fields: Sequence[tuple[str, Verdict]]) -> tuple[Rule, Verdict]:
-    """The rule's verdict with those of its fields. fields: of all rules, each with the rule's name."""
     further = {each.classifier: each for name, each in fields if name == rule.name}
     return rule, replace(verdict, further=further) if further else verdict
 

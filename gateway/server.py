@@ -23,10 +23,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
 class OffersIgnored(httptools.HttpRequestParser):
-    """Reads a request with an offer twice: as it came, and again from its headers without the offer.
-
-    Both readings call the protocol, which ignores what ends while `offered()`.
-    """
+    """Reads a request with an offer twice: as it came, and again from its headers without the offer. Both readings call
+    the protocol, which ignores what ends while `offered()`."""
 
     def __init__(self, protocol: HttpToolsProtocol) -> None:
         super().__init__(protocol)
@@ -68,11 +66,9 @@ _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnec
 
 
 class Guarded(HttpToolsProtocol):
-    """uvicorn's protocol, with bounds on how slowly and how large a request's headers and body may arrive.
-
-    Headers that are not whole within `header_time_s` seconds, or over 64 KiB, and a body that is not whole within
-    `body_time_s` close the connection. A request that arrives in one piece costs no timer.
-    """
+    """uvicorn's protocol, with bounds on how slowly and how large a request's headers and body may arrive. Headers that
+    are not whole within `header_time_s` seconds, or over 64 KiB, and a body that is not whole within `body_time_s`
+    close the connection. A request that arrives in one piece costs no timer."""
 
     header_time_s = 10.0
     body_time_s = 30.0
@@ -142,10 +138,8 @@ class Guarded(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which exits with 0 after SIGTERM, SIGINT or SIGHUP.
-
-    A closed terminal (SIGHUP) stops it, unless it was started to outlive the terminal, as by nohup.
-    """
+    """uvicorn's server, which exits with 0 after SIGTERM, SIGINT or SIGHUP. A closed terminal (SIGHUP) stops it, unless
+    it was started to outlive the terminal, as by nohup."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -169,10 +163,8 @@ class _Server(uvicorn.Server):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A bound socket. Raises OSError where the port is in use or not permitted.
-
-    Until it listens, another process can still take the port.
-    """
+    """A bound socket. Raises OSError where the port is in use or not permitted. Until it listens, another process can
+    still take the port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -208,10 +200,8 @@ _GIVES_BACK: Final = (-3, 1_000_000)
 
 
 def serve(app: ASGIApp, listener: socket.socket) -> None:
-    """Serves until SIGTERM, SIGINT or SIGHUP, then finishes what is in flight within `DRAIN_S` seconds.
-
-    listener: a listening socket; uvloop does not report one that is not.
-    """
+    """Serves until SIGTERM, SIGINT or SIGHUP, then finishes what is in flight within `DRAIN_S` seconds. listener: a
+    listening socket; uvloop does not report one that is not."""
     config = uvicorn.Config(
         app,
         loop="uvloop",

@@ -75,10 +75,8 @@ _BY_HEAD, _KEYS = [0, 2, 1, 3], [0, 2, 3, 1]
 
 
 def fuse(model: Any, heads: int) -> None:
-    """Replace the nodes around each softmax of scores to which something is added. Changes the ModelProto.
-
-    heads: of the transformer; 0 where that is not known, and nothing changes.
-    """
+    """Replace the nodes around each softmax of scores to which something is added. Changes the ModelProto. heads: of
+    the transformer; 0 where that is not known, and nothing changes."""
     from onnx import helper
 
     if not heads:

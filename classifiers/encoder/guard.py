@@ -86,10 +86,8 @@ def is_elsewhere(source: str) -> bool:
 
 
 def find_guard(source: str, base_dir: Path, models_dir: Path) -> GuardSource:
-    """The files of a guard. base_dir: what a relative folder is taken from; models_dir: holds what is trained.
-
-    Raises EncoderError where there is no such model, it is out of reach, or it is of another kind.
-    """
+    """The files of a guard. base_dir: what a relative folder is taken from; models_dir: holds what is trained. Raises
+    EncoderError where there is no such model, it is out of reach, or it is of another kind."""
     kind, _, rest = source.partition(":")
     if kind == "trained" and rest:
         return _trained(rest, models_dir)
@@ -277,8 +275,7 @@ def with_head(model: Any, head: tuple[Floats, Floats], pooling: str) -> Any:
 
 def with_odds(model: Any, odds: Odds) -> Any:
     """A copy of an ONNX model, token ids to logits (1, the guard's labels), that gives (1, labels of ours) instead: the
-    logarithm of the summed odds of what stands for each. Raises EncoderError as `logits_of`.
-    """
+    logarithm of the summed odds of what stands for each. Raises EncoderError as `logits_of`."""
     from onnx import ModelProto, TensorProto, helper, numpy_helper
 
     made = ModelProto()

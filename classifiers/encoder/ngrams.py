@@ -44,10 +44,8 @@ class NGrams:
 
 
 def keys_of(ids: Sequence[int], base: int) -> Keys:
-    """A window's features: its ids, then its pairs of neighbours as (first + 1) * base + second.
-
-    ids: special ones included; base: above every id.
-    """
+    """A window's features: its ids, then its pairs of neighbours as (first + 1) * base + second. ids: special ones
+    included; base: above every id."""
     tokens = np.asarray(ids, np.int64)
     return np.concatenate([tokens, (tokens[:-1] + 1) * base + tokens[1:]])
 
@@ -60,10 +58,8 @@ def vectors_of(scores: Floats) -> Floats:
 
 
 def write(ngrams: NGrams, folder: Path, *, tokenizer: Path, name: str, max_tokens: int) -> None:
-    """Write an encoder's folder as `encoder.prepare` does; the folder exists and is empty.
-
-    tokenizer: the tokenizer.json that the keys are of, copied. name: the source that the encoder goes by.
-    """
+    """Write an encoder's folder as `encoder.prepare` does; the folder exists and is empty. tokenizer: the
+    tokenizer.json that the keys are of, copied. name: the source that the encoder goes by."""
     import onnx
 
     shutil.copyfile(tokenizer, folder / TOKENIZER)

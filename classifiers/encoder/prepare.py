@@ -75,10 +75,8 @@ def prepare(source: EncoderSource, models_dir: Path, progress: Progress | None =
 
 
 def find(encoder: EncoderId, models_dir: Path, progress: Progress | None = None) -> Path:
-    """The folder of the very encoder that a classifier was trained on, prepared now if need be.
-
-    Raises EncoderError where its source is out of reach or gives another encoder than it did then.
-    """
+    """The folder of the very encoder that a classifier was trained on, prepared now if need be. Raises EncoderError
+    where its source is out of reach or gives another encoder than it did then."""
     for path in (PACKAGED / DESCRIPTION, *sorted(models_dir.glob(f"encoders/[!.]*/{DESCRIPTION}"))):
         # a damaged description is no error where another encoder is meant
         with suppress(EncoderError):
@@ -97,12 +95,8 @@ def find(encoder: EncoderId, models_dir: Path, progress: Progress | None = None)
 def write_prepared(
     source: EncoderSource, folder: Path, *, int8: bool = True, fused: bool = True, progress: Progress | None = None
 ) -> None:
-    """Write a prepared encoder into an existing, empty folder, without any cache.
-
-    int8: else it keeps 32 bits; fused: else the graph stays as it is.
-
-    Raises EncoderError where the source's files cannot be prepared.
-    """
+    """Write a prepared encoder into an existing, empty folder, without any cache. int8: else it keeps 32 bits; fused:
+    else the graph stays as it is. Raises EncoderError where the source's files cannot be prepared."""
     require(f"preparing the encoder {source.name}", "onnx", "sympy")
     step = progress or (lambda _: None)
     tokens = Tokens.open(source.tokenizer, ended=source.pooling == "last")
@@ -126,11 +120,9 @@ def write_prepared(
 
 
 def write_with_head(given: Path, folder: Path, name: str, head: tuple[Floats, Floats], odds: Odds) -> None:
-    """Write a prepared encoder with a head behind it, as one graph of log-odds, into an existing, empty folder.
-
-    given: the encoder's folder; name: the source that the result goes by; head: weights (labels, dimensions) and bias
-    (labels,) on its vectors. Raises EncoderError where the encoder's description cannot be read.
-    """
+    """Write a prepared encoder with a head behind it, as one graph of log-odds, into an existing, empty folder. given:
+    the encoder's folder; name: the source that the result goes by; head: weights (labels, dimensions) and bias
+    (labels,) on its vectors. Raises EncoderError where the encoder's description cannot be read."""
     import onnx
 
     known = Description.read(given)
@@ -153,10 +145,8 @@ def _finished(model: Any, source: EncoderSource) -> Any:
 
 
 def describe(folder: Path, graph: Graph, tokens: Tokens, name: str, max_tokens: int) -> None:
-    """Write encoder.json of a folder that holds the graph and the tokenizer.
-
-    graph: makes the vectors by which a processor is checked, in 32 bits; name: the source that the encoder goes by.
-    """
+    """Write encoder.json of a folder that holds the graph and the tokenizer. graph: makes the vectors by which a
+    processor is checked, in 32 bits; name: the source that the encoder goes by."""
     sentences = data.table("encoder_samples.json")["self_test"]
     vectors = [graph.run(tokens.surround(tokens.encode(normalise(text)))) for text in sentences]
     Description(
@@ -173,10 +163,8 @@ def describe(folder: Path, graph: Graph, tokens: Tokens, name: str, max_tokens: 
 
 
 def write_packaged(folder: Path = PACKAGED) -> None:
-    """Prepare the default encoder for the wheel, unless the folder has it, made by this recipe and these tools.
-
-    Raises EncoderError where the package's files or the vectors that the result gives are not as they should be.
-    """
+    """Prepare the default encoder for the wheel, unless the folder has it, made by this recipe and these tools. Raises
+    EncoderError where the package's files or the vectors that the result gives are not as they should be."""
     with suppress(EncoderError):
         known = Description.read(folder)
         if (known.recipe, known.made_with) == (RECIPE, _tools()):

@@ -25,12 +25,9 @@ _STANDS_OUT = 2.0
 
 
 def quantise(model: Any, path: Path, windows: Sequence[Sequence[int]]) -> None:
-    """Write a fused ONNX model (a ModelProto, changed here) with int8 weights.
-
-    windows: token ids, special ones included, of everyday text; by these it is seen which channels stand out.
-    Without any, all stay as they are.
-    Raises EncoderError where ONNX Runtime's tools fail.
-    """
+    """Write a fused ONNX model (a ModelProto, changed here) with int8 weights. windows: token ids, special ones
+    included, of everyday text; by these it is seen which channels stand out. Without any, all stay as they are. Raises
+    EncoderError where ONNX Runtime's tools fail."""
     from onnx import TensorProto
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -50,7 +47,6 @@ def quantise(model: Any, path: Path, windows: Sequence[Sequence[int]]) -> None:
 
 
 def _products(model: Any) -> dict[str, list[Any]]:
-    """Nodes that multiply by a matrix of weights, by the tensor they read."""
     weights = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) == 2}
     products: dict[str, list[Any]] = defaultdict(list)
     for node in model.graph.node:

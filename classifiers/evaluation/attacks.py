@@ -58,7 +58,6 @@ def _bidirectional(text: str, chance: random.Random) -> str:
 
 
 def _fullwidth(text: str, chance: random.Random) -> str:
-    """Fullwidth or mathematical letters."""
     if chance.random() < 0.5:
         return "".join(chr(ord(char) + 0xFEE0) if "!" <= char <= "~" else char for char in text)
     first = chance.choice(_MATHEMATICAL)
@@ -69,7 +68,6 @@ def _fullwidth(text: str, chance: random.Random) -> str:
 
 
 def _diacritics(text: str, chance: random.Random) -> str:
-    """One to three marks on each letter."""
     return "".join(
         char + "".join(chance.choices(_MARKS, k=chance.randint(1, 3))) if char.isalpha() else char for char in text
     )
@@ -93,7 +91,6 @@ def _spacing(text: str, chance: random.Random) -> str:
 
 
 def _deletion(text: str, chance: random.Random) -> str:
-    """Wrong letters, each followed by a character that deletes it."""
     key = chance.choice("\b\x7f")
     return "".join(char + (chance.choice("xqzkjw") + key if chance.random() < 0.4 else "") for char in text)
 

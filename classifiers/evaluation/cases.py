@@ -33,11 +33,8 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A request that a classifier is tried on.
-
-    variant: which of its family; texts: turns or parts of a Reading; harmful: whether it should be flagged; base: the
-    index of the row it was made of, None for the suite's own text.
-    """
+    """A request that a classifier is tried on. variant: which of its family; texts: turns or parts of a Reading;
+    harmful: whether it should be flagged; base: the index of the row it was made of, None for the suite's own text."""
 
     variant: str
     texts: tuple[str, ...]
@@ -60,10 +57,8 @@ def _harmless(lines: Mapping[str, Iterable[str]]) -> Iterator[Case]:
 
 
 def overrefusal_cases(sample: Sample) -> Iterator[Case]:
-    """Harmless text that looks harmful: `not:` lines of the policy, everyday lines with trigger words, long tasks.
-
-    Each subject is a variant. Only the policy's own lines where its labels mean everyday text.
-    """
+    """Harmless text that looks harmful: `not:` lines of the policy, everyday lines with trigger words, long tasks. Each
+    subject is a variant. Only the policy's own lines where its labels mean everyday text."""
     own = [line for label in sample.policy.labels.values() for line in label.not_]
     yield from _harmless({"the policy's not: lines": own})
     if sample.policy.everyday:
@@ -75,10 +70,8 @@ LENGTH_ROWS = {1_000: 40, 4_000: 16, 16_000: 5, 64_000: 2}
 
 
 def length_cases(sample: Sample) -> Iterator[Case]:
-    """Documents with a harmful row at the head, middle or tail, with a harmless one in the middle, or with none.
-
-    None where labels mean everyday text.
-    """
+    """Documents with a harmful row at the head, middle or tail, with a harmless one in the middle, or with none. None
+    where labels mean everyday text."""
     if not sample.policy.everyday:
         return
     for chars, most in LENGTH_ROWS.items():

@@ -52,9 +52,7 @@ def known(policy: Policy, truth: Sequence[str]) -> str:
 
 def top(verdict: Verdict) -> tuple[str, float]:
     """The likeliest label of a single-label verdict and its score, whether or not it was certain enough to name.
-
-    `other` and 0 where there was nothing to read.
-    """
+    `other` and 0 where there was nothing to read."""
     return (verdict.labels[0], verdict.confidence) if verdict.labels else _likeliest(verdict.scores)
 
 
@@ -112,7 +110,6 @@ def _answerable(verdict: Verdict) -> bool:
 
 
 def _scored(verdict: Verdict) -> bool:
-    """Whether the scores say how likely the verdict is right: not for novel text, nor where nothing was read."""
     if verdict.labels == (OTHER,):
         return _likeliest(verdict.scores)[0] == OTHER
     return bool(verdict.labels) or any(verdict.scores.values())
@@ -137,7 +134,6 @@ def _scores_with_other(policy: Policy, verdicts: Sequence[Verdict]) -> Floats:
 def _multi_label(
     policy: Policy, texts: Sequence[str], truths: Sequence[Sequence[str]], verdicts: Sequence[Verdict]
 ) -> dict[str, Any]:
-    """Measures where texts may have several labels or none: safety, and topics with `multi_label`."""
     columns = list(policy.labels)
     scores = _scores(policy, verdicts).astype(np.float32)
     given = [verdict.labels for verdict in verdicts]
@@ -188,11 +184,9 @@ def _holding(columns: Sequence[str], rows: Sequence[Collection[str]]) -> _Bools:
 
 
 def _risk(scores: Floats, holds: _Bools, verdicts: Sequence[Verdict]) -> list[dict[str, float]]:
-    """Risk and coverage where each score is compared with one half, whatever the thresholds.
-
-    A text is as certain as its least certain score. Novel, foreign or partly unread text in which nothing was found is
-    settled by no threshold. scores, holds: (n, decisions).
-    """
+    """Risk and coverage where each score is compared with one half, whatever the thresholds. A text is as certain as
+    its least certain score. Novel, foreign or partly unread text in which nothing was found is settled by no threshold.
+    scores, holds: (n, decisions)."""
     certain: Floats = np.maximum(scores, 1 - scores).min(axis=1, initial=1.0)
     settled = [None, Abstention.UNSURE]
     decidable = [
@@ -264,6 +258,5 @@ def confusion(
 def _worst(
     truths: Sequence[str], guesses: Sequence[str], shown: Sequence[Mapping[str, Any]], correct: _Bools
 ) -> list[dict[str, Any]]:
-    """The most confident errors, in that order; `index` is the text's place."""
     order = sorted(np.flatnonzero(~correct).tolist(), key=lambda row: -shown[row]["confidence"])
     return [{"index": row, "truth": truths[row], "predicted": guesses[row], **shown[row]} for row in order[:_WORST]]

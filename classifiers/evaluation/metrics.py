@@ -63,10 +63,8 @@ def share(name: str, part: int, whole: int) -> Mapping[str, Any]:
 
 
 def counts(right: int, predicted: int, actual: int) -> dict[str, Any]:
-    """Precision, recall and F1 with intervals, from counts of rows or slots. right: both predicted and actual.
-
-    F1 is 2J / (1 + J) of J, the share right of all that are predicted or actual, and so is its interval of Wilson's.
-    """
+    """Precision, recall and F1 with intervals, from counts of rows or slots. right: both predicted and actual. F1 is 2J
+    / (1 + J) of J, the share right of all that are predicted or actual, and so is its interval of Wilson's."""
     low, high = wilson(right, predicted + actual - right)
     return {
         **share("precision", right, predicted),
@@ -91,10 +89,8 @@ def _mean(values: Iterable[float]) -> float | None:
 
 
 def ranks(scores: Floats, holds: _Bools) -> dict[str, Any]:
-    """How well scores rank positives above negatives: areas, and the recall at 1 % false alarms with its interval.
-
-    All are None where positives or negatives are missing. scores, holds: (n,).
-    """
+    """How well scores rank positives above negatives: areas, and the recall at 1 % false alarms with its interval. All
+    are None where positives or negatives are missing. scores, holds: (n,)."""
     if not holds.any() or holds.all():
         return {**dict.fromkeys(_RANKED), f"{_RANKED[-1]}_interval": wilson(0, 0)}
     recall = recall_at_false_alarms(scores, holds, _LOW_FALSE_ALARMS)
@@ -138,8 +134,7 @@ def precision_recall(scores: Floats, holds: _Bools) -> list[tuple[float, float]]
 
 
 def _steps(scores: Floats, holds: _Bools, weights: _Weights | None = None) -> tuple[Floats, _Counts, _Counts]:
-    """The distinct scores from the highest down, and how many rows of each or more hold, and are there; with weights,
-    what these rows weigh."""
+    """The distinct scores, highest first, and how many rows (by weight) of each or more hold, and are there."""
     lowered, places = np.unique(-scores, return_inverse=True)
     held_weights = None if weights is None else weights[holds]
     held = np.bincount(places[holds], held_weights, minlength=len(lowered))
@@ -182,8 +177,7 @@ class Reach:
 
 
 def risk_coverage(confidences: Floats, correct: _Bools, weights: _Weights | None = None) -> list[Reach]:
-    """Every point of the curve, the most certain first. confidences, correct: (n,); weights: (n,) above 0, of the rows
-    where they do not count alike."""
+    """Every point of the curve, the most certain first. confidences, correct: (n,); weights: (n,) above 0."""
     acts, wrong, rows = _steps(confidences, ~correct, weights)
     total = float(rows[-1]) if len(rows) else 1.0
     columns = acts.tolist(), (rows / total).tolist(), (wrong / rows).tolist()

@@ -155,10 +155,8 @@ def _share(hits: _Bools) -> float | None:
 
 def _interval_over_rows(rows: NDArray[np.int_], hit: _Bools, counted: _Bools) -> tuple[float, float] | None:
     """95 % limits of sum(hit) / sum(counted). All: (cases,); rows: which row each was made of, on which it depends.
-
     Wilson's where a row is one case that hits or does not; else by resampling rows. Where all rows agree, which
-    resampling would take for certainty, Wilson's of that many rows.
-    """
+    resampling would take for certainty, Wilson's of that many rows."""
     row = np.unique(rows[hit | counted], return_inverse=True)[1]
     hits, totals = np.bincount(row, hit[hit | counted]), np.bincount(row, counted[hit | counted])
     if not totals.any():

@@ -69,10 +69,8 @@ class Head:
         return int((self.weights if self.hidden is None else self.hidden.weights).shape[1])
 
     def logits(self, vectors: Floats) -> Floats:
-        """(n, classes). vectors: (n, dimensions) of length 1.
-
-        Where an output says whether any label holds, the logarithm of the labels' summed odds is just that.
-        """
+        """(n, classes). vectors: (n, dimensions) of length 1. Where an output says whether any label holds, the
+        logarithm of the labels' summed odds is just that."""
         if self.hidden is None:
             plain: Floats = vectors @ self.weights.T + self.bias
             return plain
@@ -110,10 +108,8 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
-    """Single-label: a label is named from `act` on. Multi-label: from `act` on the label holds; from `unsure`
-    (<= act) up to it lies the grey band, where the verdict abstains as unsure. Probabilities 0..1; either may be
-    `NEVER`'s.
-    """
+    """Single-label: a label is named from `act` on. Multi-label: from `act` on the label holds; from `unsure` (<= act)
+    up to it lies the grey band, where the verdict abstains as unsure. Probabilities 0..1; either may be `NEVER`'s."""
 
     act: Annotated[float, Meta(ge=0, le=2)]
     unsure: Annotated[float, Meta(ge=0, le=2)]
@@ -140,8 +136,7 @@ class Band:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usual:
     """Where the largest logits of a policy's own text lie: hardly any is below `level`, and half of them are more than
-    four times `width` above it.
-    """
+    four times `width` above it."""
 
     level: float
     width: Annotated[float, Meta(gt=0)]
@@ -149,12 +144,9 @@ class Usual:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Novelty:
-    """How unlike training a text is, 0..1; above `limit` it is novel.
-
-    usual: what the largest logit of a label is held against, 0.5 at its level; without it novelty is 1 - cosine to
-    the nearest of `prototypes`.
-    prototypes: (n, dimensions) float32, unit length; limit: 0..2 (2 switches it off).
-    """
+    """How unlike training a text is, 0..1; above `limit` it is novel. usual: what the largest logit of a label is held
+    against, 0.5 at its level; without it novelty is 1 - cosine to the nearest of `prototypes`. prototypes: (n,
+    dimensions) float32, unit length; limit: 0..2 (2 switches it off)."""
 
     prototypes: Floats
     limit: float
@@ -163,10 +155,8 @@ class Novelty:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFilter:
-    """Tells a task about a message (translate it, sort it, answer it) from the message itself.
-
-    weights: (dimensions,) float32; limit: 0..1, the chance above which a text is taken for a task.
-    """
+    """Tells a task about a message (translate it, sort it, answer it) from the message itself. weights: (dimensions,)
+    float32; limit: 0..1, the chance above which a text is taken for a task."""
 
     weights: Floats
     bias: float
@@ -180,11 +170,9 @@ class TaskFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nearest:
-    """How much nearness to single training sentences adds to the head's logits (`heads.nearest`).
-
-    The novelty's prototypes serve as exemplars. owners: (n,) int32, ascending: the class of each; every class
-    has at least one. sharpness: how much nearer than the rest an exemplar must be to count; share: 0..1.
-    """
+    """How much nearness to single training sentences adds to the head's logits (`heads.nearest`). The novelty's
+    prototypes serve as exemplars. owners: (n,) int32, ascending: the class of each; every class has at least one.
+    sharpness: how much nearer than the rest an exemplar must be to count; share: 0..1."""
 
     owners: NDArray[np.int32]
     sharpness: float
@@ -193,11 +181,8 @@ class Nearest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Windowing:
-    """How long text is cut: `tokens` a window (special tokens included), `overlap` shared by neighbours.
-
-    units: whether a text of several sentences, lines, quoted or bracketed parts is read in these as well, each by
-    itself.
-    """
+    """How long text is cut: `tokens` a window (special tokens included), `overlap` shared by neighbours. units: whether
+    a text of several sentences, lines, quoted or bracketed parts is read in these as well, each by itself."""
 
     tokens: Annotated[int, Meta(ge=8)] = 128
     overlap: Annotated[int, Meta(ge=0)] = 16
@@ -208,9 +193,7 @@ class Windowing:
 class EncoderId:
     """Which encoder a head was trained on: its source string, the sha256 of the prepared graph and of the tokenizer,
     and how a text's vector is made of its tokens'. The latter two are empty in artifacts of before they were stored.
-
-    The source `own:NAME` is an encoder that the artifact itself holds, in `encoders/NAME/`.
-    """
+    The source `own:NAME` is an encoder that the artifact itself holds, in `encoders/NAME/`."""
 
     source: str
     sha256: str
@@ -266,11 +249,9 @@ def tag_count(slots: int) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tagger:
-    """Which words of a text belong to a slot, by what the last stage's encoder makes of their first tokens.
-
-    logits = scale * (states @ weights.T + bias), over tags as `classifiers.slots.tags` numbers them.
-    slots: the policy's, in order; weights: (tags, dimensions) float32; bias: (tags,) float32.
-    """
+    """Which words of a text belong to a slot, by what the last stage's encoder makes of their first tokens. logits =
+    scale * (states @ weights.T + bias), over tags as `classifiers.slots.tags` numbers them. slots: the policy's, in
+    order; weights: (tags, dimensions) float32; bias: (tags,) float32."""
 
     slots: tuple[str, ...]
     weights: Floats

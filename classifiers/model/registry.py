@@ -21,10 +21,8 @@ from classifiers.model.artifact import MANIFEST, VERSION, load, made_at, manifes
 
 
 def publish(made: Path, folder: Path, sign: str) -> None:
-    """Rename `made` to `folder`, unless another process has published one meanwhile.
-
-    sign: a file that every complete folder has. Raises EncoderError where a folder without it is there, and OSError.
-    """
+    """Rename `made` to `folder`, unless another process has published one meanwhile. sign: a file that every complete
+    folder has. Raises EncoderError where a folder without it is there, and OSError."""
     made.chmod(0o755)
     try:
         made.rename(folder)
@@ -96,10 +94,8 @@ class Registry:
             shutil.rmtree(folder, ignore_errors=True)
 
     def publish(self, name: str, folder: Path, now: datetime | None = None, *, challenger: bool = False) -> str:
-        """Rename a staged artifact into its place, put it in use, and return its version.
-
-        now: the time in its name, as of which its tests are run. challenger: propose it instead of putting it in use.
-        """
+        """Rename a staged artifact into its place, put it in use, and return its version. now: the time in its name, as
+        of which its tests are run. challenger: propose it instead of putting it in use."""
         version = f"{now or datetime.now(UTC):%Y%m%d-%H%M%S}-{manifest_digest(folder)}"
         target = self._home(name) / version
         if not target.exists():
@@ -109,10 +105,8 @@ class Registry:
         return version
 
     def install(self, folder: Path) -> tuple[str, str]:
-        """Copy a version from another models folder, checked, put it in use, and return its name and version.
-
-        Raises ArtifactError where it is not whole, and OSError.
-        """
+        """Copy a version from another models folder, checked, put it in use, and return its name and version. Raises
+        ArtifactError where it is not whole, and OSError."""
         made = load(folder)
         if not made.version:
             raise ArtifactError(f"{folder} is not named like a version")
@@ -121,10 +115,8 @@ class Registry:
             return made.name, self.publish(made.name, staged, made_at(made.version))
 
     def promote(self, name: str, version: str) -> None:
-        """Put a version in use; readers see the old one or the new one, never neither.
-
-        Raises ArtifactError where there is no such version.
-        """
+        """Put a version in use; readers see the old one or the new one, never neither. Raises ArtifactError where there
+        is no such version."""
         self.resolve(name, version)
         used = self._used(name)
         before = used[: used.index(version)] if version in used else used
@@ -135,10 +127,7 @@ class Registry:
             self.withdraw(name)
 
     def propose(self, name: str, version: str) -> None:
-        """Name the challenger version, instead of any before.
-
-        Raises ArtifactError where there is no such version.
-        """
+        """Name the challenger version, instead of any before. Raises ArtifactError where there is no such version."""
         self.resolve(name, version)
         self._write(name, PROPOSED, version)
 
@@ -152,10 +141,8 @@ class Registry:
         (self._home(name) / PROPOSED).unlink(missing_ok=True)
 
     def rollback(self, name: str) -> str:
-        """Put the version before the current one in use again and return it. The current one need not exist.
-
-        Raises ArtifactError where there is none before.
-        """
+        """Put the version before the current one in use again and return it. The current one need not exist. Raises
+        ArtifactError where there is none before."""
         current = self.named(name)
         if current is None:
             raise ArtifactError(f"{name} has no version in use")
@@ -213,9 +200,7 @@ def pack(folder: Path, target: Path) -> None:
 
 def unpack(source: Path, folder: Path) -> Path:
     """Unpack what `pack` has written into an empty folder, and return the version's folder, which is not checked yet.
-
-    Raises ArtifactError where the file is no such archive.
-    """
+    Raises ArtifactError where the file is no such archive."""
     try:
         with zipfile.ZipFile(source) as archive:
             entries = archive.infolist()

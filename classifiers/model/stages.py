@@ -102,10 +102,8 @@ def tagger_tensors(tagger: Tagger) -> dict[str, NDArray[Any]]:
 
 
 def read_tagger(entry: TaggerEntry | None, held: Tensors, policy: Policy, where: str) -> Tagger | None:
-    """The tagger of an entry; None without one. where: the artifact's folder, for errors.
-
-    Raises ArtifactError where it does not fit the policy or its tensors.
-    """
+    """The tagger of an entry; None without one. where: the artifact's folder, for errors. Raises ArtifactError where it
+    does not fit the policy or its tensors."""
     slots = entry.slots if entry else ()
     if slots != tuple(policy.slots):
         raise ArtifactError(f"{where}: its tagger knows the slots {slots}, its policy others; train it again")

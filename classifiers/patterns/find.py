@@ -71,7 +71,6 @@ def plain(text: str) -> Plain:
 
 
 def _spelt(escape: str) -> str:
-    """The character that an escape spells; none for what is invisible."""
     if escape[-1] == "/":
         return "/"
     units = [int(unit[:4], 16) for unit in escape.split("u")[1:]] if escape[0] == "\\" else []
@@ -140,10 +139,8 @@ class PatternMatch:
 
 
 def find(text: str, kinds: Iterable[Kind] = KINDS, between: Callable[[], None] = lambda: None) -> list[PatternMatch]:
-    """What of some kinds a text holds, by start; none overlap.
-
-    between: called now and then; what it raises ends the search.
-    """
+    """What of some kinds a text holds, by start; none overlap. between: called now and then; what it raises ends the
+    search."""
     wanted = [kind for kind in _ORDER if kind in set(kinds)]
     matches: list[PatternMatch] = []
     if "secret" in wanted:

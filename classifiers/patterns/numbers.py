@@ -29,7 +29,6 @@ def compact(text: str) -> str:
 
 
 def _is_near(text: str, start: int, end: int, words: re.Pattern[str]) -> bool:
-    """Whether one of some words stands close to start..end."""
     return words.search(text[max(0, start - 60) : start] + "\n" + text[end : end + 30]) is not None
 
 
@@ -101,7 +100,6 @@ _SIGN = re.compile(r"[A-Za-z0-9]")
 
 @cache
 def _iban_lengths() -> Mapping[str, int]:
-    """By country."""
     return {entry[:2]: int(entry[2:]) for line in data.lines("iban_lengths.txt") for entry in line.split()}
 
 

@@ -117,6 +117,5 @@ def _is_ip(number: str) -> bool:
 
 
 def _is_named(before: str) -> bool:
-    """Whether the words before a number call it a telephone's."""
     name = _NAMED.search(before)
     return name is not None and not _ELSE.search(name[0])

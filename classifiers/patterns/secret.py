@@ -116,7 +116,6 @@ def _end(match: re.Match[str], holds: _Holds, before: int) -> int:
 
 
 def _close(text: str, place: int) -> int:
-    """Where a value that goes on at a place ends."""
     closing = _CLOSES.search(text, place)
     return closing.start() if closing else len(text)
 
@@ -162,8 +161,7 @@ def _random(value: str, least: int) -> bool:
 
 
 def _chosen(assigned: re.Match[str], value: str) -> bool:
-    """Whether what is set as a password is one though it has not both letters and digits: digits only, or a sign
-    within letters."""
+    """Whether a password may lack letters or digits: it has digits only, or a sign within letters."""
     if not assigned["sign"] or not _REST.fullmatch(assigned["rest"]):
         return False
     if assigned.string.startswith(";", assigned.end() + len(value)):

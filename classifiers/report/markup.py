@@ -95,9 +95,7 @@ def reliability(title: str, bins: Sequence[tuple[float, float, int]], *, up: str
 
 def confusion(title: str, labels: Sequence[str], cells: Sequence[Cell]) -> Markup:
     """A matrix of the labels that have a cell, right cells green and wrong ones red; empty without any or of too many.
-
-    Each cell links to the element `cell-TRUTH-PREDICTION` of the page.
-    """
+    Each cell links to the element `cell-TRUTH-PREDICTION` of the page."""
     shown = sorted({index for cell in cells for index in cell[:2]})
     if not 0 < len(shown) <= _BIGGEST_MATRIX:
         return Markup()

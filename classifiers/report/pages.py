@@ -133,7 +133,6 @@ def _risk(title: str, done: str, curve: Sequence[Mapping[str, float]]) -> str:
 
 
 def _confusion(matrix: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The matrix as a picture, the confused pairs, and the texts behind both."""
     names = matrix["labels"]
     cells: list[markup.Cell] = [(cell[0], cell[1], cell[2]) for cell in matrix["cells"]]
     picture = markup.confusion("Confusion", names, cells)

@@ -40,10 +40,8 @@ class Marked:
 
 
 def parse(sentence: str, slots: Sequence[str]) -> Marked:
-    """`[7 pm](time)` → a mark where `time` is a slot, in whatever case.
-
-    Raises ValueError naming a mark that has no value or no slot, lacks a bracket, or has a blank between its brackets.
-    """
+    """`[7 pm](time)` → a mark where `time` is a slot, in whatever case. Raises ValueError naming a mark that has no
+    value or no slot, lacks a bracket, or has a blank between its brackets."""
     names, parts = {name.casefold(): name for name in slots}, []
     for match in _MARK.finditer(sentence):
         value, name = match[1].strip(), names.get(match[2].casefold())
@@ -144,11 +142,9 @@ class Tagged:
 def with_slots(
     verdict: Verdict, model: Model, tagged: Sequence[Tagged], now: datetime, *, every: bool = False
 ) -> Verdict:
-    """The verdict with what the texts fill in.
-
-    A verdict that names a label has only that label's slots. It becomes unsure where required ones lack a value. A text
-    of none of the labels fills nothing in. every: find all slots, whatever the label.
-    """
+    """The verdict with what the texts fill in. A verdict that names a label has only that label's slots. It becomes
+    unsure where required ones lack a value. A text of none of the labels fills nothing in. every: find all slots,
+    whatever the label."""
     policy, tagger = model.policy, model.tagger
     names = tuple(policy.slots) if every else _wanted(policy, verdict.labels)
     if tagger is None or not names:

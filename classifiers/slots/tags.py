@@ -51,10 +51,8 @@ def of_places(places: Sequence[tuple[int, int]], marks: Sequence[SlotMark], slot
 
 
 def runs(logits: Floats, allowed: NDArray[np.bool_] | None = None) -> list[TagRun]:
-    """logits: (words, tags) → the slots of the likeliest sequence, in order.
-
-    allowed: (slots,) those that count; by default all.
-    """
+    """logits: (words, tags) → the slots of the likeliest sequence, in order. allowed: (slots,) those that count; by
+    default all."""
     if not len(logits):
         return []
     logs = logits - logits.max(axis=1, keepdims=True)
@@ -103,8 +101,7 @@ class WordWindow:
 
 
 def word_windows(words: Words, *, room: int, overlap: int, most: int | None = None) -> Iterator[WordWindow]:
-    """At most `most` windows, by default all; each judges the words that lie nearer to its middle than to its
-    neighbour's."""
+    """At most `most` windows (default: all); each judges the words nearer to its middle than to its neighbour's."""
     windows = cut(words.ids, room, overlap)
     firsts = np.array(words.firsts, np.intp)
     stride, half = room - overlap, overlap // 2
@@ -127,11 +124,9 @@ _CHARACTER = regex.compile(r"\X")
 
 
 def read(text: str, words: Callable[[str], Words], between: Callable[[], None] = lambda: None) -> Words:
-    """words: of an encoder, on normalised text. Places are those of `text`.
-
-    Text is normalised word by word, so that each keeps its place; what hides across words (letters spaced out) is
-    not brought out here. between: called now and then; what it raises ends the reading.
-    """
+    """words: of an encoder, on normalised text. Places are those of `text`. Text is normalised word by word, so that
+    each keeps its place; what hides across words (letters spaced out) is not brought out here. between: called now and
+    then; what it raises ends the reading."""
     ids: list[int] = []
     firsts: list[int] = []
     places: list[tuple[int, int]] = []
@@ -149,7 +144,6 @@ def read(text: str, words: Callable[[str], Words], between: Callable[[], None] =
 
 
 def _plain(text: str, offset: int) -> tuple[str, list[tuple[int, int]]]:
-    """The text normalised, and where each of its characters comes from. offset: added to those places."""
     plain: list[str] = []
     origin: list[tuple[int, int]] = []
     same = normalise(text) == " ".join(text.split())
@@ -165,10 +159,8 @@ def _plain(text: str, offset: int) -> tuple[str, list[tuple[int, int]]]:
 
 
 def _parts(word: str) -> Iterator[tuple[str, list[tuple[int, int]]]]:
-    """What a word becomes, and where in it each character of that comes from.
-
-    Where that is not certain, a long word is cut, and each character of a part comes from all of it.
-    """
+    """What a word becomes, and where in it each character of that comes from. Where that is not certain, a long word is
+    cut, and each character of a part comes from all of it."""
     plain = normalise(word)
     if plain and (places := _origin(word, plain)):
         yield plain, places

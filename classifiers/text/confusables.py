@@ -29,11 +29,9 @@ _FEW = 32
 
 
 def undo_leet(text: str) -> str:
-    """The text with its leet read as letters.
-
-    A word of four characters and more is read by itself if a sign stands between letters and a known word comes of
-    it. Where most words with signs spell known ones, and three do, all of them are read.
-    """
+    """The text with its leet read as letters. A word of four characters and more is read by itself if a sign stands
+    between letters and a known word comes of it. Where most words with signs spell known ones, and three do, all of
+    them are read."""
     if not _DIGIT_IN_WORD.search(text):
         return text
     from classifiers.text.lexicon import RANKS
@@ -160,7 +158,6 @@ def _left(word: str) -> str:
 
 
 def _mixed(word: str) -> bool:
-    """Whether a word has letters of several alphabets."""
     alphabets = {match.lastindex for match in _SISTERS.finditer(word)}
     return len(alphabets) + bool(_LATIN.search(word)) > 1
 

@@ -57,10 +57,8 @@ _CLAUSE = re.compile(r"(?<=[,;:.?!])(?=\s)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
-    """A part of a text: its characters, and the languages that it may be in with their probabilities.
-
-    hardly_english: it looks like another language, and at most a third of its words are English.
-    """
+    """A part of a text: its characters, and the languages that it may be in with their probabilities. hardly_english:
+    it looks like another language, and at most a third of its words are English."""
 
     chars: int
     likely: Mapping[str, float]
@@ -68,10 +66,8 @@ class Stretch:
 
 
 class LanguageDetector:
-    """py3langid's own model, opened at the first call, or by `open`. For any number of threads.
-
-    Opening takes about 0.4 s and 75 MB; a message takes about 0.1 ms, a long text 0.1 s a megabyte.
-    """
+    """py3langid's own model, opened at the first call, or by `open`. For any number of threads. Opening takes about 0.4
+    s and 75 MB; a message takes about 0.1 ms, a long text 0.1 s a megabyte."""
 
     def __init__(self) -> None:
         self._identifier: LanguageIdentifier | None = None
@@ -126,9 +122,7 @@ def code_of(language: str) -> str:
 
 def detectable(languages: Iterable[str]) -> frozenset[str]:
     """What the detector calls some languages, given by their ISO 639 codes (`pt-BR` reads as `pt`), and their kin.
-
-    Empty where it does not know them all: then no text is certainly in none of them.
-    """
+    Empty where it does not know them all: then no text is certainly in none of them."""
     known: set[str] = set()
     for language in languages:
         own = code_of(language)
@@ -140,10 +134,8 @@ def detectable(languages: Iterable[str]) -> frozenset[str]:
 
 
 def strange(stretch: Stretch, known: frozenset[str]) -> str:
-    """The language that a stretch is in, where it is surely none of those known; else empty.
-
-    known: of `detectable`; where it is empty, nothing is strange.
-    """
+    """The language that a stretch is in, where it is surely none of those known; else empty. known: of `detectable`;
+    where it is empty, nothing is strange."""
     if not known:
         return ""
     own = sum(share for code, share in stretch.likely.items() if code in known or code == "zxx")

@@ -57,8 +57,7 @@ def hardly_english(text: str) -> bool:
 
 def part(letters: str) -> list[str]:
     """Words that were run together, parted as their frequencies make it likeliest (Zipf's law: a word's probability
-    goes with 1 / rank). Letters between that spell no word stay together. Case is kept.
-    """
+    goes with 1 / rank). Letters between that spell no word stay together. Case is kept."""
     lower = letters.lower()
     costs, starts = [0.0], [0]
     for end in range(1, len(lower) + 1):

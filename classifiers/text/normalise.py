@@ -59,10 +59,8 @@ _LATIN_WORD = re.compile("[A-Za-z\u00c0-\u024f\u0300-\u036f\u1e00-\u1eff]+")
 
 def unturned(text: str, turn: Callable[[str], str], least: int) -> str:
     """The text without the Latin words that are known only once `turn` has turned them, its white space collapsed.
-
     Empty where fewer than `least` words of three letters and more become none by turning, and no letters of another
-    script are left.
-    """
+    script are left."""
     from classifiers.text.lexicon import RANKS
 
     words = {word: turn(word.lower()) in RANKS for word in _LATIN_WORD.findall(text)}
@@ -112,11 +110,9 @@ _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]+")
 
 
 def normalise(text: str) -> str:
-    """The text as it is to be read. Idempotent; linear in the text's length; fast on plain ASCII.
-
-    Hidden text is brought out, not dropped: what tag characters or variation selectors spell stands in the
-    result as words. White space is collapsed. Case and accents stay; tokenizers differ in what they want.
-    """
+    """The text as it is to be read. Idempotent; linear in the text's length; fast on plain ASCII. Hidden text is
+    brought out, not dropped: what tag characters or variation selectors spell stands in the result as words. White
+    space is collapsed. Case and accents stay; tokenizers differ in what they want."""
     for _ in range(_PASSES):
         after = _pass(text)
         if after == text:

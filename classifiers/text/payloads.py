@@ -48,7 +48,6 @@ def decode(text: str) -> tuple[str, list[str]]:
 
 
 def _is_text(text: str) -> bool:
-    """Whether what was decoded is text."""
     letters = sum(char.isalpha() for char in text)
     plain = sum(char.isalnum() or char.isspace() or char in ".,;:!?'\"-()" for char in text)
     printable = text.replace("\n", "").replace("\t", "").replace("\r", "").isprintable()
@@ -152,11 +151,9 @@ _LEAST_PLAIN = 3
 
 
 def restore(text: str) -> tuple[str, ...]:
-    """The text under the shift, or backwards, that makes words of its strange ones; mostly the text alone.
-
-    What is turned is a text of its own as well, so that nothing around it waters it down, and so is what stands in it
-    but is not explained by turning: nothing is hidden by strewing in words that need it.
-    """
+    """The text under the shift, or backwards, that makes words of its strange ones; mostly the text alone. What is
+    turned is a text of its own as well, so that nothing around it waters it down, and so is what stands in it but is
+    not explained by turning: nothing is hidden by strewing in words that need it."""
     words = list(_WORD.finditer(text))
     if not words:
         return (text,)
@@ -203,8 +200,7 @@ def _together(places: Sequence[int]) -> bool:
 
 
 def unscrambled(text: str) -> str:
-    """The English parts of a text in which inner letters of words have changed places, with the words that they were;
-    empty where none has."""
+    """The English parts of a text in which inner letters of words have changed places, with the words they were."""
     from classifiers.text.lexicon import hardly_english, unscramble
 
     mended = [(part, _WORD.sub(unscramble, part)) for part in units(text)]

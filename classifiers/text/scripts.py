@@ -24,7 +24,6 @@ and what Chinese and Japanese share."""
 
 @cache
 def _languages() -> Mapping[str, frozenset[str]]:
-    """ISO 639 codes of the languages written in each script."""
     return {script: frozenset(codes.split()) for script, _, codes in _rows()}
 
 
@@ -51,11 +50,8 @@ def letters(text: str) -> Mapping[str, int]:
 
 
 def written_in(languages: Iterable[str]) -> frozenset[str]:
-    """The scripts, Latin aside, of some languages by their ISO 639 codes (`zh-Hant` reads as `zh`).
-
-    Latin letters stand in texts of any language; an unknown code may be written in them or in ANOTHER script. `any` is
-    written in all.
-    """
+    """The scripts, Latin aside, of some languages by their ISO 639 codes (`zh-Hant` reads as `zh`). Latin letters stand
+    in texts of any language; an unknown code may be written in them or in ANOTHER script. `any` is written in all."""
     codes = set(map(code_of, languages))
     if ANY in codes:
         return frozenset((*_languages(), ANOTHER))

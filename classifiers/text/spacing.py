@@ -39,8 +39,7 @@ def join(text: str) -> str:
 
 
 def _close_gaps(match: re.Match[str]) -> str:
-    """Letters with gaps: the narrowest gap is within words, wider ones part them; where all are alike, their
-    frequencies tell words apart."""
+    """Letters with gaps: the narrowest gap is within words; where all are alike, frequencies tell words apart."""
     letters = _GAP.split(match[0])
     real = sum(letter.isalpha() for letter in letters)
     # digits and signs may stand for letters, where most are letters
@@ -60,7 +59,6 @@ def _close_gaps(match: re.Match[str]) -> str:
 
 
 def _part(match: re.Match[str]) -> str:
-    """The words that letters without gaps are likeliest to be."""
     from classifiers.text.lexicon import RANKS, part
 
     word = match[0]

@@ -40,8 +40,7 @@ _NOT_COMPARED: Final = "the new version is not compared with the one in use"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """How the version in use and the new one do on the same rows. before, after: whether the one and the other name
-    each of them rightly."""
+    """Both versions on the same rows. before, after: whether the one in use and the new one name each rightly."""
 
     version: str
     before: Sequence[bool]
@@ -54,8 +53,7 @@ class Comparison:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % limits of the change in the share that is right, given how many rows they differ on (McNemar 1947,
-        with exact limits)."""
+        """95 % limits of the change in the share that is right, by the rows they differ on (McNemar 1947, exact)."""
         won = [now for was, now in zip(self.before, self.after, strict=True) if was is not now]
         if not won:
             return 0.0, 0.0
@@ -93,13 +91,9 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """What is known of a model before it is published.
-
-    made_at: what the version will be named for.
-    missed_goals: a line for each goal that is missed; failures: for each of the policy's tests.
-    comparison: with the version in use; where there is none, `note` may say why.
-    latency: as `examine.latency` measures it.
-    """
+    """What is known of a model before it is published. made_at: what the version will be named for. missed_goals: a
+    line for each goal that is missed; failures: for each of the policy's tests. comparison: with the version in use;
+    where there is none, `note` may say why. latency: as `examine.latency` measures it."""
 
     made_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     missed_goals: Sequence[str] = ()
@@ -117,12 +111,9 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incumbent:
-    """The version in use.
-
-    version: None where none is in use, or it is not known what it was trained on.
-    held: rows that it has not seen, and the new version must not.
-    note: why nothing can be held out, where what is in use is damaged or its rows are not kept.
-    """
+    """The version in use. version: None where none is in use, or it is not known what it was trained on. held: rows
+    that it has not seen, and the new version must not. note: why nothing can be held out, where what is in use is
+    damaged or its rows are not kept."""
 
     version: str | None = None
     held: tuple[Row, ...] = ()
@@ -157,10 +148,8 @@ class Incumbent:
 
     def compared(self, made: FittedModel, trained_on: Sequence[Row], models_dir: Path) -> tuple[Comparison | None, str]:
         """The comparison with a new version, or why there is none: the version in use cannot be asked any more, or
-        nothing is held out that neither has seen.
-
-        trained_on: by the new version, of which some may have been written alike.
-        """
+        nothing is held out that neither has seen. trained_on: by the new version, of which some may have been written
+        alike."""
         if not self.held:
             return None, self.note
         seen = {known_by(row) for row in trained_on}
@@ -192,7 +181,6 @@ def _draw(rows: Sequence[tuple[str, Row]], *, known: AbstractSet[str], barred: A
 
 
 def _place(name: str) -> int:
-    """By which a digest is drawn or not."""
     return int(name, 16)
 
 

@@ -61,11 +61,9 @@ _LEAST_SCALE = 1e-3
 
 
 def temperature(logits: Floats, truth: Ints) -> float:
-    """The scale at which softmax(scale * logits) makes the truth likeliest. logits: (n, classes); truth: (n,).
-
-    Each row's truth counts (n + 1) / (n + 2), by Platt's smoothing, and its likeliest rival the rest; else a handful of
-    rows that are all right would give an endless scale.
-    """
+    """The scale at which softmax(scale * logits) makes the truth likeliest. logits: (n, classes); truth: (n,). Each
+    row's truth counts (n + 1) / (n + 2), by Platt's smoothing, and its likeliest rival the rest; else a handful of rows
+    that are all right would give an endless scale."""
     rows, rest = np.arange(len(truth)), 1 / (len(truth) + 2)
     rivals = logits.copy()
     rivals[rows, truth] = -np.inf
@@ -115,10 +113,8 @@ def act_for_error(
 def nearest_reach(
     confidences: Floats, correct: Bools, counted: Bools, least: int, weights: NDArray[np.float64] | None = None
 ) -> Reach | None:
-    """The point of least error among those that answer `least` of the counted rows, or as many as possible.
-
-    Of equal points the one that answers most. confidences, correct, counted: (n,); weights: as of `risk_coverage`.
-    """
+    """The point of least error among those that answer `least` of the counted rows, or as many as possible. Of equal
+    points the one that answers most. confidences, correct, counted: (n,); weights: as of `risk_coverage`."""
     points = risk_coverage(confidences, correct, weights)
     sure = np.sort(confidences[counted])
     answered = [len(sure) - int(np.searchsorted(sure, np.float32(point.act))) for point in points]
@@ -129,8 +125,7 @@ def nearest_reach(
 def topic_threshold(probabilities: Floats, *, holds: Bools, max_error: float | None, most_doubt: float) -> Threshold:
     """A topic's thresholds. act: at most `max_error` of the texts above it are wrong (`NEVER`'s if impossible); without
     a goal, best F1 (Yang 2001). unsure: as few of the label's texts are below it, unless more than `most_doubt` of
-    other text would be in doubt.
-    """
+    other text would be in doubt."""
     if max_error is None:
         max_error = DEFAULT_ERROR
         order = np.argsort(-probabilities, kind="stable")
@@ -147,7 +142,6 @@ def topic_threshold(probabilities: Floats, *, holds: Bools, max_error: float | N
 
 
 def _at(ordered: Floats, share: float, default: float) -> float:
-    """The value behind a share of ordered ones."""
     return float(ordered[min(most(share, len(ordered)), len(ordered) - 1)]) if len(ordered) else default
 
 
@@ -209,12 +203,9 @@ def _log_sum(scaled: Floats) -> Floats:
 
 
 def fit_offsets(scores: Floats, truth: Ints, scale: float) -> Calibration:
-    """The calibration that makes the truth likeliest, with offsets held near 0 by a prior.
-
-    A class without rows gets no offset: missing rows do not make it rare.
-
-    scores: (n, classes), held out; truth: (n,); scale: to begin with, the best one without offsets.
-    """
+    """The calibration that makes the truth likeliest, with offsets held near 0 by a prior. A class without rows gets no
+    offset: missing rows do not make it rare. scores: (n, classes), held out; truth: (n,); scale: to begin with, the
+    best one without offsets."""
     shown, own = np.unique(truth, return_inverse=True)
     wide, hits = scores[:, shown].astype(np.float64), np.eye(len(shown))[own]
 
@@ -238,10 +229,8 @@ def fit_offsets(scores: Floats, truth: Ints, scale: float) -> Calibration:
 
 
 def unseen(scores: Floats, truth: Ints, used: Bools, scale: float, seed: int) -> Floats:
-    """(n, classes) probabilities of held-out rows, each by a calibration fitted without it.
-
-    So thresholds and reports are not flattered. used: (n,) the rows that calibrate.
-    """
+    """(n, classes) probabilities of held-out rows, each by a calibration fitted without it. So thresholds and reports
+    are not flattered. used: (n,) the rows that calibrate."""
     fitted = probabilities(fit_offsets(scores[used], truth[used], scale), scores, multi_label=False)
     part = np.random.default_rng(seed).permutation(len(scores)) % _FOLDS
     for fold in range(_FOLDS):
@@ -334,10 +323,8 @@ def platt_loss(logits: Floats, holds: Bools, among: NDArray[np.intp]) -> float:
 
 
 def earlier_share(small: Floats, large: Floats, holds: Bools) -> float:
-    """The share of a small stage, averaged with a large one, that best predicts whether any label holds.
-
-    small, large: (n, labels) probabilities of held-out text by either; holds: (n, labels).
-    """
+    """The share of a small stage, averaged with a large one, that best predicts whether any label holds. small, large:
+    (n, labels) probabilities of held-out text by either; holds: (n, labels)."""
     held = holds.any(axis=1)
     tops = {share: pooled(large, small, share).max(axis=1) for share in EARLIER_SHARES}
 
@@ -349,5 +336,4 @@ def earlier_share(small: Floats, large: Floats, holds: Bools) -> float:
 
 
 def _tells(holds: Bools) -> bool:
-    """Whether there are enough rows of either sort to calibrate by."""
     return bool(2 <= holds.sum() <= len(holds) - 2)

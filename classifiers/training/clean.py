@@ -34,8 +34,7 @@ class Contradiction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cleaned:
-    """rows: what is left. leaks: texts that are also tests of the policy. duplicates, empty: how many rows were
-    removed."""
+    """rows: what is left. leaks: texts that are also tests of the policy. duplicates, empty: rows removed."""
 
     rows: tuple[Row, ...]
     leaks: tuple[str, ...]
@@ -130,8 +129,7 @@ def _made_of_any(row: Row, leaked: Iterable[Row]) -> bool:
 
 
 def _agreed(policy: Policy, equal: Sequence[Row]) -> tuple[Row | None, int]:
-    """The row that stands for equal texts, or None where the most trusted contradict each other; and how many rows are
-    removed since they differ."""
+    """The row for equal texts, None where the most trusted contradict each other; and how many rows differ."""
     trusted = _most_trusted(equal)
     against = {label: None for row in trusted for label in row.against}
     given = [row for row in equal if row.source != "builtin" and not row.against]
@@ -160,7 +158,6 @@ def _majority(policy: Policy, rows: Sequence[Row]) -> Sequence[Row]:
 
 
 def _named(row: Row) -> tuple[str, ...]:
-    """The labels of a row, for people."""
     return row.labels or row.against or (NONE,)
 
 

@@ -116,10 +116,8 @@ def _renamed(record: Any, names: Mapping[str, str | None]) -> Any:
 
 
 def read_calls(policy: Policy, calls: Iterable[tuple[str, str]]) -> list[Row]:
-    """Rows of a gateway's calls, (text, label). Their texts have no marks and appear in no report.
-
-    Calls with an empty text, or a label that the policy does not have, are left out.
-    """
+    """Rows of a gateway's calls, (text, label). Their texts have no marks and appear in no report. Calls with an empty
+    text, or a label that the policy does not have, are left out."""
     rows = []
     for number, (text, label) in enumerate(calls, 1):
         try:
@@ -253,10 +251,8 @@ _FIELDS = ("text", "group", "source", "writer", "system", "digest")
 def archived_rows(
     models_dir: Path, name: str, rows: Iterable[Row], doubts: Sequence[Doubt] = ()
 ) -> Iterator[Callable[[str], Path]]:
-    """Write the archive before its version exists, so that a full disk publishes no version without one.
-
-    Gives a function that moves the files to a version; otherwise they are removed. Raises OSError.
-    """
+    """Write the archive before its version exists, so that a full disk publishes no version without one. Gives a
+    function that moves the files to a version; otherwise they are removed. Raises OSError."""
     home = models_dir / name / _FOLDER
     home.mkdir(parents=True, exist_ok=True)
     records = (
@@ -286,8 +282,7 @@ def _write(path: Path, records: Iterable[Mapping[str, Any]]) -> Path:
 
 
 def load(models_dir: Path, name: str, version: str) -> tuple[Row, ...] | None:
-    """The archived rows, those of calls without text; None where there is no archive. Raises ArtifactError where the
-    file is damaged."""
+    """The archived rows, those of calls without text; None without archive. Raises ArtifactError for a damaged file."""
     path = file_of(models_dir, name, version)
     try:
         return tuple(msgspec.json.decode(line, type=Row) for line in path.read_bytes().splitlines())

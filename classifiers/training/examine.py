@@ -33,11 +33,9 @@ _ROWS, _WARM_UP, _WARM_UP_CHARS = 100, 3, 1_000
 
 
 def latency(runtime: Runtime, name: str, rows: Sequence[Row], *, most_s: float = 10.0) -> dict[str, Any] | None:
-    """How long single rows take, over at most 100 of them and without caches; None without rows.
-
-    most_s: no further row is begun after so many seconds, since rows may be documents of a million characters.
-    Returns rows (how many), median_chars (of those), mean_ms, p50_ms, p95_ms.
-    """
+    """How long single rows take, over at most 100 of them and without caches; None without rows. most_s: no further row
+    is begun after so many seconds, since rows may be documents of a million characters. Returns rows (how many),
+    median_chars (of those), mean_ms, p50_ms, p95_ms."""
     if not rows:
         return None
     fresh = Runtime(
@@ -90,11 +88,9 @@ def nearest_of(
     count: int = NEAREST,
     advance: Callable[[int, int], None] | None = None,
 ) -> list[list[dict[str, Any]]]:
-    """The nearest training rows of texts, by the last encoder that makes vectors; none where there is no stage.
-
-    asked: texts, each with its system prompt; trained_on: the training rows; those that the classifier cannot read are
-    left out (calls without text; rows under a prompt where it reads none); advance: called with rows read and in all.
-    """
+    """The nearest training rows of texts, by the last encoder that makes vectors; none where there is no stage. asked:
+    texts, each with its system prompt; trained_on: the training rows; those that the classifier cannot read are left
+    out (calls without text; rows under a prompt where it reads none); advance: called with rows read and in all."""
     model = runtime.classifiers[name].model
     if not (asked and model.stages):
         return [[] for _ in asked]
@@ -120,11 +116,8 @@ def nearest(
     count: int = NEAREST,
     groups: Sequence[str] | None = None,
 ) -> list[list[dict[str, Any]]]:
-    """For each vector its nearest rows, nearest first: text, labels, source, cosine.
-
-    vectors: (n, dimensions), row_vectors: (rows, dimensions), all of length 1. groups: for each vector a group to leave
-    out, such as its own.
-    """
+    """For each vector its nearest rows, nearest first: text, labels, source, cosine. vectors: (n, dimensions),
+    row_vectors: (rows, dimensions), all of length 1. groups: for each vector a group to leave out, such as its own."""
     own = np.array([row.group for row in rows], object)
     found = []
     for index, vector in enumerate(vectors):
@@ -149,10 +142,8 @@ def nearest(
 def add_neighbours(
     errors: Sequence[dict[str, Any]], places: Sequence[int], rows: Sequence[Row], vectors: Floats
 ) -> None:
-    """Add to each held-out error its `nearest` rows among those that its fit may have seen.
-
-    errors: as of `evaluate`; places: the row of each error; vectors: (rows, dimensions) of length 1.
-    """
+    """Add to each held-out error its `nearest` rows among those that its fit may have seen. errors: as of `evaluate`;
+    places: the row of each error; vectors: (rows, dimensions) of length 1."""
     groups = [rows[index].group for index in places]
     near = nearest(vectors[np.array(places, np.intp)], rows, vectors, groups=groups)
     for error, found in zip(errors, near, strict=True):
@@ -268,7 +259,6 @@ def _read(row: Row, reads_system: bool) -> str:
 def _measured(
     runtime: Runtime, name: str, rows: Sequence[Row], advance: Advance
 ) -> tuple[list[Verdict], dict[str, Any]]:
-    """The verdicts on rows and the measures of `evaluate`."""
     verdicts: list[Verdict] = []
     for start in range(0, len(rows), _CHUNK):
         part = rows[start : start + _CHUNK]
@@ -314,7 +304,6 @@ _OF_KIND: dict[str, dict[str, _Path]] = {
 def _paths(
     kind: str, labels: Iterable[str], slots: Iterable[str], families: Iterable[str]
 ) -> Iterator[tuple[str, _Path]]:
-    """The name of each figure, and where an evaluation holds it."""
     yield from ((name, (name,)) for name in ("accuracy", "macro_f1", "ece"))
     yield from ((name, ("any" if kind == "safety" else "macro", name)) for name in _RANKING)
     yield from _OF_KIND[kind].items()

@@ -82,7 +82,6 @@ def report_of(
 
 
 def _text(text: TrainingText, written: WrittenSentences) -> dict[str, Any]:
-    """The text that was learned from."""
     rows, cleaned = text.rows, text.cleaned
     writers = Counter(row.writer for row in rows if row.writer)
     return {
@@ -141,10 +140,8 @@ def publish(
     fitted: FittedModel, report: Mapping[str, Any], models_dir: Path, *, seed: int, propose: bool, now: datetime
 ) -> tuple[str, Path]:
     """Write the artifact, load it again, and publish it if it predicts as the model in memory does: (version, folder).
-
-    propose: propose it instead of putting it in use. now: what the version is named for.
-    Raises TrainingError where it does not, OSError where the folder cannot be written.
-    """
+    propose: propose it instead of putting it in use. now: what the version is named for. Raises TrainingError where it
+    does not, OSError where the folder cannot be written."""
     model, registry = fitted.trained.model, Registry(models_dir)
     made_with = {"python": platform.python_version(), **{tool: version(tool) for tool in _TOOLS}}
     with registry.staging(model.policy.name) as folder:

@@ -16,11 +16,8 @@ from classifiers.verdict import Abstention, Verdict
 
 
 def mark_foreign(policy: Policy, rows: Iterable[Row], detector: LanguageDetector | None = None) -> list[Row]:
-    """The rows, each with its foreign language, if any. About 0.2 ms a row.
-
-    The built-in writer's rows are checked only where they may be held out; the many others are the author's own words
-    again. detector: one that is already open.
-    """
+    """The rows, each with its foreign language, if any. About 0.2 ms a row. The built-in writer's rows are checked only
+    where they may be held out; the many others are the author's own words again. detector: one that is already open."""
     if ANY in policy.languages:
         return list(rows)
     scripts, languages = written_in(policy.languages), detectable(policy.languages)

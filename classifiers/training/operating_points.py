@@ -40,11 +40,9 @@ sequence."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOutScores:
-    """Held-out scores of a first stage and of the model without it.
-
-    probabilities: (n, classes) of the first stage; known: (n,) which texts are not novel to it; truth: (n,)
-    classes; right, before: (n,) whether it, and the model without it, are right; used: (n,) which rows count.
-    """
+    """Held-out scores of a first stage and of the model without it. probabilities: (n, classes) of the first stage;
+    known: (n,) which texts are not novel to it; truth: (n,) classes; right, before: (n,) whether it, and the model
+    without it, are right; used: (n,) which rows count."""
 
     probabilities: Floats
     known: Bools
@@ -54,24 +52,9 @@ class HeldOutScores:
     used: Bools
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """The first stage settles texts from `act` on. Shares are of all texts; errors are of the settled ones: the first
-    stage's, and the model's on the same texts without it."""
-
-    act: float
-    settled: float
-    error: float
-    error_before: float
-    lost: float
-    most_lost: float
-
-
-def choose_exit(scores: HeldOutScores, *, max_error: float = 1.0) -> Point | None:
-    """The point that settles most texts among those that lose few enough; None where there is none.
-
-    max_error: the most of what is settled that may be wrong, with 95 % confidence.
-    """
+def choose_exit(scores: HeldOutScores, *, max_error: float = 1.0) -> float | None:
+    """The probability from which a first stage settles most texts of those that lose few enough; None without one.
+    max_error: the most of what is settled that may be wrong, with 95 % confidence."""
     sure = np.where(scores.known, scores.probabilities.max(axis=1), 0.0)[scores.used]
     order = np.argsort(-sure, kind="stable")
     sure, right, before, few = (
@@ -84,24 +67,14 @@ def choose_exit(scores: HeldOutScores, *, max_error: float = 1.0) -> Point | Non
     total = len(sure)
     ends = np.flatnonzero(np.diff(sure, append=-1) != 0)
     ends = ends[sure[ends] >= LEAST_SURE]
-    lost, gained, wrong, wrong_before, few_lost, few_gained = (
+    lost, gained, wrong, few_lost, few_gained = (
         np.cumsum(mask, dtype=np.int64)[ends]
-        for mask in (~right & before, right & ~before, ~right, ~before, few & before & ~right, few & right & ~before)
+        for mask in (~right & before, right & ~before, ~right, few & before & ~right, few & right & ~before)
     )
     settled, most_lost = ends + 1, highest_share(lost, total)
     fit = (most_lost <= MOST_LOST) & (lost - gained <= MOST_NET_LOST * total) & (few_lost <= few_gained)
     fit &= _few_wrong(wrong, settled, max_error)
-    if not fit.any():
-        return None
-    best = int(np.flatnonzero(fit)[-1])
-    return Point(
-        act=float(sure[ends[best]]),
-        settled=float(settled[best] / total),
-        error=float(wrong[best] / settled[best]),
-        error_before=float(wrong_before[best] / settled[best]),
-        lost=float(lost[best] / total),
-        most_lost=float(most_lost[best]),
-    )
+    return float(sure[ends[np.flatnonzero(fit)[-1]]]) if fit.any() else None
 
 
 def rare(truth: NDArray[np.int32], used: Bools) -> Bools:
@@ -113,10 +86,8 @@ def rare(truth: NDArray[np.int32], used: Bools) -> Bools:
 
 def _few_wrong(wrong: NDArray[np.int64], settled: NDArray[np.intp], max_error: float) -> Bools:
     """(points,) where, with 95 % confidence for whichever is taken, at most `max_error` of the settled text is wrong.
-
     Shares chosen before are tested from the surest texts on, up to the first that fails (fixed sequence testing:
-    Angelopoulos et al. 2021, "Learn then Test"). wrong, settled: (points,) counts, ascending.
-    """
+    Angelopoulos et al. 2021, "Learn then Test"). wrong, settled: (points,) counts, ascending."""
     if max_error >= 1:
         return np.ones(len(settled), bool)
     kept = np.zeros(len(settled), bool)
@@ -154,10 +125,8 @@ def stricter(
     bands: Sequence[Band], confidences: Floats, correct: Bools, weights: Weights, *, act: float, max_error: float
 ) -> dict[Band, float]:
     """Thresholds of bands in which, with 80 % confidence, more than `max_error` of the answers from `act` on are wrong:
-    the lowest that keeps to it on these rows, or `NEVER`'s.
-
-    act: the common threshold. bands, confidences, correct, weights: (n,) of held-out rows that are named.
-    """
+    the lowest that keeps to it on these rows, or `NEVER`'s. act: the common threshold. bands, confidences, correct,
+    weights: (n,) of held-out rows that are named."""
     from scipy.special import betaincinv
 
     own: dict[Band, float] = {}
@@ -225,10 +194,7 @@ made 20 % of all such text answered, where it was 1 of 207 and 20 of 188 of the 
 
 def weights_at(kinds: NDArray[np.str_], share: float) -> Weights:
     """(n,) what rows weigh where `share` of the traffic is out of scope: all of it together 1, each of its kinds alike,
-    though one of few rows weighs less.
-
-    kinds: (n,).
-    """
+    though one of few rows weighs less. kinds: (n,)."""
     names, place, counts = np.unique(kinds, return_inverse=True, return_counts=True)
     # none weighs nothing, since a share of nothing is undefined
     share = min(max(share, 1e-9), 1 - 1e-9)
@@ -265,10 +231,8 @@ SURE_MISSES = 0.005
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CascadePath:
-    """Which stage settles each text. asked: (n,) settled by the large stage; the rest is clean.
-
-    probabilities: (n, labels) of the stage that settled it.
-    """
+    """Which stage settles each text. asked: (n,) settled by the large stage; the rest is clean. probabilities: (n,
+    labels) of the stage that settled it."""
 
     asked: Bools
     probabilities: Floats
@@ -322,20 +286,16 @@ _OTHER_HARMLESS, _EVERYDAY_TO_OTHERS = 20, 4
 
 
 def ordinary_kinds(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp]) -> NDArray[np.str_]:
-    """(n,) of which kind of ordinary traffic held-out rows are; empty of others. held: (n,) their indexes.
-
-    What the guard has learned that the policy builds on is left out: it shows nothing.
-    """
+    """(n,) of which kind of ordinary traffic held-out rows are; empty of others. held: (n,) their indexes. What the
+    guard has learned that the policy builds on is left out: it shows nothing."""
     here = [rows[index] for index in held.tolist()]
     return np.array(["" if policy.builds_on and row.weight else row.ordinary_kind for row in here], np.str_)
 
 
 def measured_on(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp]) -> tuple[Bools, str]:
-    """(n,) which held-out rows calibrate, and what to call them. held: (n,) their indexes.
-
-    Real rows where there are enough, else all rows. A class with hardly any real row (for safety, harmless text too)
-    gets written rows as well: all of them where each class has its own threshold, only a few where all share one.
-    """
+    """(n,) which held-out rows calibrate, and what to call them. held: (n,) their indexes. Real rows where there are
+    enough, else all rows. A class with hardly any real row (for safety, harmless text too) gets written rows as well:
+    all of them where each class has its own threshold, only a few where all share one."""
     here = [rows[index] for index in held.tolist()]
     real, kept = is_real(rows, held), _few_everyday(policy, here)
     if policy.builds_on:

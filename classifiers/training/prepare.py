@@ -97,10 +97,8 @@ def prepare_text(
     seed: int,
     detector: LanguageDetector | None = None,
 ) -> TrainingText:
-    """Clean, encode, label near misses, review. detector: one that is already open.
-
-    Raises TrainingError where a label has no text, or there is no other text.
-    """
+    """Clean, encode, label near misses, review. detector: one that is already open. Raises TrainingError where a label
+    has no text, or there is no other text."""
     progress.step("clean")
     # names of slots in marks may be in another language than the text
     marked = mark_foreign(policy, with_marks(policy, rows) if policy.slots else rows, detector)
@@ -160,8 +158,7 @@ def _in_place(policy: Policy, rows: Sequence[Row], vectors: Floats) -> tuple[lis
 
 
 def _check_contrast(policy: Policy, rows: Sequence[Row]) -> None:
-    """Raises TrainingError where all text has one label, which would teach that everything does. Slots need no
-    contrast."""
+    """Raises TrainingError where all text has one label: everything would get it. Slots need no contrast."""
     seen = {row.labels for row in rows}
     if policy.kind == "safety" and () not in seen:
         raise TrainingError(

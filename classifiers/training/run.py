@@ -39,11 +39,8 @@ _UNWRITTEN = WrittenSentences(rows=(), forms={})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingOutcome:
-    """What a run came to.
-
-    accepted: whether the model was published; if not, `missed` says why, a line each, version is None and folder
-    holds only the report. report: as in report.json. seconds: of each step.
-    """
+    """What a run came to. accepted: whether the model was published; if not, `missed` says why, a line each, version is
+    None and folder holds only the report. report: as in report.json. seconds: of each step."""
 
     accepted: bool
     version: str | None

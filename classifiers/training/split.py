@@ -19,10 +19,8 @@ from classifiers.training.windows import Windows, each_whole
 
 
 def folds(rows: Sequence[Row], count: int, seed: int) -> NDArray[np.int32]:
-    """(rows,) the fold 0..count-1 of each row: seeded, whole groups, labels spread as evenly as groups allow.
-
-    Groups are dealt label by label, the rarest first, each to the fold with fewest rows of that label.
-    """
+    """(rows,) the fold 0..count-1 of each row: seeded, whole groups, labels spread as evenly as groups allow. Groups
+    are dealt label by label, the rarest first, each to the fold with fewest rows of that label."""
     members: dict[str, list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
         members[row.group].append(index)
@@ -51,10 +49,8 @@ _DIGITS = re.compile(r"\d+")
 
 
 def held_together(rows: Sequence[Row]) -> tuple[Row, ...]:
-    """The rows, with users' rows of one label that are the same but for digits, case and marks in one group.
-
-    So a message that comes again with another number is never both learned and measured.
-    """
+    """The rows, with users' rows of one label that are the same but for digits, case and marks in one group. So a
+    message that comes again with another number is never both learned and measured."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -93,10 +89,8 @@ class Dealt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOut:
-    """Held-out scores of the rows that are like users' messages. rows: (n,) their indexes.
-
-    logits: (n, classes) of the linear head; votes: by sharpness, (n, classes) of the nearest sentences at share 1.
-    """
+    """Held-out scores of the rows that are like users' messages. rows: (n,) their indexes. logits: (n, classes) of the
+    linear head; votes: by sharpness, (n, classes) of the nearest sentences at share 1."""
 
     rows: NDArray[np.intp]
     logits: Floats
@@ -113,10 +107,8 @@ class HeldOutWindows:
     starts: NDArray[np.intp]
 
     def amid(self, calm: NDArray[np.intp], seed: int) -> "HeldOutWindows":
-        """The same rows, then each once more among some that are calm: as many windows more have as many chances.
-
-        calm: places among the rows of ordinary text without a label. Where there are none, the rows as they are.
-        """
+        """The same rows, then each once more among some that are calm: as many windows more have as many chances. calm:
+        places among the rows of ordinary text without a label. Where there are none, the rows as they are."""
         if not len(calm):
             return self
         chance, ends = np.random.default_rng(seed), np.append(self.starts[1:], len(self.logits))
@@ -148,11 +140,9 @@ def one_of(
     advance: Callable[[int, int], None],
     unseen: Bools | None = None,
 ) -> HeldOut:
-    """Single-label. Arguments as of `fit.linear.one_of`; advance: called with folds done and in all.
-
-    unseen: (rows,) those that the encoder itself was not tuned on; no others are held out then.
-    No row is held out with all others of its class, for the fit would not know the class; unless all rows would be.
-    """
+    """Single-label. Arguments as of `fit.linear.one_of`; advance: called with folds done and in all. unseen: (rows,)
+    those that the encoder itself was not tuned on; no others are held out then. No row is held out with all others of
+    its class, for the fit would not know the class; unless all rows would be."""
     folded = deal(rows, count, seed, unseen)
     fold_of, number = folded.folds, folded.number
     # the lowest and the highest fold of each class
@@ -200,10 +190,8 @@ def left_out(
     sharpness: float,
     seed: int,
 ) -> HeldOut | None:
-    """The rows of each label as text out of scope, by fits without any; None where the labels are too few.
-
-    Arguments as of `one_of`. labels: how many of the classes are labels, the first ones; sharpness: of the votes.
-    """
+    """The rows of each label as text out of scope, by fits without any; None where the labels are too few. Arguments as
+    of `one_of`. labels: how many of the classes are labels, the first ones; sharpness: of the votes."""
     if labels < LEAST_LEFT_OUT:
         return None
     part_of = parts_left_out(count, labels, seed)

@@ -28,8 +28,7 @@ def tuned_windowing(tokens: int) -> Windowing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Windows:
-    """vectors: (windows, dimensions) of length 1; starts: (rows,) the first window of each row, which has at least
-    one."""
+    """vectors: (windows, dimensions) of length 1; starts: (rows,) the first window of each row."""
 
     vectors: Floats
     starts: NDArray[np.intp]

@@ -130,7 +130,6 @@ def _why_not_answered(rule: Rule, action: Action, request: Request) -> Unsupport
 
 
 def _answer_actions(rule: Rule, verdict: Verdict) -> list[Action]:
-    """The answers that the verdict's labels call for."""
     actions = (rule.then.get(label) for label in verdict.labels)
     return [action for action in actions if action and action.act is Act.ANSWER]
 
@@ -286,11 +285,8 @@ def _finished(
 
 
 def word_in_prompt(label: str, names: LabelNames, prompt: str) -> str | Unsupported:
-    """The label, or its alias, as the prompt spells it.
-
-    names: all of the classifier's labels. The prompt must name two of them (or the only one): a prompt that names none
-    asks for something else.
-    """
+    """The label, or its alias, as the prompt spells it. names: all of the classifier's labels. The prompt must name two
+    of them (or the only one): a prompt that names none asks for something else."""
     caseless = prompt.casefold()
     words = _named(label, names, prompt, caseless)
     missing = min(_LEAST_NAMED, len(names.labels)) - bool(words)
@@ -323,10 +319,8 @@ def _only_word(label: str, words: list[str]) -> str | None:
 
 
 def _named(label: str, names: LabelNames, prompt: str, caseless: str) -> list[str]:
-    """The ways in which the prompt writes a label, or else its aliases. caseless: the prompt without its case.
-
-    `other` is also an ordinary word: where the prompt has an alias for it as well, both are ways.
-    """
+    """The ways in which the prompt writes a label, or else its aliases. caseless: the prompt without its case. `other`
+    is also an ordinary word: where the prompt has an alias for it as well, both are ways."""
     own = _spellings(label, prompt, caseless)
     if own and label != OTHER:
         return own
@@ -334,7 +328,6 @@ def _named(label: str, names: LabelNames, prompt: str, caseless: str) -> list[st
 
 
 def _spellings(label: str, prompt: str, caseless: str) -> list[str]:
-    """The distinct ways in which the prompt writes a label, in their order."""
     if not _WORD.search(label):
         return [label] if label in prompt else []
     forms = dict.fromkeys(unicodedata.normalize(form, label) for form in ("NFC", "NFD"))
@@ -348,7 +341,6 @@ def _spellings(label: str, prompt: str, caseless: str) -> list[str]:
 
 
 def _pattern(label: str) -> str:
-    """A pattern that finds a label in a prompt."""
     if signed(label):
         # another label may differ from it by the sign only
         return rf"(?<![\w\p{{N}}+#<>-]){re.escape(label)}(?![\w\p{{N}}+#])"
@@ -358,9 +350,7 @@ def _pattern(label: str) -> str:
 
 def text_unsupported(text: str, fields: Mapping[str, Raw]) -> Unsupported | None:
     """Why a fixed text cannot be the answer; None where it can. It never stands for JSON or for a call of a function.
-
-    fields: a request's top-level fields, undecoded.
-    """
+    fields: a request's top-level fields, undecoded."""
     requested = requested_format(fields)
     if isinstance(requested, Unsupported):
         return requested

@@ -120,20 +120,16 @@ class Result(StrEnum):
 
 
 def compare(local: LocalAnswer, names: LabelNames, completion: Completion, *, values: Values) -> Result:
-    """The reference's completion against a local answer. All of its choices have to agree.
-
-    names: all labels that the local answer could have had; values: compares the values of slots.
-    """
+    """The reference's completion against a local answer. All of its choices have to agree. names: all labels that the
+    local answer could have had; values: compares the values of slots."""
     return _Comparison(local, local.content, names, values).result(completion)
 
 
 def compare_again(
     local: LocalAnswer, names: LabelNames, first: Completion, second: Completion, *, values: Values
 ) -> Result:
-    """The reference's second completion against the first choice of its first one, by the same measure.
-
-    local: the answer that would have been given here, for its shape.
-    """
+    """The reference's second completion against the first choice of its first one, by the same measure. local: the
+    answer that would have been given here, for its shape."""
     try:
         choices = first.choices
     except (msgspec.DecodeError, RecursionError):
@@ -211,7 +207,6 @@ class _Comparison:
 
 
 def _word(names: LabelNames, ours: str, theirs: str, form: Form = BARE) -> Result:
-    """Two answers of a form, each with one word in it."""
     if theirs.strip() == ours.strip():
         return Result.AGREES
     label, other = (names.resolve(form.inner(text)) for text in (ours, theirs))

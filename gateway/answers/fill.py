@@ -127,7 +127,6 @@ class _Filling:
         return None
 
     def _resolved(self, schema: object, path: Path, depth: int) -> Mapping[str, Any]:
-        """The schema that references lead to."""
         self._reader.count_place(schema)
         if depth > _MAX_DEPTH or not isinstance(schema, Mapping):
             raise CannotFill(UnsupportedReason.SCHEMA, path)
@@ -140,7 +139,6 @@ class _Filling:
         return self._resolved(target, path, depth + 1)
 
     def _either(self, schema: Mapping[str, Any], path: Path, depth: int) -> Any:
-        """The first choice that can be filled, else null."""
         _allow_only(schema, frozenset({"anyOf", "oneOf"}), path)
         choices = schema.get("anyOf") or schema.get("oneOf")
         if not isinstance(choices, list) or not choices:
@@ -241,7 +239,6 @@ class _Filling:
         return self._prediction if LABEL not in fields.values() and self._holds_labels(values) else None
 
     def _label_words(self, names: LabelNames, values: Iterable[object]) -> tuple[str, ...]:
-        """Those of the values that stand for labels."""
         meant, fold = names.resolve, self._reader.fold
         return tuple(word for word in values if isinstance(word, str) and meant(word, fold) is not None)
 
@@ -357,13 +354,11 @@ class _Filling:
         return values
 
     def _note_empty(self, path: Path) -> None:
-        """Notes that the field, if it is a slot's, has no value."""
         name = self._named(path)
         if name is not None:
             self.state.slots[path] = name
 
     def _note_order(self, schema: Mapping[str, Any], path: Path) -> None:
-        """Notes a list whose order says nothing."""
         if self._prediction.free_order or schema.get("uniqueItems") is True:
             self.state.unordered |= {path}
 
@@ -377,7 +372,6 @@ class _Filling:
         return self._slots.get(self._reader.fold(path[-1]))
 
     def _snapshot(self) -> Filled:
-        """A copy of the state, to return to."""
         self._reader.count(len(self.state.slots))
         return replace(self.state, slots=dict(self.state.slots), further=dict(self.state.further))
 

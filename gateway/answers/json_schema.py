@@ -99,17 +99,14 @@ def _letters(word: str) -> int:
 
 
 def _size(part: object) -> int:
-    """Parts of a keyword's value."""
     if isinstance(part, list | dict):
         return len(part)
     return part.bit_length() // 64 if isinstance(part, int) else 0
 
 
 def allows(schema: Mapping[str, Any], value: Any, reader: SchemaReader | None = None) -> bool:
-    """Whether a schema certainly allows a value.
-
-    reader: one that has read a part of the schema. Raises TypeError where a keyword's own value is not of its type.
-    """
+    """Whether a schema certainly allows a value. reader: one that has read a part of the schema. Raises TypeError where
+    a keyword's own value is not of its type."""
     try:
         return _Check(reader or SchemaReader(schema)).allows(schema, value, 0) is True
     except TooLarge:
@@ -131,7 +128,6 @@ class _Check:
         return _all(self._keywords(schema, value, depth + 1))
 
     def _keywords(self, schema: Mapping[str, Any], value: Any, depth: int) -> Iterator[bool | None]:
-        """The result of each keyword."""
         yield from self._any_type(schema, value, depth)
         if isinstance(value, dict):
             yield from self._object(schema, value, depth)

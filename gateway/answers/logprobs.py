@@ -43,12 +43,10 @@ def _parts(content: str, label: str) -> tuple[str, str, str]:
 
 
 def _in_json(word: str | None) -> str | None:
-    """A word as it is written between quotes."""
     return None if word is None else chat.encode(word).decode()[1:-1]
 
 
 def _ranked(label: str, prediction: Prediction, spelled: Spelled) -> Iterator[TokenLogprob]:
-    """The label as it is written, and the others by their scores."""
     yield TokenLogprob(label, _log(prediction.confidence), list(label.encode()))
     others = sorted((score, name) for name, score in prediction.scores.items() if name != prediction.labels[0])
     for score, name in reversed(others):

@@ -76,10 +76,8 @@ class ChoiceText:
 
 
 class Completion:
-    """An upstream's answer, whole or all events of a stream. Each property is parsed at its first use, and kept.
-
-    body: its bytes. stream: whether they are events.
-    """
+    """An upstream's answer, whole or all events of a stream. Each property is parsed at its first use, and kept. body:
+    its bytes. stream: whether they are events."""
 
     def __init__(self, body: bytes, *, stream: bool) -> None:
         self.body = body
@@ -105,10 +103,8 @@ class Completion:
         return tuple(choices.values())
 
     def with_pieces(self, new: Mapping[int, Sequence[str]]) -> "Completion":
-        """The answer with other texts; all else keeps its bytes. new: the new pieces of a text, by the text's index.
-
-        A choice that changes loses its repeats. A piece that two texts change in two ways becomes empty.
-        """
+        """The answer with other texts; all else keeps its bytes. new: the new pieces of a text, by the text's index. A
+        choice that changes loses its repeats. A piece that two texts change in two ways becomes empty."""
         texts: dict[tuple[int, Path], str] = {}
         for index, pieces in new.items():
             for piece, changed in zip(self.texts[index].pieces, pieces, strict=True):
@@ -133,7 +129,6 @@ class Completion:
 
     @cached_property
     def _parts(self) -> tuple[bytes, ...]:
-        """The events of a stream; a whole answer is one part."""
         if not self.stream:
             return (self.body,)
         splitter = sse.Splitter()
@@ -150,7 +145,6 @@ class Completion:
 
     @cached_property
     def _answers(self) -> tuple[chat.UpstreamAnswer | Exception | None, ...]:
-        """Each part decoded, or why it cannot be."""
         return tuple(None if data is None else _decoded(data) for data in self._data)
 
     def _readable(self) -> Iterator[chat.UpstreamAnswer]:
@@ -208,10 +202,8 @@ def unfenced(text: str) -> str:
 
 
 def label_in(completion: Completion, names: LabelNames, at: Sequence[str] | None = None) -> str | None:
-    """The only label that the choices name, as a text of its own or as strings in JSON; None for none or several.
-
-    at: the names of properties that lead to it in JSON, from the outermost in; None for wherever it stands.
-    """
+    """The only label that the choices name, as a text of its own or as strings in JSON; None for none or several. at:
+    the names of properties that lead to it in JSON, from the outermost in; None for wherever it stands."""
     try:
         choices = completion.choices
     except (msgspec.DecodeError, RecursionError):
@@ -234,7 +226,6 @@ def _words(text: str, at: Sequence[str] | None) -> Iterator[str]:
 
 
 def _leaves(value: Any) -> Iterator[Any]:
-    """Everything in decoded JSON that is neither object nor list."""
     values = [value]
     while values:
         value = values.pop()
@@ -256,10 +247,8 @@ def _number(choice: chat.UpstreamChoice, place: int) -> int:
 
 
 def _joined(pieces: Mapping[_Key, list[TextPiece]], repeats: _Repeats, first: str) -> Iterator[ChoiceText]:
-    """The texts of the holder `first` (`message` or `delta`), then those of the other holder that say more.
-
-    Pieces of the other holder beside a text of `first` are added to the repeats.
-    """
+    """The texts of the holder `first` (`message` or `delta`), then those of the other holder that say more. Pieces of
+    the other holder beside a text of `first` are added to the repeats."""
     for (number, holder, _), own in pieces.items():
         if holder == first:
             yield _text(number, own)
@@ -295,7 +284,6 @@ def _runs(pieces: list[TextPiece]) -> list[list[TextPiece]]:
 
 
 def _items(choice: chat.UpstreamChoice) -> Iterator[_Item]:
-    """Every text of a choice but those of its annotations."""
     for holder, message in (("message", choice.message), ("delta", choice.delta)):
         if message is None:
             continue
@@ -314,10 +302,8 @@ def _items(choice: chat.UpstreamChoice) -> Iterator[_Item]:
 
 
 def _annotations(choice: chat.UpstreamKeys, part: int) -> Iterator[_Item]:
-    """Every text of a choice's annotations (titles and addresses of sources, say), each by itself.
-
-    Raises msgspec.DecodeError and RecursionError.
-    """
+    """Every text of a choice's annotations (titles and addresses of sources, say), each by itself. Raises
+    msgspec.DecodeError and RecursionError."""
     for holder, message in (("message", choice.message), ("delta", choice.delta)):
         values: list[tuple[Path, object]] = []
         if message and "annotations" in message:
@@ -333,10 +319,8 @@ def _annotations(choice: chat.UpstreamKeys, part: int) -> Iterator[_Item]:
 
 
 def _holds_more(answer: chat.UpstreamChoices) -> bool:
-    """Whether a message has text (audio's, say) in a field that is not read.
-
-    Raises msgspec.DecodeError and RecursionError.
-    """
+    """Whether a message has text (audio's, say) in a field that is not read. Raises msgspec.DecodeError and
+    RecursionError."""
     messages = [part for choice in answer.choices or () for part in (choice.message, choice.delta) if part]
     values = (value for message in messages for key, value in message.items() if key not in _READ)
     decoded = (of_upstream(msgspec.json.decode, bytes(value)) for value in values)

@@ -17,10 +17,8 @@ _JSON = [(b"content-type", b"application/json")]
 
 
 def label(record: Record, request: Request, local: LocalAnswer) -> Reply:
-    """A local answer with its label.
-
-    A function that the request names ends with `stop`, as OpenAI's do; one that it only requires, with `tool_calls`.
-    """
+    """A local answer with its label. A function that the request names ends with `stop`, as OpenAI's do; one that it
+    only requires, with `tool_calls`."""
     call, finish = local.call, "stop"
     if call is None:
         message = chat.AnswerMessage(content=local.content)
@@ -83,7 +81,6 @@ def _with_ids(message: chat.AnswerMessage, call_id: str) -> chat.AnswerMessage:
 
 
 def _deltas(message: chat.AnswerMessage, finish: str, logprobs: chat.Logprobs | None) -> Iterator[chat.ChunkChoice]:
-    """A message cut into the deltas of a stream."""
     call = message.tool_calls[0] if message.tool_calls else None
     function = call.function if call else message.function_call or None
     yield chat.ChunkChoice(chat.Delta(role="assistant", content=None if function else ""))

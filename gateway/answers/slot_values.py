@@ -17,11 +17,8 @@ Scalar = str | int | float
 def fit(
     slot: Slot, value: SlotValue, schema: Mapping[str, Any], fold: Callable[[str], str] = normalized
 ) -> Scalar | None:
-    """A slot's value as a schema of a string, a number or an enum takes it.
-
-    None where the schema does not take it, or the words are no value of the slot's type. fold:
-    `spelling.normalized`, or a function that remembers it.
-    """
+    """A slot's value as a schema of a string, a number or an enum takes it. None where the schema does not take it, or
+    the words are no value of the slot's type. fold: `spelling.normalized`, or a function that remembers it."""
     if value.value is None:
         return None
     if "enum" in schema:

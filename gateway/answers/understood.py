@@ -41,11 +41,9 @@ VALUES: Final[Mapping[str, frozenset[str]]] = {
 
 
 def why_not_answerable(rule: Rule, request: Request, *, fixed: bool) -> Unsupported | None:
-    """Why a rule must not answer a request; None where all of it is understood.
-
-    fixed: whether the rule answers with a text of its own, which suits a conversation's first turn unless it says more.
-    Raises BadRequest where messages cannot be read.
-    """
+    """Why a rule must not answer a request; None where all of it is understood. fixed: whether the rule answers with a
+    text of its own, which suits a conversation's first turn unless it says more. Raises BadRequest where messages
+    cannot be read."""
     field = _unknown_field(request.fields)
     if field is not None:
         return Unsupported(UnsupportedReason.UNKNOWN_FIELD, field)

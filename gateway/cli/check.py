@@ -105,7 +105,6 @@ def _data(file: Path) -> dict[str, Any]:
 
 
 def _is_policy(file: Path) -> bool:
-    """Whether a file is a policy, by its keys or else by its folder."""
     keys = _data(file).keys()
     known = {"kind", "about", "labels", "slots"} & keys
     return "upstreams" not in keys and bool(known or file.parent.name == "policies")
@@ -208,8 +207,7 @@ def _lacking_packages(loaded: "Loaded") -> "Places":
 
 
 def _policies(folder: Path, checked: Sequence[Path]) -> "tuple[dict[str, Policy], set[str]]":
-    """The policies of a folder and among the checked files, by name; and the names of wrong ones, whose problems are
-    reported when they are checked."""
+    """The policies of a folder and among the checked files, by name; and the names of wrong ones."""
     from gateway.config.load import load_policy
 
     policies: dict[str, Policy] = {}

@@ -133,8 +133,7 @@ def _model_of(config: Path) -> str:
 
 
 def _train(config: Path) -> None:
-    """Trains the policies of the gateway's rules that are new or changed. Raises typer.Exit where a model that may cost
-    money would write sentences."""
+    """Trains new or changed policies of the rules. Raises typer.Exit where a model that may cost money would write."""
     from classifiers.errors import ArtifactError
     from classifiers.model.artifact import load, policy_sha256
     from classifiers.model.registry import Registry

@@ -149,7 +149,6 @@ def _findings(log: "Log", prices: "PriceTable", *, bound: float, period: float |
 
 
 def _write(folder: Path, findings: Sequence["Finding"], numbers: Sequence[int] | None, log: "Log") -> dict[str, Any]:
-    """What was written, and what to do next."""
     from gateway.discover.draft import GATEWAY, draft, gateway, write
     from gateway.requests.messages import system_text
 
@@ -191,7 +190,6 @@ def _chosen(findings: Sequence["Finding"], numbers: Sequence[int] | None) -> lis
 
 
 def _models_dir(gateway: Path) -> str:
-    """The models folder of a gateway file that may exist, or else the default."""
     from gateway.config.load import load_gateway
     from gateway.config.problems import ConfigError
 

@@ -63,8 +63,7 @@ def _bound(text: str, flag: str, *, over: bool) -> Bound:
 
 
 def failures(bounds: Iterable[Bound], figures: Mapping[str, float | None]) -> Iterator[str]:
-    """A line for each bound that does not hold. A figure that could not be measured, so is None or not there, holds
-    none."""
+    """A line for each bound that does not hold. A figure that could not be measured holds none."""
     for bound in bounds:
         value = figures.get(bound.name)
         if value is None:

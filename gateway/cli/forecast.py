@@ -219,7 +219,6 @@ def _volume(a_day: float | None, what: str) -> str:
 
 
 def _at_rates(waits: Mapping[float, Wait], does: str, target: float, what: str, a_day: float | None = None) -> str:
-    """What a certificate takes at each rate of disagreement."""
     rates = ", ".join(f"{_takes(wait, what, a_day)} if {rate * 100:.3g} % {does}" for rate, wait in waits.items())
     return f"{rates}; at {target * 100:.3g} % or more it never comes."
 

@@ -92,8 +92,7 @@ def init(
 
 
 def _copy(template: StarterTemplate, target: Path, edits: Mapping[Path, tuple[str, str]]) -> list[Path]:
-    """Write the template's files that are not there yet, and return them. edits: of a file, what is replaced
-    by what."""
+    """Write the template's files that are not there yet, and return them. edits: of a file, what replaces what."""
     from gateway.config.settings import shipped_dir
 
     source = shipped_dir()

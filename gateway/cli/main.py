@@ -35,7 +35,6 @@ def version(json: Json = False) -> None:
 
 
 def _print_version(asked: bool) -> None:
-    """`offramp --version`."""
     if asked:
         version()
         raise typer.Exit

@@ -318,7 +318,6 @@ def _review_of(text: "KeptText") -> str | None:
 
 
 def _head(text: "KeptText") -> str:
-    """When the text last came, and what it was taken for."""
     judged = f", the judge: {quoted(text.judged)}" if text.judged else ""
     return f"{_time(text.latest)}   {text.rule}: {quoted(text.label)} {percent(text.confidence)}{judged}"
 

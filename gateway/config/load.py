@@ -149,7 +149,6 @@ def gateway_notes(settings: Settings) -> Iterator[tuple[DataPath, str]]:
 
 
 def _is_secret(path: DataPath) -> bool:
-    """Whether the path holds a secret; labels, models and upstreams may have the same names."""
     match path:
         case ("access_key",) | ("upstreams", _, "api_key") | ("teacher", "api_key") | ("teacher", int(), "api_key"):
             return True
@@ -207,7 +206,6 @@ def _route_problems(settings: Settings, name: str, route: ModelRoute) -> _Findin
 
 
 def _action_problems(settings: Settings, rule: RuleSettings) -> _Findings:
-    """Models that an action or a judge names."""
     models = [name for name in settings.models if name != OTHER_MODELS]
     for label, then in rule.then.items():
         path: DataPath = ("then", label, "forward")
@@ -246,7 +244,6 @@ def _when_problems(settings: Settings, rule: RuleSettings) -> _Findings:
 
 
 def _read_replies(settings: Settings, folder: Path, replies: dict[str, str]) -> _Findings:
-    """Reads the texts of answer files into `replies`."""
     for index, rule in enumerate(settings.rules):
         for label, then in rule.then.items():
             name, path = then.answer_file, ("rules", index, "then", label, "answer_file")

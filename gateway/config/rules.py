@@ -164,7 +164,6 @@ class Then(FrozenRecord):
 
 
 def _short_then(value: object) -> object:
-    """Bare words stand for the obvious: block, flag, forward."""
     if isinstance(value, str) and value not in _BARE and value in Then.model_fields:
         raise ValueError(f"{value} needs its text: {{{value}: …}}")
     if isinstance(value, str) and len(value.split()) > 1:
@@ -252,7 +251,6 @@ class ContractSettings(FrozenRecord):
 
 
 def _pairs(value: object) -> object:
-    """`500 pairs` or 500."""
     count = str(value).removesuffix("pairs").strip()
     if not count.isdecimal():
         raise ValueError("takes a number: write retrain: 500 pairs")

@@ -142,8 +142,7 @@ class Content(FrozenRecord):
 
 
 class Limits(FrozenRecord):
-    """Bounds on one request: the size of its body, the characters of each text that classifiers read, and the time for
-    them."""
+    """Bounds on one request: the size of its body, characters of each text for classifiers, and the time for these."""
 
     body: Annotated[Bytes, Field(gt=0)] = 10 * 1024**2
     text: Annotated[int, BeforeValidator(number), Field(gt=0)] = 200_000

@@ -78,10 +78,8 @@ class Audits:
         texts: Mapping[str, str] | None = None,
     ) -> Mapping[str, Open]:
         """Flips a coin for each rule that has a label to give in the shape that is asked for, by its name; also where
-        only the version that is tried has one, for it would answer such calls, too.
-
-        tried: verdicts of challengers; texts: what rules read that retrain, by name.
-        """
+        only the version that is tried has one, for it would answer such calls, too. tried: verdicts of challengers;
+        texts: what rules read that retrain, by name."""
         scope_of = partial(scope, request=request, sent_to=self.routes.first(request.model))
         resolved = self.resolve(tried)
         also, made_also = {rule.name: verdict for rule, verdict in resolved}, self.answers(request, resolved).answers

@@ -37,10 +37,8 @@ def beta_quantile(a: float, b: float, share: float) -> float:
 
 
 def upper_at_any_time(pairs: int, wrong: int, alpha: float) -> float:
-    """An upper limit that may be read after every pair: with a chance of 1 - alpha it never lies below the rate.
-
-    It is the least target that the evidence rejects.
-    """
+    """An upper limit that may be read after every pair: with a chance of 1 - alpha it never lies below the rate. It is
+    the least target that the evidence rejects."""
     if wrong == pairs:
         return 1.0
     enough = -math.log(alpha)

@@ -44,10 +44,8 @@ class ThresholdCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
-    """A threshold of confidence, and what was seen at or above it, by the chance that it had to be seen.
-
-    proven: whether the evidence ever sufficed.
-    """
+    """A threshold of confidence, and what was seen at or above it, by the chance that it had to be seen. proven:
+    whether the evidence ever sufficed."""
 
     threshold: float
     seen: tuple[ThresholdCounts, ...] = ()
@@ -98,10 +96,8 @@ class Attempt:
 
     @classmethod
     def begin(cls, thresholds: Sequence[float], *, number: int, target: float, confidence: float) -> Self:
-        """thresholds: falling, at least one. confidence: that the contract promises over all its attempts.
-
-        Raises ValueError where the thresholds do not fall.
-        """
+        """thresholds: falling, at least one. confidence: that the contract promises over all its attempts. Raises
+        ValueError where the thresholds do not fall."""
         if not thresholds or any(low >= high for high, low in pairwise(thresholds)):
             raise ValueError("an attempt needs at least one threshold, and each below the one before")
         rungs = tuple(Rung(threshold=float(threshold)) for threshold in thresholds)

@@ -247,7 +247,6 @@ def _over(attempt: Attempt) -> str:
 
 
 def _none(seen: Sequence[tuple[float, bool]], over: float) -> str:
-    """Why no attempt begins."""
     latest = seen[-_LATEST:]
     surest = sorted(latest, key=lambda pair: -pair[0])[: len(latest) // _SUREST]
     wrong, of_those = (sum(not agrees for _, agrees in some) for some in (latest, surest))

@@ -24,9 +24,7 @@ _SUSPICION = 4.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmDetector:
     """target: of disagreement, in (0, 1); sums: one for each rate looked for; audits, wrong: seen since the start.
-
-    latest: how much likelier the latest audits are at the highest rate looked for, at least 1.
-    """
+    latest: how much likelier the latest audits are at the highest rate looked for, at least 1."""
 
     target: float
     sums: tuple[float, ...] = (0.0,) * len(_TIMES)

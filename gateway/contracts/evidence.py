@@ -96,10 +96,8 @@ def log_beta(a: float, b: float) -> float:
 
 
 def log_beta_integral(a: float, b: float, x: float, rest: float) -> float:
-    """The logarithm of the integral of t^(a-1) (1-t)^(b-1) from 0 to x.
-
-    a, b: at least 1/2; x: in (0, 1); rest: 1 - x.
-    """
+    """The logarithm of the integral of t^(a-1) (1-t)^(b-1) from 0 to x. a, b: at least 1/2; x: in (0, 1); rest: 1 -
+    x."""
     if x * (a + b + 2) <= a + 1:
         return _log_side(a, b, x, rest)
     # the fraction converges up to about the mean; beyond, the integral from x to 1 is taken from the whole

@@ -113,10 +113,7 @@ def threshold(contract: Contract) -> float | None:
 
 def until_certificate(target: float, rate: float, alpha: float, *, pairs: int = 0, wrong: int = 0) -> Wait:
     """How many more pairs at or above a threshold it takes until it is certified, if `rate` of them disagree; infinite
-    where the attempt is given up before.
-
-    pairs, wrong: those that count already. alpha: what the attempt may spend.
-    """
+    where the attempt is given up before. pairs, wrong: those that count already. alpha: what the attempt may spend."""
     most = max(1.0, longest(target) - pairs)
     looks = np.unique(np.geomspace(1, most, max(2, round(math.log(most, _STEP)))).astype(int))
     fresh = np.diff(looks, prepend=0)

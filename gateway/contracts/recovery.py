@@ -20,8 +20,7 @@ from gateway.contracts.store import ContractStore, StoredContract
 
 def taken_up(store: ContractStore, most: int, reached: Callable[[Scope], bool]) -> list[StoredContract]:
     """The contracts that a gateway goes on with, as of `ContractStore.newest`, each as it then is. reached: whether
-    calls come to one. Raises LedgerError.
-    """
+    calls come to one. Raises LedgerError."""
     for one in store.serving():
         if reached(one.scope):
             store.put(replace(one, contract=interrupted(one.contract)), interrupted=True)

@@ -38,12 +38,9 @@ class Elsewhere:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SideOutlook:
-    """What is to be expected of a side.
-
-    ordering: calls until an attempt begins, 0 where one runs or it is live; rung: the strictest threshold that is not
-    certified yet; certificate: by the share of wrong ones that it was drawn for, empty where it is live; alarm: from
-    when twice the target are wrong.
-    """
+    """What is to be expected of a side. ordering: calls until an attempt begins, 0 where one runs or it is live; rung:
+    the strictest threshold that is not certified yet; certificate: by the share of wrong ones that it was drawn for,
+    empty where it is live; alarm: from when twice the target are wrong."""
 
     ordering: int
     rung: BoundRung | None
@@ -129,7 +126,6 @@ def _until(rungs: Sequence[BoundRung], rates: Sequence[float], alpha: float, *, 
 
 
 def _logs(rungs: Sequence[BoundRung], looks: NDArray[np.int_], wrong: NDArray[np.int_]) -> NDArray[np.float64]:
-    """The logarithm of each rung's evidence: (streams, looks, rungs)."""
     target = rungs[0].evidence.target
     bets = np.array(bets_below(target))
     before = np.array([rung.evidence.logs for rung in rungs])

@@ -36,12 +36,9 @@ class BandPlacement:
 
 
 class SafetyOwner:
-    """Owns all safety contracts of a store.
-
-    on_move: called with each side that changes its phase. on_failure: called for writes that fail; the contract then
-    decides nothing until one succeeds. first: as of `Owner`. Raises LedgerError where the store cannot be read, and
-    closes it.
-    """
+    """Owns all safety contracts of a store. on_move: called with each side that changes its phase. on_failure: called
+    for writes that fail; the contract then decides nothing until one succeeds. first: as of `Owner`. Raises LedgerError
+    where the store cannot be read, and closes it."""
 
     def __init__(
         self,

@@ -9,10 +9,7 @@ from dataclasses import dataclass, replace
 class Scope:
     """rule: its name; model: that the client asks for, or the rule's judge; prompt: the constant part of the prompt,
     and the shape that the answer is to have, as a digest; labels: of the policy; classifier, version: who answers;
-    terms: as text.
-
-    sent_to: where the model is sent first, as `upstream/model`.
-    """
+    terms: as text. sent_to: where the model is sent first, as `upstream/model`."""
 
     rule: str
     model: str

@@ -40,11 +40,9 @@ class StoredContract:
 
 
 class PairRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """A pair as it is stored.
-
-    number: from 0; label: the local one; result: agrees, differs or missing; novelty: of the text, 0..1;
-    unlabelled: calls without a label, of a trial, that the coin chose since the pair that it chose before.
-    """
+    """A pair as it is stored. number: from 0; label: the local one; result: agrees, differs or missing; novelty: of the
+    text, 0..1; unlabelled: calls without a label, of a trial, that the coin chose since the pair that it chose
+    before."""
 
     number: int
     at: float
@@ -67,9 +65,7 @@ _PUT_PAIR: Final = insert("contract_pairs", "key", *_PAIR)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
     """A contract's calls in a period, estimated from those that the coin chose: each stands for 1 / rate of them.
-
-    since: Unix seconds of the first; surer: those at or above a confidence.
-    """
+    since: Unix seconds of the first; surer: those at or above a confidence."""
 
     since: float
     calls: float

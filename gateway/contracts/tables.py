@@ -77,10 +77,8 @@ _PAUSE: Final = insert("contract_pauses", "rule", "at", replacing=True)
 
 
 class Tables:
-    """Opens or makes them. One thread at a time. Raises LedgerError where the file cannot be used.
-
-    read_only: the file stays as it is, and tables that it lacks are empty.
-    """
+    """Opens or makes them. One thread at a time. Raises LedgerError where the file cannot be used. read_only: the file
+    stays as it is, and tables that it lacks are empty."""
 
     def __init__(self, path: Path, create: Iterable[str] = (), *, read_only: bool = False) -> None:
         self._path = path

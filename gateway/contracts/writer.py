@@ -22,9 +22,7 @@ Write = Callable[[Sequence[Move]], None]
 
 class SingleWriter(Generic[S]):
     """on_failure: called for writes that failed: the contract then does nothing by itself until one goes through.
-
-    store: for `ask`, and for whoever runs in its thread. Raises LedgerError where it cannot be read.
-    """
+    store: for `ask`, and for whoever runs in its thread. Raises LedgerError where it cannot be read."""
 
     def __init__(
         self, store: S, name: str, *, on_failure: Callable[[], None] | None, clock: Callable[[], float] = time.time

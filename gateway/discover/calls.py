@@ -24,12 +24,9 @@ from gateway.requests.messages import Turn, turns_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reported:
-    """What a log says of a call beside its bodies.
-
-    at: seconds since 1970, None where the log has no time. model: the name that was asked for.
-    input_tokens, output_tokens: None where the log has none.
-    reported_usd: the cost by the log itself; spent_usd: the cost by a gateway's ledger.
-    """
+    """What a log says of a call beside its bodies. at: seconds since 1970, None where the log has no time. model: the
+    name that was asked for. input_tokens, output_tokens: None where the log has none. reported_usd: the cost by the log
+    itself; spent_usd: the cost by a gateway's ledger."""
 
     at: float | None = None
     model: str = ""
@@ -41,11 +38,9 @@ class Reported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedCall(Reported):
-    """One chat call from a log.
-
-    place: `file:line`. fields: the other fields of the request, as JSON. completion: the answer's first choice.
-    cached_input_tokens: a part of the input. message_bytes: of all messages, without images, audio and files.
-    """
+    """One chat call from a log. place: `file:line`. fields: the other fields of the request, as JSON. completion: the
+    answer's first choice. cached_input_tokens: a part of the input. message_bytes: of all messages, without images,
+    audio and files."""
 
     place: str
     turns: tuple[Turn, ...]
@@ -117,7 +112,6 @@ def call_of(exchange: Exchange, place: str) -> LoggedCall:
 
 
 def _completion(response: Any) -> tuple[CompletionChoice, chat.ReportedUsage]:
-    """The first choice of an answer, and its usage."""
     stream = isinstance(response, str) and _STREAM.search(response) is not None
     if stream:
         body = encodable(response.removeprefix("\ufeff")).encode()
@@ -203,11 +197,8 @@ def _count(value: Any) -> int | None:
 
 @dataclass(slots=True, kw_only=True)
 class Log:
-    """A log's calls in its order.
-
-    skipped: how many records are no calls to learn from, by the reason.
-    problems: what cannot be read, each with its file and line.
-    """
+    """A log's calls in its order. skipped: how many records are no calls to learn from, by the reason. problems: what
+    cannot be read, each with its file and line."""
 
     calls: list[LoggedCall] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
@@ -237,10 +228,8 @@ def is_ledger(path: Path) -> bool:
 
 
 def read_ledger(path: Path, log: Log, advance: Callable[[int], None]) -> None:
-    """Adds the whole calls that a gateway's ledger keeps. advance: called with how many are read.
-
-    Raises LedgerError.
-    """
+    """Adds the whole calls that a gateway's ledger keeps. advance: called with how many are read. Raises
+    LedgerError."""
     with closing(CallStore(path, read_only=True)) as store:
         kept = store.calls()
     for number, call in enumerate(kept, 1):

@@ -46,11 +46,8 @@ upstreams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A finding's policy and data, each as the text of a file.
-
-    divided: inputs that got two answers equally often and are left out. reserved: answers that are words of Offramp's
-    own and become `other` in the policy.
-    """
+    """A finding's policy and data, each as the text of a file. divided: inputs that got two answers equally often and
+    are left out. reserved: answers that are words of Offramp's own and become `other` in the policy."""
 
     name: str
     policy: str
@@ -60,8 +57,7 @@ class Draft:
 
 
 def scalar(text: str) -> str:
-    """A text as a scalar that this project's YAML reader reads back: a plain word as it is, other text in quotes.
-    `unwritable` texts have none."""
+    """A text as a YAML scalar: a plain word as it is, other text in quotes. `unwritable` texts have none."""
     if _PLAIN.fullmatch(text) and text not in _NOTHING:
         return text
     letters = json.dumps(text, ensure_ascii=False)
@@ -155,7 +151,6 @@ def _prose(text: str) -> str:
 
 
 def _typical(texts: Sequence[str]) -> list[str]:
-    """Inputs of a usual length that YAML can hold."""
     fitting = [text for text in texts if len(text) in _USUAL_CHARS and not unwritable(text)]
     middle = sorted(fitting, key=lambda text: (len(text), text))
     start = max(0, (len(middle) - _EXAMPLES) // 2)
@@ -197,7 +192,6 @@ def _reads(reads: DraftedReads) -> dict[str, Any]:
 
 
 def _literal(text: str) -> str:
-    """A pattern for just this text, in signs that a value can hold and that stay at its ends."""
     return "".join(f"\\u{ord(sign):04x}" if sign.isspace() or sign == "\0" else re.escape(sign) for sign in text)
 
 

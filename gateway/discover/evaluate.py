@@ -41,12 +41,9 @@ _SEED: Final = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictedAgreement:
-    """How often the local answer would be the paid model's.
-
-    inputs: distinct ones that were measured. share: of them that agree, between low and high (95 %).
-    threshold: the confidence from which at most `bound` of the inputs disagree (95 %), None where there is none.
-    answered: the share of calls with at least that confidence.
-    """
+    """How often the local answer would be the paid model's. inputs: distinct ones that were measured. share: of them
+    that agree, between low and high (95 %). threshold: the confidence from which at most `bound` of the inputs disagree
+    (95 %), None where there is none. answered: the share of calls with at least that confidence."""
 
     inputs: int
     share: float
@@ -72,12 +69,8 @@ def pairs_of(
     inputs: Sequence[str], labels: Labels, encoder: "Encoder", *, advance: Callable[[int, int], None]
 ) -> list[AnswerPair]:
     """Each distinct input once, with the first answer that it got, judged by a fit that has not seen it.
-
-    Near-duplicates with the same answer are one input.
-
-    An input is read in all of its windows, as a trained classifier would. Answers that are no label agree with nothing,
-    nor do those that no other input got.
-    """
+    Near-duplicates with the same answer are one input. An input is read in all of its windows, as a trained classifier
+    would. Answers that are no label agree with nothing, nor do those that no other input got."""
     from classifiers.errors import require
 
     require("offramp discover", "sklearn", "scipy")
@@ -113,9 +106,7 @@ def _judged(
     rows: Sequence["Row"], vectors: "Floats", truth: "Ints", known: "NDArray[np.intp]", count: int
 ) -> tuple["NDArray[np.intp]", "Floats", float]:
     """The places of all texts in some order, the logits of each by a fit that has not seen it, and their temperature.
-
-    known: the places of the rows, which have one of `count` labels.
-    """
+    known: the places of the rows, which have one of `count` labels."""
     import numpy as np
     from threadpoolctl import threadpool_limits
 
@@ -140,9 +131,7 @@ def _judged(
 
 def _near_duplicates(texts: Sequence[str], answers: Sequence[str], counts: Mapping[str, int]) -> Counter[int]:
     """How many calls had each text or a near-duplicate of it with the same answer, by the first of these texts' place.
-
-    counts: how many calls had each text.
-    """
+    counts: how many calls had each text."""
     from classifiers.training.rows import Row
     from classifiers.training.split import held_together
 
@@ -156,8 +145,7 @@ def _near_duplicates(texts: Sequence[str], answers: Sequence[str], counts: Mappi
 
 
 def agreement_of(pairs: Sequence[AnswerPair], *, bound: float, confidence: float = 0.95) -> PredictedAgreement:
-    """The agreement of pairs. bound: the most disagreement among what is answered, held with `confidence`
-    (Clopper-Pearson)."""
+    """The agreement of pairs. bound: the most disagreement among what is answered (Clopper-Pearson)."""
     agree = sum(pair.agrees for pair in pairs)
     low, high = clopper_pearson(len(pairs), agree, (1 - confidence) / 2)
     ordered = sorted(pairs, key=lambda pair: -pair.confidence)
@@ -315,7 +303,6 @@ def givable(group: Group, labels: Labels) -> tuple[float, Unsupported | None]:
 
 
 def _unsupported(call: LoggedCall, label: str, names: LabelNames) -> Unsupported | None:
-    """Why a label cannot be given in a call's format."""
     shape, name = requested_format(dict(call.fields)), names.resolve(label)
     if name is None:
         return Unsupported(UnsupportedReason.LABEL_NOT_ASKED, label)

@@ -64,7 +64,6 @@ def _litellm(record: Line) -> Line:
 
 
 def _stored(record: Line) -> Line:
-    """A stored completion holds the messages that it answers."""
     messages = next((record[name] for name in _PROMPTS if isinstance(record.get(name), list)), None)
     if not isinstance(record.get("choices"), list) or messages is None:
         return {}
@@ -72,7 +71,6 @@ def _stored(record: Line) -> Line:
 
 
 def _chat(record: Line) -> Line:
-    """The last message of a chat is the answer."""
     if not isinstance(record.get("messages"), list):
         return {}
     *messages, last = record["messages"] or [None]

@@ -17,12 +17,9 @@ _SYSTEM = frozenset({"system", "developer"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Calls with the same template.
-
-    inputs: what varies in each call, as a rule with `reads` gives it. shape: the format that is asked for.
-    frame: the constant part of the texts that are read. system: the system prompt, None where it changes between calls.
-    constant: every call asks the same.
-    """
+    """Calls with the same template. inputs: what varies in each call, as a rule with `reads` gives it. shape: the
+    format that is asked for. frame: the constant part of the texts that are read. system: the system prompt, None where
+    it changes between calls. constant: every call asks the same."""
 
     calls: tuple[LoggedCall, ...]
     inputs: tuple[str, ...]
@@ -78,7 +75,6 @@ def _templated(call: LoggedCall) -> _TemplatedCall:
 
 
 def _of_shape(prompts: list[_TemplatedCall]) -> Iterator[Group]:
-    """Parts calls by their system prompts: constant ones, and those of a template."""
     by_system: dict[str, list[_TemplatedCall]] = defaultdict(list)
     for prompt in prompts:
         by_system[prompt.system].append(prompt)

@@ -23,12 +23,9 @@ LEAST_OF_A_LABEL: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labels:
-    """The labels of a group's calls.
-
-    by_call: the label of each call's answer in its most frequent spelling; None where none can be read.
-    field: the label's place in an answer of JSON, empty for a word.
-    names: labels that can be learned, the most frequent first. several: answers are lists of labels.
-    """
+    """The labels of a group's calls. by_call: the label of each call's answer in its most frequent spelling; None where
+    none can be read. field: the label's place in an answer of JSON, empty for a word. names: labels that can be
+    learned, the most frequent first. several: answers are lists of labels."""
 
     by_call: tuple[str | None, ...]
     field: str

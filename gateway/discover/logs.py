@@ -1,5 +1,4 @@
-"""Log files to calls. A file holds JSON objects, one a line or in a list, which may be a field of one object. Line
-breaks make no difference."""
+"""Log files to calls. A file holds JSON objects, one a line or in a list, which may be a field of an object."""
 
 import json
 import re

@@ -53,8 +53,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """Texts of one template. members: their indexes. frame: empty where nothing is constant. constant: all are the
-    same text."""
+    """Texts of one template. members: their indexes. frame: may be empty. constant: all are the same text."""
 
     members: tuple[int, ...]
     frame: Frame
@@ -148,7 +147,6 @@ def _ending(rows: Sequence[Tokens], members: list[int], start: int) -> Tokens:
 
 
 def _common(rows: Sequence[Tokens], start: int) -> int:
-    """How many tokens all rows have in common from `start` on."""
     first, end = rows[0], min(map(len, rows))
     same = (i - start for i in range(start, end) if any(row[i] != first[i] for row in rows))
     return next(same, max(end - start, 0))
@@ -197,10 +195,8 @@ _LEAST_CHARS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftedReads:
-    """A rule's `reads`, as in gateway.yaml. Empty, it reads the user's last turn whole.
-
-    roles: of the system prompt's messages, where the input is in them.
-    """
+    """A rule's `reads`, as in gateway.yaml. Empty, it reads the user's last turn whole. roles: of the system prompt's
+    messages, where the input is in them."""
 
     roles: tuple[str, ...] = ()
     after: str = ""
@@ -216,11 +212,9 @@ class DraftedReads:
 
 
 def reads_of(frame: Frame, *, roles: tuple[str, ...] = (), others: Sequence[str] = ()) -> DraftedReads:
-    """The shortest `reads` that gives the input of every text of the frame, and none of the others if possible.
-
-    A text that begins with `frame.before` holds a tail of it there for the first time, unless the frame holds it
-    earlier; likewise its end.
-    """
+    """The shortest `reads` that gives the input of every text of the frame, and none of the others if possible. A text
+    that begins with `frame.before` holds a tail of it there for the first time, unless the frame holds it earlier;
+    likewise its end."""
     if not frame:
         return DraftedReads(roles=roles)
     candidates = [

@@ -49,10 +49,8 @@ def _too_large(max_bytes: int) -> BodyTooLarge:
 
 
 def note_failure(context: RequestContext, error: BaseException) -> ApiError | None:
-    """Notes in the record how a request failed. Returns the error for its client; None where that has gone.
-
-    A cancelled request whose client is there was cancelled because the time to drain is over.
-    """
+    """Notes in the record how a request failed. Returns the error for its client; None where that has gone. A cancelled
+    request whose client is there was cancelled because the time to drain is over."""
     record = context.record
     cancelled = isinstance(error, asyncio.CancelledError)
     answer: ApiError | None
@@ -73,10 +71,8 @@ def note_failure(context: RequestContext, error: BaseException) -> ApiError | No
 
 
 async def send_reply(send: Send, reply: Reply, *, cut: Callable[[], ApiError] | None = None) -> None:
-    """Sends a reply; a stream is sent as it comes, and closed however this ends.
-
-    cut: makes the error that ends a stream that is cut off because this task is cancelled, unless [DONE] was sent.
-    """
+    """Sends a reply; a stream is sent as it comes, and closed however this ends. cut: makes the error that ends a
+    stream that is cut off because this task is cancelled, unless [DONE] was sent."""
     if reply.chunks is None:
         headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})

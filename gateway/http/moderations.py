@@ -46,11 +46,9 @@ def moderations_route(engine: Engine) -> Route:
 
 
 def _why_not_judged(verdict: Verdict, param: str, wait_s: float) -> wire.ItemError | None:
-    """What was not read, or not judged, must not be called harmless. A label that holds stands all the same.
-
-    Raises Unavailable or Overloaded where the same text may be judged another time: a client that asks again loses
-    nothing. wait_s: after which it may.
-    """
+    """What was not read, or not judged, must not be called harmless. A label that holds stands all the same. Raises
+    Unavailable or Overloaded where the same text may be judged another time: a client that asks again loses nothing.
+    wait_s: after which it may."""
     if verdict.labels:
         return None
     if verdict.reason == TOO_LONG or any(part.windows_unread for part in verdict.parts or (verdict,)):
@@ -77,10 +75,8 @@ def _classifier(snapshot: Snapshot, model: str | None) -> str:
 
 
 def _inputs(asked: wire.ModerationRequest) -> tuple[list[tuple[str, ...]], bool]:
-    """One tuple of texts for each result, and whether they are a list's; a list of parts is one input.
-
-    Raises BadRequest for other parts.
-    """
+    """One tuple of texts for each result, and whether they are a list's; a list of parts is one input. Raises
+    BadRequest for other parts."""
     if isinstance(asked.input, str):
         return [(asked.input,)], False
     if not asked.input:
@@ -119,8 +115,7 @@ def _result(verdict: Verdict, policy: Policy) -> wire.ModerationResult:
 
 
 def _not_judged(error: wire.ItemError, policy: Policy) -> wire.ModerationResult:
-    """The result of a list's text that was not judged: flagged, under the same categories, none of which has a
-    value."""
+    """The result of a list's text that was not judged: flagged, and no category has a value."""
     own = (category for label in policy.labels for category in _categories(policy, label))
     categories: dict[str, None] = dict.fromkeys((*CATEGORIES, *own))
     return wire.ModerationResult(True, categories, categories, {name: [] for name in categories}, error)

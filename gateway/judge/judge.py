@@ -176,7 +176,6 @@ class _Refused(UpstreamFailed):
 
 
 def _failure(record: Record, error: Exception) -> JudgeAnswer:
-    """The answer where a call brought no verdict; notes why in its record."""
     outcome = JudgeOutcome.FAILED
     if isinstance(error, TimeoutError):
         outcome = JudgeOutcome.TIMEOUT

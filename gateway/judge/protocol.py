@@ -49,8 +49,7 @@ FILTERED: Final = ("content_filter", "content_policy_violation")
 
 
 def refusal_code(body: bytes) -> str:
-    """The code of an error with status 400, if it is a plain name; the message may hold the text that was asked about.
-    Empty otherwise."""
+    """The code of an error with status 400, if it is a plain name; else empty. The message may hold the text."""
     try:
         code = str(_decode_refusal(body).error.code or "")
     except _NO_JSON:
@@ -77,10 +76,8 @@ def of_chat(completion: Completion, labels: Sequence[str]) -> tuple[str, ...]:
 
 
 def of_moderation(body: bytes, categories: Mapping[str, Sequence[str]], texts: int) -> tuple[str, ...]:
-    """The labels of which a moderation endpoint flags a category, in the policy's order. Raises Unreadable.
-
-    categories: of each label; texts: how many were asked about.
-    """
+    """The labels of which a moderation endpoint flags a category, in the policy's order. Raises Unreadable. categories:
+    of each label; texts: how many were asked about."""
     try:
         results = moderations.decode_heard(body).results
     except _NO_JSON as error:
@@ -115,10 +112,8 @@ class Shown:
 
 
 def chat_question(asks: JudgeSpec, shown: Shown, *, without: Collection[str] = ()) -> Request:
-    """The policy's instructions, and what is shown as JSON, out of which no text can break.
-
-    without: of OPTIONAL, the fields that the server does not take.
-    """
+    """The policy's instructions, and what is shown as JSON, out of which no text can break. without: of OPTIONAL, the
+    fields that the server does not take."""
     system = {"system": shown.system} if asks.reads_system and shown.system else {}
     named = {"type": "array", "items": {"type": "string", "enum": list(asks.categories)}}
     schema = {"type": "object", "properties": {"labels": named}, "required": ["labels"], "additionalProperties": False}

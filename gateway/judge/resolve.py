@@ -62,11 +62,8 @@ class SafetyAudits:
         return placements, pairs, labels, decide(pairs, {*labels.unsupported, *held})
 
     async def learn(self, context: RequestContext, rule: Rule, placement: BandPlacement, answer: JudgeAnswer) -> None:
-        """Counts the judge's answer.
-
-        An unreadable answer counts, since the text may be the reason. A judge that was late or not reached, and a
-        fallback in its place, say nothing about the text.
-        """
+        """Counts the judge's answer. An unreadable answer counts, since the text may be the reason. A judge that was
+        late or not reached, and a fallback in its place, say nothing about the text."""
         if answer.stood_in or (not answer.given and answer.outcome is not JudgeOutcome.UNREADABLE):
             return
         unsafe = None if not answer.given else bool(answer.labels)
@@ -80,10 +77,8 @@ class SafetyAudits:
 
 
 def scope(rule: Rule, verdict: Verdict, sent_to: str) -> Scope:
-    """The contract that a call belongs to: judge, instructions, and what is read.
-
-    sent_to: where the judge's model is sent first, as `upstream/model`.
-    """
+    """The contract that a call belongs to: judge, instructions, and what is read. sent_to: where the judge's model is
+    sent first, as `upstream/model`."""
     assert rule.asks is not None
     assert rule.safety is not None
     reads = [*sorted(rule.roles), str(rule.last_turn)]
@@ -105,9 +100,8 @@ def scope(rule: Rule, verdict: Verdict, sent_to: str) -> Scope:
 
 def under_contract(rule: Rule, verdict: Verdict, placement: BandPlacement | None, *, alone: bool = False) -> Verdict:
     """The verdict as the contract takes it, whatever the classifier's own thresholds are. Labels from patterns stand.
-
-    It is unsure where the judge is to be asked; alone: by the contract's bounds alone, though a judge was to be asked.
-    """
+    It is unsure where the judge is to be asked; alone: by the contract's bounds alone, though a judge was to be
+    asked."""
     if placement is None or rule.asks is None:
         return verdict
     labels = tuple(dict.fromkeys(passage.label for passage in verdict.spans))
@@ -149,11 +143,9 @@ class Resolver:
         held: Collection[str],
         shown: Callable[[Pairs], ShownTo],
     ) -> tuple[Decision, LocalAnswers]:
-        """The decision, and the local answers for the verdicts that led to it.
-
-        readings: what each rule's classifier has read. labels: the local answers for the verdicts, and shape: those for
-        others, since contracts and judges change labels. held: rules that must not answer. shown: what a judge may see.
-        """
+        """The decision, and the local answers for the verdicts that led to it. readings: what each rule's classifier
+        has read. labels: the local answers for the verdicts, and shape: those for others, since contracts and judges
+        change labels. held: rules that must not answer. shown: what a judge may see."""
         own = {rule.name: verdict for rule, verdict in pairs}
         placements, pairs, labels, decision = self.audits.decide(pairs, labels, shape=shape, held=held)
         while decision.act is Act.ASK:
@@ -178,11 +170,9 @@ class Resolver:
         placement: BandPlacement | None = None,
         own: Verdict | None = None,
     ) -> Verdict:
-        """The judge's verdict in place of the classifier's.
-
-        Under a contract the judge reads all that the rule reads, and the contract learns from it. own: the classifier's
-        verdict, which stands where an audit brings none, as it would have without the audit.
-        """
+        """The judge's verdict in place of the classifier's. Under a contract the judge reads all that the rule reads,
+        and the contract learns from it. own: the classifier's verdict, which stands where an audit brings none, as it
+        would have without the audit."""
         answer, asks = None, step.rule.asks
         if shown is not None and asks is not None:
             asked = shown if placement else await self._doubtful(context, step.rule, reading, shown)
@@ -212,11 +202,9 @@ def _is_asked(rule: Rule, kind: Abstention) -> bool:
 
 
 def _joined(rule: Rule, verdict: Verdict, answer: JudgeAnswer | None) -> Verdict:
-    """A classifier's verdict with its judge's: certain labels stand, and the judge adds its own.
-
-    What was not read, and what the judge is not asked about, stays so. Broken where the judge gave no verdict, or could
-    not be asked (None).
-    """
+    """A classifier's verdict with its judge's: certain labels stand, and the judge adds its own. What was not read, and
+    what the judge is not asked about, stays so. Broken where the judge gave no verdict, or could not be asked
+    (None)."""
     if answer is None or not answer.given:
         reason = f"the judge: {answer.outcome.value}" if answer else "its text cannot be shown to the judge"
         return replace(verdict, abstention=Abstention.BROKEN, doubts=(), reason=reason)

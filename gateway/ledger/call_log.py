@@ -125,10 +125,8 @@ class TextLog:
         shown: Callable[[], Sequence[str] | None],
     ) -> None:
         """Keeps what a step was about, if it is to be kept. own: the classifier's verdict, before a judge's. shown: the
-        reading's texts without what rules redact; None where they cannot be shown.
-
-        Which of several texts the step was about is found out once the client has its answer.
-        """
+        reading's texts without what rules redact; None where they cannot be shown. Which of several texts the step was
+        about is found out once the client has its answer."""
         judged = context.judged.get(step.rule.name)
         kept_as = reason_to_keep(step, own, judged)
         texts = shown() if kept_as in self.keeps else None
@@ -177,9 +175,8 @@ class TextLog:
 
 def reason_to_keep(step: Step, own: Verdict, judged: JudgeVerdict | None = None) -> KeptAs | None:
     """Why a step's text is worth a review: a rule blocked it for a label or in doubt, or one that could block it was in
-    doubt of it, or named labels of which its judge found none. None of what was not read or not judged.
-
-    own: the classifier's verdict, before a judge's."""
+    doubt of it, or named labels of which its judge found none. None of what was not read or not judged. own: the
+    classifier's verdict, before a judge's."""
     blocks = step.action is not None and step.action.act is Act.BLOCK
     if blocks and (step.label is not None or _unsure(own)):
         return "blocked"

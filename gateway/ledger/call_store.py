@@ -38,8 +38,7 @@ KeptAs = Literal["blocked", "unsure"]
 
 class KeptCall(msgspec.Struct, kw_only=True):
     """A forwarded call. at: Unix seconds; model: as the client asked; request: its JSON; answer: the model's body, of a
-    stream all events; tokens and dollars: None where unknown.
-    """
+    stream all events; tokens and dollars: None where unknown."""
 
     request_id: str
     at: float
@@ -109,11 +108,9 @@ SELECT kept_as, rule, sum(kept) AS kept, sum(harmful) AS harmful, sum(harmless) 
 
 
 class KeptRows(Generic[T]):
-    """Tables of the ledger's file whose rows are deleted after a time. Opens the file, or makes it.
-
-    create: the statements that make tables; indexes: on them. insert: of a row. read_only: the file is not changed.
-    Raises LedgerError where it cannot be used.
-    """
+    """Tables of the ledger's file whose rows are deleted after a time. Opens the file, or makes it. create: the
+    statements that make tables; indexes: on them. insert: of a row. read_only: the file is not changed. Raises
+    LedgerError where it cannot be used."""
 
     def __init__(
         self, path: Path, create: Sequence[str], indexes: Sequence[str], insert: str, *, read_only: bool
@@ -141,10 +138,8 @@ class KeptRows(Generic[T]):
             self._db.executemany(self._insert, rows)
 
     def empty_log(self) -> bool:
-        """Empties the write-ahead log, which still holds deleted content. False while another program reads it.
-
-        Raises LedgerError.
-        """
+        """Empties the write-ahead log, which still holds deleted content. False while another program reads it. Raises
+        LedgerError."""
         with self._using("written"):
             # nobody can write while this waits for readers
             self._db.execute(f"PRAGMA busy_timeout = {_READERS_MS}")
@@ -199,8 +194,7 @@ class CallStore(KeptRows[KeptCall]):
 
 
 class TextStore(KeptRows[KeptText]):
-    """Texts for review, each once for a rule and a reason, and what reviewers decided. read_only: for `texts` and
-    `counts` alone."""
+    """Texts for review, once for a rule and a reason, with decisions. read_only: for `texts` and `counts` alone."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         indexes = [

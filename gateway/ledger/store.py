@@ -65,10 +65,8 @@ def ledger_errors(what: str) -> Iterator[None]:
 
 
 def opened_to_write(path: Path) -> sqlite3.Connection:
-    """Opens a database in autocommit mode, and makes it and its folder if missing. Deleted content is overwritten.
-
-    For several threads, one at a time. Raises sqlite3.Error and OSError.
-    """
+    """Opens a database in autocommit mode, and makes it and its folder if missing. Deleted content is overwritten. For
+    several threads, one at a time. Raises sqlite3.Error and OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
     with closed_on_failure(db):
@@ -78,10 +76,8 @@ def opened_to_write(path: Path) -> sqlite3.Connection:
 
 
 def write_ahead(db: sqlite3.Connection) -> None:
-    """Turns the write-ahead log on. Waits for others that write: SQLite itself does not wait in this case.
-
-    Raises sqlite3.Error.
-    """
+    """Turns the write-ahead log on. Waits for others that write: SQLite itself does not wait in this case. Raises
+    sqlite3.Error."""
     until = time.monotonic() + BUSY_S
     while True:
         try:
@@ -96,9 +92,7 @@ def write_ahead(db: sqlite3.Connection) -> None:
 
 def opened_to_read(path: Path) -> sqlite3.Connection:
     """Opens a database that cannot be changed; an empty one if there is no file. For several threads, one at a time.
-
-    Raises sqlite3.Error.
-    """
+    Raises sqlite3.Error."""
     uri = f"{path.absolute().as_uri()}?mode=ro" if path.is_file() else "file::memory:"
     return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
 
@@ -116,10 +110,8 @@ def check_version(db: sqlite3.Connection, path: Path) -> int:
 
 
 def stand_in(db: sqlite3.Connection, create: Iterable[str]) -> None:
-    """Makes temporary, empty tables for those that the file lacks. create: `CREATE … IF NOT EXISTS …`.
-
-    Raises sqlite3.Error.
-    """
+    """Makes temporary, empty tables for those that the file lacks. create: `CREATE … IF NOT EXISTS …`. Raises
+    sqlite3.Error."""
     known = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
     for statement in create:
         _, kind, _, _, _, name, *_ = statement.split()
@@ -160,9 +152,7 @@ _LATEST: Final = "SELECT * FROM requests WHERE decision NOT IN ('judge', 'repeat
 
 class SQLiteLedger:
     """Opens the file, or makes it. Raises LedgerError if that fails, or if another version of Offramp made the file.
-
-    read_only: for `summary` and `latest` alone. The file must exist. Called from one thread at a time.
-    """
+    read_only: for `summary` and `latest` alone. The file must exist. Called from one thread at a time."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path

@@ -31,12 +31,9 @@ class Appends(Protocol[T_contra]):
 
 
 class Writer(Generic[T]):
-    """One thread between the request path and a store.
-
-    on_failure and on_lost are called from that thread, with a count of failed writes and of rows given up. Given up are
-    the oldest rows beyond `most` while writes fail, all rows if the store still fails at the stop, and rows that no
-    store accepts.
-    """
+    """One thread between the request path and a store. on_failure and on_lost are called from that thread, with a count
+    of failed writes and of rows given up. Given up are the oldest rows beyond `most` while writes fail, all rows if the
+    store still fails at the stop, and rows that no store accepts."""
 
     def __init__(
         self,
@@ -113,7 +110,6 @@ class Writer(Generic[T]):
         return True
 
     def _give_up(self, rows: int) -> None:
-        """The oldest so many, if any."""
         if rows <= 0:
             return
         for _ in range(rows - len(self._waiting)):

@@ -105,10 +105,8 @@ class ContentPart(Struct):
 
 
 class Message(Struct):
-    """One message as rules read it. content: text, null, or a list of parts (ContentPart).
-
-    reasoning: text with most servers; other values go upstream unread.
-    """
+    """One message as rules read it. content: text, null, or a list of parts (ContentPart). reasoning: text with most
+    servers; other values go upstream unread."""
 
     role: str
     content: str | list[object] | None = None

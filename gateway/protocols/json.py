@@ -24,10 +24,8 @@ _ESCAPES: Final = re.compile(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u[dD][89a-
 
 
 def bounded(body: bytes) -> None:
-    """Raises BadRequest for a body of more values than are decoded at once; it need not be JSON.
-
-    Its parts are counted one by one in Python, so that other threads have their turn.
-    """
+    """Raises BadRequest for a body of more values than are decoded at once; it need not be JSON. Its parts are counted
+    one by one in Python, so that other threads have their turn."""
     if len(body) > _MOST_PARTS:
         for count, _ in enumerate(_PART.finditer(body)):
             if count == _MOST_PARTS:
@@ -91,11 +89,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 def rewrite(data: bytes | Raw, changes: Mapping[Path, bytes]) -> bytes:
-    """changes: the new JSON of each value, by its path; none lies within another.
-
-    Of a key that stands twice in an object on the way, the last is kept, which is the one that was read.
-    Raises KeyError or IndexError where a path leads nowhere, and msgspec.DecodeError where it leads through no object.
-    """
+    """changes: the new JSON of each value, by its path; none lies within another. Of a key that stands twice in an
+    object on the way, the last is kept, which is the one that was read. Raises KeyError or IndexError where a path
+    leads nowhere, and msgspec.DecodeError where it leads through no object."""
     if () in changes:
         return changes[()]
     within: dict[str | int, dict[Path, bytes]] = {}

@@ -67,8 +67,7 @@ class ModerationAnswer(Struct):
 
 
 class HeardResult(Struct):
-    """What a moderation endpoint found in one input, as far as a judge is heard. categories: None, of which a model
-    knows nothing."""
+    """What a moderation endpoint found in one input. categories: None, of which a model knows nothing."""
 
     categories: dict[str, bool | None]
 

@@ -34,11 +34,8 @@ def with_data(block: bytes, data: bytes) -> bytes:
 
 
 class Splitter:
-    """Cuts chunks of bytes, however they fall, into whole events; the bytes of each are kept as they came.
-
-    Events end in an empty line; lines end in LF, CRLF or CR. Raises ValueError where one event is over
-    `max_event_bytes`.
-    """
+    """Cuts chunks of bytes, however they fall, into whole events; the bytes of each are kept as they came. Events end
+    in an empty line; lines end in LF, CRLF or CR. Raises ValueError where one event is over `max_event_bytes`."""
 
     def __init__(self, max_event_bytes: int = 8 * 1024**2) -> None:
         self._rest = bytearray()

@@ -131,9 +131,7 @@ def _redacted(
     texts: Sequence[str], arguments: Sequence[bool], marks: Marks, steps: Sequence[Step], placeholders: Placeholders
 ) -> tuple[Mapping[int, Sequence[Edit]], Counts, Step | None]:
     """The edits of texts by index, how many places they replace, and the step that blocks what cannot be redacted.
-
-    arguments: which texts are a call's arguments, which must stay JSON; any other JSON stays JSON if it can.
-    """
+    arguments: which texts are a call's arguments, which must stay JSON; any other JSON stays JSON if it can."""
     changed: dict[int, Sequence[Edit]] = {}
     counts: Counter[tuple[str, str]] = Counter()
     # a policy with slots may name a label without any value: then there is nothing to hide
@@ -155,7 +153,6 @@ def _redacted(
 
 
 def _blocking(step: Step) -> Step | None:
-    """The block of a step that cannot be redacted, where its rule blocks then."""
     action = step.rule.otherwise[Abstention.BROKEN.value]
     if action.act is not Act.BLOCK:
         return None

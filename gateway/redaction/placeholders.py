@@ -131,11 +131,9 @@ class Placeholders:
 
 
 def edits(text: str, marks: Iterable[RedactedSpan], placeholders: Placeholders, *, is_json: bool = False) -> list[Edit]:
-    """The edits of a text, by start. Texts have to be given in the order in which they are read.
-
-    is_json: whether the text has to stay JSON, if it is. Raises Unredactable where it would not. JSON in fences within
-    other text stays JSON where patterns found strings and numbers in it, or parts of them.
-    """
+    """The edits of a text, by start. Texts have to be given in the order in which they are read. is_json: whether the
+    text has to stay JSON, if it is. Raises Unredactable where it would not. JSON in fences within other text stays JSON
+    where patterns found strings and numbers in it, or parts of them."""
     parsed = is_json and is_valid_json(text)
     areas = _json_in(text, is_json=parsed)
     strings, escapes = (
@@ -214,10 +212,8 @@ def spread(pieces: Sequence[str], edits: Sequence[Edit]) -> list[str]:
 
 
 def merged(text: str, marks: Iterable[RedactedSpan], *, is_json: bool = False) -> list[RedactedSpan]:
-    """The marks by start, those that overlap merged into one of the first one's kind, without placeholders.
-
-    is_json: whether the whole text is. A tagger's marks in JSON are cut to its strings and numbers.
-    """
+    """The marks by start, those that overlap merged into one of the first one's kind, without placeholders. is_json:
+    whether the whole text is. A tagger's marks in JSON are cut to its strings and numbers."""
     known = [match.span() for match in _PLACEHOLDER.finditer(text)] if "[" in text else []
     parts = (part for mark in marks for part in _without_placeholders(text, mark, known))
     result: list[RedactedSpan] = []
@@ -256,11 +252,9 @@ def _within_scalars(
 
 
 def _without_placeholders(text: str, mark: RedactedSpan, known: Sequence[tuple[int, int]]) -> Iterator[RedactedSpan]:
-    """The parts of a mark that are no placeholder. known: the text's placeholders, by start.
-
-    A tagger takes placeholders for values, in whole or in part. What a pattern finds within the form of a placeholder
-    (`[CARD_4111_1111_1111_1111]`) is a value.
-    """
+    """The parts of a mark that are no placeholder. known: the text's placeholders, by start. A tagger takes
+    placeholders for values, in whole or in part. What a pattern finds within the form of a placeholder
+    (`[CARD_4111_1111_1111_1111]`) is a value."""
     place = mark.start
     index, stop = bisect_left(known, (place,)), bisect_left(known, (mark.end,))
     if mark.guessed and index and known[index - 1][1] > place:

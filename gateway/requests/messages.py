@@ -47,11 +47,9 @@ _FUNCTION_KEYS: Final = frozenset({*chat.Function.__struct_fields__, *chat.Custo
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One message: its texts in order, and whether a part of it (an image, say) cannot be read.
-
-    paths: of each text in the list of messages. calls: whether it calls a tool. unknown: where it has keys that are not
-    known, or an unknown role, such as `messages[1].content[0].foo`.
-    """
+    """One message: its texts in order, and whether a part of it (an image, say) cannot be read. paths: of each text in
+    the list of messages. calls: whether it calls a tool. unknown: where it has keys that are not known, or an unknown
+    role, such as `messages[1].content[0].foo`."""
 
     role: str
     texts: tuple[str, ...]
@@ -62,10 +60,8 @@ class Turn:
 
 
 def turns_of(messages: msgspec.Raw) -> list[Turn]:
-    """Reads a request's messages as turns, in one strict decode.
-
-    Raises BadRequest for what is no list of messages, and for keys that another server might read differently.
-    """
+    """Reads a request's messages as turns, in one strict decode. Raises BadRequest for what is no list of messages, and
+    for keys that another server might read differently."""
     try:
         values = strict_json(bytes(messages))
         parsed = msgspec.convert(values, list[chat.Message])
@@ -80,10 +76,8 @@ def turns_of(messages: msgspec.Raw) -> list[Turn]:
 
 
 def select(turns: Sequence[Turn], roles: frozenset[str], *, last: bool) -> tuple[tuple[str, ...], bool]:
-    """The texts that a rule reads and whether something among them cannot be read.
-
-    last: only the latest run of messages of these roles (a user's turn may be split over several messages).
-    """
+    """The texts that a rule reads and whether something among them cannot be read. last: only the latest run of
+    messages of these roles (a user's turn may be split over several messages)."""
     chosen = _chosen(turns, roles, last=last)
     texts = tuple(text for turn in chosen for text in turn.texts)
     return texts, any(turn.incomplete for turn in chosen)
@@ -92,9 +86,7 @@ def select(turns: Sequence[Turn], roles: frozenset[str], *, last: bool) -> tuple
 def passed_over(turns: Sequence[Turn], blocks: frozenset[str]) -> frozenset[int]:
     """The places of messages in exchanges that this gateway has blocked: from a user's turn, with all calls of tools
     and their results, to an assistant's turn that is exactly one of `blocks`, the texts that are sent for a block.
-
-    System messages stay. None where nothing follows: then the blocked turn is what is asked.
-    """
+    System messages stay. None where nothing follows: then the blocked turn is what is asked."""
     found: set[int] = set()
     exchange: list[int] = []
     for place, turn in enumerate(turns):
@@ -177,7 +169,6 @@ def _turn(message: chat.Message, fields: Mapping[str, Any], index: int) -> Turn:
 
 
 def _unknown(fields: Mapping[str, Any], index: int) -> tuple[str, ...]:
-    """The places of what is not known in a message; null stands for a key left out."""
     known = MESSAGE_KEYS.get(fields["role"])
     places = ["role"] if known is None else _not_in(known, fields)
     for where, kind, value in _nested(fields):

@@ -22,10 +22,8 @@ _DAYS: Final = re.compile(
 
 
 def fingerprint(text: str) -> str:
-    """The same 16 hexadecimal digits for all system prompts made from one template.
-
-    Dates, numbers, addresses and fenced, tagged or triple-quoted text may differ; every other word counts.
-    """
+    """The same 16 hexadecimal digits for all system prompts made from one template. Dates, numbers, addresses and
+    fenced, tagged or triple-quoted text may differ; every other word counts."""
     words = (_constant(word) for word in _WORD.findall(_RETRIEVED.sub(" # ", text)))
     kept = [word for word in words if word]
     # a date of three words and one of one word are the same place

@@ -17,9 +17,8 @@ _NOWHERE = (-1, -1)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptTemplate:
     """after, before: the words that stand around the input, each empty where it reaches the text's end. pattern: its
-    group `input`, its first group, or all of what it finds. whole: a text that does not fit is read as it is.
-
-    A text that is too long for a pattern, or that its time does not suffice for, does not fit."""
+    group `input`, its first group, or all of what it finds. whole: a text that does not fit is read as it is. A text
+    that is too long for a pattern, or that its time does not suffice for, does not fit."""
 
     after: str = ""
     before: str = ""
@@ -32,8 +31,7 @@ class PromptTemplate:
         return inputs[0] if inputs else None
 
     def inputs_of(self, texts: Sequence[str]) -> tuple[tuple[str, ...], bool]:
-        """The inputs of texts, likewise; and whether one that has to be read was not searched to its end, so that
-        nobody knows what its input is."""
+        """The inputs of texts, likewise; and whether one that has to be read was not searched to its end."""
         inputs, unknown = [], False
         for text, found, in_time in self._splits(texts):
             if found is not None:

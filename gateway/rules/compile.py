@@ -42,11 +42,8 @@ def compile_rules(
     replies: Mapping[str, str],
     judges: Mapping[str, str] | None = None,
 ) -> tuple[Rule, ...]:
-    """The rules in their order.
-
-    policies: of every classifier that a rule names. replies: answer files' texts. judges: instructions for judges as
-    they were saved at training, by the classifier's name.
-    """
+    """The rules in their order. policies: of every classifier that a rule names. replies: answer files' texts. judges:
+    instructions for judges as they were saved at training, by the classifier's name."""
     return tuple(_rule(rule, policies, replies, judges or {}) for rule in rules)
 
 
@@ -122,7 +119,6 @@ def _knows(field: str, further: FurtherClassifier) -> list[str]:
 
 
 def _redacts(policy: Policy, then: Mapping[str, Action]) -> tuple[str, ...]:
-    """The kinds of passages and the slots that stand for the labels to redact."""
     hidden = [label for label, action in then.items() if action.act is Act.REDACT and label in policy.labels]
     return (
         *(kind for kind, label in policy.patterns.items() if label in hidden),

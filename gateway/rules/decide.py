@@ -34,11 +34,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What happens to the request.
-
-    step: the one that decided; None where no rule did (forward). redactions: the steps whose passages are replaced in
-    the forwarded request; none where it is not forwarded.
-    """
+    """What happens to the request. step: the one that decided; None where no rule did (forward). redactions: the steps
+    whose passages are replaced in the forwarded request; none where it is not forwarded."""
 
     act: Act
     step: Step | None
@@ -48,10 +45,8 @@ class Decision:
 
 
 def decide(pairs: Sequence[tuple[Rule, Verdict]], withheld: Collection[str] = ()) -> Decision:
-    """The decision for the rules that a request matches, each with its classifier's verdict, in order.
-
-    withheld: names of rules that must not answer, as where the requested format cannot be given.
-    """
+    """The decision for the rules that a request matches, each with its classifier's verdict, in order. withheld: names
+    of rules that must not answer, as where the requested format cannot be given."""
     steps: list[Step] = []
     redactions: list[Step] = []
     act, decisive_step = Act.FORWARD, None
@@ -122,7 +117,6 @@ def decisive(rule: Rule, verdict: Verdict) -> Abstention | None:
 
 
 def _redacted(rule: Rule) -> Collection[str]:
-    """The labels that the rule redacts."""
     return [label for label, action in rule.then.items() if action.act is Act.REDACT]
 
 

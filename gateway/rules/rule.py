@@ -33,12 +33,9 @@ class Act(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """What to do for a label.
-
-    text: the answer, or a block's message. own_label: the answer is the label itself, in the requested format. model:
-    where to forward instead. restore: whether redacted values are put back into the answer. shape: of a block;
-    `too_long` where it is for the length of a text.
-    """
+    """What to do for a label. text: the answer, or a block's message. own_label: the answer is the label itself, in the
+    requested format. model: where to forward instead. restore: whether redacted values are put back into the answer.
+    shape: of a block; `too_long` where it is for the length of a text."""
 
     act: Act
     text: str = ""
@@ -50,11 +47,9 @@ class Action:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeSpec:
-    """The judge that a rule asks where its classifier is unsure.
-
-    model: of the gateway's file. instructions: the policy's own text. categories: what a moderation
-    endpoint calls each label that may be in doubt. reads_system: whether it gets the system prompt.
-    """
+    """The judge that a rule asks where its classifier is unsure. model: of the gateway's file. instructions: the
+    policy's own text. categories: what a moderation endpoint calls each label that may be in doubt. reads_system:
+    whether it gets the system prompt."""
 
     model: str
     instructions: str

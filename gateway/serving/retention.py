@@ -87,5 +87,4 @@ class Retention:
 
 
 def _before(now: float, keep_s: float | None) -> float:
-    """The time before which all of a kind is deleted."""
     return math.inf if keep_s is None else now - keep_s

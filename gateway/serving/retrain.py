@@ -199,5 +199,4 @@ def _named(policy: Policy) -> tuple[str, ...]:
 
 
 def _labels(snapshot: Snapshot, rule: RuleSettings) -> tuple[str, ...]:
-    """All that the rule's classifier can name."""
     return next(each.names.labels for each in snapshot.rules if each.name == rule.name)

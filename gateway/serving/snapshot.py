@@ -78,7 +78,6 @@ def _language_mismatch(loaded: Loaded, own: Policy, other: Policy) -> str:
 
 
 def _judge_mismatches(endpoint: str, policy: Policy) -> Iterator[str]:
-    """Why a judge cannot judge for this policy."""
     if policy.kind != "safety":
         yield f"a judge is for safety, and {policy.name} is of kind {policy.kind}; take forward or block"
     elif endpoint == "moderations":
@@ -182,11 +181,8 @@ def load_runtime(
     proposed: Mapping[str, str] | None = None,
 ) -> Runtime | None:
     """Loads and tests the classifiers that rules bind; None where no rule binds one. opened, detector: open already;
-    proposed: challengers' versions, by classifier.
-
-    Raises ConfigError where one is missing or a rule names a label it lacks, and ArtifactError where one is damaged
-    or fails its own tests.
-    """
+    proposed: challengers' versions, by classifier. Raises ConfigError where one is missing or a rule names a label it
+    lacks, and ArtifactError where one is damaged or fails its own tests."""
     registry = Registry(loaded.models_dir)
     names = _bound(loaded)
     missing = [
@@ -207,7 +203,6 @@ def load_runtime(
 
 
 def _bound(loaded: Loaded) -> list[str]:
-    """The classifiers that rules bind."""
     return list(dict.fromkeys(name for rule in loaded.settings.rules for _, name in rule.bindings))
 
 

@@ -186,6 +186,5 @@ def _meets(rule: Rule, model: str) -> bool:
 
 
 def _make(instrument: Counter | Histogram, *labels: Iterable[str]) -> None:
-    """A series for each combination of the labels."""
     for values in product(*labels):
         instrument.labels(*values)

@@ -26,10 +26,8 @@ Listener = Callable[[Completion | None], Awaitable[None]]
 
 @dataclass(kw_only=True, slots=True)
 class Answer:
-    """An upstream's answer: a whole body, or chunks of bytes as they come.
-
-    headers: those that a client may see. listeners: get the completion of a stream once it has passed.
-    """
+    """An upstream's answer: a whole body, or chunks of bytes as they come. headers: those that a client may see.
+    listeners: get the completion of a stream once it has passed."""
 
     status: int
     headers: Headers
@@ -55,10 +53,8 @@ class Answer:
 
 
 class Upstream(Protocol):
-    """Raises UpstreamFailed or UpstreamTimeout where there is no answer; an answer of any status is returned.
-
-    name: as configured. notional: its costs are not real (echo). ask_usage: may be asked for usage in streams.
-    """
+    """Raises UpstreamFailed or UpstreamTimeout where there is no answer; an answer of any status is returned. name: as
+    configured. notional: its costs are not real (echo). ask_usage: may be asked for usage in streams."""
 
     name: str
     notional: bool

@@ -41,11 +41,9 @@ class Forwarder:
     async def send(
         self, context: RequestContext, request: Request, targets: Sequence[Target], headers: Headers
     ) -> Answer:
-        """The first target's answer that is no failure, or the last target's whatever it is.
-
-        Raises UpstreamFailed or UpstreamTimeout where the last target gave none. Raises BadRequest where a target does
-        not take the request: an error of the client's is not tried elsewhere.
-        """
+        """The first target's answer that is no failure, or the last target's whatever it is. Raises UpstreamFailed or
+        UpstreamTimeout where the last target gave none. Raises BadRequest where a target does not take the request: an
+        error of the client's is not tried elsewhere."""
         for target, later in pairwise(targets):
             try:
                 answer = await self._try(context, request, target, headers)
@@ -95,10 +93,8 @@ class Forwarder:
         return answer
 
     def _log_failure(self, context: RequestContext, target: Target, error: ApiError) -> None:
-        """Logs why there was no answer, once in some seconds for each upstream.
-
-        An operating system's message is logged; of other errors the name alone, since theirs may have the prompt or a
-        key."""
+        """Logs why there was no answer, once in some seconds for each upstream. An operating system's message is
+        logged; of other errors the name alone, since theirs may have the prompt or a key."""
         now, cause = time.monotonic(), error.__cause__
         if now < self._silent_until.get(target.upstream, 0.0):
             return
@@ -112,10 +108,8 @@ class Forwarder:
 
 
 class Retrying:
-    """Wraps an upstream, and tries again where it could not be reached or was overloaded.
-
-    A timeout is not tried again: the caller has waited long enough. Nor is a call that may have been taken.
-    """
+    """Wraps an upstream, and tries again where it could not be reached or was overloaded. A timeout is not tried again:
+    the caller has waited long enough. Nor is a call that may have been taken."""
 
     def __init__(self, inner: Upstream, retries: int = 1) -> None:
         self.name = inner.name

@@ -122,10 +122,8 @@ def _forced_tool(request: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def smallest(schema: dict[str, Any]) -> Any:
-    """The smallest value that fits a JSON schema of the kind structured outputs use.
-
-    Raises TooLarge where the schema would be read more often than a schema of use.
-    """
+    """The smallest value that fits a JSON schema of the kind structured outputs use. Raises TooLarge where the schema
+    would be read more often than a schema of use."""
     return _smallest(schema, SchemaReader(schema))
 
 

@@ -155,11 +155,9 @@ def _event(chunk: Any) -> bytes:
 
 
 def _sorted(request: dict[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """A client's fields as litellm's arguments: OpenAI's as they are, unknown ones in the provider's body.
-
-    litellm also takes addresses, keys and headers as arguments. Only the operator may set those: a client that names
-    one gets BadRequest.
-    """
+    """A client's fields as litellm's arguments: OpenAI's as they are, unknown ones in the provider's body. litellm also
+    takes addresses, keys and headers as arguments. Only the operator may set those: a client that names one gets
+    BadRequest."""
     arguments = {key: value for key, value in request.items() if key in _OPENAI_FIELDS}
     unknown = {key: value for key, value in request.items() if key not in _OPENAI_FIELDS}
     for key in unknown:

@@ -186,10 +186,8 @@ class _Resolver(aiohttp.ThreadedResolver):
 
 
 class _Sending(aiohttp.BytesPayload):
-    """A call's body on its way, and the wait for its answer. written_to: connections that had bodies before.
-
-    kept: whether its connection was opened for an earlier call. aiohttp's traces know it too, for 14 µs a call.
-    """
+    """A call's body on its way, and the wait for its answer. written_to: connections that had bodies before. kept:
+    whether its connection was opened for an earlier call. aiohttp's traces know it too, for 14 µs a call."""
 
     def __init__(self, body: bytes, written_to: _Protocols) -> None:
         super().__init__(body)
@@ -279,7 +277,6 @@ def _client_headers(response: aiohttp.ClientResponse) -> Headers:
 
 @lru_cache(maxsize=256)
 def _public(key: bytes) -> bytes:
-    """The name under which clients see a header of an answer; empty where they do not."""
     name = key.lower()
     if name == b"x-request-id":
         return b"x-upstream-request-id"

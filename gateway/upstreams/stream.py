@@ -37,10 +37,8 @@ _CONTENT_MARKS: Final = tuple(f'"{name}":'.encode() for name in _CONTENT)
 async def hold(
     chunks: AsyncIterator[bytes], check: Callable[[Completion], Awaitable[Reply | None]]
 ) -> AsyncIterator[bytes]:
-    """The stream as it came where `check` returns None for all of it, else the reply's own stream.
-
-    Comments keep the connection alive meanwhile.
-    """
+    """The stream as it came where `check` returns None for all of it, else the reply's own stream. Comments keep the
+    connection alive meanwhile."""
 
     async def read() -> tuple[bytes, Reply | None]:
         body = b"".join([chunk async for chunk in chunks])
@@ -140,7 +138,6 @@ def _observe(context: RequestContext, event: bytes, started: float, strip_usage:
 
 
 def _finishes(event: bytes) -> bool:
-    """Whether the event says that the answer is complete."""
     if sse.data_of(event) == _DONE:
         return True
     answer = _decoded(event) if b'"finish_reason"' in event else None

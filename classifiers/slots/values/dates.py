@@ -55,10 +55,8 @@ Stretch = tuple[date, date]
 
 
 def read(text: str, today: date, *, day_first: bool | None = None) -> str | None:
-    """A date, or several days, in ISO 8601; None where the text is none or could be one of two.
-
-    day_first: how 5/6 is read; None: only where one of the two numbers can be no month.
-    """
+    """A date, or several days, in ISO 8601; None where the text is none or could be one of two. day_first: how 5/6 is
+    read; None: only where one of the two numbers can be no month."""
     words = " ".join(text.casefold().replace("\u2019", "'").split()).strip(" .,!?")
     bare = _BEFORE.sub("", words)
     for form in (words, bare, _PART_OF_DAY.sub("", words), _PART_OF_DAY.sub("", bare)):
@@ -142,7 +140,6 @@ def _weekday(words: str, today: date) -> date | None:
 
 
 def _period(words: str, today: date) -> Stretch | None:
-    """A week, weekend, month or year."""
     if match := _STRETCH.fullmatch(words):
         shift = {"next": 1, "last": -1}.get(match["which"] or "", 0)
         monday = today + timedelta(days=7 * shift - today.weekday())

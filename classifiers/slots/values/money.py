@@ -116,7 +116,6 @@ def _code(units: Sequence[str], currency: str | None) -> str | None:
 
 
 def _with_hundredths(match: re.Match[str], code: str | None) -> Value | None:
-    """`five pounds fifty`, `$5 and 50 cents`."""
     whole, small = _amount(match["behind"] or match["before"]), numbers.cardinal(match["small"])
     if whole is None or small is None or whole != int(whole) or not 0 < small < 100:
         return None

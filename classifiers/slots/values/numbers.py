@@ -102,13 +102,11 @@ def may_be_thousands(text: str, value: Decimal) -> bool:
 
 
 def _tokens(text: str) -> list[str]:
-    """Words, signs, and each figure with all that is written together with it."""
     runs = _RUN.findall(_MINUS.sub("\u2212", _HYPHEN.sub(" ", text.casefold())))
     return [token for run in runs for token in ([run] if _DIGIT.search(run) else _WORD.findall(run))]
 
 
 def _parse(tokens: list[str], start: int) -> tuple[Decimal, int] | None:
-    """The number that begins at a token, and the index behind its last one."""
     first = tokens[start]
     if _DIGIT.search(first):
         value = _figure(first)

@@ -121,11 +121,9 @@ _REGION = re.compile(r"[a-z]{2}|\d{3}")
 
 
 def read_value(slot: Slot, raw: str, now: datetime, *, languages: Sequence[str] = ("en",)) -> Value | None:
-    """None where the words are no value of the slot's type, or could be several, or are too long for any but text.
-
-    now: what relative dates and times are relative to. languages: of the policy; `en-US` reads 5/6 as the sixth of
-    May, `en-GB` and `de` as the fifth of June, and plain `en`, `any` and languages that differ as neither.
-    """
+    """None where the words are no value of the slot's type, or could be several, or are too long for any but text. now:
+    what relative dates and times are relative to. languages: of the policy; `en-US` reads 5/6 as the sixth of May,
+    `en-GB` and `de` as the fifth of June, and plain `en`, `any` and languages that differ as neither."""
     words = " ".join(_UNSEEN.sub("", raw).split())
     if slot.type != "text":
         words = narrow(words) if len(words) <= _LONGEST else ""

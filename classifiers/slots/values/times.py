@@ -68,7 +68,6 @@ def _ahead(words: str, now: datetime) -> datetime | None:
 
 
 def _dated(words: str, today: date, hours: str | None, day_first: bool | None) -> str | None:
-    """A date before or behind a time."""
     split = words.split()
     for cut in range(1, len(split)):
         left, right = " ".join(split[:cut]).strip(","), " ".join(split[cut:])

@@ -48,11 +48,8 @@ def known_under_prompts(rows: Iterable[Row], tests: Iterable[PolicyTest]) -> set
 
 def prompted(rows: Sequence[Row], held: NDArray[np.bool_], seed: int, tests: Iterable[PolicyTest] = ()) -> list[Row]:
     """The rows in their order, then copies of some under a prompt. held: (rows,) those that are held out; each is
-    measured once, half of them under a prompt of another of them, and there are no copies of these.
-
-    Where no row has a prompt, all stay as they are; so do texts of which some row, or a test, says what they are under
-    one.
-    """
+    measured once, half of them under a prompt of another of them, and there are no copies of these. Where no row has a
+    prompt, all stay as they are; so do texts of which some row, or a test, says what they are under one."""
     known = known_under_prompts(rows, tests)
     chance = random.Random(seed)  # noqa: S311 - no secret
     prompts = {
@@ -131,11 +128,9 @@ def amid(
 
 
 def harmless_parts(rows: Sequence[Row], seed: int) -> tuple[list[Row], NDArray[np.intp]]:
-    """Sentences of harmless rows as rows of their own, and the indexes of the rows that they are of.
-
-    What a harmless row quotes may be harmful by itself, so rows with quotation marks are left out. Parts are there to
-    learn from and stand for no message.
-    """
+    """Sentences of harmless rows as rows of their own, and the indexes of the rows that they are of. What a harmless
+    row quotes may be harmful by itself, so rows with quotation marks are left out. Parts are there to learn from and
+    stand for no message."""
     known = {key(row.text) for row in rows if row.labels}
     found: dict[str, int] = {}
     for index, row in enumerate(rows):
@@ -184,10 +179,8 @@ def _inside(text: str, others: Sequence[Row], chance: random.Random) -> str:
 
 def recombined(texts: Sequence[str], count: int, seed: int, *, everyday: Sequence[str]) -> list[str]:
     """Text without labels: parts of texts, and texts next to each other, are neither the texts nor far from them.
-
     `count` of it, or less where there is little to combine; the same for the same texts and seed. everyday: what may
-    stand beside them.
-    """
+    stand beside them."""
     chance = random.Random(seed)  # noqa: S311 - no secret
     known, made = set(texts), dict[str, None]()
     for turn in range(4 * count if texts else 0):

@@ -31,10 +31,8 @@ _MOST_UNLABELLED = 3_000
 
 
 def fit_distilled(training: TrainingSet, bench: Workbench) -> FittedModel | None:
-    """Tune both, and set the cascade of them; None where held-out text gained nothing by tuning either.
-
-    Raises TrainingError, EncoderError.
-    """
+    """Tune both, and set the cascade of them; None where held-out text gained nothing by tuning either. Raises
+    TrainingError, EncoderError."""
     policy, source = training.policy, training.policy.larger_encoder
     tuning_set = tuning_set_of(policy, training.rows, bench.seed)
     rows = tuning_set.rows[: len(training.rows)]

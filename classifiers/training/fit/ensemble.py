@@ -26,11 +26,8 @@ _MOST_EARLIER = 0.9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blend:
-    """A stage and the one before it as one.
-
-    earlier, calibration: as the stage is to hold them.
-    probabilities: (n, classes) of both together; loss: how unlikely these make the truth, where shares were tried.
-    """
+    """A stage and the one before it as one. earlier, calibration: as the stage is to hold them. probabilities: (n,
+    classes) of both together; loss: how unlikely these make the truth, where shares were tried."""
 
     earlier: float
     calibration: Calibration
@@ -104,11 +101,9 @@ _HALF, _MOST_OWN = 0.5, 0.98
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardEvidence:
-    """What judges say of held-out rows. A kind is a label, or labels that the guard does not part.
-
-    guard: (n, kinds) log-odds; own: (n, kinds) calibrated probabilities of the policy's heads.
-    fewer: (n,) what the guard's log-odds lose for the number of windows of a row.
-    """
+    """What judges say of held-out rows. A kind is a label, or labels that the guard does not part. guard: (n, kinds)
+    log-odds; own: (n, kinds) calibrated probabilities of the policy's heads. fewer: (n,) what the guard's log-odds lose
+    for the number of windows of a row."""
 
     guard: Floats
     own: Floats
@@ -135,11 +130,9 @@ class Stack:
 
 
 def stack(evidence: GuardEvidence, holds: NDArray[np.bool_]) -> Stack:
-    """A logistic regression for each kind (Wolpert 1992, "Stacked Generalization"). holds: (n, kinds) the truth.
-
-    A guard never counts against what it stands for, and some of the judgement is always its own. Of targets, Platt's
-    smoothing.
-    """
+    """A logistic regression for each kind (Wolpert 1992, "Stacked Generalization"). holds: (n, kinds) the truth. A
+    guard never counts against what it stands for, and some of the judgement is always its own. Of targets, Platt's
+    smoothing."""
     from scipy.optimize import minimize
 
     fits = []
@@ -174,8 +167,7 @@ def stacking_loss(evidence: GuardEvidence, holds: NDArray[np.bool_], folds: Ints
 
 
 def _stacked(weights: NDArray[Any], evidence: GuardEvidence) -> NDArray[np.float64]:
-    """(n, kinds). weights: (3, kinds), as of Stack. What a row's number of windows takes from the heads' log-odds is
-    in them already."""
+    """(n, kinds). weights: (3, kinds), as of Stack. What a row's number of windows takes is in the heads' already."""
     guard, own, offset = weights
     lost = (1 - own) * evidence.fewer[:, None]
     total: NDArray[np.float64] = guard * evidence.guard + own * logit(evidence.own) + offset - lost

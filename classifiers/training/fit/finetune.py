@@ -41,14 +41,11 @@ Advance = Callable[[int, int], None]
 
 
 class Steps:
-    """Steps of tuning an encoder and its heads: AdamW, warmed up and then slowed down to nothing by the last one.
-
-    The encoder's word embeddings stay as they are. parameters: all that learn; taken, total: steps.
-    """
+    """Steps of tuning an encoder and its heads: AdamW, warmed up and then slowed down to nothing by the last one. The
+    encoder's word embeddings stay as they are. parameters: all that learn; taken, total: steps."""
 
     def __init__(self, encoder: TorchEncoder, heads: Any, *, rate: float, total: int, kept: int = 0) -> None:
-        """rate: the encoder's highest; total: how many steps there will be; kept: how many layers, from the lowest,
-        stay as they are."""
+        """rate: the encoder's highest; total: of steps; kept: how many layers, from the lowest, stay as they are."""
         encoder.module.get_input_embeddings().weight.requires_grad_(False)
         for part in encoder.lowest(kept) if kept else ():
             part.requires_grad_(False)
@@ -76,11 +73,9 @@ class Steps:
         loss: Callable[[NDArray[np.intp]], Any],
         after: Callable[[], None] = lambda: None,
     ) -> float:
-        """A step down the loss of each batch; the mean loss of a row.
-
-        lengths: tokens of each row; size: rows of a batch; chance: by which rows are put in order.
-        loss: of the rows of a batch, by index, a tensor of one number; after: called after each step.
-        """
+        """A step down the loss of each batch; the mean loss of a row. lengths: tokens of each row; size: rows of a
+        batch; chance: by which rows are put in order. loss: of the rows of a batch, by index, a tensor of one number;
+        after: called after each step."""
         self._encoder.module.train()
         for layer in self._encoder.layers[: self._kept]:
             layer.eval()
@@ -115,12 +110,8 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuned:
-    """What tuning gave besides the encoder.
-
-    head: as it was tuned, on unit vectors.
-    history: [0] is the frozen encoder with its head; its loss is not known (0).
-    best: the epoch kept, from 1; 0 is before any.
-    """
+    """What tuning gave besides the encoder. head: as it was tuned, on unit vectors. history: [0] is the frozen encoder
+    with its head; its loss is not known (0). best: the epoch kept, from 1; 0 is before any."""
 
     head: TunedHead
     history: tuple[Epoch, ...]
@@ -130,10 +121,8 @@ class Tuned:
 
 def plan_for(dimensions: int, rows: int, *, multi_label: bool, layers: int | None = None) -> TuningPlan:
     """What worked: small encoders learn at 2-3e-4, base-size ones at a tenth of that and in fewer epochs. Of plenty of
-    rows with one label each three epochs are enough, for the frozen encoder judges beside the tuned one.
-
-    layers: how many are left of an encoder whose upper ones were cut off; these have more to learn.
-    """
+    rows with one label each three epochs are enough, for the frozen encoder judges beside the tuned one. layers: how
+    many are left of an encoder whose upper ones were cut off; these have more to learn."""
     enough = rows >= _PLENTY
     # smoothed targets make what is certain less certain than it is (Xia et al. 2024); few rows need them
     smoothing = 0.02 if multi_label else 0.0 if enough else 0.1
@@ -167,9 +156,7 @@ def tune(
     advance: Advance | None = None,
 ) -> Tuned:
     """Train `encoder` in place on a tuning set's rows that are not held out; its `measured` ones choose the epoch kept.
-
-    say: given a line for each epoch; advance: called with the steps taken and their number.
-    """
+    say: given a line for each epoch; advance: called with the steps taken and their number."""
     name = "average precision" if tuning_set.multi_label else "accuracy"
 
     def show(what: str) -> None:

@@ -43,14 +43,9 @@ class Silent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuningPlan:
-    """How to tune an encoder.
-
-    rate: of learning.
-    epochs: the most; fewer where held-out text gains nothing.
-    smoothing: of the targets.
-    kept: how many layers, from the lowest, stay as they are.
-    beginning: rows that the head is fitted on before.
-    """
+    """How to tune an encoder. rate: of learning. epochs: the most; fewer where held-out text gains nothing. smoothing:
+    of the targets. kept: how many layers, from the lowest, stay as they are. beginning: rows that the head is fitted on
+    before."""
 
     rate: float
     epochs: int
@@ -61,13 +56,9 @@ class TuningPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunedHead:
-    """What fine-tuning leaves besides the encoder.
-
-    weights: (classes, dimensions), bias: (classes,): a head on vectors of length 1.
-    unseen: (rows,) what the encoder was not tuned on.
-    tokens: the longest window, besides `system_tokens` of a system prompt.
-    multi_label: whether a text is read in all of its windows, else as a whole.
-    """
+    """What fine-tuning leaves besides the encoder. weights: (classes, dimensions), bias: (classes,): a head on vectors
+    of length 1. unseen: (rows,) what the encoder was not tuned on. tokens: the longest window, besides `system_tokens`
+    of a system prompt. multi_label: whether a text is read in all of its windows, else as a whole."""
 
     weights: Floats
     bias: Floats
@@ -140,12 +131,8 @@ class TrainingSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workbench:
-    """Where and how a run works.
-
-    base_dir: what the policy's paths are relative to.
-    scratch: an empty folder that outlives the export of the model.
-    threads: to compute with.
-    """
+    """Where and how a run works. base_dir: what the policy's paths are relative to. scratch: an empty folder that
+    outlives the export of the model. threads: to compute with."""
 
     base_dir: Path
     models_dir: Path
@@ -181,10 +168,8 @@ class MeasuredModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutsideText:
-    """Text out of scope as a single-label model judges it, which knows neither the text nor its label.
-
-    probabilities: (n, classes); novel: (n,) what it takes for novel; kinds, bands: (n,).
-    """
+    """Text out of scope as a single-label model judges it, which knows neither the text nor its label. probabilities:
+    (n, classes); novel: (n,) what it takes for novel; kinds, bands: (n,)."""
 
     probabilities: Floats
     novel: NDArray[np.bool_]
@@ -199,13 +184,9 @@ class OutsideText:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FittedModel:
-    """A measured model with all that serves it.
-
-    encoders: of the model's stages, in their order.
-    samples: for each stage some of its vectors, (n, dimensions).
-    own: the folders of the encoders that the model brings along, by name.
-    settings: of the recipe, for the report, besides those of the fit.
-    """
+    """A measured model with all that serves it. encoders: of the model's stages, in their order. samples: for each
+    stage some of its vectors, (n, dimensions). own: the folders of the encoders that the model brings along, by name.
+    settings: of the recipe, for the report, besides those of the fit."""
 
     trained: MeasuredModel
     encoders: tuple[Encoder, ...]

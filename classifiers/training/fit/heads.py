@@ -94,12 +94,9 @@ def measured(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _HeldOutLogits:
-    """Held-out rows before calibration.
-
-    rows: (n,) indexes; truth: (n,) classes; scores: (n, classes).
-    sure: (n,) which rows show how sure a judge may be.
-    sharpness, share: of the votes of the nearest sentences; pooled: what the tuned head and the fitted one count.
-    """
+    """Held-out rows before calibration. rows: (n,) indexes; truth: (n,) classes; scores: (n, classes). sure: (n,) which
+    rows show how sure a judge may be. sharpness, share: of the votes of the nearest sentences; pooled: what the tuned
+    head and the fitted one count."""
 
     rows: NDArray[np.intp]
     truth: Ints
@@ -264,7 +261,6 @@ def _held_out_logits(training: TrainingSet, bench: Workbench, targets: Ints) -> 
 
 
 def _calibrated(training: TrainingSet, held: _HeldOutLogits, seed: int) -> Blend:
-    """Held-out rows by the heads, and by the n-gram table as far as it counts."""
     scale = calibrate.temperature(held.scores[held.sure], held.truth[held.sure])
     real = is_real(training.rows, held.rows) & ~is_foreign(training.rows, held.rows)
     shown, table = enough(real), training.ngrams

@@ -37,10 +37,8 @@ serve, or least squares."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """weights: (classes, dimensions), bias: (classes,).
-
-    exemplars: (n, dimensions) of length 1, owners: (n,) their classes, ascending.
-    """
+    """weights: (classes, dimensions), bias: (classes,). exemplars: (n, dimensions) of length 1, owners: (n,) their
+    classes, ascending."""
 
     weights: Floats
     bias: Floats
@@ -49,10 +47,8 @@ class Fitted:
 
 
 def one_of(vectors: Floats, classes: Ints, weights: Floats, count: int, seed: int) -> Fitted:
-    """Single-label. vectors: (n, dimensions) of length 1; classes: (n,) below `count`; weights: (n,).
-
-    Classes without rows get no say: their bias is far below the rest.
-    """
+    """Single-label. vectors: (n, dimensions) of length 1; classes: (n,) below `count`; weights: (n,). Classes without
+    rows get no say: their bias is far below the rest."""
     matrix, bias = prototypes(vectors, classes, weights, count)
     present = np.unique(classes)
     if len(present) > 1 and len(vectors) * count <= MOST_CELLS:
@@ -92,11 +88,9 @@ def head_of(
     hidden: bool = False,
     seed: int = 0,
 ) -> Head:
-    """Multi-label: a head by `any_of`, or with a hidden layer. Arguments as of `any_of`.
-
-    hidden: a layer of units between the vectors and the labels. It takes thousands of rows, of which it tells harm from
-    harmless text that shares its words: docs/design/004-guards.md.
-    """
+    """Multi-label: a head by `any_of`, or with a hidden layer. Arguments as of `any_of`. hidden: a layer of units
+    between the vectors and the labels. It takes thousands of rows, of which it tells harm from harmless text that
+    shares its words: docs/design/004-guards.md."""
     if not hidden:
         matrix, bias = any_of(vectors, holds, weights, strength)
         return Head(classes=classes, weights=matrix, bias=bias)

@@ -191,8 +191,7 @@ class NGramTable:
         )
 
     def _scores(self, fitted: NGrams, asked: Sequence[Windows]) -> Floats:
-        """(asked, classes) a table's scores of texts: of those of several windows what the mean of these comes to, as
-        it is served."""
+        """(asked, classes) a table's scores of texts: of several windows the mean, as it is served."""
         if not asked:
             return np.zeros((0, len(self.classes)), np.float32)
         each = ngram_scores(fitted, [window for text in asked for window in text])

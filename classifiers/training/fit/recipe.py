@@ -57,10 +57,8 @@ over 16 s for what takes 3 s so, and 2 s on one thread (a step of 32 rows, two c
 
 
 def check(policy: Policy, base_dir: Path, models_dir: Path) -> None:
-    """Whether what a policy's recipe cannot do without is there, before anything is written or paid for.
-
-    base_dir: what the policy's paths are relative to. Raises TrainingError, EncoderError, PolicyError.
-    """
+    """Whether what a policy's recipe cannot do without is there, before anything is written or paid for. base_dir: what
+    the policy's paths are relative to. Raises TrainingError, EncoderError, PolicyError."""
     if policy.guard:
         find_policys_guard(policy, base_dir, models_dir)
     lacking, sources = missing("torch", "transformers"), [source for _, source in needed(policy)]
@@ -75,10 +73,8 @@ def check(policy: Policy, base_dir: Path, models_dir: Path) -> None:
 
 
 def fit_policy(training: TrainingSet, bench: Workbench) -> FittedModel:
-    """The model of a policy by its recipe.
-
-    Raises TrainingError or EncoderError where fine-tuning, or a guard, is asked for and cannot be had.
-    """
+    """The model of a policy by its recipe. Raises TrainingError or EncoderError where fine-tuning, or a guard, is asked
+    for and cannot be had."""
     policy = training.policy
     os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
     if policy.slots:
@@ -159,7 +155,6 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
 
 
 def _instead(training: TrainingSet, bench: Workbench, why: str) -> FittedModel:
-    """Heads on the frozen encoder, where the recipe cannot be had."""
     note = f"{why}; heads on the frozen encoder serve instead"
     bench.progress.step(note)
     return _with_recipe(_heads(training, bench), "frozen", note, note=note)
@@ -233,10 +228,8 @@ def _in_units(training: TrainingSet, bench: Workbench) -> MeasuredModel:
 
 def base_of(policy: Policy, encoder: EncoderId, models_dir: Path) -> tuple[Head, str]:
     """The network of the guard that a policy builds on, with the policy's labels, and the guard's version: the one in
-    use, or the shipped one.
-
-    encoder: what the policy's heads stand on. Raises PolicyError where the guard is not there or does not fit.
-    """
+    use, or the shipped one. encoder: what the policy's heads stand on. Raises PolicyError where the guard is not there
+    or does not fit."""
     name, registry = policy.builds_on or "", Registry(models_dir)
 
     def wrong(why: str) -> PolicyError:

@@ -80,11 +80,9 @@ def cascade_model(
     known: Bools | None = None,
     among: Windows | None = None,
 ) -> tuple[MeasuredModel, dict[str, Any]]:
-    """The model of both stages with the thresholds of either, and what the report says of the cascade.
-
-    truth: (n, labels) of the small model's held-out rows; first, last: what either stage makes of them; head: for the
-    report; known: (n,) rows that choose nothing; among: what the last stage reads of each among ordinary text.
-    """
+    """The model of both stages with the thresholds of either, and what the report says of the cascade. truth: (n,
+    labels) of the small model's held-out rows; first, last: what either stage makes of them; head: for the report;
+    known: (n,) rows that choose nothing; among: what the last stage reads of each among ordinary text."""
     used, on = measured_on(policy, rows, small.rows)
     unknown = ~known if known is not None else np.ones(len(used), bool)
     used &= unknown
@@ -121,11 +119,9 @@ def cascade_model(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _HeldOut:
-    """Held-out rows by which thresholds are chosen.
-
-    truth: (n, labels); used: (n,) which count, on: what these are; kinds: (n,) of ordinary traffic.
-    among: what the last stage reads of each among ordinary text; before: (n, labels) what the first makes of it.
-    """
+    """Held-out rows by which thresholds are chosen. truth: (n, labels); used: (n,) which count, on: what these are;
+    kinds: (n,) of ordinary traffic. among: what the last stage reads of each among ordinary text; before: (n, labels)
+    what the first makes of it."""
 
     policy: Policy
     truth: Bools
@@ -170,7 +166,6 @@ def _share(mask: Bools) -> float | None:
 
 
 def _verdicts(policy: Policy, first: StageResult, last: StageResult) -> Iterator[Verdict]:
-    """What the cascade says of each held-out row."""
     for place, sure in enumerate(cascade.settled(first)):
         part = (first if sure else last).only(np.array([place]))
         choice, probabilities = cascade.decide_any([part], last.stage)
@@ -228,10 +223,8 @@ def _has_learned(source: GuardSource, held: Sequence[Row], seed: int) -> Bools:
 
 
 def with_guard(training: TrainingSet, made: FittedModel, bench: Workbench) -> FittedModel:
-    """The model with the policy's guard behind it; as it is, with a note, where held-out text gained nothing.
-
-    Raises PolicyError where it cannot be had or converted.
-    """
+    """The model with the policy's guard behind it; as it is, with a note, where held-out text gained nothing. Raises
+    PolicyError where it cannot be had or converted."""
     policy, small = training.policy, made.trained
     assert policy.guard is not None
     source = find_policys_guard(policy, bench.base_dir, bench.models_dir)
@@ -280,8 +273,7 @@ def with_guard(training: TrainingSet, made: FittedModel, bench: Workbench) -> Fi
 
 
 def _among(policy: Policy, rows: Sequence[Row], small: MeasuredModel, seen: Windows, seed: int) -> Windows | None:
-    """The windows of each held-out row among the same ordinary text as the heads were measured among, if they were.
-    seen: of the rows."""
+    """The windows of held-out rows among the ordinary text that the heads were measured among. seen: of the rows."""
     if small.among is None:
         return None
     calm = np.flatnonzero(operating_points.ordinary_kinds(policy, rows, small.rows) != "")
@@ -296,11 +288,8 @@ def gains(both: float, alone: float) -> bool:
 
 
 class _Stacking:
-    """A guard beside a policy's heads on held-out rows. first: what the heads make of them.
-
-    Labels for which the same of the guard's stand are one kind of harm here: the guard says whether any of them holds,
-    the heads say which.
-    """
+    """A guard beside a policy's heads on held-out rows. first: what the heads make of them. Labels for which the same
+    of the guard's stand are one kind of harm here: the guard says whether any of them holds, the heads say which."""
 
     def __init__(self, ours: Sequence[str], odds: Odds, seen: Windows, small: MeasuredModel, *, parts: bool) -> None:
         """ours: labels that the guard gives odds of; seen: of the rows, those odds; small: the heads' model; parts:
@@ -381,10 +370,8 @@ class _Stacking:
 def convert(
     source: GuardSource, odds: Odds, texts: Sequence[str], bench: Workbench
 ) -> tuple[Encoder, Path, dict[str, Any]]:
-    """The guard as it serves, its folder, and how it agrees with itself before on some of the texts.
-
-    Raises EncoderError where it cannot be converted, TrainingError where what comes out is another guard.
-    """
+    """The guard as it serves, its folder, and how it agrees with itself before on some of the texts. Raises
+    EncoderError where it cannot be converted, TrainingError where what comes out is another guard."""
     if source.head is not None:
         return _with_own_head(source, source.head, odds, bench)
     graph, logits = _opened(source, odds, bench)

@@ -44,17 +44,13 @@ def shuffled(lengths: Sequence[int], size: int, chance: random.Random) -> list[N
 
 
 class TorchEncoder:
-    """A transformer that can be trained.
-
-    weights: which encoder it began as; module: the transformer; tokens: a window's longest, specials included.
-    kept_layers: how many layers were kept, from the lowest; None where all were.
-    """
+    """A transformer that can be trained. weights: which encoder it began as; module: the transformer; tokens: a
+    window's longest, specials included. kept_layers: how many layers were kept, from the lowest; None where all
+    were."""
 
     def __init__(self, weights: Weights, tokens: int, *, layers: int | None = None) -> None:
-        """layers: how many are kept, from the lowest; by default all.
-
-        Raises TrainingError where there are no such layers, EncoderError where the files are no encoder.
-        """
+        """layers: how many are kept, from the lowest; by default all. Raises TrainingError where there are no such
+        layers, EncoderError where the files are no encoder."""
         self.weights = weights
         self.tokens = min(tokens, weights.max_tokens)
         self.tokenizer = Tokens.open(weights.folder / TOKENIZER, ended=weights.pooling == "last")
@@ -189,8 +185,7 @@ def precision(*, bf16: bool) -> Any:
 
 
 def bf16_helps(dimensions: int) -> bool:
-    """Whether this processor multiplies bfloat16 clearly faster than 32-bit numbers; tried in some milliseconds of
-    processor time."""
+    """Whether this processor multiplies bfloat16 clearly faster than 32-bit numbers; tried in some milliseconds."""
 
     def seconds(kind: Any) -> float:
         left, right = torch.ones(512, dimensions, dtype=kind), torch.ones(4 * dimensions, dimensions, dtype=kind)

@@ -32,10 +32,8 @@ LEAST_COSINE = 0.95
 
 
 def export(encoder: TorchEncoder, folder: Path, *, name: str, int8: bool = True) -> None:
-    """Write model.onnx, tokenizer.json and encoder.json into an existing, empty folder.
-
-    name: what the artifact records as the encoder's source. Raises EncoderError where a step fails.
-    """
+    """Write model.onnx, tokenizer.json and encoder.json into an existing, empty folder. name: what the artifact records
+    as the encoder's source. Raises EncoderError where a step fails."""
     with tempfile.TemporaryDirectory() as scratch:
         graph = Path(scratch) / "model.onnx"
         trace(encoder, graph)
@@ -53,10 +51,8 @@ def export(encoder: TorchEncoder, folder: Path, *, name: str, int8: bool = True)
 
 def agreement(before: Floats, after: Floats, head: TunedHead) -> dict[str, Any]:
     """How an exported encoder compares with torch. same: share of rows on which the tuned head decides alike (the
-    likeliest class; of several labels, whether any is likelier than not); cosine: of vectors, the mean.
-
-    before, after: (rows, dimensions) of length 1, torch's in 32 bits and the exported graph's.
-    """
+    likeliest class; of several labels, whether any is likelier than not); cosine: of vectors, the mean. before, after:
+    (rows, dimensions) of length 1, torch's in 32 bits and the exported graph's."""
     logits = [vectors @ head.weights.T + head.bias for vectors in (before, after)]
     first, second = (part.max(axis=1) >= 0 if head.multi_label else part.argmax(axis=1) for part in logits)
     return {
@@ -84,10 +80,7 @@ def trace(encoder: TorchEncoder, path: Path) -> None:
 
 def trace_guard(source: GuardSource, path: Path, threads: int) -> Callable[[Sequence[int]], Floats]:
     """Write a guard's weights as an ONNX graph, ids to `logits`, and return what torch makes of ids on so many threads:
-    (labels,).
-
-    Raises EncoderError where the files are no guard or cannot be exported.
-    """
+    (labels,). Raises EncoderError where the files are no guard or cannot be exported."""
     module = sequence_classifier(source.folder)
     _trace(module, path, Tokens.open(source.folder / TOKENIZER).surround([7] * 7), "logits", source.name)
     output = _Output(module, "logits")
@@ -130,11 +123,8 @@ def exported(
     torch_encoder: TorchEncoder, head: TunedHead, rows: Sequence[Row], name: str, bench: Workbench
 ) -> tuple[Encoder, Path, dict[str, Any]]:
     """The exported encoder, its folder and how it agrees with torch on each row's first window; 32 bits where int8
-    agrees too little, there or on the sentences by which processors are checked.
-
-    head: tuned with the encoder.
-    Raises TrainingError where even 32 bits agree too little, EncoderError where the folder cannot be opened.
-    """
+    agrees too little, there or on the sentences by which processors are checked. head: tuned with the encoder. Raises
+    TrainingError where even 32 bits agree too little, EncoderError where the folder cannot be opened."""
     texts, prompts = [row.text for row in rows], prompts_of(rows, head.system_tokens)
     before = torch_encoder.vectors(torch_encoder.tokenize(texts, prompts), bf16=False)
     agreed: dict[str, Any] = {}

@@ -65,12 +65,9 @@ class TunedStage:
 def fit_tuned(
     training: TrainingSet, bench: Workbench, *, source: str | None, names: tuple[str, str] = (FROZEN, MAIN)
 ) -> FittedModel | None:
-    """Tune an encoder and make the model that stands on it; None where held-out text gained nothing by it.
-
-    Where one label is named, the frozen encoder stays in front of the tuned one and counts with it (`two_encoders`).
-    source: of the encoder to tune; names: of the stages of both.
-    Raises TrainingError, EncoderError.
-    """
+    """Tune an encoder and make the model that stands on it; None where held-out text gained nothing by it. Where one
+    label is named, the frozen encoder stays in front of the tuned one and counts with it (`two_encoders`). source: of
+    the encoder to tune; names: of the stages of both. Raises TrainingError, EncoderError."""
     policy, (first_name, name) = training.policy, names
     tuning_set = tuning_set_of(policy, training.rows, bench.seed)
     rows = tuning_set.rows[: len(training.rows)]
@@ -98,11 +95,9 @@ def fit_tuned(
 def tune_stage(
     policy: Policy, rows: Sequence[Row], tuning_set: TuningSet, bench: Workbench, *, source: str | None, name: str
 ) -> TunedStage | None:
-    """Tune an encoder by a tuning set and fit what stands on it; None where held-out text gained nothing.
-
-    rows: the first ones of the set's: what the head is fitted and calibrated on. Where there are more (copies, text
-    that a larger encoder has labelled), epochs are fewer, so that the encoder takes about as many steps.
-    """
+    """Tune an encoder by a tuning set and fit what stands on it; None where held-out text gained nothing. rows: the
+    first ones of the set's: what the head is fitted and calibrated on. Where there are more (copies, text that a larger
+    encoder has labelled), epochs are fewer, so that the encoder takes about as many steps."""
     longer = len(tuning_set.rows) / len(rows)
     tuned = tune_encoder(policy, tuning_set, bench, source=source, name=name, longer=longer)
     if tuned is None:
@@ -130,12 +125,9 @@ def tune_encoder(
     longer: float = 1.0,
     layers: int | None = None,
 ) -> TunedEncoder | None:
-    """Tune an encoder by a tuning set and export it; None where held-out text gained nothing by tuning.
-
-    source: as of a policy's `encoder`; longer: how many times the policy's rows the set is; layers: how many of the
-    encoder's are kept, from the lowest.
-    Raises TrainingError, EncoderError.
-    """
+    """Tune an encoder by a tuning set and export it; None where held-out text gained nothing by tuning. source: as of a
+    policy's `encoder`; longer: how many times the policy's rows the set is; layers: how many of the encoder's are kept,
+    from the lowest. Raises TrainingError, EncoderError."""
     say = partial(_say, bench, name)
     weights = find_weights(source, bench.base_dir, bench.models_dir)
     depends = [longer, layers, bench.seed, *_depends(policy, tuning_set, bench, weights)]

@@ -61,11 +61,9 @@ def cascade_model(
     names: tuple[str, str],
     record: Mapping[str, Any] = _NOTHING,
 ) -> MeasuredModel | None:
-    """The model of both stages, or None where held-out text gained nothing by the last one.
-
-    first, last: either fitted by itself on the same rows; names: of the stages; record: more for the report.
-    What is measured is measured on the held-out rows that both have.
-    """
+    """The model of both stages, or None where held-out text gained nothing by the last one. first, last: either fitted
+    by itself on the same rows; names: of the stages; record: more for the report. What is measured is measured on the
+    held-out rows that both have."""
     pair = _HeldOutPair(policy, rows, first, last)
     alone = calibrate.loss(np.log(np.maximum(pair.small, 1e-30))[pair.sure], pair.truth[pair.sure])
     if not gains(pair.blended.loss, alone):
@@ -110,7 +108,7 @@ class _HeldOutPair:
     held: their indexes; used: (n,) which calibrate, on: what they are; sure: (n,) which show how sure a judge may be.
     small, large: (n, classes) probabilities; blended: of both together; truth: (n,) classes.
     far: (n,) how novel each is to either model; known: (n,) which are not novel to the first one.
-    point: from where on the first one settles texts.
+    act: from where on the first one settles texts; None where it settles none.
     """
 
     def __init__(self, policy: Policy, rows: Sequence[Row], first: MeasuredModel, last: MeasuredModel) -> None:
@@ -140,11 +138,11 @@ class _HeldOutPair:
             before=self.blended.probabilities.argmax(axis=1) == self.truth,
             used=self.sure,
         )
-        self.point = choose_exit(scores, max_error=min(policy.goal.max_error if policy.goal else 1.0, MOST_WRONG))
+        self.act = choose_exit(scores, max_error=min(policy.goal.max_error if policy.goal else 1.0, MOST_WRONG))
 
     def exit(self) -> tuple[float, Bools, Floats, ChosenThresholds]:
         """From where on the first stage settles texts, (n,) which, (n, classes) of both, the last one's thresholds."""
-        act, places = self.point.act if self.point else NEVER.act, np.flatnonzero(self.shown)
+        act, places = self.act if self.act is not None else NEVER.act, np.flatnonzero(self.shown)
         read = [self.here[index] for index in places.tolist()]
         bands = [self.bands[index] for index in places.tolist()]
         while True:
@@ -205,10 +203,8 @@ def _probabilities(classes: Sequence[str], verdicts: Sequence[Verdict]) -> Float
 
 
 def fit_two_encoders(training: TrainingSet, bench: Workbench) -> FittedModel | None:
-    """A larger frozen encoder behind the small one. Nothing is tuned; what it takes is reading the rows once.
-
-    None where held-out text gained nothing. Raises TrainingError, EncoderError.
-    """
+    """A larger frozen encoder behind the small one. Nothing is tuned; what it takes is reading the rows once. None
+    where held-out text gained nothing. Raises TrainingError, EncoderError."""
     policy, rows, small = training.policy, training.rows, training.encoder
     first = fit(training, bench)
     bench.progress.step("cascade: exporting it to int8")

@@ -55,11 +55,8 @@ class Weights:
 
 
 def find_weights(source: str | None, base_dir: Path, models_dir: Path) -> Weights:
-    """The trainable weights of an encoder source; None is the default encoder's.
-
-    models_dir: archives that come in parts are joined below it, once.
-    Raises EncoderError naming what to install or which file is missing or changed.
-    """
+    """The trainable weights of an encoder source; None is the default encoder's. models_dir: archives that come in
+    parts are joined below it, once. Raises EncoderError naming what to install or which file is missing or changed."""
     text = (source or DEFAULT).strip()
     kind, _, rest = text.partition(":")
     if text in (DEFAULT, f"package:{_MINILM}"):
@@ -80,8 +77,7 @@ def find_weights(source: str | None, base_dir: Path, models_dir: Path) -> Weight
 
 
 def needed(policy: Policy) -> Sequence[tuple[str, str | None]]:
-    """(the policy's key that asks for it, the source) of each encoder that its training cannot do as it says without
-    the weights of."""
+    """(the policy's key that asks for it, the source) of each encoder whose weights its training needs."""
     larger = policy.larger_encoder
     if larger is None and not policy.slots and policy.recipe != "finetune":
         return ()

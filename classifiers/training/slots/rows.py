@@ -53,11 +53,9 @@ _TYPICAL_SHARE = 0.25
 
 
 def with_marks(policy: Policy, rows: Iterable[Row]) -> list[Row]:
-    """Rows with the marks of their slots taken out of the text.
-
-    Everyday text has no slots; of other text without marks none are known. A row with mangled marks is left out. Where
-    the policy has but one label, values by themselves are rows of it.
-    """
+    """Rows with the marks of their slots taken out of the text. Everyday text has no slots; of other text without marks
+    none are known. A row with mangled marks is left out. Where the policy has but one label, values by themselves are
+    rows of it."""
     marked_rows: list[Row] = []
     for row in rows:
         if row.marks is not None or row.source in REAL | PICKED:

@@ -84,10 +84,8 @@ def sharpness(logits: Sequence[Floats], truth: Sequence[Sequence[int]]) -> float
 
 
 def fit_tagger(policy: Policy, rows: Sequence[Row], bench: Workbench) -> FittedModel:
-    """Tune an encoder on all rows but a tenth to a fifth, whole groups.
-
-    Raises TrainingError where torch is missing or rows are of one group, EncoderError where the encoder is.
-    """
+    """Tune an encoder on all rows but a tenth to a fifth, whole groups. Raises TrainingError where torch is missing or
+    rows are of one group, EncoderError where the encoder is."""
     from classifiers.training.fit.torch_encoder import TorchEncoder, torch_threads
     from classifiers.training.fit.torch_export import exported
     from classifiers.training.fit.weights import find_weights

@@ -52,17 +52,17 @@ def test_any_of_gives_a_constant_where_there_is_nothing_to_tell_apart() -> None:
 
 def test_a_hidden_layer_tells_what_no_line_parts() -> None:
     chance = np.random.default_rng(0)
-    vectors = linear.unit(chance.standard_normal((1_800, 12)))
+    vectors = linear.unit(chance.standard_normal((2_300, 12)))
     # harm is where two directions have the same sign
     holds = np.column_stack([vectors[:, 0] * vectors[:, 1] > 0.02, vectors[:, 2] * vectors[:, 3] > 0.05])
     weights, right = np.ones(len(holds), np.float32), {}
     for hidden in (False, True):
-        head = linear.head_of(("a", "b"), vectors[:1_200], holds[:1_200], weights[:1_200], strength=3.0, hidden=hidden)
-        logits = head.logits(vectors[1_200:])
-        right[hidden] = ((any_logit(logits) > 0) == holds[1_200:].any(axis=1)).mean()
+        head = linear.head_of(("a", "b"), vectors[:1_500], holds[:1_500], weights[:1_500], strength=3.0, hidden=hidden)
+        logits = head.logits(vectors[1_500:])
+        right[hidden] = ((any_logit(logits) > 0) == holds[1_500:].any(axis=1)).mean()
     assert right[True] > 0.8 > 0.7 > right[False]
-    again = linear.head_of(("a", "b"), vectors[:1_200], holds[:1_200], weights[:1_200], strength=3.0, hidden=True)
-    assert np.array_equal(again.logits(vectors[1_200:]), logits)
+    again = linear.head_of(("a", "b"), vectors[:1_500], holds[:1_500], weights[:1_500], strength=3.0, hidden=True)
+    assert np.array_equal(again.logits(vectors[1_500:]), logits)
     assert head.hidden is not None
     assert all(part.flags.c_contiguous for part in (head.weights, head.hidden.weights))
 
