@@ -107,7 +107,7 @@ def resolve(source: str | None, base_dir: Path | None = None) -> EncoderSource:
         return _from_folder(folder, f"folder:{folder.resolve()}")
     name = rest if colon and kind == "hub" else text
     if name.count("/") == 1 and all(name.split("/")) and ":" not in name:
-        return _from_hub(name)
+        return _from_folder(fetched(name, _HUB_FILES), f"hub:{name}")
     raise EncoderError(f"encoder {text!r} is no source; write {_CHOICES}, or hub:ORG/NAME")
 
 
@@ -206,10 +206,6 @@ def folder_settings(folder: Path) -> tuple[Pooling, int]:
     last = pooling.get("pooling_mode_lasttoken", decoder and not pooling)
     pooled: Pooling = "cls" if pooling.get("pooling_mode_cls_token") else "last" if last else "mean"
     return pooled, positions - 2 if shifted else positions
-
-
-def _from_hub(name: str) -> EncoderSource:
-    return _from_folder(fetched(name, _HUB_FILES), f"hub:{name}")
 
 
 def fetched(name: str, files: Iterable[str], *, what: str = "encoder", instead: str = _CHOICES) -> Path:

@@ -99,7 +99,8 @@ def local_answers(request: Request, pairs: Sequence[tuple[Rule, Verdict]], forms
     unsupported: dict[str, Unsupported] = {}
     labelled: list[tuple[Rule, Verdict]] = []
     for rule, verdict in pairs:
-        actions = _answer_actions(rule, verdict)
+        planned = (rule.then.get(label) for label in verdict.labels)
+        actions = [action for action in planned if action and action.act is Act.ANSWER]
         why = next(filter(None, (_why_not_answered(rule, action, request) for action in actions)), None)
         if why is not None:
             unsupported[rule.name] = why
@@ -127,11 +128,6 @@ def _why_not_answered(rule: Rule, action: Action, request: Request) -> Unsupport
     if why is not None or action.own_label:
         return why
     return text_unsupported(action.text, request.fields)
-
-
-def _answer_actions(rule: Rule, verdict: Verdict) -> list[Action]:
-    actions = (rule.then.get(label) for label in verdict.labels)
-    return [action for action in actions if action and action.act is Act.ANSWER]
 
 
 def _prediction(rule: Rule, verdict: Verdict) -> Prediction:

@@ -152,49 +152,27 @@ class Summary:
     def notes(self) -> Iterator[str]:
         """What a reader of the figures must know."""
         figures = asdict(self)
-        for names, note in _NOTES:
-            if any(figures[name] for name in names):
+        for names, note in _NOTES.items():
+            if any(figures[name] for name in names.split()):
                 yield note.format(**figures)
 
 
-_NOTES: Final = (
-    (
-        ["notional_calls"],
-        "{notional_calls:,} of {calls:,} calls went to the echo upstream or were answered in front of it",
-    ),
-    (
-        ["notional_spent_usd", "notional_saved_usd"],
-        (
-            "${notional_spent_usd:.6f} of the dollars spent and ${notional_saved_usd:.6f} of the dollars saved are "
-            "notional: nobody was charged"
-        ),
-    ),
-    (["estimated_calls"], "tokens of {estimated_calls:,} calls that were not made are estimates"),
-    (
-        ["blocked_calls"],
-        "{blocked_calls:,} blocked calls would have cost ${blocked_usd:.6f}; blocks are not counted as savings",
-    ),
-    (
-        ["unpriced_calls"],
-        (
-            "{unpriced_calls:,} calls have no known price or usage: what they cost, or what they saved, is in no "
-            "dollar figure"
-        ),
-    ),
-    (["usage_missing_calls"], "{usage_missing_calls:,} forwarded calls were cut off, or came back without usage"),
-    (
-        ["judge_calls"],
-        "judges were asked {judge_calls:,} times, for ${judge_usd:.6f}, which is spent and taken off what was saved",
-    ),
-    (
-        ["repeat_calls"],
-        (
-            "{repeat_calls:,} calls under contracts were sent a second time, for ${repeat_usd:.6f}, which is spent and "
-            "taken off what was saved"
-        ),
-    ),
-)
-"""Each note, with the figures of which one must not be 0."""
+_NOTES: Final = {
+    "notional_calls": "{notional_calls:,} of {calls:,} calls went to the echo upstream or were answered in front of it",
+    "notional_spent_usd notional_saved_usd": "${notional_spent_usd:.6f} of the dollars spent and "
+    "${notional_saved_usd:.6f} of the dollars saved are notional: nobody was charged",
+    "estimated_calls": "tokens of {estimated_calls:,} calls that were not made are estimates",
+    "blocked_calls": "{blocked_calls:,} blocked calls would have cost ${blocked_usd:.6f}; blocks are not counted as "
+    "savings",
+    "unpriced_calls": "{unpriced_calls:,} calls have no known price or usage: what they cost, or what they saved, is "
+    "in no dollar figure",
+    "usage_missing_calls": "{usage_missing_calls:,} forwarded calls were cut off, or came back without usage",
+    "judge_calls": "judges were asked {judge_calls:,} times, for ${judge_usd:.6f}, which is spent and taken off what "
+    "was saved",
+    "repeat_calls": "{repeat_calls:,} calls under contracts were sent a second time, for ${repeat_usd:.6f}, which is "
+    "spent and taken off what was saved",
+}
+"""Each note, by the figures of which one must not be 0."""
 
 
 def summarise(rows: Sequence[Mapping[str, Any]]) -> Summary:
