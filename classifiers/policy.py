@@ -175,7 +175,6 @@ class Teacher(FrozenRecord):
 
     @property
     def name(self) -> str:
-        """The name in reports."""
         return self.model or ", ".join(self.file)
 
 

@@ -242,7 +242,6 @@ class Worker:
             self._serve(job)
 
     def _serve(self, job: _Job) -> None:
-        """Runs a job and answers it."""
         _answer(job, self._run(job))
         self._charge(job)
         self._done_s = _OLDER * self._done_s + job.used_s

@@ -54,7 +54,6 @@ class ApiError(Exception):
         self.param = param
 
     def headers(self) -> Mapping[str, str]:
-        """Headers that go with the error."""
         if self.should_retry is None:
             return {}
         return {"x-should-retry": "true" if self.should_retry else "false"}
@@ -162,5 +161,4 @@ def body_of(message: str, kind: str, *, param: str | None = None, code: str | No
 
 
 def error_body(error: ApiError) -> bytes:
-    """The JSON body for an error."""
     return body_of(error.message, error.type, param=error.param, code=error.code)

@@ -94,7 +94,6 @@ def policy_text(policy: Policy) -> str:
 
 
 def report_text(report: Mapping[str, Any]) -> str:
-    """The content of report.json."""
     return json.dumps(report, ensure_ascii=False, indent=1) + "\n"
 
 

@@ -31,7 +31,6 @@ class HiddenLayer:
     bias: Floats
 
     def __post_init__(self) -> None:
-        """See `_normal`."""
         object.__setattr__(self, "weights", _normal(self.weights))
 
 
@@ -60,12 +59,10 @@ class Head:
     linear: LinearLayer | None = None
 
     def __post_init__(self) -> None:
-        """See `_normal`."""
         object.__setattr__(self, "weights", _normal(self.weights))
 
     @property
     def dimensions(self) -> int:
-        """Of the embeddings."""
         return int((self.weights if self.hidden is None else self.hidden.weights).shape[1])
 
     def logits(self, vectors: Floats) -> Floats:

@@ -137,7 +137,6 @@ class Registry:
         return version if version in self.versions(name) else None
 
     def withdraw(self, name: str) -> None:
-        """Remove the challenger."""
         (self._home(name) / PROPOSED).unlink(missing_ok=True)
 
     def rollback(self, name: str) -> str:

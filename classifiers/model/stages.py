@@ -96,7 +96,6 @@ class StageEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def tagger_tensors(tagger: Tagger) -> dict[str, NDArray[Any]]:
-    """A tagger's tensors by name."""
     floats = {WEIGHTS: tagger.weights, BIAS: tagger.bias}
     return {name: np.ascontiguousarray(value, np.float32) for name, value in floats.items()}
 
@@ -117,7 +116,6 @@ def read_tagger(entry: TaggerEntry | None, held: Tensors, policy: Policy, where:
 
 
 def stage_entry(stage: Stage) -> StageEntry:
-    """The manifest's entry of a stage."""
     calibration, novelty, nearest = stage.calibration, stage.novelty, stage.nearest
     return StageEntry(
         name=stage.name,

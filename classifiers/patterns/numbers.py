@@ -24,7 +24,6 @@ _NOT_DIGITS = str.maketrans("", "", " \t\r\n.-_/()")
 
 
 def compact(text: str) -> str:
-    """The number without its separators."""
     return text.translate(_NOT_DIGITS)
 
 
@@ -151,7 +150,6 @@ class NationalForm(NamedTuple):
 
 @cache
 def national_forms() -> Sequence[NationalForm]:
-    """From national_ids.txt."""
     rows = (line.split("\t") for line in data.lines("national_ids.txt") if not line.startswith("#"))
     return [
         NationalForm(module.strip("-"), re.compile(f"(?:{form}){AFTER}"), None if words == "-" else re.compile(words))

@@ -35,7 +35,6 @@ class Marked:
     marks: tuple[SlotMark, ...] = ()
 
     def value(self, mark: SlotMark) -> str:
-        """What stands there."""
         return self.text[mark.start : mark.end]
 
 

@@ -77,7 +77,6 @@ class Comparison:
         return worse if high < 0 else ""
 
     def record(self) -> dict[str, Any]:
-        """For report.json."""
         low, high = self.interval
         return {
             "version": self.version,

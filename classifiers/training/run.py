@@ -261,7 +261,6 @@ class _Clock(Progress):
         self.progress.advance(done, total)
 
     def finish(self) -> None:
-        """End the current step."""
         if self._name:
             self.taken[self._name] = self.taken.get(self._name, 0.0) + time.monotonic() - self._began
         self._name = ""

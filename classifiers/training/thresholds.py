@@ -80,7 +80,6 @@ class ChosenThresholds:
     traffic: dict[str, Any] | None = None
 
     def for_band(self, band: Band) -> dict[str, Threshold]:
-        """The thresholds of a band's texts."""
         return self.bands.get(band, self.thresholds)
 
 

@@ -66,7 +66,6 @@ class Finding:
 
     @property
     def calls(self) -> int:
-        """How many there are."""
         return len(self.group.calls)
 
     @property

@@ -34,7 +34,6 @@ class Labels:
 
     @property
     def distinct(self) -> int:
-        """The number of different answers."""
         return len({label for label in self.by_call if label is not None})
 
 

@@ -99,7 +99,6 @@ async def send_reply(send: Send, reply: Reply, *, cut: Callable[[], ApiError] | 
 
 
 async def send_error(send: Send, error: ApiError) -> None:
-    """Sends an error in OpenAI's shape."""
     extra = [(name.encode(), value.encode()) for name, value in error.headers().items()]
     await send_reply(send, Reply(status=error.status, headers=[_JSON, *extra], body=error_body(error)))
 

@@ -82,7 +82,6 @@ _decode = msgspec.json.Decoder(ClassifyRequest).decode
 
 
 def classify_route(engine: Engine) -> Route:
-    """The endpoint."""
 
     async def classify(request: Request) -> Response:
         async with recorded(engine, request, "classify") as context:

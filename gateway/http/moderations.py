@@ -22,7 +22,6 @@ _decode_item = msgspec.json.Decoder(str | wire.ModerationPart).decode
 
 
 def moderations_route(engine: Engine) -> Route:
-    """The endpoint."""
 
     async def moderations(request: Request) -> Response:
         async with recorded(engine, request, "moderations") as context:

@@ -146,7 +146,6 @@ class Summary:
     repeat_usd: float
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
         return asdict(self)
 
     def notes(self) -> Iterator[str]:

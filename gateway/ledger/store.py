@@ -188,7 +188,6 @@ class SQLiteLedger:
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def close(self) -> None:
-        """Closes the file."""
         self._db.close()
 
     def _prepare(self) -> None:

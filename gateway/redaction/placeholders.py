@@ -112,7 +112,6 @@ class Placeholders:
             self._taken.update(_PLACEHOLDER.findall(text))
 
     def placeholder(self, kind: str, value: str, *, restore: bool = False) -> str:
-        """The placeholder of a value."""
         key = kind, _normalised(kind, value)
         name = self._names.get(key)
         if name is None:

@@ -136,7 +136,6 @@ def note_decision(record: Record, decision: Decision, withheld: Mapping[str, str
 
 
 def note_step(record: Record, step: Step) -> None:
-    """Notes the step that decided."""
     record.rule = step.rule.name
     record.label = step.label or str(decisive(step.rule, step.verdict) or "")
     verdict = step.verdict.naming(record.label)

@@ -86,7 +86,6 @@ class Retrainer:
             _log.error("%s", error)
 
     async def close(self) -> None:
-        """Ends a training that is running."""
         if self._training is not None:
             self._training.cancel()
             await asyncio.gather(self._training, return_exceptions=True)

@@ -225,7 +225,6 @@ class _HeadTuning:
         return measure_of(logits, self._set.targets[self._test], multi_label=self._set.multi_label)
 
     def state(self) -> list[Any]:
-        """The weights as they are."""
         return [part.detach().clone() for part in self._steps.parameters]
 
     def settle(self, state: Sequence[Any]) -> tuple[Floats, Floats]:

@@ -115,7 +115,6 @@ class TrainingSet:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The classes of a head."""
         return classes_of(self.policy, self.rows)
 
     @property
@@ -178,7 +177,6 @@ class OutsideText:
 
     @classmethod
     def nothing(cls, classes: int) -> "OutsideText":
-        """No text."""
         return cls(probabilities=np.zeros((0, classes), np.float32), novel=np.zeros(0, bool), kinds=(), bands=())
 
 

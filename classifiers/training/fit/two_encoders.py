@@ -185,7 +185,6 @@ class _HeldOutPair:
         return verdicts
 
     def shares(self, names: tuple[str, str], settled: Bools, mixed: Floats) -> dict[str, Any]:
-        """For the report."""
         judges = {f"{names[0]} alone": self.small, f"{names[1]} alone": self.large, "both": mixed}
         right = {name: (scores.argmax(axis=1) == self.truth)[self.used] for name, scores in judges.items()}
         return {

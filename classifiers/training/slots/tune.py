@@ -180,7 +180,6 @@ def _varied(marked: Marked, values: Mapping[str, Sequence[str]], swap: float, ch
 
 
 def _words(encoder: TorchEncoder, text: str) -> Words:
-    """Those of the first window."""
     words = read(text[: encoder.tokens * LONGEST_CHARS_A_TOKEN], encoder.tokenizer.words)
     room = encoder.tokens - encoder.tokenizer.specials
     firsts = tuple(first for first in words.firsts if first < room)
