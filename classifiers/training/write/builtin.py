@@ -17,6 +17,7 @@ from classifiers.policy import OTHER, Policy
 from classifiers.slots.fill import words as words_of
 from classifiers.text.language import code_of
 from classifiers.training.rows import Row
+from classifiers.training.write.neighbours import neighbours
 
 _AROUND_A_MESSAGE = (
     "Hi, {x}",
@@ -223,6 +224,10 @@ _EVERYDAY_WEIGHT = 8.0
 """The weight of all everyday rows together: about that of a label's rows."""
 
 
+_NEIGHBOURS, _NEIGHBOURS_WEIGHT = 600, 30.0
+"""How many neighbours are written, and the weight of all of them together."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltinSentences:
     """The writer's rows and, for the report, how many of each form."""
@@ -297,6 +302,10 @@ def write(policy: Policy, seed: int, *, plenty: Collection[str] = (), without: C
         rows, joined = together(policy, rows, chance)
         forms["two labels"] = joined
     forms["near miss"] = len(misses)
+    if english and policy.everyday and policy.other is not None and policy.kind == "intent":
+        others = _neighbours(policy, chance)
+        rows += others
+        forms["neighbour"] = len(others)
     if english and policy.everyday and (policy.multi_label or policy.other is not None):
         everyday = _everyday(policy)
         # a guard that is tuned on plenty of rows learns it; one of few would learn little else
@@ -315,6 +324,16 @@ def _everyday(policy: Policy) -> list[Row]:
     return [
         Row(text=text, labels=labels, group=f"everyday {index}", source="builtin", weight=weight)
         for index, text in enumerate(texts)
+    ]
+
+
+def _neighbours(policy: Policy, chance: random.Random) -> list[Row]:
+    """Text that shares a word with the policy's examples and asks for something else."""
+    texts = neighbours([text for label in policy.labels.values() for text in label.examples], _NEIGHBOURS, chance)
+    weight = _NEIGHBOURS_WEIGHT / max(len(texts), 1)
+    return [
+        Row(text=text, labels=(OTHER,), group=f"neighbour {frame}", source="builtin", weight=weight)
+        for frame, text in texts
     ]
 
 
