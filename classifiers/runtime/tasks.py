@@ -81,7 +81,7 @@ def asked(verdict: Verdict, stages: Sequence[Stage]) -> Stage | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Windows:
+class UnitWindows:
     """The first window of each text, of each part where there are several, and of each clause after a comma alone."""
 
     wholes: Sequence[_Read]
@@ -92,7 +92,7 @@ class Windows:
         return chain(self.wholes, self.parts, self.after_commas)
 
 
-def windows(reader: Reader, stage: Stage, texts: Sequence[str]) -> Windows:
+def windows(reader: Reader, stage: Stage, texts: Sequence[str]) -> UnitWindows:
     """What a stage's encoder reads of texts, to check a verdict on them."""
     read = [units(text) for text in texts]
     sentences = [part for each in read for part in each[1:] or each]
@@ -100,7 +100,9 @@ def windows(reader: Reader, stage: Stage, texts: Sequence[str]) -> Windows:
     commas = _few([clause for part in (joined or sentences) for clause in clauses(part, _COMMAS)])
     parts = [*(sentences if len(sentences) > 1 else ()), *joined]
     first = partial(_first_windows, reader, stage)
-    return Windows(wholes=first(texts), parts=first(dict.fromkeys(parts)), after_commas=first(dict.fromkeys(commas)))
+    return UnitWindows(
+        wholes=first(texts), parts=first(dict.fromkeys(parts)), after_commas=first(dict.fromkeys(commas))
+    )
 
 
 def _first_windows(reader: Reader, stage: Stage, texts: Iterable[str]) -> list[_Read]:
@@ -119,7 +121,7 @@ def is_task(stage: Stage, vector: Floats) -> bool:
 
 
 def checked(
-    verdict: Verdict, stage: Stage, read: Windows, vectors: Mapping[Key, Floats], *, one_matter: bool = True
+    verdict: Verdict, stage: Stage, read: UnitWindows, vectors: Mapping[Key, Floats], *, one_matter: bool = True
 ) -> Verdict:
     """The verdict; unsure where the text is no message of its label, or not in all parts. vectors: of all windows.
     one_matter: whether parts may not be of other labels."""

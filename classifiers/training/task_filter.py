@@ -25,8 +25,7 @@ from classifiers.training.examine import alone
 from classifiers.training.fit import ngrams
 from classifiers.training.fit.fitted import FittedModel
 from classifiers.training.rows import Row
-from classifiers.training.write.neighbours import neighbours
-from classifiers.training.write.tasks import about_messages, as_sent, asides, instructions, ordinary
+from classifiers.training.write.tasks import about_messages, as_sent, asides, instructions, neighbours, ordinary
 from classifiers.verdict import Reading
 
 _MESSAGES: Final = 6_000

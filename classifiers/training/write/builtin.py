@@ -17,7 +17,7 @@ from classifiers.policy import OTHER, Policy
 from classifiers.slots.fill import words as words_of
 from classifiers.text.language import code_of
 from classifiers.training.rows import Row
-from classifiers.training.write.neighbours import neighbours
+from classifiers.training.write.tasks import neighbours
 
 _AROUND_A_MESSAGE = (
     "Hi, {x}",
@@ -302,10 +302,9 @@ def write(policy: Policy, seed: int, *, plenty: Collection[str] = (), without: C
         rows, joined = together(policy, rows, chance)
         forms["two labels"] = joined
     forms["near miss"] = len(misses)
-    if english and policy.everyday and policy.other is not None and policy.kind == "intent":
-        others = _neighbours(policy, chance)
-        rows += others
-        forms["neighbour"] = len(others)
+    others = _neighbours(policy, chance) if english else []
+    rows += others
+    forms["neighbour"] = len(others)
     if english and policy.everyday and (policy.multi_label or policy.other is not None):
         everyday = _everyday(policy)
         # a guard that is tuned on plenty of rows learns it; one of few would learn little else
@@ -328,7 +327,9 @@ def _everyday(policy: Policy) -> list[Row]:
 
 
 def _neighbours(policy: Policy, chance: random.Random) -> list[Row]:
-    """Text that shares a word with the policy's examples and asks for something else."""
+    """Text that shares a word with an intent policy's examples and asks for something else."""
+    if not policy.everyday or policy.other is None or policy.kind != "intent":
+        return []
     texts = neighbours([text for label in policy.labels.values() for text in label.examples], _NEIGHBOURS, chance)
     weight = _NEIGHBOURS_WEIGHT / max(len(texts), 1)
     return [
