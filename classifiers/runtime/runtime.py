@@ -35,11 +35,9 @@ class Counts:
 
 
 class Runtime:
-    """Classifiers on their encoders. For one thread at a time: put a Worker in front of it.
-
-    encoders: all that the classifiers' stages need. classifiers: by the name that readings use. cache_windows: how many
-    windows' vectors are cached (about 2 kB each). detector: of languages, opened already or opened when needed.
-    """
+    """Classifiers on their encoders. For one thread at a time: put a Worker in front of it. encoders: all that the
+    classifiers' stages need. classifiers: by the name that readings use. cache_windows: how many windows' vectors are
+    cached (about 2 kB each). detector: of languages, opened already or opened when needed."""
 
     def __init__(
         self,
@@ -256,10 +254,8 @@ def _loaded(registry: Registry, name: str, version: str | None = None) -> Artifa
 
 
 def _revealed(classifier: Classifier, reading: Reading, deadline: float | None) -> list[tuple[str, str]]:
-    """A reading's texts, for safety with decoded payloads, each with the text that it came from.
-
-    Raises DeadlinePassed.
-    """
+    """A reading's texts, for safety with decoded payloads, each with the text that it came from. Raises
+    DeadlinePassed."""
     if not (classifier.model.policy.multi_label and classifier.model.stages):
         return [(text, text) for text in reading.texts]
     texts: list[tuple[str, str]] = []

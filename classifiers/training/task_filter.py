@@ -74,11 +74,9 @@ class _Material:
 
 
 def with_task_filters(policy: Policy, rows: Sequence[Row], fitted: FittedModel, seed: int) -> FittedModel:
-    """The model with a filter on each of its encoders' stages, its figures among the settings for the report.
-
-    A safety policy gets none (harm in a task is harm), nor does an n-gram table, which settles nothing. rows: all text
-    that it is fitted on.
-    """
+    """The model with a filter on each of its encoders' stages, its figures among the settings for the report. A safety
+    policy gets none (harm in a task is harm), nor does an n-gram table, which settles nothing. rows: all text that it
+    is fitted on."""
     material = None if policy.kind == "safety" or not fitted.encoders else _material(rows, seed)
     if material is None:
         return fitted

@@ -65,11 +65,9 @@ def asides() -> tuple[str, ...]:
 
 
 def neighbours(messages: Sequence[str], most: int, chance: random.Random) -> list[tuple[str, str]]:
-    """(frame, text), at most `most` and none twice, that share a word with a policy's messages and ask for something else.
-
-    "what does hello mean?" is no greeting, and "when does the zoo open?" asks no shop. Half are a word of the messages in
-    a frame ("{w} in Excel"), half a message about other people, places and things. English.
-    """
+    """(frame, text), at most `most` and none twice: English text that shares a word with a policy's messages and asks
+    for something else. Half are a word in a frame ("what does {w} mean?"), half a message about other places and things
+    ("when does the zoo open?"). Texts of one frame, or of one kind of message, are a group."""
     tables = data.table("neighbours.json")
     words = Counter(word for text in dict.fromkeys(messages) for word in set(_WORD.findall(text.lower())))
     for word in tables["common"]:
