@@ -201,7 +201,9 @@ def test_a_long_conversation_is_a_normal_request(client: OpenAI) -> None:
     messages = [{"role": "assistant" if index % 2 else "user", "content": turn} for index in range(9)]
     messages.append({"role": "user", "content": "What about my refund?"})
     assert sum(len(message["content"]) for message in messages) > 28_000
-    raw = client.chat.completions.with_raw_response.create(model="gpt-4o", messages=messages)
+    # on a busy machine it may be asked again, and what was read is remembered
+    patient = client.with_options(max_retries=4)
+    raw = patient.chat.completions.with_raw_response.create(model="gpt-4o", messages=messages)
     assert raw.headers["x-offramp-decision"] == "forward"
     assert "broken" not in raw.headers.get("x-offramp-abstained", "")
 
