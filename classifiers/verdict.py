@@ -8,10 +8,7 @@ from enum import StrEnum
 from classifiers.model.model import Threshold
 
 ABOUT_A_MESSAGE = "a task about a message, not the message itself"
-SHARES_A_WORD = "it shares words with a message of the policy, and asks for something else"
-ANOTHER_MATTER = "a part of it is of another matter"
-WHATEVER_ITS_SCORES = frozenset({ABOUT_A_MESSAGE, SHARES_A_WORD, ANOTHER_MATTER})
-"""Reasons of a verdict that is unsure whatever its scores: no label of such a text is likeliest."""
+"""The reason of a verdict that is unsure whatever its scores: no label of such a text is likeliest."""
 
 
 class Abstention(StrEnum):

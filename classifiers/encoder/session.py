@@ -23,9 +23,13 @@ MODEL, TOKENIZER, DESCRIPTION = "model.onnx", "tokenizer.json", "encoder.json"
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What encoder.json says of the graph and the tokenizer in its folder. source: where it came from; sha256: of each
-    file in the folder. max_tokens: the longest window, special tokens included. sentences, vectors: texts and what the
-    32-bit graph made of them, rounded to 1e-6; of length 1 unless they are odds. made_with: versions of the tools."""
+    """What encoder.json says of the graph and the tokenizer in its folder.
+
+    source: where it came from; sha256: of each file in the folder.
+    max_tokens: the longest window, special tokens included.
+    sentences, vectors: texts and what the 32-bit graph made of them, rounded to 1e-6; of length 1 unless they are odds.
+    made_with: versions of the tools.
+    """
 
     source: str
     recipe: int
@@ -66,7 +70,9 @@ class Description(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     def copy(self, folder: Path, target: Path, source: str) -> dict[str, str]:
         """Copy the prepared encoder that lies in `folder` into `target`, which is made, under another source's name.
-        The sha256 of each file written, by its name. Raises OSError where a file cannot be read or written."""
+
+        The sha256 of each file written, by its name. Raises OSError where a file cannot be read or written.
+        """
         target.mkdir(parents=True)
         for name in self.sha256:
             shutil.copyfile(folder / name, target / name)
@@ -82,8 +88,10 @@ _INTEGERS = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 
 
 class Graph:
-    """An ONNX Runtime session on one thread. Safe to call from several threads at once. model: the graph's file or its
-    bytes (weights included); pooling: how hidden states become a text's vector."""
+    """An ONNX Runtime session on one thread. Safe to call from several threads at once.
+
+    model: the graph's file or its bytes (weights included); pooling: how hidden states become a text's vector.
+    """
 
     def __init__(self, model: Path | bytes, pooling: Pooling) -> None:
         """Raises EncoderError where ONNX Runtime cannot load the graph or its inputs are not BERT's."""
@@ -111,8 +119,10 @@ class Graph:
             raise EncoderError(f"{what} takes {sorted(self._inputs)}; a BERT-like encoder takes integer input_ids")
 
     def run(self, ids: Sequence[int]) -> Floats:
-        """ids: special tokens included → (dimensions,) float32, of length 1 unless they are odds. One text at a time:
-        int8 ranges are set over a whole batch, so neighbours would change the answer."""
+        """ids: special tokens included → (dimensions,) float32, of length 1 unless they are odds.
+
+        One text at a time: int8 ranges are set over a whole batch, so neighbours would change the answer.
+        """
         return self.states(ids)[0]
 
     def states(self, ids: Sequence[int]) -> tuple[Floats, Floats]:
@@ -199,14 +209,19 @@ class Encoder:
         return self._tokens.room(tokens, self.max_tokens, system_tokens)
 
     def encode(self, windows: Sequence[Sequence[int]]) -> Floats:
-        """windows: token ids without special tokens → (windows, dimensions) float32, rows as of `Graph.run`. Raises
-        ValueError for a window that is longer than the encoder takes."""
+        """windows: token ids without special tokens → (windows, dimensions) float32, rows as of `Graph.run`.
+
+        Raises ValueError for a window that is longer than the encoder takes.
+        """
         vectors = [vector for vector, _ in self.states(windows)]
         return np.array(vectors, np.float32).reshape(len(windows), self.dimensions)
 
     def states(self, windows: Sequence[Sequence[int]]) -> list[tuple[Floats, Floats]]:
-        """The same vectors, each with what the encoder makes of the window's tokens (tokens, dimensions). Each window
-        is computed by itself, so its vector depends neither on its neighbours nor on the number of threads."""
+        """The same vectors, each with what the encoder makes of the window's tokens (tokens, dimensions).
+
+        Each window is computed by itself, so its vector depends neither on its neighbours nor on the number
+        of threads.
+        """
         ids, start = [self._surrounded(window) for window in windows], len(self._tokens.prefix)
         if self.threads == 1 or len(windows) < 2:
             read = list(map(self._graph.states, ids))

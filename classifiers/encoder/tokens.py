@@ -19,8 +19,10 @@ _ENDS = ("<eos>", "</s>", "<|endoftext|>", "<|end_of_text|>", "<|im_end|>")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
-    """A text's token ids and the words that they make up. firsts: for each word the index of its first token; places:
-    for each word its characters (start, end exclusive)."""
+    """A text's token ids and the words that they make up.
+
+    firsts: for each word the index of its first token; places: for each word its characters (start, end exclusive).
+    """
 
     ids: tuple[int, ...] = ()
     firsts: tuple[int, ...] = ()
@@ -39,8 +41,10 @@ class Tokens:
     @classmethod
     def open(cls, path: Path, *, ended: bool = False) -> Self:
         """Read a tokenizer.json. ended: set the id that ends a text behind each even where the tokenizer sets none, as
-        decoders' do: its vector is pooled, and it parts a system prompt from a text. Raises EncoderError where it is
-        missing or no tokenizer, or knows no such id."""
+        decoders' do: its vector is pooled, and it parts a system prompt from a text.
+
+        Raises EncoderError where it is missing or no tokenizer, or knows no such id.
+        """
         try:
             tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # the binding raises bare Exception
@@ -71,9 +75,11 @@ class Tokens:
         return min(tokens, longest - system) - self.specials
 
     def encode(self, text: str) -> list[int]:
-        """The text's token ids, without the special ones; all of them, however long the text is. One character that the
-        vocabulary lacks would turn the whole word around it into one unknown token, and so hide it. Such characters are
-        left out: symbols part words, letters do not."""
+        """The text's token ids, without the special ones; all of them, however long the text is.
+
+        One character that the vocabulary lacks would turn the whole word around it into one unknown token,
+        and so hide it. Such characters are left out: symbols part words, letters do not.
+        """
         ids: list[int] = self._encode(text)[0].ids
         return ids
 

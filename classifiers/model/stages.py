@@ -72,9 +72,8 @@ class _NearestEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _TasksEntry(msgspec.Struct, frozen=True, kw_only=True):
-    bias: tuple[float, float, float]
-    limits: tuple[_Share, _Share, _Share]
-    small: tuple[str, ...] = ()
+    bias: float
+    limit: _Share
 
 
 class StageEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,12 +139,8 @@ def stage_entry(stage: Stage) -> StageEntry:
         windowing=stage.windowing,
         earlier=stage.earlier,
         system_tokens=stage.system_tokens,
-        tasks=_tasks_entry(stage.tasks) if stage.tasks else None,
+        tasks=_TasksEntry(bias=stage.tasks.bias, limit=stage.tasks.limit) if stage.tasks else None,
     )
-
-
-def _tasks_entry(tasks: TaskFilter) -> _TasksEntry:
-    return _TasksEntry(bias=tuple(tasks.bias.tolist()), limits=tuple(tasks.limits.tolist()), small=tasks.small)
 
 
 def stage_tensors(stage: Stage) -> dict[str, NDArray[Any]]:
@@ -186,10 +181,9 @@ def read_stage(entry: StageEntry, held: Tensors, policy: Policy, where: str) -> 
     tasks = None
     if entry.tasks is not None:
         weighed = _tensor(held, f"{name}.tasks", where)
-        bias, limits = (np.asarray(part, np.float32) for part in (entry.tasks.bias, entry.tasks.limits))
-        if weighed.shape != (len(bias), dimensions):
+        if weighed.shape != (dimensions,):
             raise ArtifactError(f"{where}: its task filter does not fit vectors of {dimensions} dimensions")
-        tasks = TaskFilter(weights=weighed, bias=bias, limits=limits, small=entry.tasks.small)
+        tasks = TaskFilter(weights=weighed, bias=entry.tasks.bias, limit=entry.tasks.limit)
     return Stage(
         name=name,
         encoder=entry.encoder,

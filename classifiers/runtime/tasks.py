@@ -1,76 +1,34 @@
-"""Checks a verdict that names a label: all of the text must be a message of that label.
+"""Recognises tasks about a message: a verdict on such a text names no label.
 
-"Translate to German: where is my order?" is a task about a message, "what does hello mean?" shares a word with one, and
-of "are you open on Sunday? Also cancel my order" the label tells half. So a text is read as it is put together: the
-whole, its sentences, lines, quoted and bracketed parts, and their clauses. A task in one part makes all of it a task.
-Each part must be of the label, or something that people add to a message. A part by itself is not diluted by the rest.
+"Translate to German: where is my order?" is read in units, as it is put together: the whole and its sentences, lines,
+quoted and bracketed parts. It is a task where a stage's task filter takes one unit for one. A unit by itself is not
+diluted by the message that it is about.
 """
 
-import re
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from itertools import chain
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN
-from classifiers.model.model import ASIDE, NEIGHBOUR, TASK, Floats, Stage
+from classifiers.model.model import Floats, Stage
 from classifiers.policy import OTHER
-from classifiers.runtime import cascade
 from classifiers.runtime.windows import Key, Reader, key_of
 from classifiers.text.normalise import normalise
 from classifiers.text.windows import Window
 from classifiers.text.windows import units as parts_of
-from classifiers.verdict import ABOUT_A_MESSAGE, ANOTHER_MATTER, SHARES_A_WORD, Abstention, Verdict
-
-Bools = NDArray[np.bool_]
-_Read = tuple[Key, Window]
+from classifiers.verdict import ABOUT_A_MESSAGE, Abstention, Verdict
 
 _MOST_UNITS: Final = 64
 """Of a text: half of them from its beginning, half from its end, where tasks are written."""
-_JOINTS: Final = re.compile(
-    r"[,;.]?\s+(?:and|but|also|plus|then|or|oh|btw|by the way|und|oder|aber|außerdem|et|ou|mais|aussi|y|o|pero|también"
-    r"|[+&/])(?:\s+(?:also|then|and|by the way))?,?\s+|;\s+",
-    re.IGNORECASE,
-)
-"""Where clauses are joined, in the languages that tasks are learned in."""
-_COMMAS: Final = re.compile(r",\s+")
-_WORDS: Final = re.compile(r"\w+")
-_FEWEST_WORDS: Final = 3
-"""Of a clause: "Spain and Portugal" are not two."""
-_SUPPORTED: Final = 0.5
-_RIVAL: Final = 0.8
-"""The chance at which a part is of the verdict's label, or of another one, whatever it looks like besides."""
-_RIVAL_AFTER_COMMA, _ASIDE_AFTER_COMMA = 0.9, 0.3
-"""A clause after a comma alone often tells what led to the rest: "I sent it back ages ago, when do I get my money?"."""
 
 
 def units(text: str) -> list[str]:
     """The text, and its parts where it has several."""
-    parts = _few(parts_of(text))
+    parts = parts_of(text)
+    if len(parts) > _MOST_UNITS:
+        parts = [*parts[: _MOST_UNITS // 2], *parts[-_MOST_UNITS // 2 :]]
     return [text, *parts] if len(parts) > 1 else [text]
-
-
-def _few(parts: Sequence[str]) -> Sequence[str]:
-    half = _MOST_UNITS // 2
-    return [*parts[:half], *parts[-half:]] if len(parts) > _MOST_UNITS else parts
-
-
-def clauses(text: str, joints: re.Pattern[str] = _JOINTS) -> list[str]:
-    """The clauses of a part, where it has several; one of fewer than three words belongs to its neighbour."""
-    found: list[tuple[int, int]] = []
-    start = 0
-    for end, after in [*(joint.span() for joint in joints.finditer(text)), (len(text), len(text))]:
-        if len(_WORDS.findall(text, start, end)) >= _FEWEST_WORDS:
-            found.append((start, end))
-            start = after
-    if found and start < len(text):
-        found[-1] = (found[-1][0], len(text))
-    return [text[start:end] for start, end in found] if len(found) > 1 else []
 
 
 def asked(verdict: Verdict, stages: Sequence[Stage]) -> Stage | None:
@@ -80,83 +38,22 @@ def asked(verdict: Verdict, stages: Sequence[Stage]) -> Stage | None:
     return next((stage for stage in stages if stage.name == verdict.stage and stage.tasks is not None), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitWindows:
-    """The first window of each text, of each part where there are several, and of each clause after a comma alone."""
-
-    wholes: Sequence[_Read]
-    parts: Sequence[_Read]
-    after_commas: Sequence[_Read]
-
-    def __iter__(self) -> Iterator[_Read]:
-        return chain(self.wholes, self.parts, self.after_commas)
-
-
-def windows(reader: Reader, stage: Stage, texts: Sequence[str]) -> UnitWindows:
-    """What a stage's encoder reads of texts, to check a verdict on them."""
-    read = [units(text) for text in texts]
-    sentences = [part for each in read for part in each[1:] or each]
-    joined = _few([clause for sentence in sentences for clause in clauses(sentence)])
-    commas = _few([clause for part in (joined or sentences) for clause in clauses(part, _COMMAS)])
-    parts = [*(sentences if len(sentences) > 1 else ()), *joined]
-    first = partial(_first_windows, reader, stage)
-    return UnitWindows(
-        wholes=first(texts), parts=first(dict.fromkeys(parts)), after_commas=first(dict.fromkeys(commas))
-    )
-
-
-def _first_windows(reader: Reader, stage: Stage, texts: Iterable[str]) -> list[_Read]:
+def windows(reader: Reader, stage: Stage, texts: Iterable[str]) -> list[tuple[Key, Window]]:
+    """The first window of each unit of the texts, as the stage's encoder reads it."""
     encoder = reader.encoders[stage.encoder.sha256]
     room = encoder.room(stage.windowing.tokens, stage.system_tokens)
     # a token is rarely longer than a word: what lies far past the window is not even read
     longest = room * LONGEST_CHARS_A_TOKEN
-    each = (normalise(text[:longest]) for text in texts)
+    each = (normalise(unit[:longest]) for text in texts for unit in units(text))
     cut = (array("i", reader.tokens(plain, encoder)[0][:room]) for plain in each)
     return [(key_of(stage.encoder, window), window) for window in cut if len(window)]
 
 
-def is_task(stage: Stage, vector: Floats) -> bool:
-    """Whether a part is a task about a message. vector: of its window."""
-    return stage.tasks is not None and bool(stage.tasks.chances(vector[None])[0, TASK] > stage.tasks.limits[TASK])
+def found(stage: Stage, vector: Floats) -> bool:
+    """Whether a unit is a task. vector: of its window."""
+    return stage.tasks is not None and bool(stage.tasks.chances(vector[None])[0] > stage.tasks.limit)
 
 
-def checked(
-    verdict: Verdict, stage: Stage, read: UnitWindows, vectors: Mapping[Key, Floats], *, one_matter: bool = True
-) -> Verdict:
-    """The verdict; unsure where the text is no message of its label, or not in all parts. vectors: of all windows.
-    one_matter: whether parts may not be of other labels."""
-    assert stage.tasks is not None
-    if not read.wholes:
-        return verdict
-    each = np.stack([vectors[key] for key, _ in read])
-    chances = stage.tasks.chances(each)
-    above = chances > stage.tasks.limits
-    wholes, sure = len(read.wholes), len(read.wholes) + len(read.parts)
-    if above[:, TASK].any():
-        reason = ABOUT_A_MESSAGE
-    elif above[:wholes, NEIGHBOUR].any():
-        reason = SHARES_A_WORD
-    elif one_matter and not _of_label(verdict.labels[0], stage, each, chances[:, ASIDE], sure)[wholes:].all():
-        reason = ANOTHER_MATTER
-    else:
-        return verdict
-    return unnamed(verdict, reason)
-
-
-def unnamed(verdict: Verdict, reason: str) -> Verdict:
-    """The verdict without its label, for a reason."""
-    return replace(verdict, labels=(), abstention=Abstention.UNSURE, reason=reason)
-
-
-def _of_label(label: str, stage: Stage, read: Floats, asides: Floats, sure: int) -> Bools:
-    """(n,) which texts are of the label, or are added to one. read: (n, dimensions); asides: (n,) the chances of that;
-    sure: how many of the texts are no clauses after a comma alone."""
-    assert stage.tasks is not None
-    classes, fitting = stage.head.classes, {label, *stage.tasks.small}
-    probabilities = cascade.part(stage, read, multi_label=False).probabilities
-    own = probabilities[:, [name in fitting for name in classes]].sum(axis=1)
-    rivals = probabilities[:, [name not in {OTHER, *fitting} for name in classes]].max(axis=1, initial=0)
-    added = (asides > stage.tasks.limits[ASIDE]) & (rivals < _RIVAL)
-    added[sure:] = (asides[sure:] > _ASIDE_AFTER_COMMA) & (rivals[sure:] < _RIVAL_AFTER_COMMA)
-    supported: Bools = (own >= _SUPPORTED) | added
-    return supported
+def about_a_message(verdict: Verdict) -> Verdict:
+    """The verdict on a text of which a unit is a task."""
+    return replace(verdict, labels=(), abstention=Abstention.UNSURE, reason=ABOUT_A_MESSAGE)

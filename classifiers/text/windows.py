@@ -29,9 +29,11 @@ def places(text: str) -> list[tuple[int, int]]:
 
 
 def cut(ids: Sequence[int], room: int, overlap: int) -> list[Window]:
-    """ids: a text's token ids → windows of at most `room` ids; neighbours share `overlap`. Windows start at multiples
-    of room - overlap, so that those of a text's beginning stay the same while it grows. A text without tokens gives no
-    window. Raises ValueError unless 0 <= overlap < room."""
+    """ids: a text's token ids → windows of at most `room` ids; neighbours share `overlap`.
+
+    Windows start at multiples of room - overlap, so that those of a text's beginning stay the same while it
+    grows. A text without tokens gives no window. Raises ValueError unless 0 <= overlap < room.
+    """
     if not 0 <= overlap < room:
         raise ValueError(f"windows of {room} tokens cannot share {overlap}")
     tokens = array("i", ids)
@@ -41,8 +43,10 @@ def cut(ids: Sequence[int], room: int, overlap: int) -> list[Window]:
 
 
 def pieces(text: str, size: int = PIECE_CHARS) -> Iterator[tuple[int, str]]:
-    """(end, piece): the text in pieces of at most `size` characters, parted after white space where it can. `end` is
-    the position in the text after the piece. Joined, the pieces are the text."""
+    """(end, piece): the text in pieces of at most `size` characters, parted after white space where it can.
+
+    `end` is the position in the text after the piece. Joined, the pieces are the text.
+    """
     start = 0
     while start < len(text):
         end = min(start + size, len(text))

@@ -17,7 +17,6 @@ from classifiers.policy import OTHER, Policy
 from classifiers.slots.fill import words as words_of
 from classifiers.text.language import code_of
 from classifiers.training.rows import Row
-from classifiers.training.write.tasks import neighbours
 
 _AROUND_A_MESSAGE = (
     "Hi, {x}",
@@ -127,8 +126,10 @@ def exclusions(means: str) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def first_person(description: str) -> str:
-    """`The customer wants to move their money` → `I want to move my money`. Other people stay in the third person:
-    `wants to send money to someone`, `threatens people because of their faith`."""
+    """`The customer wants to move their money` → `I want to move my money`.
+
+    Other people stay in the third person: `wants to send money to someone`, `threatens people because of their faith`.
+    """
     text = _WHO.sub("I", _POSSESSIVE.sub("my", description))
     if _OPENING.match(text):
         verb, *rest = text.split(" ", 1)
@@ -178,8 +179,10 @@ _WEIGHT = 0.75
 
 def together(policy: Policy, rows: Sequence[Row], chance: random.Random) -> tuple[list[Row], int]:
     """(the rows with texts of two labels, how many texts were added): both orders of pairs of the policy's examples.
+
     Each example is in at most one pair. A pair and everything made of it is one group, so that no half of a text is
-    measured on while the whole is trained on."""
+    measured on while the whole is trained on.
+    """
     examples = [row for row in rows if row.source == "policy" and len(row.labels) == 1]
     chance.shuffle(examples)
     joined: list[Row] = []
@@ -220,10 +223,6 @@ _EVERYDAY_WEIGHT = 8.0
 """The weight of all everyday rows together: about that of a label's rows."""
 
 
-_NEIGHBOURS, _NEIGHBOURS_WEIGHT = 600, 30.0
-"""How many neighbours are written, and the weight of all of them together."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltinSentences:
     """The writer's rows and, for the report, how many of each form."""
@@ -260,8 +259,10 @@ _AUTHORS = (_EXAMPLE, _NAME, _MEANS)
 
 
 def write(policy: Policy, seed: int, *, plenty: Collection[str] = (), without: Container[str] = ()) -> BuiltinSentences:
-    """Rows for every label of the policy and for text of no label. The same seed writes the same rows. plenty: labels
-    with plenty of sentences by others, which get no paraphrases; without: forms to leave out."""
+    """Rows for every label of the policy and for text of no label. The same seed writes the same rows.
+
+    plenty: labels with plenty of sentences by others, which get no paraphrases; without: forms to leave out.
+    """
     chance = random.Random(seed)  # noqa: S311 - no secret
     limit = max(4, _MOST_ROWS // len(policy.labels))
     english = "en" in map(code_of, policy.languages)
@@ -296,9 +297,6 @@ def write(policy: Policy, seed: int, *, plenty: Collection[str] = (), without: C
         rows, joined = together(policy, rows, chance)
         forms["two labels"] = joined
     forms["near miss"] = len(misses)
-    others = _neighbours(policy, chance) if english else []
-    rows += others
-    forms["neighbour"] = len(others)
     if english and policy.everyday and (policy.multi_label or policy.other is not None):
         everyday = _everyday(policy)
         # a guard that is tuned on plenty of rows learns it; one of few would learn little else
@@ -320,22 +318,12 @@ def _everyday(policy: Policy) -> list[Row]:
     ]
 
 
-def _neighbours(policy: Policy, chance: random.Random) -> list[Row]:
-    """Text that shares a word with an intent policy's examples and asks for something else."""
-    if not policy.everyday or policy.other is None or policy.kind != "intent":
-        return []
-    texts = neighbours([text for label in policy.labels.values() for text in label.examples], _NEIGHBOURS, chance)
-    weight = _NEIGHBOURS_WEIGHT / max(len(texts), 1)
-    return [
-        Row(text=text, labels=(OTHER,), group=f"neighbour {frame}", source="builtin", weight=weight)
-        for frame, text in texts
-    ]
-
-
 def _ordinary_traffic(*, apart: bool) -> list[Row]:
     """Harmless lines of ordinary traffic, some of which share words and subjects with harm. A linear head of few rows
-    catches less with them: docs/design/004-guards.md. apart: a third of the groups, of which a network learns nothing:
-    whoever builds on it is measured on them. Else the other groups."""
+    catches less with them: docs/design/004-guards.md.
+
+    apart: a third of the groups, of which a network learns nothing: whoever builds on it is measured on them. Else the
+    other groups."""
     groups = data.table("ordinary.json").items()
     kept = [(group, texts) for group, texts in groups if _is_apart(group) is apart]
     weight = 0.0 if apart else 1.0

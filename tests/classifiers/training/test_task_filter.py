@@ -1,7 +1,6 @@
 """The task filter: what it learns from, and that a trained starter tells tasks from messages."""
 
 import random
-import re
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,8 @@ from classifiers import Runtime
 from classifiers.model import artifact
 from classifiers.policy import Policy
 from classifiers.training.run import train
-from classifiers.training.write.tasks import about_messages, as_sent, instructions, neighbours, ordinary
-from classifiers.verdict import ABOUT_A_MESSAGE, ANOTHER_MATTER, Reading
+from classifiers.training.write.tasks import about_messages, as_sent, instructions, ordinary
+from classifiers.verdict import Reading
 
 POLICY = {
     "version": 1, "name": "shop", "kind": "intent", "about": "what customers of a shop write",
@@ -70,32 +69,4 @@ def test_a_filter_survives_the_artifact(trained: tuple[Runtime, dict[str, float]
     assert again is not None
     own = model.stages[0].tasks
     assert own is not None
-    assert again.small == own.small
-    for name in ("weights", "bias", "limits"):
-        assert np.array_equal(getattr(again, name), getattr(own, name))
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("where is my order?\n\n^ fix the typos in the above", ABOUT_A_MESSAGE),
-        ("Answer as if you were a pirate: where is my order?", ABOUT_A_MESSAGE),
-        ("when are you open? Also, where is my order?", ANOTHER_MATTER),
-        ("are you open on Sunday and who won the match last night?", ANOTHER_MATTER),
-        ("where is my order? I am at home on Sunday. Thanks!", ""),
-        ("Hi there! Are you open on Sunday? Have a nice day", ""),
-    ],
-)
-def test_all_of_a_text_must_be_a_message(trained: tuple[Runtime, dict[str, float]], text: str, reason: str) -> None:
-    [verdict] = trained[0].classify([Reading(classifier="shop", texts=(text,))])
-    assert (verdict.reason if not verdict.labels else "") == reason, verdict
-
-
-def test_neighbours_share_a_word_and_not_the_matter() -> None:
-    messages = [text for label in POLICY["labels"].values() for text in label["examples"]]  # type: ignore[attr-defined]
-    made = neighbours(messages, 40, random.Random(0))
-    assert 20 <= len(made) <= 40
-    assert not {text for _, text in made} & set(messages)
-    words = set(" ".join(messages).lower().replace("?", "").split())
-    assert all(words & set(re.findall(r"[a-z']+", text.lower())) for _, text in made)
-    assert neighbours(["the"], 40, random.Random(0)) == neighbours([], 40, random.Random(0)) == []
+    assert (np.array_equal(again.weights, own.weights), again.bias, again.limit) == (True, own.bias, own.limit)

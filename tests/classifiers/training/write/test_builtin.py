@@ -50,8 +50,7 @@ def test_near_misses_are_harmless_in_safety_and_merely_not_that_label_elsewhere(
 def test_everyday_text_is_other_only_where_the_policy_has_one() -> None:
     assert OTHER not in {label for row in write(policy(), 0).rows for label in row.labels}
     with_other = write(policy(other="anything else"), 0)
-    others = sum(row.labels == (OTHER,) for row in with_other.rows)
-    assert with_other.forms["everyday text"] + with_other.forms["neighbour"] == others > 200
+    assert with_other.forms["everyday text"] == sum(row.labels == (OTHER,) for row in with_other.rows) > 100
     assert "everyday text" not in write(policy("safety", everyday=False), 0).forms
 
 
