@@ -26,7 +26,7 @@ from benchmarks.machine import machine
 from classifiers import Reading, Runtime
 from classifiers.evaluation.metrics import wilson
 from classifiers.runtime.thresholds import NOVEL_REASON
-from classifiers.verdict import WHATEVER_ITS_SCORES
+from classifiers.verdict import ABOUT_A_MESSAGE
 
 RESULTS = Path(__file__).parents[1] / "results" / "value.md"
 _AT_ONCE = 2
@@ -141,7 +141,7 @@ def with_causes(
         if outcome.reason != "unsure":
             return outcome
         verdict = runtime.classify([Reading(classifier=names[call.set], texts=(call.text,))])[0]
-        cause = verdict.reason if verdict.reason in {*WHATEVER_ITS_SCORES, NOVEL_REASON} else _BELOW
+        cause = verdict.reason if verdict.reason in (ABOUT_A_MESSAGE, NOVEL_REASON) else _BELOW
         return replace(outcome, reason=f"unsure: {cause}")
 
     return [with_cause(call, outcome) for call, outcome in zip(calls, outcomes, strict=True)]
