@@ -73,11 +73,10 @@ def _broken(text: str, place: int, depth: int) -> tuple[Any, int, bool]:
         if sign == "{" and key is None:
             return named, place, False
         value, place, whole = _broken(text, key.end() if key else place, depth - 1)
-        if whole or value:
-            if key:
-                named[key[2]] = value
-            else:
-                listed.append(value)
+        if key and (whole or value):
+            named[key[2]] = value
+        elif value or (whole and value is not None):
+            listed.append(value)
         if not whole:
             return listed or named, place, False
 

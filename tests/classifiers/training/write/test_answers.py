@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from classifiers.training.write.answers import parse, parse_keyed, values
@@ -46,6 +46,7 @@ def test_what_is_json_is_read_as_it_is(texts: list[str]) -> None:
 
 
 @given(TEXTS, st.integers(min_value=1))
+@example(texts=["[0,"], left=1)
 def test_of_a_list_that_is_cut_off_its_whole_strings_are_read(texts: list[str], left: int) -> None:
     answer = json.dumps(texts)[: -1 - left % (len(json.dumps(texts)) - 1)]
     found = [value for value, _, _ in values(answer)]
