@@ -150,18 +150,27 @@ class Novelty:
     usual: Usual | None = None
 
 
+TASK, ASIDE = range(2)
+"""The rows of a task filter."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFilter:
-    """Tells a task about a message (translate it, sort it, answer it) from the message itself. weights: (dimensions,)
-    float32; limit: 0..1, the chance above which a text is taken for a task."""
+    """Tells a message of the policy from text that holds its words and asks for something else.
+
+    A row for each of TASK (translate it, sort it, answer it) and ASIDE (what people add to a message). weights: (2,
+    dimensions) float32; bias: (2,); limits: (2,) the chances 0..1 above which a text is taken for one. small: labels
+    that are small talk themselves, such as a greeting.
+    """
 
     weights: Floats
-    bias: float
-    limit: float
+    bias: Floats
+    limits: Floats
+    small: tuple[str, ...] = ()
 
     def chances(self, vectors: Floats) -> Floats:
-        """(n,) how likely each text is a task about a message, 0..1. vectors: (n, dimensions) of length 1."""
-        odds = np.clip(vectors @ self.weights + self.bias, -60, 60)
+        """(n, 2) how likely each text is one, 0..1. vectors: (n, dimensions) of length 1."""
+        odds = np.clip(vectors @ self.weights.T + self.bias, -60, 60)
         return np.asarray(1 / (1 + np.exp(-odds)), np.float32)
 
 

@@ -72,8 +72,9 @@ class _NearestEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _TasksEntry(msgspec.Struct, frozen=True, kw_only=True):
-    bias: float
-    limit: _Share
+    bias: tuple[float, float]
+    limits: tuple[_Share, _Share]
+    small: tuple[str, ...] = ()
 
 
 class StageEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,8 +140,12 @@ def stage_entry(stage: Stage) -> StageEntry:
         windowing=stage.windowing,
         earlier=stage.earlier,
         system_tokens=stage.system_tokens,
-        tasks=_TasksEntry(bias=stage.tasks.bias, limit=stage.tasks.limit) if stage.tasks else None,
+        tasks=_tasks_entry(stage.tasks) if stage.tasks else None,
     )
+
+
+def _tasks_entry(tasks: TaskFilter) -> _TasksEntry:
+    return _TasksEntry(bias=tuple(tasks.bias.tolist()), limits=tuple(tasks.limits.tolist()), small=tasks.small)
 
 
 def stage_tensors(stage: Stage) -> dict[str, NDArray[Any]]:
@@ -181,9 +186,10 @@ def read_stage(entry: StageEntry, held: Tensors, policy: Policy, where: str) -> 
     tasks = None
     if entry.tasks is not None:
         weighed = _tensor(held, f"{name}.tasks", where)
-        if weighed.shape != (dimensions,):
+        bias, limits = (np.asarray(part, np.float32) for part in (entry.tasks.bias, entry.tasks.limits))
+        if weighed.shape != (len(bias), dimensions):
             raise ArtifactError(f"{where}: its task filter does not fit vectors of {dimensions} dimensions")
-        tasks = TaskFilter(weights=weighed, bias=entry.tasks.bias, limit=entry.tasks.limit)
+        tasks = TaskFilter(weights=weighed, bias=bias, limits=limits, small=entry.tasks.small)
     return Stage(
         name=name,
         encoder=entry.encoder,

@@ -37,10 +37,8 @@ class StageResult:
 
 
 def whole(vectors: Floats, lengths: Floats) -> Floats:
-    """The mean vector of a text's windows, (1, dimensions) of length 1.
-
-    vectors: (windows, dimensions) of length 1, at least one; lengths: (windows,) tokens in each.
-    """
+    """The mean vector of a text's windows, (1, dimensions) of length 1. vectors: (windows, dimensions) of length 1, at
+    least one; lengths: (windows,) tokens in each."""
     if len(vectors) == 1:
         return vectors
     mean = (vectors * lengths[:, None]).sum(axis=0, keepdims=True)
@@ -58,10 +56,8 @@ def score(stage: Stage, vectors: Floats) -> tuple[Floats, Floats]:
 
 
 def part(stage: Stage, vectors: Floats, *, multi_label: bool, among: NDArray[np.intp] | None = None) -> StageResult:
-    """A stage's answer on windows.
-
-    vectors: (windows, dimensions) of length 1; among: (windows,) how many windows the text of each has, 1 by default.
-    """
+    """A stage's answer on windows. vectors: (windows, dimensions) of length 1; among: (windows,) how many windows the
+    text of each has, 1 by default."""
     scores, away = score(stage, vectors)
     probabilities = heads.probabilities(stage.calibration, scores, multi_label=multi_label, among=among)
     return StageResult(stage=stage, probabilities=probabilities, away=away)

@@ -37,11 +37,9 @@ class Classifier:
     judge: str = ""
 
     def apply(self, stage: Stage, vectors: Floats, lengths: Floats, among: NDArray[np.intp]) -> StageResult:
-        """A stage's answer on a text: of each window for safety, else of their mean.
-
-        vectors: (windows, dimensions) of length 1, at least one; lengths: (windows,) tokens in each; among: (windows,)
-        how many windows the text of each has, read or not.
-        """
+        """A stage's answer on a text: of each window for safety, else of their mean. vectors: (windows, dimensions) of
+        length 1, at least one; lengths: (windows,) tokens in each; among: (windows,) how many windows the text of each
+        has, read or not."""
         if self.model.policy.multi_label:
             return cascade.part(stage, vectors, multi_label=True, among=among)
         return cascade.part(stage, cascade.whole(vectors, lengths), multi_label=False)

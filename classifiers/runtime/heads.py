@@ -16,11 +16,9 @@ _NEVER = 1e-30
 def probabilities(
     calibration: Calibration, scores: Floats, *, multi_label: bool, among: NDArray[np.intp] | None = None
 ) -> Floats:
-    """Probabilities, (n, classes) 0..1. scores: logits (n, classes).
-
-    Single-label: a softmax for each row. Multi-label: a sigmoid for each class; where the calibration knows how likely
-    any class is, a row's highest is that. among: (n,) how many windows the text of each has, 1 by default.
-    """
+    """Probabilities, (n, classes) 0..1. scores: logits (n, classes). Single-label: a softmax for each row. Multi-label:
+    a sigmoid for each class; where the calibration knows how likely any class is, a row's highest is that. among: (n,)
+    how many windows the text of each has, 1 by default."""
     scaled = calibration.scale * scores + calibration.offset
     if multi_label:
         fewer = (
@@ -43,11 +41,8 @@ def probabilities(
 
 def pooled(first: Floats, other: Floats, share: float | Floats) -> Floats:
     """Two judgements of the same windows combined by the weighted mean of their logits. share: the weight of `other`,
-    or (classes,) its weight for each.
-
-    A logarithmic opinion pool: Genest and Zidek 1986, "Combining Probability
-    Distributions".
-    """
+    or (classes,) its weight for each. A logarithmic opinion pool: Genest and Zidek 1986, "Combining Probability
+    Distributions"."""
     rest = np.subtract(1, share)
     mean: Floats = rest * logit(first) + share * logit(other)
     result: Floats = _sigmoid(mean).astype(np.float32)
@@ -71,10 +66,8 @@ def any_logit(scores: Floats) -> Floats:
 
 def lost_chances(chances: float, among: NDArray[np.intp], counted: tuple[int, int]) -> Floats:
     """How much each window's log-odds lose for the number of windows of its text. among: (n,) that number → (n,).
-
     counted: up to how many windows nothing is lost, and how many count at most. Where windows are not single sentences,
-    counting more would help whoever hides harm in a long page.
-    """
+    counting more would help whoever hides harm in a long page."""
     few, most = counted
     lost: Floats = (chances * np.log(np.clip(among, few, most) / few)).astype(np.float32)
     return lost

@@ -17,10 +17,8 @@ _NOT_ITS_LAST_WORD = (Abstention.LATE, Abstention.BROKEN)
 
 
 class VerdictMemory:
-    """An LRU cache of verdicts, at most 10,000 entries and about 16 MB. For one thread at a time.
-
-    The hash's key is this object's own and random. windows: how many windows' reading it has saved.
-    """
+    """An LRU cache of verdicts, at most 10,000 entries and about 16 MB. For one thread at a time. The hash's key is
+    this object's own and random. windows: how many windows' reading it has saved."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)

@@ -241,10 +241,8 @@ class Passages:
         self, texts: Sequence[str], labels: Mapping[Kind, str], deadline: float | None = None
     ) -> tuple[Passage, ...]:
         """The passages by text and start. Those of one label do not overlap; those of several labels at one place have
-        the same characters, the strongest kind first. labels: the label of each kind to find.
-
-        deadline: by time.monotonic(). Raises DeadlinePassed.
-        """
+        the same characters, the strongest kind first. labels: the label of each kind to find. deadline: by
+        time.monotonic(). Raises DeadlinePassed."""
         kinds = frozenset(labels)
         passages: list[Passage] = []
         for place, text in enumerate(texts if labels else ()):

@@ -21,7 +21,7 @@ from classifiers.runtime.run import CascadeRun, Passages
 from classifiers.runtime.windows import DeadlinePassed, Key, Reader, check_time
 from classifiers.text.language import LanguageDetector
 from classifiers.text.payloads import reveal
-from classifiers.verdict import Abstention, Reading, Verdict, joined
+from classifiers.verdict import ABOUT_A_MESSAGE, Abstention, Reading, Verdict, joined
 
 _CHARS_A_WINDOW = 2048
 
@@ -35,11 +35,9 @@ class Counts:
 
 
 class Runtime:
-    """Classifiers on their encoders. For one thread at a time: put a Worker in front of it.
-
-    encoders: all that the classifiers' stages need. classifiers: by the name that readings use. cache_windows: how many
-    windows' vectors are cached (about 2 kB each). detector: of languages, opened already or opened when needed.
-    """
+    """Classifiers on their encoders. For one thread at a time: put a Worker in front of it. encoders: all that the
+    classifiers' stages need. classifiers: by the name that readings use. cache_windows: how many windows' vectors are
+    cached (about 2 kB each). detector: of languages, opened already or opened when needed."""
 
     def __init__(
         self,
@@ -188,7 +186,8 @@ class Runtime:
         deadline: float | None,
         between: Callable[[], None],
     ) -> None:
-        """A verdict on a task about a message names no label. One that cannot be checked in time is late."""
+        """A verdict on what is no message of its label, or not in all parts, names none. One that cannot be checked in
+        time is late."""
         stages = {
             index: stage
             for index, verdict in verdicts.items()
@@ -196,15 +195,19 @@ class Runtime:
         }
         for index, stage in stages.items():
             read = tasks.windows(self._reader, stage, readings[index].texts)
+            policy = self.classifiers[readings[index].classifier].model.policy
             try:
                 # one task is enough, so those at hand come first
                 for number, (key, window) in enumerate(sorted(read, key=lambda each: each[0] not in vectors)):
                     if number and key not in vectors:
                         between()
                     self._reader.encode([(key, window)], vectors, deadline, between)
-                    if tasks.found(stage, vectors[key]):
-                        verdicts[index] = tasks.about_a_message(verdicts[index])
+                    if tasks.is_task(stage, vectors[key]):
+                        verdicts[index] = tasks.unnamed(verdicts[index], ABOUT_A_MESSAGE)
                         break
+                else:
+                    one = not (policy.multi_label or policy.slots)
+                    verdicts[index] = tasks.checked(verdicts[index], stage, read, vectors, one_matter=one)
             except DeadlinePassed:
                 verdicts[index] = late(readings[index].classifier, "deadline", verdicts[index].version)
 
@@ -251,10 +254,8 @@ def _loaded(registry: Registry, name: str, version: str | None = None) -> Artifa
 
 
 def _revealed(classifier: Classifier, reading: Reading, deadline: float | None) -> list[tuple[str, str]]:
-    """A reading's texts, for safety with decoded payloads, each with the text that it came from.
-
-    Raises DeadlinePassed.
-    """
+    """A reading's texts, for safety with decoded payloads, each with the text that it came from. Raises
+    DeadlinePassed."""
     if not (classifier.model.policy.multi_label and classifier.model.stages):
         return [(text, text) for text in reading.texts]
     texts: list[tuple[str, str]] = []

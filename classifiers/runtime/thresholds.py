@@ -66,9 +66,7 @@ _FLAT = 60.0
 
 def score(novelty: Novelty, vectors: Floats, logits: Floats) -> Floats:
     """Novelty, (n,) 0..1: by the largest logit, or 1 - the highest cosine to a prototype; zeros where there is neither.
-
-    vectors: (n, dimensions) of length 1; logits: (n, labels) without `other`, before calibration.
-    """
+    vectors: (n, dimensions) of length 1; logits: (n, labels) without `other`, before calibration."""
     if novelty.usual is not None:
         widths = (logits.max(axis=1) - novelty.usual.level) / novelty.usual.width
         novel: Floats = (1 / (1 + np.exp(widths.clip(-_FLAT, _FLAT)))).astype(np.float32)
@@ -104,10 +102,8 @@ def name_one(
     *,
     novel: bool = False,
 ) -> LabelChoice:
-    """Single-label. probabilities: (classes,) → the likeliest class, if it reaches its threshold.
-
-    novel: the text is unlike training, so it is unsure.
-    """
+    """Single-label. probabilities: (classes,) → the likeliest class, if it reaches its threshold. novel: the text is
+    unlike training, so it is unsure."""
     top = int(np.argmax(probabilities))
     label, confidence = classes[top], float(probabilities[top])
     if novel and label != OTHER:
@@ -126,11 +122,9 @@ def name_any(
     *,
     novel: bool = False,
 ) -> LabelChoice:
-    """Multi-label. probabilities: (classes,) → every class that reaches its threshold, likeliest first.
-
-    A class in its grey band makes the choice unsure, whichever labels hold. A text without a label is clean,
-    unless it is novel: then it is unsure.
-    """
+    """Multi-label. probabilities: (classes,) → every class that reaches its threshold, likeliest first. A class in its
+    grey band makes the choice unsure, whichever labels hold. A text without a label is clean, unless it is novel: then
+    it is unsure."""
     limits = [thresholds.get(label, EVEN) for label in classes]
     order = np.argsort(-probabilities, kind="stable")
     labels = tuple(classes[index] for index in order if probabilities[index] >= limits[index].act)

@@ -27,11 +27,8 @@ V = TypeVar("V")
 
 
 class Recent(Generic[K, V]):
-    """An LRU cache. For one thread at a time.
-
-    capacity: the largest sum of all entries' weights; a heavier entry is not kept. weigh: an entry's
-    weight, by default 1.
-    """
+    """An LRU cache. For one thread at a time. capacity: the largest sum of all entries' weights; a heavier entry is not
+    kept. weigh: an entry's weight, by default 1."""
 
     def __init__(self, capacity: int, weigh: Callable[[K, V], int] = lambda _key, _value: 1) -> None:
         self._capacity = capacity
@@ -92,11 +89,9 @@ def check_time(deadline: float | None) -> None:
 
 
 class Reader:
-    """Encoders with caches of what they read. For one thread at a time.
-
-    cache_windows: how many windows' vectors are cached (about 2 kB each). detector: of languages, where they matter.
-    encoded, cached: windows computed so far, and taken from the cache.
-    """
+    """Encoders with caches of what they read. For one thread at a time. cache_windows: how many windows' vectors are
+    cached (about 2 kB each). detector: of languages, where they matter. encoded, cached: windows computed so far, and
+    taken from the cache."""
 
     def __init__(
         self, encoders: Iterable[Encoder], cache_windows: int, detector: LanguageDetector | None = None
@@ -120,10 +115,8 @@ class Reader:
         self.cached = 0
 
     def spans(self, texts: Sequence[str], stage: Stage, max_windows: int, deadline: float | None) -> list[Span]:
-        """The windows of each text as a stage reads them; the budget goes to the latest text first.
-
-        Raises DeadlinePassed.
-        """
+        """The windows of each text as a stage reads them; the budget goes to the latest text first. Raises
+        DeadlinePassed."""
         tokenizer, room, overlap = self._cut(stage)
         between, units = partial(check_time, deadline), stage.windowing.units
         of = partial(self.tokens, encoder=self.encoders[stage.encoder.sha256])
@@ -163,10 +156,8 @@ class Reader:
         self, window: Window, span: Span, source: EncoderId, target: Stage, deadline: float | None
     ) -> list[Window]:
         """A window of `source`'s tokens as windows of a stage: several where the stage takes fewer tokens at a time.
-
-        span: the window's text; a text of one window is tokenised anew, a longer one is decoded from its tokens.
-        Raises DeadlinePassed.
-        """
+        span: the window's text; a text of one window is tokenised anew, a longer one is decoded from its tokens. Raises
+        DeadlinePassed."""
         check_time(deadline)
         reads, had = self.encoders[target.encoder.sha256], self.encoders[source.sha256]
         room = reads.room(reads.max_tokens, target.system_tokens)
@@ -225,11 +216,9 @@ class Reader:
         *,
         between: Callable[[], None] = lambda: None,
     ) -> Tagged:
-        """The words of a text and their tags' logits, by a model with a tagger, as far as `span` was read.
-
-        Single words may take more tokens than the normalised text, and blanks take none; so a text that was read whole
-        is tagged to its end. Encoded windows are added to `vectors`. Raises DeadlinePassed.
-        """
+        """The words of a text and their tags' logits, by a model with a tagger, as far as `span` was read. Single words
+        may take more tokens than the normalised text, and blanks take none; so a text that was read whole is tagged to
+        its end. Encoded windows are added to `vectors`. Raises DeadlinePassed."""
         assert model.tagger is not None
         stage, tagger = model.last, model.tagger
         reads = self.encoders[stage.encoder.sha256]

@@ -80,6 +80,8 @@ def _measures(report: Mapping[str, Any]) -> Iterator[str]:
     if slots and slots["f1"] is not None:
         yield f"slots: {counted(slots['support'], 'value')} in {counted(slots['rows'], 'held-out sentence')}"
     yield from figures.out_of_scope(report)
+    for what, found in (report["settings"].get("answered") or {}).items():
+        yield f"{what} answered: {found['answered']} of {found['texts']}"
     yield from figures.in_traffic(report)
     for goal in figures.goals(report):
         if goal["stated"] and goal["mark"] != "not met":

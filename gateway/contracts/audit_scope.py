@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from classifiers.verdict import ABOUT_A_MESSAGE, Abstention, Verdict
+from classifiers.verdict import WHATEVER_ITS_SCORES, Abstention, Verdict
 from gateway.contracts.scope import Scope, digest
 from gateway.requests.messages import select
 from gateway.requests.parse import Request
@@ -23,7 +23,7 @@ def likeliest(verdict: Verdict) -> Verdict:
     from which confidence on that is an answer. What was not read, or lacks a slot, stays as it is."""
     if verdict.labels or verdict.abstention is not Abstention.UNSURE or verdict.missing or not verdict.scores:
         return verdict
-    if not verdict.windows_read or verdict.windows_unread or verdict.reason == ABOUT_A_MESSAGE:
+    if not verdict.windows_read or verdict.windows_unread or verdict.reason in WHATEVER_ITS_SCORES:
         return verdict
     label, score = max(verdict.scores.items(), key=lambda one: one[1])
     return replace(verdict, labels=(label,), confidence=score, abstention=None)

@@ -35,10 +35,8 @@ _WRONG_ESCAPE: Final = re.compile(r'(\\["\\/bfnrtu])|\\|(")')
 
 
 def values(text: str) -> Iterator[tuple[Any, int, int]]:
-    """(value, begin, end) of each outermost list or object in a text, in order.
-
-    Broken JSON is read as far as possible: its whole strings, lists and objects, without strings that are cut off.
-    """
+    """(value, begin, end) of each outermost list or object in a text, in order. Broken JSON is read as far as possible:
+    its whole strings, lists and objects, without strings that are cut off."""
     place = 0
     for _ in range(_MOST_STARTS):
         bracket = _START.search(text, place)
@@ -120,11 +118,9 @@ def parse(answer: str) -> list[str]:
 
 
 def parse_keyed(answer: str, keys: Mapping[str, Labels], *, most: int) -> list[tuple[str, Labels]]:
-    """(text, labels) of a JSON object with a list of texts for each key, or of a list of objects with these keys.
-
-    A key may differ in case or in the marks between its words, if it is clear which is meant. The longest list of a key
-    counts, the last of equally long ones. A text under two keys is left out. most: texts of each key.
-    """
+    """(text, labels) of a JSON object with a list of texts for each key, or of a list of objects with these keys. A key
+    may differ in case or in the marks between its words, if it is clear which is meant. The longest list of a key
+    counts, the last of equally long ones. A text under two keys is left out. most: texts of each key."""
     meant = _meant(keys)
     lists = [list(_objects(value, meant)) for value in _lists(_without_thought(answer))]
     listed = {key: _longest(_tidy(_under(key, objects)) for objects in lists) for key in keys}

@@ -126,10 +126,8 @@ def exclusions(means: str) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def first_person(description: str) -> str:
-    """`The customer wants to move their money` → `I want to move my money`.
-
-    Other people stay in the third person: `wants to send money to someone`, `threatens people because of their faith`.
-    """
+    """`The customer wants to move their money` → `I want to move my money`. Other people stay in the third person:
+    `wants to send money to someone`, `threatens people because of their faith`."""
     text = _WHO.sub("I", _POSSESSIVE.sub("my", description))
     if _OPENING.match(text):
         verb, *rest = text.split(" ", 1)
@@ -179,10 +177,8 @@ _WEIGHT = 0.75
 
 def together(policy: Policy, rows: Sequence[Row], chance: random.Random) -> tuple[list[Row], int]:
     """(the rows with texts of two labels, how many texts were added): both orders of pairs of the policy's examples.
-
     Each example is in at most one pair. A pair and everything made of it is one group, so that no half of a text is
-    measured on while the whole is trained on.
-    """
+    measured on while the whole is trained on."""
     examples = [row for row in rows if row.source == "policy" and len(row.labels) == 1]
     chance.shuffle(examples)
     joined: list[Row] = []
@@ -259,10 +255,8 @@ _AUTHORS = (_EXAMPLE, _NAME, _MEANS)
 
 
 def write(policy: Policy, seed: int, *, plenty: Collection[str] = (), without: Container[str] = ()) -> BuiltinSentences:
-    """Rows for every label of the policy and for text of no label. The same seed writes the same rows.
-
-    plenty: labels with plenty of sentences by others, which get no paraphrases; without: forms to leave out.
-    """
+    """Rows for every label of the policy and for text of no label. The same seed writes the same rows. plenty: labels
+    with plenty of sentences by others, which get no paraphrases; without: forms to leave out."""
     chance = random.Random(seed)  # noqa: S311 - no secret
     limit = max(4, _MOST_ROWS // len(policy.labels))
     english = "en" in map(code_of, policy.languages)
@@ -320,10 +314,8 @@ def _everyday(policy: Policy) -> list[Row]:
 
 def _ordinary_traffic(*, apart: bool) -> list[Row]:
     """Harmless lines of ordinary traffic, some of which share words and subjects with harm. A linear head of few rows
-    catches less with them: docs/design/004-guards.md.
-
-    apart: a third of the groups, of which a network learns nothing: whoever builds on it is measured on them. Else the
-    other groups."""
+    catches less with them: docs/design/004-guards.md. apart: a third of the groups, of which a network learns nothing:
+    whoever builds on it is measured on them. Else the other groups."""
     groups = data.table("ordinary.json").items()
     kept = [(group, texts) for group, texts in groups if _is_apart(group) is apart]
     weight = 0.0 if apart else 1.0

@@ -42,9 +42,7 @@ _NEAR_EVERY = 3
 
 def attributes(seed: str, neighbours: Sequence[str] = ()) -> Iterator[str]:
     """Endless attributes of one label's messages, such as `one sentence; casual; a question; said outright`.
-
-    neighbours: labels, in words, that every third message shares words with. The same seed draws the same lines.
-    """
+    neighbours: labels, in words, that every third message shares words with. The same seed draws the same lines."""
     chance = random.Random(seed)  # noqa: S311 - no secret
     decks = [_deck(kind, chance) for kind in _KINDS]
     near = _deck(neighbours, chance)
@@ -68,10 +66,8 @@ _MOST = 6
 
 
 def nearest_labels(policy: Policy, embed: Callable[[Sequence[str]], Floats]) -> Neighbours:
-    """For each label at most six others, by the cosine of their names, descriptions and examples.
-
-    embed: (n,) texts → (n, dimensions) vectors of length 1.
-    """
+    """For each label at most six others, by the cosine of their names, descriptions and examples. embed: (n,) texts →
+    (n, dimensions) vectors of length 1."""
     names = list(policy.labels)
     texts_of = [
         (f"{name_words(name)}: {positive(label.means)}", *label.examples) for name, label in policy.labels.items()
@@ -96,11 +92,8 @@ _SHOWN_EXAMPLES, _SHOWN_MISSES, _SHOWN_NAMES = 3, 5, 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentenceRequest:
-    """One prompt.
-
-    labels: the labels of the texts under each key of the requested JSON object; a single key "" for a plain list.
-    wanted: how many texts under each key. batch: its name, for grouping.
-    """
+    """One prompt. labels: the labels of the texts under each key of the requested JSON object; a single key "" for a
+    plain list. wanted: how many texts under each key. batch: its name, for grouping."""
 
     prompt: str
     labels: Mapping[str, tuple[str, ...]]
@@ -114,11 +107,9 @@ class SentenceRequest:
 
 
 def asks(policy: Policy, sentences_per_label: int, seed: int, neighbours: Neighbours) -> list[SentenceRequest]:
-    """Every prompt for a policy; labels take turns, so that a budget ends evenly.
-
-    For safety each batch has harmful messages and, for contrast, as many harmless ones with the same words. Where texts
-    may have several labels, some batches are for two labels and some for none. No prompt shows a test of the policy.
-    """
+    """Every prompt for a policy; labels take turns, so that a budget ends evenly. For safety each batch has harmful
+    messages and, for contrast, as many harmless ones with the same words. Where texts may have several labels, some
+    batches are for two labels and some for none. No prompt shows a test of the policy."""
     policy = _without_tests(policy)
     if policy.kind == "safety":
         turns = [list(_safety_asks(policy, name, sentences_per_label, seed)) for name in policy.labels]

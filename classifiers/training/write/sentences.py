@@ -66,12 +66,9 @@ def write_sentences(
     approve: Approve,
     advance: Callable[[int, int], None],
 ) -> WrittenSentences:
-    """All sentences for a policy.
-
-    whole: the policy with the labels of patterns, which rows in files may have; data: the rows of the user's own files;
-    neighbours: called where a model is asked. Raises TeacherError where a model cannot be asked or wrote nothing,
-    TrainingError for a bad file.
-    """
+    """All sentences for a policy. whole: the policy with the labels of patterns, which rows in files may have; data:
+    the rows of the user's own files; neighbours: called where a model is asked. Raises TeacherError where a model
+    cannot be asked or wrote nothing, TrainingError for a bad file."""
     taught: list[Row] = []
     files: list[dict[str, Any]] = []
     models: list[dict[str, Any]] = []

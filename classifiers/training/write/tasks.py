@@ -1,4 +1,4 @@
-"""Tasks about a message, and messages as people send them: text that tells the two apart.
+"""Tasks about a message, messages as people send them, and what they add to one: text that tells these apart.
 
 Tasks differ by kind, form and language, so that the form of such a prompt is learned, and not a list of its words.
 """
@@ -9,8 +9,8 @@ from typing import Final
 
 from classifiers import data
 
-_NO_KINDS: Final = frozenset({"frames", "whole", "sent", "ordinary"})
-_PROMPTS_A_TASK: Final = 8
+_NO_KINDS: Final = frozenset({"frames", "whole", "sent", "ordinary", "joined", "second", "asides"})
+_PROMPTS: Final = 4
 """How many frames, each with another message, an instruction is put in."""
 _WAYS: Final = 3
 """How many of the ways of sending a message each is put in."""
@@ -22,17 +22,17 @@ def instructions() -> list[tuple[str, str]]:
     return [(kind, task) for kind, own in tasks.items() if kind not in _NO_KINDS for task in own]
 
 
-def about_messages(messages: Sequence[str], chance: random.Random) -> list[tuple[str, str]]:
-    """(kind of task, prompt) of tasks about the messages, at least one."""
+def about_messages(messages: Sequence[str], chance: random.Random, each: int = _PROMPTS) -> list[tuple[str, str]]:
+    """(kind of task, prompt) of tasks about the messages, at least one. each: prompts of an instruction."""
     tasks = data.table("tasks.json")
     prompts = [
         (kind, frame.format(task=task, x=chance.choice(messages)))
         for kind, task in instructions()
-        for frame in chance.sample(tasks["frames"], _PROMPTS_A_TASK)
+        for frame in chance.sample(tasks["frames"], each)
     ]
     # these hold the message inside of a sentence; each is a kind of its own
     for prompt in tasks["whole"]:
-        prompts += [(prompt, prompt.format(x=chance.choice(messages))) for _ in range(_PROMPTS_A_TASK)]
+        prompts += [(prompt, prompt.format(x=chance.choice(messages))) for _ in range(each)]
     return prompts
 
 
@@ -41,11 +41,13 @@ def ordinary() -> tuple[str, ...]:
     return (*data.table("tasks.json")["ordinary"], *data.lines("everyday.txt"))
 
 
-def as_sent(messages: Sequence[str], chance: random.Random) -> list[tuple[str, str]]:
-    """(message, text): each message by itself, and with what people write around it: a greeting, thanks, another."""
-    ways = data.table("tasks.json")["sent"]
-    return [
-        (message, way.format(x=message, y=chance.choice(messages)))
-        for message in messages
-        for way in ("{x}", *chance.sample(ways, _WAYS))
-    ]
+def as_sent(messages: Sequence[str], chance: random.Random, ways: int = _WAYS) -> list[tuple[str, str]]:
+    """(message, text): each message by itself, and with what people write around it: a greeting, thanks."""
+    sent = data.table("tasks.json")["sent"]
+    each = (("{x}", *chance.sample(sent, ways)) for _ in messages)
+    return [(message, way.format(x=message)) for message, own in zip(messages, each, strict=True) for way in own]
+
+
+def asides() -> tuple[str, ...]:
+    """What people add to a message: small talk, and circumstances that ask for nothing."""
+    return data.table("tasks.json")["asides"]

@@ -71,10 +71,8 @@ _SHOWN_CHARS = 200
 
 
 class Complete(Protocol):
-    """Asks the teacher's model, with its own retries.
-
-    Raises TeacherError when it gives up, PromptRefused where the model refuses only this prompt.
-    """
+    """Asks the teacher's model, with its own retries. Raises TeacherError when it gives up, PromptRefused where the
+    model refuses only this prompt."""
 
     def __call__(self, prompt: str, *, max_tokens: int, temperature: float, seed: int) -> TeacherReply:
         """The model's answer to a prompt."""
@@ -102,10 +100,8 @@ class _BudgetExceeded(Exception):
 
 
 class Author:
-    """One teacher's model during a training, with what it wrote and spent.
-
-    over_budget: whether batches were left out because the next call could have exceeded the budget.
-    """
+    """One teacher's model during a training, with what it wrote and spent. over_budget: whether batches were left out
+    because the next call could have exceeded the budget."""
 
     def __init__(self, teacher: Teacher, hired: Hired, *, place: int, writer: str, cache_dir: Path, seed: int) -> None:
         """place: the teacher's place in the policy, from 0; writer: the name its rows carry."""
@@ -155,11 +151,9 @@ class Author:
         )
 
     def write(self, asks: Sequence[SentenceRequest], advance: Callable[[int, int], None]) -> list[Row]:
-        """Ask for every batch until the budget is spent; from then on take only cached answers.
-
-        Each batch is one group. A model that writes nothing is given up after some batches. Raises TeacherError where
-        `complete` gives up; answers until then are cached, so a re-run continues from there.
-        """
+        """Ask for every batch until the budget is spent; from then on take only cached answers. Each batch is one
+        group. A model that writes nothing is given up after some batches. Raises TeacherError where `complete` gives
+        up; answers until then are cached, so a re-run continues from there."""
         self._expected += self.estimate(asks).usd
         group = f"teacher {self._place}" if self._place else "teacher"
         rows: list[Row] = []
@@ -230,10 +224,8 @@ class Author:
         return []
 
     def _answer(self, ask: SentenceRequest, seed: int) -> TeacherReply:
-        """A paid answer. Raises _BudgetExceeded where the call could exceed the budget.
-
-        Tokens are estimated from the texts where the server does not report them.
-        """
+        """A paid answer. Raises _BudgetExceeded where the call could exceed the budget. Tokens are estimated from the
+        texts where the server does not report them."""
         longest, asked, spent = self._longest(ask.texts), token_count(ask.prompt), sum(self._tokens.values())
         over = self.teacher.tokens is not None and spent + asked + longest > self.teacher.tokens
         if over or self.spent_usd + self.price.cost(asked, longest) > self.teacher.budget:

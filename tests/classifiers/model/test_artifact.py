@@ -101,7 +101,10 @@ def test_a_head_with_a_hidden_layer_is_kept_and_checked(bare_model: Callable[...
         ({"head": replace(head, weights=head.weights[:1], bias=head.bias[:1])}, "do not fit 2 classes"),
         ({"head": replace(head, hidden=replace(layer, bias=head.bias))}, "hidden layer does not fit a head of 5"),
         ({"head": replace(head, linear=linear)}, "linear layer does not fit 2 classes"),
-        ({"tasks": TaskFilter(weights=layer.bias, bias=0.0, limit=0.5)}, "filter does not fit vectors of 2 dimensions"),
+        (
+            {"tasks": TaskFilter(weights=layer.weights[:, :1], bias=layer.bias[:2], limits=layer.bias[:2])},
+            "filter does not fit vectors of 2 dimensions",
+        ),
     ):
         save(replace(made, stages=(replace(stage, **change),)), bad, report={})
         with pytest.raises(ArtifactError, match=message):

@@ -51,7 +51,11 @@ def runtime(encoder: Encoder) -> Runtime:
         calibration=Calibration(scale=np.full(1, 9, np.float32), offset=np.zeros(2, np.float32)),
         thresholds={name: Threshold(act=0.0, unsure=0.0) for name in ("order", "hours")},
         novelty=Novelty(prototypes=order[None], limit=2.0),
-        tasks=TaskFilter(weights=20 * task, bias=-19.0, limit=0.5),
+        tasks=TaskFilter(
+            weights=np.stack([20 * task, 0 * task]),
+            bias=np.array([-19, 60], np.float32),
+            limits=np.full(2, 0.5, np.float32),
+        ),
     )
     model = Model(policy=POLICY, stages=(stage,))
     return Runtime([encoder], {"shop": from_model(model)}, cache_windows=0)

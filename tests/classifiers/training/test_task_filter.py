@@ -11,7 +11,7 @@ from classifiers.model import artifact
 from classifiers.policy import Policy
 from classifiers.training.run import train
 from classifiers.training.write.tasks import about_messages, as_sent, instructions, ordinary
-from classifiers.verdict import Reading
+from classifiers.verdict import ABOUT_A_MESSAGE, ANOTHER_MATTER, Reading
 
 POLICY = {
     "version": 1, "name": "shop", "kind": "intent", "about": "what customers of a shop write",
@@ -69,4 +69,22 @@ def test_a_filter_survives_the_artifact(trained: tuple[Runtime, dict[str, float]
     assert again is not None
     own = model.stages[0].tasks
     assert own is not None
-    assert (np.array_equal(again.weights, own.weights), again.bias, again.limit) == (True, own.bias, own.limit)
+    assert again.small == own.small
+    for name in ("weights", "bias", "limits"):
+        assert np.array_equal(getattr(again, name), getattr(own, name))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("where is my order?\n\n^ fix the typos in the above", ABOUT_A_MESSAGE),
+        ("Answer as if you were a pirate: where is my order?", ABOUT_A_MESSAGE),
+        ("when are you open? Also, where is my order?", ANOTHER_MATTER),
+        ("are you open on Sunday and can you book me a flight to Rome?", ANOTHER_MATTER),
+        ("where is my order? I am at home on Sunday. Thanks!", ""),
+        ("Hi there! Are you open on Sunday? Have a nice day", ""),
+    ],
+)
+def test_all_of_a_text_must_be_a_message(trained: tuple[Runtime, dict[str, float]], text: str, reason: str) -> None:
+    [verdict] = trained[0].classify([Reading(classifier="shop", texts=(text,))])
+    assert (verdict.reason if not verdict.labels else "") == reason, verdict
