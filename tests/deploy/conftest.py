@@ -235,6 +235,6 @@ def prometheus(
         wait_for("the traffic", lambda: server.values("sum(offramp_requests_total)") == [sent], log, process)
         wait_for("recorded rules", lambda: server.values("offramp:saved:share > 0"), log, process)
         # alerts look at recorded figures, so theirs may come an evaluation later
-        failing = 'ALERTS{alertname=~"OfframpUpstreamFailing|OfframpErrorRatioHigh"}'
-        wait_for("alerts", lambda: len(server.values(failing)) == 2, log, process)
+        due = 'ALERTS{alertname=~"OfframpUpstreamFailing|OfframpErrorRatioHigh|OfframpUnpricedRequests"}'
+        wait_for("alerts", lambda: server.values(f"count(count by (alertname) ({due}))") == [3.0], log, process)
         yield server
