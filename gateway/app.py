@@ -27,11 +27,11 @@ from gateway.contracts.safety_owner import SafetyOwner
 from gateway.contracts.safety_store import SafetyStore
 from gateway.contracts.store import ContractStore
 from gateway.drain import InFlight
-from gateway.errors import CLIENT_CLOSED, ApiError, InternalError, MethodNotAllowed, NotFound, error_body, no_such_path
+from gateway.errors import CLIENT_CLOSED, ApiError, InternalError, MethodNotAllowed, NotFound, no_such_path
 from gateway.http import classify, models, moderations
-from gateway.http.asgi import ClientGone, RequestId
+from gateway.http.asgi import ClientGone, RequestId, error_at
 from gateway.http.auth import Auth
-from gateway.http.chat import ChatEndpoint
+from gateway.http.calls import CallEndpoint
 from gateway.http.direct import Engine
 from gateway.judge.judge import Judge
 from gateway.judge.resolve import SafetyAudits
@@ -42,6 +42,7 @@ from gateway.ledger.writer import Appends, LedgerWriter
 from gateway.metrics.observe import Metrics
 from gateway.pipeline import Pipeline
 from gateway.plan import Classify, Planner, TimedClassifiers
+from gateway.protocols.served import WIRES, wire_at
 from gateway.record import Record
 from gateway.routes import Routes
 from gateway.serving import zero
@@ -57,7 +58,6 @@ _TICK_S = 1.0
 _LEAVE_S = 5.0
 """For requests that the drain has cancelled, to write down how they ended."""
 _PAGES = ("/docs", "/redoc", "/openapi.json")
-_HOT_PATHS = frozenset({"/v1/chat/completions", "/chat/completions"})
 
 
 def create_app(
@@ -75,7 +75,10 @@ def create_app(
         recorder=services.recorder,
         max_body_bytes=limits.body,
     )
-    hot = ChatEndpoint(services.pipeline(), services.metrics, max_body_bytes=limits.body)
+    pipeline = services.pipeline()
+    hot: dict[str, ASGIApp] = {
+        wire.endpoint: CallEndpoint(wire, pipeline, services.metrics, max_body_bytes=limits.body) for wire in WIRES
+    }
     rest = _api(engine, services.writer, services.lifespan)
     return RequestId(Auth(_Dispatcher(hot, rest, services.in_flight), loaded.settings.access_key))
 
@@ -159,7 +162,7 @@ class _Services:
         return await ask.classify(readings, ask.within_s, context.runtime, context.client)
 
     def pipeline(self) -> Pipeline:
-        """The way of a chat request."""
+        """The way of a request."""
         forwarder, recorder, routes, metrics = self.forwarder, self.recorder, self.routes, self.metrics
         audits = Audits(owner=self.owner, routes=routes, metrics=metrics, in_flight=self.in_flight)
         return Pipeline(
@@ -237,9 +240,9 @@ async def no_verdicts(readings: Sequence[Reading], deadline_s: float, _: Runtime
 
 
 class _Dispatcher:
-    """The hot path before Starlette's router."""
+    """Calls of models, before Starlette's router. hot: by the wire format's endpoint."""
 
-    def __init__(self, hot: ASGIApp, rest: ASGIApp, in_flight: InFlight) -> None:
+    def __init__(self, hot: Mapping[str, ASGIApp], rest: ASGIApp, in_flight: InFlight) -> None:
         self._hot = hot
         self._rest = rest
         self._in_flight = in_flight
@@ -248,8 +251,9 @@ class _Dispatcher:
         if scope["type"] != "http":
             await self._rest(scope, receive, send)
             return
-        hot = scope["path"].rstrip("/") in _HOT_PATHS
-        await self._in_flight.request((self._hot if hot else self._rest)(scope, receive, send))
+        wire = wire_at(scope["path"])
+        app = self._rest if wire is None else self._hot[wire.endpoint]
+        await self._in_flight.request(app(scope, receive, send))
 
 
 def _api(engine: Engine, writer: LedgerWriter, lifespan: Lifespan[Starlette] | None) -> Starlette:
@@ -302,8 +306,9 @@ class _Pages:
         return app
 
 
-async def _api_error(_: Request, error: ApiError) -> Response:
-    return Response(error_body(error), status_code=error.status, headers=error.headers(), media_type="application/json")
+async def _api_error(request: Request, error: ApiError) -> Response:
+    body = error_at(request.scope, error)
+    return Response(body, status_code=error.status, headers=error.headers(), media_type="application/json")
 
 
 async def _client_gone(_: Request, __: Exception) -> Response:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, NewType
 
 from classifiers import Runtime
+from gateway.errors import ApiError
 from gateway.ledger.call_store import KeptCall
 from gateway.record import Record
 
@@ -83,9 +84,11 @@ def new_request_id() -> str:
 
 @dataclass(slots=True, kw_only=True)
 class Reply:
-    """What goes back to the client: a whole body, or chunks of a stream."""
+    """What goes back to the client: a whole body, or chunks of a stream. failed: the events that end a stream that is
+    cut off, where some of it may have been sent."""
 
     headers: Headers
     status: int = 200
     body: bytes = b""
     chunks: AsyncIterator[bytes] | None = None
+    failed: Callable[[ApiError], bytes] | None = None

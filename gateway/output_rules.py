@@ -58,12 +58,19 @@ class Output:
             try:
                 return reply.carry_out(call.context.record, call.request, blocked, wait_s=call.context.wait_s)
             except ApiError as error:
-                return reply.broken_off(error)
+                return reply.broken_off(call.context.record, call.request, error)
 
         most, strip = self.max_answer_bytes if held else None, not call.request.wants_usage
-        chunks = relay(call.context, answer, strip_usage=strip, max_bytes=most)
+        reader = answer.wire.answers.stream()
+        chunks = relay(call.context, answer, reader, strip_usage=strip, max_bytes=most)
         headers = [header for header in answer.headers if header[0] != b"content-type"]
-        return Reply(headers=[*sse.HEADERS, *headers], chunks=hold(chunks, check) if held else chunks)
+        if not held:
+            return Reply(headers=[*sse.HEADERS, *headers], chunks=chunks, failed=reader.failed)
+        return Reply(
+            headers=[*sse.HEADERS, *headers],
+            chunks=hold(chunks, answer.wire, check),
+            failed=lambda error: call.request.wire.replies.error_event(error, call.context.record.request_id),
+        )
 
     async def _check(
         self, call: CallState, rules: Sequence[Rule], completion: Completion

@@ -1,4 +1,4 @@
-"""One chat request, in eight steps: parse, read, classify, flip audits, decide, redact, act or forward.
+"""One request, in eight steps: parse, read, classify, flip audits, decide, redact, act or forward.
 
 No step looks back. Receiving and authenticating come before, the record after.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from gateway.answers import reply
-from gateway.context import Headers, Reply, RequestContext
+from gateway.context import Reply, RequestContext
 from gateway.contracts.audit import Audits
 from gateway.contracts.repeat_calls import RepeatCalls
 from gateway.judge.judge import Judge
@@ -18,10 +18,10 @@ from gateway.ledger.call_log import CallLog, TextLog
 from gateway.ledger.recorder import Recorder
 from gateway.metrics.observe import Metrics
 from gateway.output_rules import Output
-from gateway.plan import CallState, Planner, TimedClassifiers, reading_of
+from gateway.plan import CallState, Incoming, Planner, TimedClassifiers, reading_of
+from gateway.protocols.wire import Request
 from gateway.redaction import apply
 from gateway.redaction.placeholders import Placeholders
-from gateway.requests.parse import Request
 from gateway.routes import Routes
 from gateway.rules.decide import note_decision, note_redacted
 from gateway.rules.rule import Act, Rule
@@ -31,7 +31,7 @@ from gateway.upstreams.dispatch import Forwarder
 
 @dataclass(kw_only=True, eq=False)
 class Pipeline:
-    """The way of a chat request. Everything it needs is passed in."""
+    """The way of a request. Everything it needs is passed in."""
 
     planner: Planner
     classifiers: TimedClassifiers
@@ -58,9 +58,9 @@ class Pipeline:
             max_answer_bytes=self.max_answer_bytes,
         )
 
-    async def chat(self, context: RequestContext, body: bytes, headers: Headers) -> Reply:
-        """Answers one chat request. Raises ApiError; the record is the context's, and `record` closes it."""
-        call = await self.planner.begin(context, body, headers)
+    async def answer(self, context: RequestContext, incoming: Incoming) -> Reply:
+        """Answers one request. Raises ApiError; the record is the context's, and `record` closes it."""
+        call = await self.planner.begin(context, incoming)
         # a proxy's requests are many, and each step that decides nothing costs all of them
         if call.snapshot.rules:
             await self.planner.plan(call)

@@ -1,4 +1,4 @@
-"""What rules make of a chat request before anything is sent: it is parsed, read, classified; audit coins are flipped.
+"""What rules make of a request before anything is sent: it is parsed, read, classified; audit coins are flipped.
 
 Shared by the pipeline, which acts on it, and `offramp explain`, which prints it.
 """
@@ -20,9 +20,9 @@ from gateway.context import Headers, RequestContext
 from gateway.contracts.audit import Audits, Open
 from gateway.metrics.observe import Metrics
 from gateway.protocols.json import LARGE_BYTES
+from gateway.protocols.wire import SYSTEM, Request, Wire
 from gateway.redaction.placeholders import Placeholders
-from gateway.requests.messages import SYSTEM, passed_over, select
-from gateway.requests.parse import Request, parse_chat
+from gateway.requests.turns import passed_over, select
 from gateway.routes import Routes, Target
 from gateway.rules.decide import TOO_LONG, Decision
 from gateway.rules.rule import Act, Rule, matching
@@ -47,8 +47,17 @@ class Classify(Protocol):
         """One verdict for each reading. runtime: of the snapshot that the request began with. client: who asks."""
 
 
+class Incoming(Struct, frozen=True):
+    """A request as it came in. headers: those that may be sent on; query: of its path, likewise."""
+
+    wire: Wire
+    body: bytes
+    headers: Headers
+    query: str = ""
+
+
 class CallState(Struct, kw_only=True):
-    """One chat request on its way. Each step fills in what the later ones read.
+    """One request on its way. Each step fills in what the later ones read.
 
     targets: where it is forwarded to. left_out: messages of exchanges that were blocked. matched: the rules whose
     `when` holds; rules: those of them that read something of it, each with its reading. pairs: these rules with
@@ -148,30 +157,32 @@ class Planner:
     def __post_init__(self) -> None:
         self._large = asyncio.Lock()
 
-    async def begin(self, context: RequestContext, body: bytes, headers: Headers) -> CallState:
+    async def begin(self, context: RequestContext, incoming: Incoming) -> CallState:
         """As `parse`, with the messages read where rules need them. A large body is read in a thread, one at a time, so
         that the event loop goes on. Raises BadRequest and ModelNotFound."""
-        if len(body) <= LARGE_BYTES:
-            return self.parse(context, body, headers)
+        if len(incoming.body) <= LARGE_BYTES:
+            return self.parse(context, incoming)
         async with self._large:
-            return await asyncio.to_thread(self._read_whole, context, body, headers)
+            return await asyncio.to_thread(self._read_whole, context, incoming)
 
-    def _read_whole(self, context: RequestContext, body: bytes, headers: Headers) -> CallState:
-        call = self.parse(context, body, headers)
+    def _read_whole(self, context: RequestContext, incoming: Incoming) -> CallState:
+        call = self.parse(context, incoming)
         if call.snapshot.rules:
             self.read(call)
         return call
 
-    def parse(self, context: RequestContext, body: bytes, headers: Headers) -> CallState:
+    def parse(self, context: RequestContext, incoming: Incoming) -> CallState:
         """Raises BadRequest and ModelNotFound."""
-        request = parse_chat(body)
+        request = incoming.wire.parse(incoming.body)
+        if incoming.query:
+            request.path = f"{request.path}?{incoming.query}"
         context.record.requested_model = request.model
         context.record.stream = request.stream
         context.prompt_bytes, context.attaches = request.prompt_size()
         targets = self.routes.for_client(request.model)
         snapshot = self.current.snapshot
         context.runtime = snapshot.runtime
-        return CallState(context=context, request=request, headers=headers, targets=targets, snapshot=snapshot)
+        return CallState(context=context, request=request, headers=incoming.headers, targets=targets, snapshot=snapshot)
 
     async def plan(self, call: CallState) -> None:
         """All that comes between parsing and the decision. Raises BadRequest where messages cannot be read."""

@@ -34,6 +34,7 @@ class Instant:
     name = "provider"
     notional = False
     ask_usage = True
+    speaks = frozenset({"chat.completions"})
 
     async def send(self, _: UpstreamCall) -> Answer:
         """The same answer to every call."""

@@ -12,29 +12,25 @@ from itertools import islice
 from typing import Final
 
 import regex
-from msgspec import Raw
 
 from classifiers.policy import OTHER
 from classifiers.verdict import Abstention, Verdict
 from gateway.answers.fill import fill
-from gateway.answers.format import (
-    AnyObject,
-    FunctionCall,
-    FurtherLabel,
-    Path,
-    PlainWord,
-    Prediction,
-    RequestedFormat,
-    SchemaObject,
-    SlotFilling,
-    Unsupported,
-    UnsupportedReason,
-    requested_format,
-)
+from gateway.answers.format import FurtherLabel, Path, Prediction, SlotFilling
 from gateway.answers.logprobs import Spelled, logprobs
 from gateway.answers.understood import why_not_answerable
-from gateway.protocols import chat
-from gateway.requests.parse import Request
+from gateway.protocols.json import encode
+from gateway.protocols.wire import (
+    AnyObject,
+    FunctionCall,
+    PlainWord,
+    Request,
+    RequestedFormat,
+    SchemaObject,
+    TokenLogprob,
+    Unsupported,
+    UnsupportedReason,
+)
 from gateway.rules.rule import LABEL, Act, Action, FurtherClassifier, Rule
 from gateway.spelling import BARE, Form, LabelNames, normalized, signed
 
@@ -72,7 +68,7 @@ class LocalAnswer:
     call: FunctionCall | None = None
     slots: Mapping[Path, str] = field(default_factory=dict)
     part_confidence: float = 1.0
-    logprobs: chat.Logprobs | None = None
+    logprobs: Sequence[TokenLogprob] | None = None
     label_at: Path | None = None
     further: Mapping[Path, LabelNames] = field(default_factory=dict)
     uncompared: frozenset[Path] = frozenset()
@@ -111,7 +107,7 @@ def local_answers(request: Request, pairs: Sequence[tuple[Rule, Verdict]], forms
     prompts = (request.system_text, "\n".join(text for turn in request.turns for text in turn.texts))
     answers: dict[str, LocalAnswer] = {}
     for rule, verdict in labelled:
-        requested = requested_format(request.fields)
+        requested = request.wire.requests.requested(request.fields)
         form = forms.get(rule.name) or (BARE if rule.system and rule.system.names(request.system_text) else None)
         prediction = replace(_prediction(rule, verdict), form=form)
         answer = requested if isinstance(requested, Unsupported) else build(requested, prediction, prompts)
@@ -127,7 +123,7 @@ def _why_not_answered(rule: Rule, action: Action, request: Request) -> Unsupport
     why = why_not_answerable(rule, request, fixed=not action.own_label)
     if why is not None or action.own_label:
         return why
-    return text_unsupported(action.text, request.fields)
+    return text_unsupported(action.text, request.wire.requests.requested(request.fields))
 
 
 def _prediction(rule: Rule, verdict: Verdict) -> Prediction:
@@ -183,7 +179,7 @@ def _by_schema(
     if isinstance(filled, Unsupported):
         return filled
     answer = LocalAnswer(
-        content=chat.encode(filled.values).decode(),
+        content=encode(filled.values).decode(),
         label=filled.label,
         call=shape if isinstance(shape, FunctionCall) else None,
         slots=filled.slots,
@@ -250,7 +246,7 @@ def _object_by_prompt(words: list[str], prediction: Prediction, prompt: str) -> 
     if not is_list and len(words) > 1:
         return Unsupported(UnsupportedReason.AMBIGUOUS, ", ".join(words))
     return LocalAnswer(
-        content=chat.encode({key: words if is_list else words[0]}).decode(),
+        content=encode({key: words if is_list else words[0]}).decode(),
         label=words[0],
         label_at=(key,),
         unordered=frozenset({(key,)} if is_list and prediction.free_order else ()),
@@ -344,10 +340,8 @@ def _pattern(label: str) -> str:
     return rf"(?<![\w\p{{N}}-]){written}(?![\w\p{{N}}+#-])"
 
 
-def text_unsupported(text: str, fields: Mapping[str, Raw]) -> Unsupported | None:
-    """Why a fixed text cannot be the answer; None where it can. It never stands for JSON or for a call of a function.
-    fields: a request's top-level fields, undecoded."""
-    requested = requested_format(fields)
+def text_unsupported(text: str, requested: RequestedFormat | Unsupported) -> Unsupported | None:
+    """Why a fixed text cannot be the answer; None where it can. It never stands for JSON or a function's arguments."""
     if isinstance(requested, Unsupported):
         return requested
     if not isinstance(requested.shape, PlainWord):

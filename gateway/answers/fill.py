@@ -17,17 +17,10 @@ from typing import Any, Final
 import msgspec
 
 from classifiers.policy import OTHER
-from gateway.answers.format import (
-    CannotFill,
-    FurtherLabel,
-    Path,
-    Prediction,
-    SlotFilling,
-    Unsupported,
-    UnsupportedReason,
-)
+from gateway.answers.format import CannotFill, FurtherLabel, Path, Prediction, SlotFilling
 from gateway.answers.json_schema import ANNOTATIONS, SchemaReader, TooLarge, allows
 from gateway.answers.slot_values import Scalar, fit
+from gateway.protocols.wire import Unsupported, UnsupportedReason
 from gateway.rules.rule import CONFIDENCE, LABEL
 from gateway.spelling import LabelNames, normalized
 

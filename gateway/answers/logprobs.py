@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 from gateway.answers.format import Prediction
-from gateway.protocols import chat
-from gateway.protocols.chat import Logprobs, TokenLogprob
+from gateway.protocols.json import encode
+from gateway.protocols.wire import TokenLogprob
 
 _LEAST = 1e-9
 
@@ -18,24 +18,26 @@ Spelled = Callable[[str], str | None]
 """A label of the policy as the caller spells it; None where the caller has none such."""
 
 
-def logprobs(content: str, label: str | None, prediction: Prediction, alternatives: int, spelled: Spelled) -> Logprobs:
+def logprobs(
+    content: str, label: str | None, prediction: Prediction, alternatives: int, spelled: Spelled
+) -> list[TokenLogprob]:
     """label: as it is spelled in the content. alternatives: how many to show for each token; for the label these are
     the caller's other labels."""
     if label is None:
-        return Logprobs([_token(content, prediction.confidence, alternatives)])
+        return [_token(content, prediction.confidence, alternatives)]
     before, written, after = _parts(content, label)
     ranked = _ranked(written, prediction, spelled if content == label else lambda name: _in_json(spelled(name)))
     token = _token(written, prediction.confidence, 0)
     token.top_logprobs = list(islice(ranked, max(0, alternatives)))
     around = [[_token(text, 1.0, alternatives)] if text else [] for text in (before, after)]
-    return Logprobs([*around[0], token, *around[1]])
+    return [*around[0], token, *around[1]]
 
 
 def _parts(content: str, label: str) -> tuple[str, str, str]:
     """The text before the label, the label as it is written there, the text after it. In JSON it is no key."""
     if content == label:
         return "", content, ""
-    written = chat.encode(label).decode()
+    written = encode(label).decode()
     for match in re.finditer(re.escape(written), content):
         if not content[match.end() :].lstrip().startswith(":"):
             return content[: match.start() + 1], written[1:-1], content[match.end() - 1 :]
@@ -43,7 +45,7 @@ def _parts(content: str, label: str) -> tuple[str, str, str]:
 
 
 def _in_json(word: str | None) -> str | None:
-    return None if word is None else chat.encode(word).decode()[1:-1]
+    return None if word is None else encode(word).decode()[1:-1]
 
 
 def _ranked(label: str, prediction: Prediction, spelled: Spelled) -> Iterator[TokenLogprob]:

@@ -1,31 +1,21 @@
 """An upstream's answer, parsed once: its choices, its texts and their places in its bytes, the label that it names."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Final
 
 import msgspec
 
-from gateway.protocols import chat, sse
-from gateway.protocols.json import Path, of_upstream, rewrite
+from gateway.protocols import sse
+from gateway.protocols.json import Path, encode, leaves, rewrite
+from gateway.protocols.wire import ChoicePart, Kind, Meta, Wire
 from gateway.spelling import LabelNames
 
-_READ: Final = frozenset({*chat.UpstreamMessage.__struct_fields__, "annotations"})
-_NO_TEXT: Final = re.compile(r"type|(?:.*_)?id")
-"""Fields of an annotation that are no text for a reader: its type, and ids that it refers to."""
-_EMPTY: Final = frozenset({b"null", b"[]", b"{}", b'""'})
-_NULL: Final = b"null"
-
-_Kind = tuple[str | int, ...]
-_Key = tuple[int, str, _Kind]
-"""Identifies a text: its choice, `message` or `delta`, its kind."""
-_Repeats = dict[int, list[tuple[int, Path]]]
-"""By choice: the part and the path of a value."""
-_Item = tuple[str, _Kind, Path, str]
-"""`message` or `delta`, the text's kind, its path in there, the text."""
+_Key = tuple[int, str, Kind]
+"""Identifies a text: its choice, its holder, its kind."""
+_Repeats = dict[int, list[tuple[int, Path, _Key | None]]]
+"""By choice: the part and the path of a value, and the text that it repeats where that is one text."""
 
 
 class CompletionChoice(msgspec.Struct):
@@ -36,22 +26,14 @@ class CompletionChoice(msgspec.Struct):
     finish: str = ""
     calls: dict[int, tuple[str, str]] = {}
 
-    def add(self, choice: chat.UpstreamChoice, *, stream: bool) -> None:
+    def add(self, part: ChoicePart) -> None:
         """Appends what one event, or a whole answer, has of this choice."""
-        self.finish = choice.finish_reason or self.finish
-        message = (choice.delta or choice.message) if stream else (choice.message or choice.delta)
-        if message is None:
-            return
-        self.content += message.content or ""
-        self.refused = self.refused or bool(message.refusal)
-        for place, call in enumerate(message.tool_calls or ()):
-            self._add_call(call.index if call.index is not None else place, call.function)
-        self._add_call(0, message.function_call)
-
-    def _add_call(self, index: int, function: chat.Function | None) -> None:
-        if function is not None:
+        self.finish = part.finish or self.finish
+        self.content += part.content
+        self.refused = self.refused or part.refused
+        for index, named, more in part.calls:
             name, arguments = self.calls.get(index, ("", ""))
-            self.calls[index] = (name or function.name or "", arguments + (function.arguments or ""))
+            self.calls[index] = (name or named, arguments + more)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,15 +43,18 @@ class TextPiece:
     part: int
     path: Path
     text: str
+    arguments: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChoiceText:
-    """One text of a choice, joined over the parts of a stream. arguments: whether it is a call's arguments."""
+    """One text of a choice, joined over the parts of a stream. arguments: whether it is a call's arguments. key: of the
+    text that others may repeat; None of one that says more."""
 
     choice: int
     pieces: tuple[TextPiece, ...]
     arguments: bool
+    key: "_Key | None" = None
 
     def __str__(self) -> str:
         return "".join(piece.text for piece in self.pieces)
@@ -77,29 +62,29 @@ class ChoiceText:
 
 class Completion:
     """An upstream's answer, whole or all events of a stream. Each property is parsed at its first use, and kept. body:
-    its bytes. stream: whether they are events."""
+    its bytes, in the wire format. stream: whether they are events."""
 
-    def __init__(self, body: bytes, *, stream: bool) -> None:
+    def __init__(self, body: bytes, wire: Wire, *, stream: bool) -> None:
         self.body = body
         self.stream = stream
+        self._wire = wire
+        self._reader = wire.answers
 
     @cached_property
-    def meta(self) -> chat.UpstreamMeta:
+    def meta(self) -> Meta:
         """The model and the usage, a stream's last ones. Raises msgspec.DecodeError and RecursionError."""
-        if not self.stream:
-            return of_upstream(chat.decode_meta, self.body)
-        model = usage = None
-        for answer in self._readable():
-            model, usage = answer.model or model, answer.usage or usage
-        return chat.UpstreamMeta(model, usage)
+        meta = Meta()
+        for data in self._data:
+            meta = meta if data is None else meta.then(self._reader.meta(data))
+        return meta
 
     @cached_property
     def choices(self) -> tuple[CompletionChoice, ...]:
-        """All choices. Raises msgspec.DecodeError and RecursionError where a part is no chat completion."""
+        """All choices. Raises msgspec.DecodeError and RecursionError where a part is no answer."""
         choices: dict[int, CompletionChoice] = {}
-        for answer in self._readable():
-            for place, choice in enumerate(answer.choices or ()):
-                choices.setdefault(_number(choice, place), CompletionChoice()).add(choice, stream=self.stream)
+        for data in self._data:
+            for part in () if data is None else self._reader.choices(data, stream=self.stream):
+                choices.setdefault(part.index, CompletionChoice()).add(part)
         return tuple(choices.values())
 
     def with_pieces(self, new: Mapping[int, Sequence[str]]) -> "Completion":
@@ -113,12 +98,16 @@ class Completion:
                     texts[place] = changed if texts.get(place, changed) == changed else ""
         changes: dict[int, dict[Path, bytes]] = {}
         for (part, path), text in texts.items():
-            changes.setdefault(part, {})[path] = chat.encode(text)
+            changes.setdefault(part, {})[path] = encode(text)
+        keys = {self.texts[index].key: "".join(pieces) for index, pieces in new.items()}
         for choice in {self.texts[index].choice for index in new}:
-            for part, path in self._reading[1].get(choice, ()):
-                changes.setdefault(part, {})[path] = _NULL
+            for part, path, key in self._reading[1].get(choice, ()):
+                if key is None:
+                    changes.setdefault(part, {})[path] = self._reader.blank
+                elif key in keys:
+                    changes.setdefault(part, {})[path] = encode(keys[key])
         body = b"".join(self._rewritten(part, changes.get(index)) for index, part in enumerate(self._parts))
-        return Completion(body, stream=self.stream)
+        return Completion(body, self._wire, stream=self.stream)
 
     def _rewritten(self, part: bytes, changes: Mapping[Path, bytes] | None) -> bytes:
         if not changes:
@@ -143,17 +132,6 @@ class Completion:
             return self._parts
         return tuple(None if data in (None, b"", b"[DONE]") else data for data in map(sse.data_of, self._parts))
 
-    @cached_property
-    def _answers(self) -> tuple[chat.UpstreamAnswer | Exception | None, ...]:
-        return tuple(None if data is None else _decoded(data) for data in self._data)
-
-    def _readable(self) -> Iterator[chat.UpstreamAnswer]:
-        for answer in self._answers:
-            if isinstance(answer, Exception):
-                raise answer
-            if answer is not None:
-                yield answer
-
     @property
     def texts(self) -> tuple[ChoiceText, ...]:
         """All texts of its choices, none of them empty. A message's piece may be in several texts."""
@@ -171,26 +149,22 @@ class Completion:
         pieces: dict[_Key, list[TextPiece]] = {}
         repeats: _Repeats = {}
         incomplete = False
-        for index, (data, answer) in enumerate(zip(self._data, self._answers, strict=True)):
-            if data is None or answer is None:
+        for index, data in enumerate(self._data):
+            if data is None:
                 continue
             try:
-                if isinstance(answer, Exception):
-                    raise answer
-                keys = of_upstream(chat.decode_choices, data)
-                incomplete = incomplete or _holds_more(keys)
-                annotated = [list(_annotations(choice, index)) for choice in keys.choices or ()]
+                found = self._reader.texts(data, index)
             except (msgspec.DecodeError, RecursionError):
                 incomplete = True
                 continue
-            for place, choice in enumerate(answer.choices or ()):
-                number = _number(choice, place)
-                for holder, kind, path, text in (*_items(choice), *annotated[place]):
-                    piece = TextPiece(part=index, path=("choices", place, holder, *path), text=text)
-                    pieces.setdefault((number, holder, kind), []).append(piece)
-                if bytes((keys.choices or [])[place].logprobs) not in _EMPTY:
-                    repeats.setdefault(number, []).append((index, ("choices", place, "logprobs")))
-        return tuple(_joined(pieces, repeats, "delta" if self.stream else "message")), repeats, incomplete
+            incomplete = incomplete or found.incomplete
+            for item in found.items:
+                piece = TextPiece(part=index, path=item.path, text=item.text, arguments=item.arguments)
+                pieces.setdefault((item.choice, item.holder, item.kind), []).append(piece)
+            for number, path in found.repeats:
+                repeats.setdefault(number, []).append((index, path, None))
+        texts = _joined(pieces, repeats, self._reader.holders[self.stream], rewrites=self._reader.rewrites_repeats)
+        return tuple(texts), repeats, incomplete
 
 
 def unfenced(text: str) -> str:
@@ -222,48 +196,31 @@ def _words(text: str, at: Sequence[str] | None) -> Iterator[str]:
         return
     for name in at or ():
         value = value.get(name) if isinstance(value, dict) else None
-    yield from (leaf for leaf in _leaves(value) if isinstance(leaf, str))
+    yield from (leaf for leaf in leaves(value) if isinstance(leaf, str))
 
 
-def _leaves(value: Any) -> Iterator[Any]:
-    values = [value]
-    while values:
-        value = values.pop()
-        if isinstance(value, list | dict):
-            values += value.values() if isinstance(value, dict) else value
-        else:
-            yield value
-
-
-def _decoded(data: bytes) -> chat.UpstreamAnswer | Exception:
-    try:
-        return of_upstream(chat.decode_answer, data)
-    except (msgspec.DecodeError, RecursionError) as error:
-        return error
-
-
-def _number(choice: chat.UpstreamChoice, place: int) -> int:
-    return choice.index if choice.index is not None else place
-
-
-def _joined(pieces: Mapping[_Key, list[TextPiece]], repeats: _Repeats, first: str) -> Iterator[ChoiceText]:
-    """The texts of the holder `first` (`message` or `delta`), then those of the other holder that say more. Pieces of
-    the other holder beside a text of `first` are added to the repeats."""
-    for (number, holder, _), own in pieces.items():
+def _joined(
+    pieces: Mapping[_Key, list[TextPiece]], repeats: _Repeats, first: str, *, rewrites: bool
+) -> Iterator[ChoiceText]:
+    """The texts of the holder `first`, then those of other holders that say more. Pieces of other holders beside a text
+    of `first` are added to the repeats: all of them, or where `rewrites` those that say no more, with that text."""
+    for (number, holder, kind), own in pieces.items():
         if holder == first:
-            yield _text(number, own)
+            yield _text(number, own, (number, holder, kind))
     for (number, holder, kind), others in pieces.items():
         if holder == first:
             continue
         text = "".join(piece.text for piece in pieces.get((number, first, kind), ()))
-        if not _repeats(others, text):
+        repeated = _repeats(others, text)
+        if not repeated:
             yield from (_text(number, run) for run in _runs(others))
-        if text:
-            repeats.setdefault(number, []).extend((piece.part, piece.path) for piece in others)
+        if text and (repeated or not rewrites):
+            key = (number, first, kind) if rewrites else None
+            repeats.setdefault(number, []).extend((piece.part, piece.path, key) for piece in others)
 
 
-def _text(choice: int, pieces: Sequence[TextPiece]) -> ChoiceText:
-    return ChoiceText(choice=choice, pieces=tuple(pieces), arguments=pieces[0].path[-1] == "arguments")
+def _text(choice: int, pieces: Sequence[TextPiece], key: _Key | None = None) -> ChoiceText:
+    return ChoiceText(choice=choice, pieces=tuple(pieces), arguments=pieces[0].arguments, key=key)
 
 
 def _repeats(pieces: Sequence[TextPiece], text: str) -> bool:
@@ -281,47 +238,3 @@ def _runs(pieces: list[TextPiece]) -> list[list[TextPiece]]:
         return [[piece] for piece in pieces]
     whole = "".join(piece.text for piece in pieces[:-1]).strip()
     return [pieces[:-1], pieces[-1:]] if len(pieces) > 2 and pieces[-1].text.strip() == whole else [pieces]
-
-
-def _items(choice: chat.UpstreamChoice) -> Iterator[_Item]:
-    for holder, message in (("message", choice.message), ("delta", choice.delta)):
-        if message is None:
-            continue
-        for name in ("content", "refusal", "reasoning_content", "reasoning"):
-            if text := getattr(message, name):
-                yield holder, (name,), (name,), text
-        for place, call in enumerate(message.tool_calls or ()):
-            number = call.index if call.index is not None else place
-            if call.function is not None and call.function.arguments:
-                path: Path = ("tool_calls", place, "function", "arguments")
-                yield holder, ("arguments", number), path, call.function.arguments
-            if call.custom is not None and call.custom.input:
-                yield holder, ("custom", number), ("tool_calls", place, "custom", "input"), call.custom.input
-        if message.function_call is not None and message.function_call.arguments:
-            yield holder, ("function_call",), ("function_call", "arguments"), message.function_call.arguments
-
-
-def _annotations(choice: chat.UpstreamKeys, part: int) -> Iterator[_Item]:
-    """Every text of a choice's annotations (titles and addresses of sources, say), each by itself. Raises
-    msgspec.DecodeError and RecursionError."""
-    for holder, message in (("message", choice.message), ("delta", choice.delta)):
-        values: list[tuple[Path, object]] = []
-        if message and "annotations" in message:
-            values.append((("annotations",), of_upstream(msgspec.json.decode, bytes(message["annotations"]))))
-        while values:
-            path, value = values.pop()
-            if isinstance(value, str) and value:
-                yield holder, (part, *path), path, value
-            if isinstance(value, list):
-                values += [((*path, place), inner) for place, inner in enumerate(value)][::-1]
-            if isinstance(value, dict):
-                values += [((*path, key), inner) for key, inner in value.items() if not _NO_TEXT.fullmatch(key)][::-1]
-
-
-def _holds_more(answer: chat.UpstreamChoices) -> bool:
-    """Whether a message has text (audio's, say) in a field that is not read. Raises msgspec.DecodeError and
-    RecursionError."""
-    messages = [part for choice in answer.choices or () for part in (choice.message, choice.delta) if part]
-    values = (value for message in messages for key, value in message.items() if key not in _READ)
-    decoded = (of_upstream(msgspec.json.decode, bytes(value)) for value in values)
-    return any(isinstance(leaf, str) and leaf for value in decoded for leaf in _leaves(value))

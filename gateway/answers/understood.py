@@ -1,50 +1,24 @@
 """Whether a rule may answer a request: only where all of the request is understood. Pure.
 
 A needless forward costs a cent; a wrong answer costs the caller. So this is a list of what is known to be harmless:
-top-level fields and their values, keys of messages (`gateway.requests.messages`), and conversations that end in the
-user's turn that the rule reads. Whatever is not on the list is forwarded. docs/api.md has the list as two tables, which
-a test compares with it.
+top-level fields and their values, keys of messages (`gateway.protocols`), and conversations that end in the
+user's turn that the rule reads. Whatever is not on the list is forwarded. Each wire format has its own list.
 """
 
 from collections.abc import Mapping, Sequence
 from itertools import dropwhile
-from typing import Final
 
 import msgspec
 
-from gateway.answers.format import Unsupported, UnsupportedReason
-from gateway.requests.messages import SYSTEM, Turn
-from gateway.requests.parse import Request
+from gateway.protocols.wire import SYSTEM, Request, Turn, Understood, Unsupported, UnsupportedReason
 from gateway.rules.rule import Rule
-
-HARMLESS: Final = frozenset({
-    "user", "metadata", "seed", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
-    "prompt_cache_options", "service_tier", "temperature", "top_p", "frequency_penalty", "presence_penalty",
-    "reasoning_effort", "verbosity", "parallel_tool_calls", "top_k", "min_p", "keep_alive", "cache_prompt",
-})  # fmt: skip
-"""Fields that do not change what an answer has to be, whatever their value. Clients send them with ordinary calls."""
-FORMAT: Final = frozenset({
-    "model", "messages", "stream", "n", "response_format", "tools", "tool_choice", "functions", "function_call",
-    "modalities", "audio", "web_search_options", "stop", "max_tokens", "max_completion_tokens", "logprobs",
-    "top_logprobs",
-})  # fmt: skip
-"""Fields that are read: an answer made here follows them, or is not given."""
-VALUES: Final[Mapping[str, frozenset[str]]] = {
-    "store": frozenset({"false"}),
-    "logit_bias": frozenset({"{}"}),
-    "stream_options": frozenset({
-        "{}", '{"include_usage":true}', '{"include_usage":false}', '{"include_obfuscation":false}',
-        '{"include_usage":true,"include_obfuscation":false}',
-    }),
-}  # fmt: skip
-"""Fields that are harmless with these values only, written as compact JSON."""
 
 
 def why_not_answerable(rule: Rule, request: Request, *, fixed: bool) -> Unsupported | None:
     """Why a rule must not answer a request; None where all of it is understood. fixed: whether the rule answers with a
     text of its own, which suits a conversation's first turn unless it says more. Raises BadRequest where messages
     cannot be read."""
-    field = _unknown_field(request.fields)
+    field = _unknown_field(request.fields, request.wire.requests.understood)
     if field is not None:
         return Unsupported(UnsupportedReason.UNKNOWN_FIELD, field)
     if rule.system is not None and rule.terms is None and sum(turn.role in SYSTEM for turn in request.turns) > 1:
@@ -52,14 +26,14 @@ def why_not_answerable(rule: Rule, request: Request, *, fixed: bool) -> Unsuppor
     return _conversation(request.turns, rule, first=fixed and not rule.any_turn)
 
 
-def _unknown_field(fields: Mapping[str, msgspec.Raw]) -> str | None:
+def _unknown_field(fields: Mapping[str, msgspec.Raw], understood: Understood) -> str | None:
     """The first field that is not on the list, or has a value that is not; null stands for a field left out."""
     for name, raw in fields.items():
-        if name in HARMLESS or name in FORMAT or bytes(raw) == b"null":
+        if name in understood.harmless or name in understood.read or bytes(raw) == b"null":
             continue
-        if name not in VALUES:
+        if name not in understood.values:
             return name
-        if not any(_same(raw, allowed) for allowed in VALUES[name]):
+        if not any(_same(raw, allowed) for allowed in understood.values[name]):
             return f"{name}: {bytes(raw)[:80].decode(errors='replace')}"
     return None
 

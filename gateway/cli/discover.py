@@ -150,7 +150,7 @@ def _findings(log: "Log", prices: "PriceTable", *, bound: float, period: float |
 
 def _write(folder: Path, findings: Sequence["Finding"], numbers: Sequence[int] | None, log: "Log") -> dict[str, Any]:
     from gateway.discover.draft import GATEWAY, draft, gateway, write
-    from gateway.requests.messages import system_text
+    from gateway.protocols.wire import system_text
 
     chosen = _chosen(findings, numbers)
     drafts = [draft(finding) for finding in chosen]

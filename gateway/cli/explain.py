@@ -62,12 +62,12 @@ def explain(
 
 def _body(loaded: "Loaded", text: str, model: str | None, system: str | None) -> str:
     """A request's JSON with the message."""
-    from gateway.protocols import chat
+    from gateway.protocols.json import encode
     from gateway.routes import Routes
 
     asked = model or next(iter(Routes(loaded.settings.models).public), "any")
     messages = [{"role": "system", "content": system}] if system else []
-    return chat.encode({"model": asked, "messages": [*messages, {"role": "user", "content": text}]}).decode()
+    return encode({"model": asked, "messages": [*messages, {"role": "user", "content": text}]}).decode()
 
 
 def _latest(loaded: "Loaded") -> tuple[Mapping[str, Any], str | None]:
@@ -105,14 +105,14 @@ def _explained(loaded: "Loaded", body: str) -> tuple[dict[str, Any], Iterator[st
     """What the gateway makes of a request's JSON: as data, and as lines for people."""
     from gateway.cli.dry_run import dry_run
     from gateway.errors import ApiError
-    from gateway.requests.parse import parse_chat
+    from gateway.protocols.chat_answers import CHAT
     from gateway.routes import Routes
     from gateway.serving.snapshot import build_snapshot, load_runtime
 
     routes = Routes(loaded.settings.models)
     try:
         # before the classifiers are loaded, which takes a while
-        routes.for_client(parse_chat(body.encode()).model)
+        routes.for_client(CHAT.parse(body.encode()).model)
         runtime = load_runtime(loaded)
         if runtime is None:
             raise fail(f"{loaded.file} has no rules; every request is forwarded", Exit.USAGE)

@@ -15,8 +15,8 @@ from gateway.contracts.owner import Owner
 from gateway.contracts.scope import among
 from gateway.drain import InFlight
 from gateway.metrics.observe import Metrics
+from gateway.protocols.wire import Request
 from gateway.redaction.apply import restore
-from gateway.requests.parse import Request
 from gateway.routes import Routes
 from gateway.rules.decide import Decision
 from gateway.rules.rule import Act, Rule

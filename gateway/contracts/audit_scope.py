@@ -7,15 +7,15 @@ import msgspec
 
 from classifiers.verdict import WHATEVER_ITS_SCORES, Abstention, Verdict
 from gateway.contracts.scope import Scope, digest
-from gateway.requests.messages import select
-from gateway.requests.parse import Request
+from gateway.protocols.chat_answers import CHAT
+from gateway.protocols.wire import Request
+from gateway.requests.turns import select
 from gateway.rules.rule import Rule
 
 _PLAIN: Final = {"type": "text"}
 _NOTHING: Final = msgspec.Raw(b"null")
 _COMPARED: Final = "whole answers, letter by letter"
 """What pairs say. Pairs of before compared less, so their contracts are others and begin anew."""
-_SHAPE: Final = ("response_format", "tools", "tool_choice", "functions", "function_call")
 
 
 def likeliest(verdict: Verdict) -> Verdict:
@@ -67,8 +67,8 @@ def _versions(verdict: Verdict) -> list[str]:
 def _shape(request: Request) -> list[str]:
     """What of a request says which shape its answer is to have, however a client spaces its JSON; what says as much as
     nothing is left out. What cannot be decoded (a number without bounds, say) is taken as it was written."""
-    parts: list[str] = []
-    for name in _SHAPE:
+    parts = [] if request.wire is CHAT else [request.wire.endpoint]
+    for name in request.wire.requests.understood.shape:
         raw = request.fields.get(name, _NOTHING)
         try:
             value = msgspec.json.decode(raw)

@@ -6,7 +6,6 @@ Each is a row of its own in the ledger, with what it cost. Nobody waits for it.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import Final
 
 from gateway.answers.parse import Completion
@@ -14,14 +13,13 @@ from gateway.context import Headers, RequestContext, new_context
 from gateway.errors import CLIENT_CLOSED, ApiError
 from gateway.ledger.recorder import Recorder
 from gateway.ledger.store import LedgerError
-from gateway.requests.parse import Request
+from gateway.protocols.wire import Request
 from gateway.routes import Target
 from gateway.upstreams.dispatch import Forwarder
 from gateway.upstreams.stream import note_answer
 
 _log = logging.getLogger(__name__)
 _ENDPOINT: Final = "repeat"
-_STREAM: Final = ("stream", "stream_options")
 _NAMES_THE_CALL: Final = frozenset({b"idempotency-key", b"x-client-request-id"})
 """With these a provider would give its first answer again."""
 _MOST_AT_ONCE: Final = 8
@@ -48,18 +46,16 @@ class RepeatCalls:
         record.requested_model, record.rule, record.decision = request.model, rule, "repeat"
         # until it is answered; what was begun and left may have cost something
         record.status = CLIENT_CLOSED
-        fields = {name: value for name, value in request.fields.items() if name not in _STREAM}
-        whole = replace(request, stream=False, wants_usage=False, fields=fields)
         travelling = [(name, value) for name, value in headers if name not in _NAMES_THE_CALL]
         try:
-            answer = await self._forwarder.send(context, whole, [target], travelling)
+            answer = await self._forwarder.send(context, request.in_one_piece(), [target], travelling)
             body = answer.body if answer.chunks is None else b"".join([chunk async for chunk in answer.chunks])
         except ApiError as error:
             record.status, record.error = error.status, error.code or error.type
             return None
         else:
             record.status = answer.status
-            completion = Completion(body, stream=False)
+            completion = Completion(body, request.wire, stream=False)
             note_answer(record, completion)
             return completion if answer.status < 300 else None
         finally:

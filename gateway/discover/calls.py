@@ -18,8 +18,10 @@ from classifiers.training.rows import encodable
 from gateway.answers.parse import Completion, CompletionChoice
 from gateway.errors import BadRequest
 from gateway.ledger.call_store import CallStore, KeptCall
-from gateway.protocols import chat
-from gateway.requests.messages import Turn, turns_of
+from gateway.protocols.chat_answers import CHAT
+from gateway.protocols.chat_requests import turns_of
+from gateway.protocols.json import encode
+from gateway.protocols.wire import Turn, Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +92,7 @@ def call_of(exchange: Exchange, place: str) -> LoggedCall:
     except BadRequest as error:
         raise UnreadableRecord(error.message) from error
     completion, usage = _completion(exchange.response)
-    input_tokens = _count(usage.prompt_tokens) or exchange.input_tokens
-    cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
+    input_tokens = _count(usage.given) or exchange.input_tokens
     answered = exchange.response.get("model") if isinstance(exchange.response, dict) else None
     # the bytes of an image say nothing of its tokens
     texts_only = any(turn.incomplete for turn in turns)
@@ -103,15 +104,15 @@ def call_of(exchange: Exchange, place: str) -> LoggedCall:
         fields={name: msgspec.Raw(_encoded(value)) for name, value in request.items() if name != "messages"},
         completion=completion,
         input_tokens=input_tokens,
-        cached_input_tokens=min(_count(cached) or 0, input_tokens or 0),
-        output_tokens=_count(usage.completion_tokens) or exchange.output_tokens,
+        cached_input_tokens=min(_count(usage.cached) or 0, input_tokens or 0),
+        output_tokens=_count(usage.generated) or exchange.output_tokens,
         reported_usd=exchange.reported_usd,
         spent_usd=exchange.spent_usd,
         message_bytes=sum(len(text.encode()) for turn in turns for text in turn.texts) if texts_only else len(messages),
     )
 
 
-def _completion(response: Any) -> tuple[CompletionChoice, chat.ReportedUsage]:
+def _completion(response: Any) -> tuple[CompletionChoice, Usage]:
     stream = isinstance(response, str) and _STREAM.search(response) is not None
     if stream:
         body = encodable(response.removeprefix("\ufeff")).encode()
@@ -122,21 +123,21 @@ def _completion(response: Any) -> tuple[CompletionChoice, chat.ReportedUsage]:
     else:
         raise SkippedRecord(NO_ANSWER)
     try:
-        completion = Completion(body, stream=stream)
+        completion = Completion(body, CHAT, stream=stream)
         choices, usage = completion.choices, completion.meta.usage
     except (msgspec.DecodeError, RecursionError) as error:
         raise UnreadableRecord(f"the answer is no chat completion: {error}") from error
     if not choices:
         raise SkippedRecord(NO_ANSWER)
-    return choices[0], usage or chat.ReportedUsage()
+    return choices[0], usage or Usage()
 
 
 def _encoded(value: Any) -> bytes:
     """A value as JSON, with U+FFFD for what UTF-8 cannot hold, as training reads it."""
     try:
-        return chat.encode(value)
+        return encode(value)
     except UnicodeEncodeError:
-        return chat.encode(json.loads(encodable(json.dumps(value, ensure_ascii=False))))
+        return encode(json.loads(encodable(json.dumps(value, ensure_ascii=False))))
 
 
 def json_value(value: Any, name: str) -> Any:

@@ -18,7 +18,7 @@ from gateway.discover.finding import Finding
 from gateway.discover.group import unread
 from gateway.discover.labels import names_of, reserved
 from gateway.discover.template import DraftedReads
-from gateway.requests.messages import system_text
+from gateway.protocols.wire import system_text
 
 _PLAIN: Final = re.compile(r"[A-Za-z][\w-]*", re.ASCII)
 _NOTHING: Final = frozenset({"null", "Null", "NULL"})

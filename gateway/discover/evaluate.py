@@ -14,14 +14,15 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from gateway.answers.build import build
-from gateway.answers.format import Prediction, Unsupported, UnsupportedReason, requested_format
+from gateway.answers.format import Prediction
 from gateway.config.prices import PriceTable
 from gateway.contracts.bounds import clopper_pearson, is_rate_below
 from gateway.discover.calls import LoggedCall
 from gateway.discover.group import Group, unread
 from gateway.discover.labels import Labels, names_of, reserved
 from gateway.ledger.savings import BYTES_PER_TOKEN
-from gateway.requests.messages import system_text
+from gateway.protocols.chat_answers import CHAT
+from gateway.protocols.wire import Unsupported, UnsupportedReason, system_text
 from gateway.spelling import LabelNames
 
 if TYPE_CHECKING:
@@ -303,7 +304,7 @@ def givable(group: Group, labels: Labels) -> tuple[float, Unsupported | None]:
 
 
 def _unsupported(call: LoggedCall, label: str, names: LabelNames) -> Unsupported | None:
-    shape, name = requested_format(dict(call.fields)), names.resolve(label)
+    shape, name = CHAT.requests.requested(dict(call.fields)), names.resolve(label)
     if name is None:
         return Unsupported(UnsupportedReason.LABEL_NOT_ASKED, label)
     if isinstance(shape, Unsupported):

@@ -8,7 +8,6 @@ from functools import partial
 from itertools import chain, count
 from typing import TYPE_CHECKING, Final
 
-from gateway.answers.format import FunctionCall, Unsupported
 from gateway.config.prices import PriceTable
 from gateway.discover.calls import LoggedCall
 from gateway.discover.evaluate import (
@@ -26,6 +25,7 @@ from gateway.discover.evaluate import (
 )
 from gateway.discover.group import Group, groups, unread
 from gateway.discover.labels import Labels, labels_of
+from gateway.protocols.wire import FunctionCall, Unsupported
 
 if TYPE_CHECKING:
     from classifiers.encoder.session import Encoder

@@ -4,10 +4,11 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
-from gateway.answers.format import FunctionCall, RequestedFormat, SchemaObject, Unsupported, requested_format
 from gateway.discover.calls import LoggedCall
 from gateway.discover.template import LEAST, DraftedReads, Frame, families, reads_of
-from gateway.requests.messages import Turn, select, system_text
+from gateway.protocols.chat_answers import CHAT
+from gateway.protocols.wire import FunctionCall, RequestedFormat, SchemaObject, Turn, Unsupported, system_text
+from gateway.requests.turns import select
 
 _TASKS_OF_ONE_FRAME = 20
 """With more system prompts of a common frame, they are one that varies, not several tasks."""
@@ -71,7 +72,7 @@ def _templated(call: LoggedCall) -> _TemplatedCall:
     texts, _ = select(call.turns, _USER, last=True)
     last = max((i for i, turn in enumerate(call.turns) if turn.role == "user"), default=-1)
     earlier = tuple(turn for turn in call.turns[:last] if turn.role not in _SYSTEM)
-    return _TemplatedCall(call, requested_format(dict(call.fields)), system_text(call.turns), texts, earlier)
+    return _TemplatedCall(call, CHAT.requests.requested(dict(call.fields)), system_text(call.turns), texts, earlier)
 
 
 def _of_shape(prompts: list[_TemplatedCall]) -> Iterator[Group]:

@@ -7,8 +7,9 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.context import REQUEST_ID, Reply, RequestContext, new_request_id
-from gateway.errors import CLIENT_CLOSED, ApiError, BadRequest, BodyTooLarge, InternalError, error_body, stopping
-from gateway.protocols import sse
+from gateway.errors import CLIENT_CLOSED, ApiError, BadRequest, BodyTooLarge, InternalError, stopping
+from gateway.protocols.chat_answers import CHAT
+from gateway.protocols.served import wire_at
 
 _JSON: Final = (b"content-type", b"application/json")
 
@@ -72,23 +73,22 @@ def note_failure(context: RequestContext, error: BaseException) -> ApiError | No
 
 async def send_reply(send: Send, reply: Reply, *, cut: Callable[[], ApiError] | None = None) -> None:
     """Sends a reply; a stream is sent as it comes, and closed however this ends. cut: makes the error that ends a
-    stream that is cut off because this task is cancelled, unless [DONE] was sent."""
+    stream that is cut off because this task is cancelled."""
     if reply.chunks is None:
         headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body})
         return
-    begun, last = False, b""
+    begun = False
     try:
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
         begun = True
         async for chunk in reply.chunks:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            last = chunk
     except asyncio.CancelledError:
         if begun and cut is not None:
             # chunks are whole events
-            rest = b"" if last.rstrip().endswith(b"[DONE]") else sse.event(error_body(cut()))
+            rest = b"" if reply.failed is None else reply.failed(cut())
             await send({"type": "http.response.body", "body": rest})
         raise
     finally:
@@ -98,9 +98,16 @@ async def send_reply(send: Send, reply: Reply, *, cut: Callable[[], ApiError] | 
     await send({"type": "http.response.body", "body": b""})
 
 
-async def send_error(send: Send, error: ApiError) -> None:
+async def send_error(scope: Scope, send: Send, error: ApiError) -> None:
+    """Sends an error as the path's wire format has it."""
     extra = [(name.encode(), value.encode()) for name, value in error.headers().items()]
-    await send_reply(send, Reply(status=error.status, headers=[_JSON, *extra], body=error_body(error)))
+    await send_reply(send, Reply(status=error.status, headers=[_JSON, *extra], body=error_at(scope, error)))
+
+
+def error_at(scope: Scope, error: ApiError) -> bytes:
+    """The body of an error, as the wire format of a request's path has it."""
+    wire = wire_at(scope["path"]) or CHAT
+    return wire.replies.error(error, scope.get(REQUEST_ID, ""))
 
 
 class RequestId:

@@ -32,7 +32,7 @@ class Auth:
             try:
                 self._admit(dict(scope["headers"]))
             except ApiError as error:
-                await send_error(send, error)
+                await send_error(scope, send, error)
                 return
         await self._app(scope, receive, send)
 

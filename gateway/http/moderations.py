@@ -11,9 +11,9 @@ from gateway.context import REQUEST_ID
 from gateway.errors import BadRequest, ModelNotFound, NotFound, Overloaded, Unavailable
 from gateway.http.direct import Engine, ask, bounded, json_response, recorded
 from gateway.protocols import moderations as wire
+from gateway.protocols.chat_requests import READABLE_PARTS
 from gateway.protocols.json import decoded
 from gateway.protocols.moderations import CATEGORIES
-from gateway.requests.messages import READABLE_PARTS
 from gateway.rules.decide import TOO_LONG
 from gateway.serving.snapshot import Snapshot
 

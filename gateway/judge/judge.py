@@ -24,8 +24,8 @@ from gateway.judge.protocol import (
 )
 from gateway.ledger.recorder import Recorder
 from gateway.metrics.observe import Metrics
+from gateway.protocols.wire import Request
 from gateway.record import Record
-from gateway.requests.parse import Request
 from gateway.routes import Routes
 from gateway.rules.rule import JudgeSpec, Rule
 from gateway.upstreams.base import Answer

@@ -13,8 +13,10 @@ from msgspec import Raw, Struct
 
 from gateway.answers.parse import Completion, unfenced
 from gateway.context import RequestedModel
-from gateway.protocols import chat, moderations
-from gateway.requests.parse import Request
+from gateway.protocols import moderations
+from gateway.protocols.chat_answers import CHAT
+from gateway.protocols.json import encode
+from gateway.protocols.wire import Request
 from gateway.rules.rule import JudgeSpec
 from gateway.spelling import normalized
 
@@ -121,7 +123,7 @@ def chat_question(asks: JudgeSpec, shown: Shown, *, without: Collection[str] = (
         "model": asks.model,
         "messages": [
             {"role": "system", "content": asks.instructions},
-            {"role": "user", "content": chat.encode({**system, "texts": shown.texts}).decode()},
+            {"role": "user", "content": encode({**system, "texts": shown.texts}).decode()},
         ],
         "temperature": 0,
         "response_format": {
@@ -137,15 +139,6 @@ def moderation_question(asks: JudgeSpec, texts: Sequence[str]) -> Request:
     return _request(asks, {"model": asks.model, "input": list(texts)}, path="/moderations")
 
 
-def _request(asks: JudgeSpec, fields: dict[str, Any], *, path: str = "/chat/completions") -> Request:
-    raw = {name: Raw(chat.encode(value)) for name, value in fields.items()}
-    return Request(
-        model=RequestedModel(asks.model),
-        stream=False,
-        wants_usage=False,
-        wants_schema=False,
-        choices=1,
-        messages=raw.get("messages", Raw(b"[]")),
-        fields=raw,
-        path=path,
-    )
+def _request(asks: JudgeSpec, fields: dict[str, Any], *, path: str = CHAT.path) -> Request:
+    raw = {name: Raw(encode(value)) for name, value in fields.items()}
+    return Request(wire=CHAT, model=RequestedModel(asks.model), stream=False, fields=raw, path=path)

@@ -20,9 +20,10 @@ from gateway.config.settings import Content
 from gateway.context import JudgeVerdict, RequestContext
 from gateway.ledger.call_store import CallStore, KeptAs, KeptCall, KeptText, TextStore
 from gateway.ledger.writer import Writer
-from gateway.protocols import chat
+from gateway.protocols.chat_answers import CHAT
+from gateway.protocols.json import encode
+from gateway.protocols.wire import Request
 from gateway.redaction.placeholders import Placeholders, RedactedSpan, Unredactable, edits, holds_json, replace_spans
-from gateway.requests.parse import Request
 from gateway.rules.decide import Step
 from gateway.rules.rule import Act
 from gateway.upstreams.base import Answer
@@ -44,8 +45,8 @@ class CallLog:
         self._writer = Writer(store, on_failure=on_failure, on_lost=on_lost, most=_MOST_PENDING) if keeps else None
 
     async def listen(self, context: RequestContext, request: Request, answer: Answer) -> None:
-        """Notes the call in the context; that of a stream once it has passed."""
-        if self._writer is not None and answer.status in _OK:
+        """Notes a chat completion in the context, which `discover` reads; that of a stream once it has passed."""
+        if self._writer is not None and answer.status in _OK and request.wire is CHAT:
             await answer.listen(partial(_note, context, request))
 
     def finish(self, context: RequestContext) -> None:
@@ -65,7 +66,7 @@ class CallLog:
 
 
 async def _note(context: RequestContext, request: Request, completion: Completion | None) -> None:
-    body = chat.encode(request.fields)
+    body = encode(request.fields)
     if completion is None or len(body) + len(completion.body) > _LARGEST:
         return
     record = context.record

@@ -6,6 +6,8 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from gateway.protocols.wire import TokenLogprob
+
 
 class JsonSchema(Struct):
     """`response_format.json_schema`."""
@@ -142,7 +144,7 @@ class TokenDetails(Struct, omit_defaults=True):
     reasoning_tokens: int | None = None
 
 
-class Usage(Struct):
+class ChatUsage(Struct):
     """Tokens that a call used."""
 
     prompt_tokens: int = 0
@@ -177,15 +179,6 @@ class AnswerMessage(Struct):
     function_call: AnswerFunction | UnsetType = UNSET
 
 
-class TokenLogprob(Struct):
-    """A token of an answer made here, with alternatives, which have none. bytes: its UTF-8."""
-
-    token: str
-    logprob: float
-    bytes: list[int]
-    top_logprobs: "list[TokenLogprob] | UnsetType" = UNSET
-
-
 class Logprobs(Struct):
     """`logprobs` of a choice."""
 
@@ -209,7 +202,7 @@ class ChatCompletion(Struct):
     created: int
     model: str
     choices: list[AnswerChoice]
-    usage: Usage
+    usage: ChatUsage
     object: str = "chat.completion"
 
 
@@ -239,7 +232,7 @@ class Chunk(Struct):
     created: int
     model: str
     choices: list[ChunkChoice]
-    usage: Usage | UnsetType | None = UNSET
+    usage: ChatUsage | UnsetType | None = UNSET
     object: str = "chat.completion.chunk"
 
 
@@ -299,11 +292,8 @@ class UpstreamAnswer(UpstreamMeta):
     choices: list[UpstreamChoice] | None = None
 
 
-decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
-decode_list = msgspec.json.Decoder(list[Raw]).decode
 decode_options = msgspec.json.Decoder(dict[str, Raw] | None).decode
 decode_request = msgspec.json.Decoder(ChatRequest).decode
 decode_choices = msgspec.json.Decoder(UpstreamChoices).decode
 decode_answer = msgspec.json.Decoder(UpstreamAnswer).decode
 decode_meta = msgspec.json.Decoder(UpstreamMeta).decode
-encode = msgspec.json.Encoder().encode

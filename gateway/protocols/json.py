@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -83,9 +83,9 @@ def _invalid(error: msgspec.ValidationError, at: str) -> BadRequest:
 Path = tuple[str | int, ...]
 """The way to a value: keys of objects, indexes of lists."""
 
-_object = msgspec.json.Decoder(dict[str, Raw]).decode
-_list = msgspec.json.Decoder(list[Raw]).decode
-_encode = msgspec.json.Encoder().encode
+decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+decode_list = msgspec.json.Decoder(list[Raw]).decode
+encode = msgspec.json.Encoder().encode
 
 
 def rewrite(data: bytes | Raw, changes: Mapping[Path, bytes]) -> bytes:
@@ -100,10 +100,21 @@ def rewrite(data: bytes | Raw, changes: Mapping[Path, bytes]) -> bytes:
     if not within:
         return bytes(data)
     of_keys = isinstance(next(iter(within)), str)
-    holder: dict[str, Raw] | list[Raw] = of_upstream(_object, bytes(data)) if of_keys else _list(data)
+    holder: dict[str, Raw] | list[Raw] = of_upstream(decode_fields, bytes(data)) if of_keys else decode_list(data)
     for key, inner in within.items():
         holder[key] = Raw(rewrite(holder[key], inner))  # type: ignore[index]
-    return _encode(holder)
+    return encode(holder)
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    """All values within lists and objects, however deep, that are neither."""
+    values = [value]
+    while values:
+        value = values.pop()
+        if isinstance(value, list | dict):
+            values += value.values() if isinstance(value, dict) else value
+        else:
+            yield value
 
 
 def strict_json(data: bytes) -> Any:

@@ -4,12 +4,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from msgspec import Raw
-
 from classifiers.verdict import Abstention, Verdict
 from gateway.answers.parse import Completion
-from gateway.protocols import chat
-from gateway.protocols.json import Path, rewrite
+from gateway.protocols.json import Path
+from gateway.protocols.wire import Request
 from gateway.redaction.placeholders import (
     Edit,
     Placeholders,
@@ -22,8 +20,7 @@ from gateway.redaction.placeholders import (
     restoring,
     spread,
 )
-from gateway.requests.messages import text_paths
-from gateway.requests.parse import Request
+from gateway.requests.turns import text_paths
 from gateway.rules.decide import Decision, Step, apply, redactions_of
 from gateway.rules.rule import Act, Action, Rule
 
@@ -51,12 +48,8 @@ def of_request(request: Request, decision: Decision, placeholders: Placeholders)
     if not changed:
         return request, replace(decision, act=Act.FORWARD, redactions=()), {}
     by_place = list(places)
-    changes: dict[Path, bytes] = {
-        by_place[place]: chat.encode(replace_spans(texts[place], own)) for place, own in changed.items()
-    }
-    messages = Raw(rewrite(request.messages, changes))
-    fields = {**request.fields, "messages": messages}
-    return replace(request, messages=messages, fields=fields), decision, counts
+    changes: dict[Path, str] = {by_place[place]: replace_spans(texts[place], own) for place, own in changed.items()}
+    return request.with_texts(changes), decision, counts
 
 
 def as_sent(request: Request, pairs: Sequence[tuple[Rule, Verdict]]) -> Request | None:

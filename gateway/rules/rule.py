@@ -7,7 +7,7 @@ from typing import Literal
 
 from classifiers.policy import Slot
 from classifiers.verdict import Reading
-from gateway.requests.parse import Request
+from gateway.protocols.wire import Request
 from gateway.requests.system import PromptPatterns
 from gateway.requests.template import PromptTemplate
 from gateway.rules.terms import SafetyTerms, Terms

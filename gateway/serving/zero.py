@@ -12,17 +12,18 @@ from prometheus_client import Counter, Histogram
 
 from classifiers.verdict import Abstention
 from gateway.answers.compare import Result
-from gateway.answers.format import UnsupportedReason
 from gateway.config.load import OTHER_MODELS
 from gateway.config.settings import DENY, ModelRoute
 from gateway.contracts.contract import Phase
 from gateway.errors import CLIENT_CLOSED, AnswerLost, UpstreamFailed, UpstreamTimeout
 from gateway.judge.judge import JudgeOutcome
 from gateway.metrics.observe import Metrics, flag
+from gateway.protocols.chat_answers import CHAT
+from gateway.protocols.wire import UnsupportedReason
 from gateway.record import SavedReason
 from gateway.rules.rule import Act, Action, Rule
 
-_CHAT: Final = "chat.completions"
+_CHAT: Final = CHAT.endpoint
 _DIRECT: Final = ("moderations", "classify")
 """Endpoints that ask classifiers directly."""
 _MOST: Final = 200

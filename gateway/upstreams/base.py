@@ -6,17 +6,20 @@ from typing import Protocol
 
 from gateway.answers.parse import Completion
 from gateway.context import Headers, UpstreamModel
+from gateway.protocols.chat_answers import CHAT
+from gateway.protocols.wire import Wire
 
 
 @dataclass(slots=True, kw_only=True)
 class UpstreamCall:
-    """A call to forward. body: the client's JSON with the upstream's model name; headers: the client's that may be sent
-    on, never its Authorization."""
+    """A call to forward. body: the client's JSON with the upstream's model name, in the wire format; headers: those of
+    the client that may be sent on, never its Authorization."""
 
     model: UpstreamModel
     body: bytes
     stream: bool
-    path: str = "/chat/completions"
+    wire: Wire = CHAT
+    path: str = CHAT.path
     headers: Headers = field(default_factory=list)
 
 
@@ -27,11 +30,12 @@ Listener = Callable[[Completion | None], Awaitable[None]]
 @dataclass(kw_only=True, slots=True)
 class Answer:
     """An upstream's answer: a whole body, or chunks of bytes as they come. headers: those that a client may see.
-    listeners: get the completion of a stream once it has passed."""
+    wire: the format of the call. listeners: get the completion of a stream once it has passed."""
 
     status: int
     headers: Headers
     body: bytes = b""
+    wire: Wire = CHAT
     chunks: AsyncIterator[bytes] | None = None
     listeners: list[Listener] = field(default_factory=list)
 
@@ -41,7 +45,7 @@ class Answer:
     def completion(self) -> Completion:
         """A whole answer's completion."""
         if self._completion is None:
-            self._completion = Completion(self.body, stream=False)
+            self._completion = Completion(self.body, self.wire, stream=False)
         return self._completion
 
     async def listen(self, listener: Listener) -> None:
@@ -54,9 +58,11 @@ class Answer:
 
 class Upstream(Protocol):
     """Raises UpstreamFailed or UpstreamTimeout where there is no answer; an answer of any status is returned. name: as
-    configured. notional: its costs are not real (echo). ask_usage: may be asked for usage in streams."""
+    configured. speaks: the endpoints of the wire formats that it takes. notional: its costs are not real (echo).
+    ask_usage: may be asked for usage in streams."""
 
     name: str
+    speaks: frozenset[str]
     notional: bool
     ask_usage: bool
 

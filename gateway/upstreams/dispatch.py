@@ -12,9 +12,9 @@ from typing import Final
 
 from gateway.config.settings import EchoSettings, LiteLLMSettings, OpenAISettings, Settings, UpstreamSettings
 from gateway.context import Headers, RequestContext
-from gateway.errors import AnswerLost, AnswerStalled, ApiError, CallDropped, UpstreamFailed, UpstreamTimeout
+from gateway.errors import AnswerLost, AnswerStalled, ApiError, BadRequest, CallDropped, UpstreamFailed, UpstreamTimeout
 from gateway.metrics.observe import Metrics
-from gateway.requests.parse import Request
+from gateway.protocols.wire import Request
 from gateway.routes import Target
 from gateway.upstreams.base import Answer, Upstream, UpstreamCall
 from gateway.upstreams.echo import EchoUpstream
@@ -27,6 +27,11 @@ _SILENT_S = 10.0
 _TRY_NEXT: Final = frozenset({408, 429, 500, 502, 503, 504})
 _RETRIED: Final = frozenset({502, 503, 504})
 _FIRST_WAIT_S: Final = 0.1
+_KINDS: Final[Mapping[str, type[Upstream]]] = {
+    "openai": OpenAIUpstream,
+    "litellm": LiteLLMUpstream,
+    "echo": EchoUpstream,
+}
 
 
 class Forwarder:
@@ -43,7 +48,8 @@ class Forwarder:
     ) -> Answer:
         """The first target's answer that is no failure, or the last target's whatever it is. Raises UpstreamFailed or
         UpstreamTimeout where the last target gave none. Raises BadRequest where a target does not take the request: an
-        error of the client's is not tried elsewhere."""
+        error of the client's is not tried elsewhere. Targets that do not speak its wire format are left out."""
+        targets = self._speaking(request, targets)
         for target, later in pairwise(targets):
             try:
                 answer = await self._try(context, request, target, headers)
@@ -62,6 +68,18 @@ class Forwarder:
             self._metrics.fallbacks.labels(later.upstream).inc()
         return await self._try(context, request, targets[-1], headers)
 
+    def _speaking(self, request: Request, targets: Sequence[Target]) -> Sequence[Target]:
+        endpoint = request.wire.endpoint
+        speaking = [target for target in targets if endpoint in self._upstreams[target.upstream].speaks]
+        if speaking:
+            return speaking
+        kinds = " or ".join(kind for kind, upstream in _KINDS.items() if endpoint in upstream.speaks)
+        raise BadRequest(
+            f"model: upstream {targets[0].upstream}, which has {request.model}, does not take /v1{request.wire.path}; "
+            f"upstreams of kind {kinds} do",
+            param="model",
+        )
+
     async def _try(self, context: RequestContext, request: Request, target: Target, headers: Headers) -> Answer:
         upstream = self._upstreams[target.upstream]
         record = context.record
@@ -70,6 +88,7 @@ class Forwarder:
             model=target.model,
             body=request.body_for(target.model, ask_usage=upstream.ask_usage),
             stream=request.stream,
+            wire=request.wire,
             path=request.path,
             headers=headers,
         )
@@ -78,6 +97,7 @@ class Forwarder:
         started = time.perf_counter()
         try:
             answer = await upstream.send(call)
+            answer.wire = request.wire
         except (UpstreamFailed, UpstreamTimeout) as error:
             self._metrics.upstream_failures.labels(target.upstream, error.code).inc()
             self._log_failure(context, target, error)
@@ -115,6 +135,7 @@ class Retrying:
         self.name = inner.name
         self.notional = inner.notional
         self.ask_usage = inner.ask_usage
+        self.speaks = inner.speaks
         self._inner = inner
         self._retries = retries
 

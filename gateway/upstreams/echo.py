@@ -7,7 +7,7 @@ smallest value that fits. All choices are equal. Words and marks count as tokens
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +16,9 @@ from gateway.answers.json_schema import SchemaReader, TooLarge
 from gateway.context import new_request_id
 from gateway.errors import BadRequest
 from gateway.protocols import sse
+from gateway.protocols.chat_answers import CHAT
+from gateway.protocols.served import WIRES
+from gateway.protocols.wire import AnyObject, FunctionCall, ReplyContent, SchemaObject, TokenCounts, Unsupported
 from gateway.upstreams.base import Answer, UpstreamCall
 
 _TOKEN: Final = re.compile(r"\w+|[^\w\s]")
@@ -30,12 +33,15 @@ class EchoUpstream:
 
     notional = True
     ask_usage = True
+    speaks = frozenset({wire.endpoint for wire in WIRES})
 
     def __init__(self, name: str, *, delay_s: float = 0.0) -> None:
         self.name = name
         self._delay_s = delay_s
 
     async def send(self, call: UpstreamCall) -> Answer:
+        if call.wire is not CHAT:
+            return _in_wire(call)
         try:
             request = msgspec.json.decode(call.body)
         except (msgspec.DecodeError, RecursionError) as error:
@@ -80,6 +86,35 @@ class EchoUpstream:
         if ask_usage:
             yield sse.event(msgspec.json.encode({**frame, "choices": [], "usage": usage}))
         yield sse.DONE
+
+
+def _in_wire(call: UpstreamCall) -> Answer:
+    """The answer in a wire format other than chat's, as it writes local ones."""
+    request = call.wire.parse(call.body)
+    users = [turn for turn in request.turns if turn.role == "user" and turn.texts]
+    text = " ".join(users[-1].texts) if users else ""
+    requested = call.wire.requests.requested(request.fields)
+    shape = None if isinstance(requested, Unsupported) else requested.shape
+    content = ReplyContent(text=f"echo: {text}")
+    try:
+        if isinstance(shape, FunctionCall):
+            content = ReplyContent(text=_json(smallest(shape.schema or {"type": "object"})), call=shape)
+        elif isinstance(shape, SchemaObject):
+            content = ReplyContent(text=_json(smallest(shape.schema)))
+        elif isinstance(shape, AnyObject):
+            content = ReplyContent(text=_json({"echo": text}))
+    except TooLarge as error:
+        raise BadRequest("the schema has more places than are filled here") from error
+    counts = TokenCounts(sum(_count(part) for turn in request.turns for part in turn.texts), _count(content.text))
+    parts = (request, content, new_request_id()[4:], counts)
+    if call.stream:
+        return Answer(status=200, headers=[], chunks=_each(call.wire.replies.events(*parts)))
+    return Answer(status=200, headers=_JSON, body=call.wire.replies.whole(*parts))
+
+
+async def _each(events: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for event in events:
+        yield event
 
 
 def _frame(request: dict[str, Any], kind: str) -> dict[str, Any]:

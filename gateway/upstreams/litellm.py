@@ -53,6 +53,7 @@ class LiteLLMUpstream:
 
     notional = False
     ask_usage = True
+    speaks = frozenset({"chat.completions"})
 
     def __init__(
         self,

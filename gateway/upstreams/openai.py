@@ -40,6 +40,7 @@ class OpenAIUpstream:
     """
 
     notional = False
+    speaks = frozenset({"chat.completions", "responses", "completions", "embeddings"})
 
     def __init__(
         self,
@@ -92,7 +93,9 @@ class OpenAIUpstream:
                 seen = _client_headers(response)
                 if call.stream and response.status == 200 and response.content_type == "text/event-stream":
                     return Answer(status=200, headers=seen, chunks=self._chunks(sending, response))
-                return Answer(status=response.status, headers=seen, body=await self._body(sending, response))
+                return Answer(
+                    wire=call.wire, status=response.status, headers=seen, body=await self._body(sending, response)
+                )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             if sending.response is None:
                 raise self._failure(error, sending) from error

@@ -36,7 +36,7 @@ from gateway.contracts.store import ContractStore
 from gateway.drain import InFlight
 from gateway.http.asgi import RequestId
 from gateway.http.auth import Auth
-from gateway.http.chat import ChatEndpoint
+from gateway.http.calls import CallEndpoint
 from gateway.judge.judge import Judge
 from gateway.judge.resolve import SafetyAudits
 from gateway.ledger.call_log import CallLog, TextLog
@@ -46,6 +46,7 @@ from gateway.ledger.writer import LedgerWriter
 from gateway.metrics.observe import Metrics
 from gateway.pipeline import Pipeline
 from gateway.plan import Planner, TimedClassifiers
+from gateway.protocols.chat_answers import CHAT
 from gateway.record import Record
 from gateway.requests.system import PromptPatterns
 from gateway.routes import Routes
@@ -77,6 +78,7 @@ class FakeUpstream:
     name: str = "fake"
     notional: bool = False
     ask_usage: bool = True
+    speaks = frozenset({"chat.completions"})
     calls: list[UpstreamCall] = field(default_factory=list)
     closed: bool = False
 
@@ -413,7 +415,7 @@ def wire(
         )
         for one in (owner, safety, call_log, texts, writer):
             opened.enter_context(closing(one))
-        app = RequestId(Auth(ChatEndpoint(pipeline, metrics, max_body_bytes=max_body_bytes), access_key))
+        app = RequestId(Auth(CallEndpoint(CHAT, pipeline, metrics, max_body_bytes=max_body_bytes), access_key))
         return Wired(app, metrics, classify, writer, memory_store, targets, owner, safety, call_log, texts)
 
     with opened:

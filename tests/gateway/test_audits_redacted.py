@@ -13,6 +13,7 @@ from classifiers.policy import Policy
 from classifiers.verdict import Reading, SlotValue, Verdict
 from gateway.answers.parse import Completion, unfenced
 from gateway.protocols import sse
+from gateway.protocols.chat_answers import CHAT
 from gateway.upstreams.base import Answer, UpstreamCall
 from tests.gateway.conftest import FakeClassify
 from tests.gateway.contracts.test_audit import Reference, repeats_of, settled
@@ -140,7 +141,7 @@ async def test_what_json_escapes_agrees_in_a_fence_as_well(wire: Wire, ask: Any,
         answer = await ask(gateway.app, sent)
     assert model.shown == "[SECRET_1]"
     assert gateway.metrics.contract_pairs.labels("intents", "agrees", "true")._value.get() == 10
-    [said] = Completion(answer.body, stream=stream).choices
+    [said] = Completion(answer.body, CHAT, stream=stream).choices
     assert json.loads(unfenced(said.content)) == {"intent": "book", "guest": r"hun\ter2xK9"}
 
 

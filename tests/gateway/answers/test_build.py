@@ -7,16 +7,16 @@ from dataclasses import replace
 import pytest
 
 from gateway.answers.build import LocalAnswer, build, text_unsupported, word_in_prompt
-from gateway.answers.format import (
+from gateway.answers.format import Prediction
+from gateway.protocols.chat_answers import CHAT
+from gateway.protocols.wire import (
     AnyObject,
     PlainWord,
-    Prediction,
     RequestedFormat,
     SchemaObject,
     Unsupported,
     UnsupportedReason,
 )
-from gateway.requests.parse import parse_chat
 from gateway.rules.rule import FURTHER
 from gateway.spelling import LabelNames
 from tests.gateway.answers.conftest import rows
@@ -92,7 +92,7 @@ def test_a_list_by_a_prompt_has_a_place(free: bool) -> None:
 def test_logprobs_are_calibrated_scores(shape: PlainWord | SchemaObject) -> None:
     answer = made(RequestedFormat(shape=shape, alternatives=2))
     assert answer.logprobs is not None
-    tokens = answer.logprobs.content or []
+    tokens = answer.logprobs or []
     assert "".join(token.token for token in tokens) == answer.content
     [label] = [token for token in tokens if token.token == "Fees"]
     assert math.exp(label.logprob) == pytest.approx(0.9)
@@ -135,7 +135,7 @@ def test_alternatives_are_those_that_the_caller_has_in_its_spelling(
     found = build(RequestedFormat(shape=shape, alternatives=20), THREE, [text])
     assert isinstance(found, LocalAnswer), found
     assert found.logprobs is not None
-    [label] = [token for token in found.logprobs.content or [] if token.logprob < 0]
+    [label] = [token for token in found.logprobs if token.logprob < 0]
     assert [one.token for one in label.top_logprobs] == expected
 
 
@@ -174,8 +174,8 @@ TITLE = {"type": "object", "properties": {"title": {"type": "string"}}, "require
 def test_fixed_texts() -> None:
     wrong = []
     for text, fields, expected in rows("texts", {"TOOLS": TOOLS, "TITLE": TITLE}):
-        request = parse_chat(json.dumps({"model": "m", "messages": [], **fields}).encode())
-        found = text_unsupported(text, request.fields)
+        request = CHAT.parse(json.dumps({"model": "m", "messages": [], **fields}).encode())
+        found = text_unsupported(text, CHAT.requests.requested(request.fields))
         if (found and found.reason) != expected:
             wrong.append((text, fields, found))
     assert not wrong
@@ -183,8 +183,8 @@ def test_fixed_texts() -> None:
 
 @pytest.mark.parametrize("field", ["tool_choice", "function_call"])
 def test_a_choice_that_cannot_be_read(field: str) -> None:
-    request = parse_chat(f'{{"model": "m", "messages": [], "{field}": 1e999}}'.encode())
-    found = text_unsupported("Hi!", request.fields)
+    request = CHAT.parse(f'{{"model": "m", "messages": [], "{field}": 1e999}}'.encode())
+    found = text_unsupported("Hi!", CHAT.requests.requested(request.fields))
     assert found is not None
     assert found.reason == "malformed"
 

@@ -10,8 +10,9 @@ import pytest
 from classifiers.policy import Slot
 from gateway.answers.build import LocalAnswer
 from gateway.answers.compare import Result, Values, compare, compare_again
-from gateway.answers.format import FunctionCall
 from gateway.answers.parse import Completion
+from gateway.protocols.chat_answers import CHAT
+from gateway.protocols.wire import FunctionCall
 from gateway.spelling import Form, LabelNames
 from tests.gateway.answers.conftest import rows
 
@@ -59,7 +60,7 @@ NO_DATE = LocalAnswer(content='{"people":4,"date":null}', label=None, slots={("p
 
 
 def whole(answer: bytes) -> Completion:
-    return Completion(answer, stream=False)
+    return Completion(answer, CHAT, stream=False)
 
 
 def body(*contents: str | None, finish: str = "stop", **message: Any) -> bytes:
@@ -143,7 +144,7 @@ def calling(name: str, *arguments: str) -> bytes:
     ],
 )
 def test_a_whole_answer(made: LocalAnswer, answer: bytes, expected: Result) -> None:
-    assert compare(made, KNOWN, Completion(answer, stream=False), values=VALUES) is expected
+    assert compare(made, KNOWN, Completion(answer, CHAT, stream=False), values=VALUES) is expected
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@ from typing import Any
 
 import msgspec
 
-from gateway.answers import format as formats
-from gateway.answers.format import RequestedFormat, Unsupported, requested_format
+from gateway.protocols import wire as formats
+from gateway.protocols.chat_answers import CHAT
+from gateway.protocols.wire import RequestedFormat, Unsupported
 from tests.gateway.answers.conftest import rows
 
 SCHEMA = {"type": "object", "properties": {"label": {"enum": ["a", "b"]}}}
@@ -12,7 +13,7 @@ TOOL = {"type": "function", "function": {"name": "classify", "parameters": SCHEM
 
 
 def requested(**fields: Any) -> RequestedFormat | Unsupported:
-    return requested_format({name: msgspec.Raw(json.dumps(value).encode()) for name, value in fields.items()})
+    return CHAT.requests.requested({name: msgspec.Raw(json.dumps(value).encode()) for name, value in fields.items()})
 
 
 def test_formats() -> None:

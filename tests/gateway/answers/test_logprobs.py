@@ -23,7 +23,7 @@ def test_the_value_has_the_certainty_and_the_tokens_spell_the_answer(content: st
     prediction = Prediction(
         labels=(label,), names=LabelNames((label, "ham")), confidence=0.7, scores={label: 0.7, "ham": 0.3}
     )
-    tokens = logprobs(content, label, prediction, 1, str).content
+    tokens = logprobs(content, label, prediction, 1, str)
     assert "".join(token.token for token in tokens) == content
     (uncertain,) = [token for token in tokens if token.logprob < 0]
     assert (uncertain.token, uncertain.logprob) == (shown, pytest.approx(math.log(0.7)))

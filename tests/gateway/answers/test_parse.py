@@ -7,13 +7,14 @@ import pytest
 
 from gateway.answers.parse import Completion, label_in
 from gateway.protocols import sse
+from gateway.protocols.chat_answers import CHAT
 from gateway.spelling import LabelNames
 
 USAGE = sse.event(b'{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}')
 
 
 def texts_of(body: bytes, *, stream: bool) -> tuple[tuple[str, ...], bool]:
-    completion = Completion(body, stream=stream)
+    completion = Completion(body, CHAT, stream=stream)
     return tuple(map(str, completion.texts)), completion.incomplete
 
 
@@ -34,7 +35,7 @@ def test_a_character_cut_in_two_is_read_as_clients_read_it(stream: bool) -> None
     holder = b"delta" if stream else b"message"
     one = b'{"choices":[{"%b":{"content":"a","reasoning":"caf\xc3","odd":"\xff"}}]}' % holder
     body = sse.event(one) if stream else one
-    completion = Completion(body, stream=stream)
+    completion = Completion(body, CHAT, stream=stream)
     assert (tuple(map(str, completion.texts)), completion.incomplete) == (("a", "caf\ufffd"), True)
     assert completion.with_pieces({0: ["b"]}).body == body.replace(b'"content":"a"', b'"content":"b"')
 
@@ -70,7 +71,7 @@ def test_annotations_are_read_text_by_text(stream: bool) -> None:
     answer = {"choices": [{holder: {"content": "a", "annotations": annotations}}]}
     one = json.dumps(answer, separators=(",", ":")).encode()
     body = sse.event(one) * 2 if stream else one
-    completion = Completion(body, stream=stream)
+    completion = Completion(body, CHAT, stream=stream)
     once = ["Joe", "https://x.org", "Ann", "https://x.org", "a.pdf"]
     assert [str(text) for text in completion.texts] == (["aa", *once, *once] if stream else ["a", *once])
     assert not completion.incomplete
@@ -79,14 +80,14 @@ def test_annotations_are_read_text_by_text(stream: bool) -> None:
 
 def test_calls_are_texts_of_their_own() -> None:
     calls = [{"function": {"arguments": '{"a":1}'}}, {"custom": {"input": "x"}}, {"function": {"arguments": "{}"}}]
-    completion = Completion(json.dumps({"choices": [{"message": {"tool_calls": calls}}]}).encode(), stream=False)
+    completion = Completion(json.dumps({"choices": [{"message": {"tool_calls": calls}}]}).encode(), CHAT, stream=False)
     assert [(str(text), text.arguments) for text in completion.texts] == [('{"a":1}', True), ("x", False), ("{}", True)]
     deltas = [(0, '{"a'), (1, "{"), (0, '":1}'), (1, "}")]
     events = [
         {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": place, "function": {"arguments": part}}]}}]}
         for place, part in deltas
     ]
-    completion = Completion(b"".join(sse.event(json.dumps(event).encode()) for event in events), stream=True)
+    completion = Completion(b"".join(sse.event(json.dumps(event).encode()) for event in events), CHAT, stream=True)
     assert [str(text) for text in completion.texts] == ['{"a":1}', "{}"]
 
 
@@ -124,7 +125,7 @@ def test_what_messages_say_once_more_is_a_text_of_its_own(
         f'{{"choices":[{{"index":0,{delta}"message":{{"content":"{message}"}}}}]}}'
         for delta, message in zip(held, messages, strict=False)
     ]
-    completion = Completion(b"".join(sse.event(chunk.encode()) for chunk in chunks), stream=True)
+    completion = Completion(b"".join(sse.event(chunk.encode()) for chunk in chunks), CHAT, stream=True)
     assert [str(text) for text in completion.texts] == texts
     assert [piece.part for text in completion.texts for piece in text.pieces] == list(range(len(messages)))
 
@@ -145,7 +146,9 @@ def test_a_message_beside_deltas_is_read_and_goes_where_they_change(
         {name: {"content": part} for name, part in (("delta", delta), ("message", message)) if part is not None}
         for delta, message in zip(deltas, messages, strict=True)
     ]
-    completion = Completion(b"".join(sse.event(json.dumps({"choices": [one]}).encode()) for one in held), stream=True)
+    completion = Completion(
+        b"".join(sse.event(json.dumps({"choices": [one]}).encode()) for one in held), CHAT, stream=True
+    )
     assert [str(text) for text in completion.texts] == texts
     new = {index: ["#"] * len(text.pieces) for index, text in enumerate(completion.texts)}
     for changed in (new, {0: new[0]}, {len(new) - 1: new[len(new) - 1]}):
@@ -161,7 +164,7 @@ def test_a_whole_answer_is_changed_only_where_it_is_asked_for() -> None:
         b'{ "id" : "x", "choices":[{"message":{"content":"a","x": [ 1 ]},"logprobs":{"content":[1]}},'
         b'{"message":{"content":"b"},"logprobs":{"content":[2]}}],"big": 123456789012345678901234567890 }'
     )
-    completion = Completion(body, stream=False)
+    completion = Completion(body, CHAT, stream=False)
     assert completion.with_pieces({}).body == body
     after = completion.with_pieces({0: ["c"]}).body
     assert b'"big":123456789012345678901234567890' in after
@@ -174,7 +177,7 @@ def test_a_whole_answer_is_changed_only_where_it_is_asked_for() -> None:
 
 def test_a_stream_is_changed_in_its_pieces() -> None:
     events = [says("he", logprobs={"content": [7]}), says("xx", 1), b": comment\n\n", says("llo"), USAGE, sse.DONE]
-    completion = Completion(b"".join(events), stream=True)
+    completion = Completion(b"".join(events), CHAT, stream=True)
     assert completion.with_pieces({}).body == b"".join(events)
     after = completion.with_pieces({0: ["HE", ""]}).body
     assert after == b"".join([says("HE", logprobs=None), *events[1:3], says(""), USAGE, sse.DONE])
@@ -204,12 +207,12 @@ def body(*contents: str | None, **message: Any) -> bytes:
     ],
 )
 def test_the_label_in_a_whole_answer(answer: bytes, expected: str | None) -> None:
-    assert label_in(Completion(answer, stream=False), NAMES) == expected
+    assert label_in(Completion(answer, CHAT, stream=False), NAMES) == expected
 
 
 def test_the_label_at_its_place() -> None:
     answer = json.dumps({"a": {"intent": "card_lost"}, "team": "greeting"})
-    completion = Completion(json.dumps({"choices": [{"message": {"content": answer}}]}).encode(), stream=False)
+    completion = Completion(json.dumps({"choices": [{"message": {"content": answer}}]}).encode(), CHAT, stream=False)
     names = LabelNames(("card_lost", "greeting"))
     places = (None, ("a", "intent"), ("team",), ("team", "b"))
     assert [label_in(completion, names, at) for at in places] == [None, "card_lost", "greeting", None]

@@ -9,10 +9,10 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from gateway.answers import reply
 from gateway.answers.build import LocalAnswer
-from gateway.answers.format import FunctionCall
 from gateway.context import Reply
+from gateway.protocols.chat_answers import CHAT
+from gateway.protocols.wire import FunctionCall, Request
 from gateway.record import Record
-from gateway.requests.parse import Request, parse_chat
 from gateway.rules.rule import Act, Action
 
 RECORD = Record(request_id="req_abc", at=1.0, endpoint="chat", saved_input_tokens=5, saved_output_tokens=2)
@@ -21,7 +21,7 @@ STOPS = Action(act=Act.BLOCK, text="Not here.")
 
 
 def request(**fields: Any) -> Request:
-    return parse_chat(json.dumps({"model": "gpt-4o", "messages": [], **fields}).encode())
+    return CHAT.parse(json.dumps({"model": "gpt-4o", "messages": [], **fields}).encode())
 
 
 async def events(reply: Reply) -> list[bytes]:

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from classifiers.policy import Policy
 from gateway.answers.build import text_unsupported
-from gateway.answers.format import UnsupportedReason
-from gateway.answers.understood import FORMAT, HARMLESS, VALUES, why_not_answerable
+from gateway.answers.understood import why_not_answerable
 from gateway.config.rules import RuleSettings
-from gateway.requests.messages import MESSAGE_KEYS, NESTED_KEYS
-from gateway.requests.parse import Request, parse_chat
+from gateway.protocols.chat_answers import CHAT
+from gateway.protocols.chat_requests import MESSAGE_KEYS, NESTED_KEYS, UNDERSTOOD
+from gateway.protocols.wire import Request, UnsupportedReason
 from gateway.requests.system import PromptPatterns, fingerprint
 from gateway.rules.compile import compile_rules
 from gateway.rules.rule import Rule
@@ -47,7 +47,7 @@ def rule() -> Rule:
 
 
 def request(*messages: Any, **fields: Any) -> Request:
-    return parse_chat(json.dumps({"model": "m", "messages": list(messages) or [USER], **fields}).encode())
+    return CHAT.parse(json.dumps({"model": "m", "messages": list(messages) or [USER], **fields}).encode())
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def request(*messages: Any, **fields: Any) -> Request:
 def test_a_conversation_ends_in_a_turn_of_text(
     rule: Rule, messages: list[Any], fixed: bool, reason: UnsupportedReason | None
 ) -> None:
-    asked = parse_chat(json.dumps({"model": "m", "messages": messages}).encode())
+    asked = CHAT.parse(json.dumps({"model": "m", "messages": messages}).encode())
     why = why_not_answerable(rule, asked, fixed=fixed)
     assert (why and why.reason) == reason
 
@@ -105,7 +105,7 @@ VALUES_OF_ANY_KIND = st.one_of(
 
 @given(name=NAMES, value=VALUES_OF_ANY_KIND)
 def test_an_unknown_field_is_never_understood(rule: Rule, name: str, value: object) -> None:
-    if name in HARMLESS or name in FORMAT or name in VALUES:
+    if name in UNDERSTOOD.harmless or name in UNDERSTOOD.read or name in UNDERSTOOD.values:
         return
     why = why_not_answerable(rule, request(**{name: value}), fixed=False)
     assert why is not None
@@ -179,7 +179,7 @@ TOOLS = [{"type": "function", "function": {"name": "find", "parameters": {"type"
     ],
 )  # fmt: skip
 def test_a_fixed_text_is_plain_text(fields: dict[str, Any], reason: UnsupportedReason | None) -> None:
-    why = text_unsupported("Hi! How can I help?", request(**fields).fields)
+    why = text_unsupported("Hi! How can I help?", CHAT.requests.requested(request(**fields).fields))
     assert (why and why.reason) == reason
 
 
@@ -222,6 +222,10 @@ def test_the_docs_list_what_is_understood() -> None:
     page = (Path(__file__).parents[3] / "docs/api.md").read_text("utf-8")
     section = page.partition("### What is understood")[2].partition("\n#")[0]
     fields, _, messages = section.partition("| message | keys |")
-    assert {name for names, _ in rows(fields) for name in names} == {*HARMLESS, *FORMAT, *VALUES}
+    assert {name for names, _ in rows(fields) for name in names} == {
+        *UNDERSTOOD.harmless,
+        *UNDERSTOOD.read,
+        *UNDERSTOOD.values,
+    }
     keys = {name: set(known) for names, known in rows(messages) for name in names}
     assert keys == {**MESSAGE_KEYS, **NESTED_KEYS}

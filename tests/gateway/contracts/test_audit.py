@@ -36,6 +36,7 @@ class Reference:
     name: str = "one"
     notional: bool = False
     ask_usage: bool = False
+    speaks = frozenset({"chat.completions"})
     status: int = 200
     calls: int = 0
     fifth: str = ""

@@ -10,7 +10,7 @@ from classifiers.policy import Policy
 from classifiers.verdict import Verdict
 from gateway.config.rules import RuleSettings
 from gateway.contracts.audit_scope import scope
-from gateway.requests.parse import parse_chat
+from gateway.protocols.chat_answers import CHAT
 from gateway.rules.compile import compile_rules
 from gateway.rules.rule import Rule
 
@@ -34,7 +34,7 @@ RULE = rule()
 def key(*, of: Rule = RULE, indent: int | None = None, system: str = "Name it.", **fields: Any) -> str:
     messages = [{"role": "system", "content": system}, {"role": "user", "content": "x"}]
     body = json.dumps({"model": "m", "messages": messages, **fields}, indent=indent)
-    return scope(of, VERDICT, parse_chat(body.encode()), "one/m").key
+    return scope(of, VERDICT, CHAT.parse(body.encode()), "one/m").key
 
 
 def schema(properties: dict[str, Any]) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def further(version: str = "v1", **urgency: Any) -> str:
     made = RuleSettings.model_validate(settings | {"fields": fields})
     (compiled,) = compile_rules((made,), {"shop": POLICY, "urgency": other}, {})
     says = replace(VERDICT, classifier="urgency", version=version)
-    request = parse_chat(b'{"model":"m","messages":[]}')
+    request = CHAT.parse(b'{"model":"m","messages":[]}')
     return scope(compiled, replace(VERDICT, further={"urgency": says}), request, "one/m").key
 
 
@@ -95,7 +95,7 @@ def test_a_contract_belongs_to_the_classifiers_of_fields_too() -> None:
 def test_a_shape_that_cannot_be_decoded_is_a_shape_all_the_same(odd: str) -> None:
     def of(value: str) -> str:
         asked = f'"response_format":{{"type":"text","x":{value}}},"tools":[]'
-        request = parse_chat(f'{{"model":"m","messages":[],{asked}}}'.encode())
+        request = CHAT.parse(f'{{"model":"m","messages":[],{asked}}}'.encode())
         return scope(RULE, VERDICT, request, "one/m").key
 
     assert len({of(odd), of(f"[{odd}]"), key()}) == 3

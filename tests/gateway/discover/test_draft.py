@@ -14,7 +14,7 @@ from classifiers.policy import Policy
 from classifiers.training.data import read_rows
 from classifiers.verdict import Reading
 from gateway.answers.build import LocalAnswer, build
-from gateway.answers.format import Prediction, RequestedFormat, requested_format
+from gateway.answers.format import Prediction
 from gateway.config import source
 from gateway.config.load import Loaded, load_gateway, load_policy
 from gateway.config.prices import load_prices
@@ -22,7 +22,8 @@ from gateway.discover.calls import LoggedCall
 from gateway.discover.draft import draft, gateway, scalar, unwritable, write
 from gateway.discover.finding import Finding, look
 from gateway.plan import read_by
-from gateway.requests.messages import system_text
+from gateway.protocols.chat_answers import CHAT
+from gateway.protocols.wire import RequestedFormat, system_text
 from gateway.rules.compile import compile_rules
 from gateway.rules.rule import Rule, matching
 from gateway.serving.snapshot import rule_problems
@@ -150,7 +151,7 @@ def test_words_of_a_policys_own_become_other(tmp_path: Path) -> None:
     assert policy.other
     [rule] = compile_rules(loaded.settings.rules, policies, {})
     prediction = Prediction(labels=("other",), names=rule.names, confidence=0.9, scores={"other": 0.9})
-    shape = requested_format(dict(finding.group.calls[0].fields))
+    shape = CHAT.requests.requested(dict(finding.group.calls[0].fields))
     assert isinstance(shape, RequestedFormat)
     made = build(shape, prediction, [system])
     assert isinstance(made, LocalAnswer)

@@ -4,7 +4,7 @@ from typing import Any
 
 from gateway.discover.calls import LoggedCall
 from gateway.discover.group import Group, groups
-from gateway.requests.messages import select
+from gateway.requests.turns import select
 
 from .logs import SCHEMA, calls_of, harm_calls, pair, user
 

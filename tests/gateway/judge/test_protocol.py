@@ -9,6 +9,7 @@ import pytest
 from gateway.answers.parse import Completion
 from gateway.context import UpstreamModel
 from gateway.judge.protocol import Shown, Unreadable, chat_question, of_chat, of_moderation, refusal_code
+from gateway.protocols.chat_answers import CHAT
 from gateway.rules.rule import JudgeSpec
 
 LABELS = ("threat", "self_harm", "spam")
@@ -42,7 +43,7 @@ def answer(content: Any, **more: Any) -> bytes:
     ],
 )
 def test_a_verdict_names_labels_or_none(content: str, labels: tuple[str, ...]) -> None:
-    assert of_chat(Completion(answer(content), stream=False), LABELS) == labels
+    assert of_chat(Completion(answer(content), CHAT, stream=False), LABELS) == labels
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_a_verdict_names_labels_or_none(content: str, labels: tuple[str, ...]) -
 def test_anything_else_is_none(body: bytes) -> None:
     """What it says may be words of the text, and is not repeated."""
     with pytest.raises(Unreadable) as caught:
-        of_chat(Completion(body, stream=False), LABELS)
+        of_chat(Completion(body, CHAT, stream=False), LABELS)
     assert "mother" not in str(caught.value)
 
 

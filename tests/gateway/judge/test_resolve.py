@@ -41,6 +41,7 @@ class Says:
     name: str = "two"
     notional: bool = False
     ask_usage: bool = True
+    speaks = frozenset({"chat.completions"})
     calls: int = 0
     fails: bool = False
     turned: bool = False

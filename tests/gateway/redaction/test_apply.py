@@ -7,7 +7,9 @@ import pytest
 
 from classifiers.verdict import SlotValue
 from gateway.answers.parse import Completion
-from gateway.protocols import chat, sse
+from gateway.protocols import sse
+from gateway.protocols.chat_answers import CHAT
+from gateway.protocols.json import encode
 from gateway.redaction.apply import of_answer, restore
 from gateway.redaction.placeholders import Placeholders
 from gateway.rules.decide import Step, decide
@@ -39,7 +41,7 @@ def filling(make_rule: Callable[..., object], make_verdict: Callable[..., object
 
 
 def streamed(*texts: str) -> bytes:
-    events = (chat.encode({"choices": [{"index": 0, "delta": {"content": text}}]}) for text in texts)
+    events = (encode({"choices": [{"index": 0, "delta": {"content": text}}]}) for text in texts)
     return b"".join(map(sse.event, events))
 
 
@@ -47,7 +49,7 @@ def streamed(*texts: str) -> bytes:
 def test_the_gateways_placeholders_in_an_answer_are_no_values(
     filling: Callable[..., tuple[Step, ...]], cuts: tuple[str, ...]
 ) -> None:
-    completion = Completion(streamed(*cuts), stream=True)
+    completion = Completion(streamed(*cuts), CHAT, stream=True)
     steps = filling(TEXT, "1] ", "1].")
     assert of_answer(completion, steps, Placeholders()) == (None, None, {})
     back = restore(completion, {"[PERSON_1]": "Maria Lopez", "[ADDRESS_1]": "12 Elm Street"})
@@ -58,13 +60,13 @@ def test_the_gateways_placeholders_in_an_answer_are_no_values(
 
 def test_of_several_texts_only_what_holds_a_placeholder_changes() -> None:
     answer = {"choices": [{"index": index, "message": {"content": text}} for index, text in enumerate(["Hi!", TEXT])]}
-    back = restore(Completion(chat.encode(answer), stream=False), {"[PERSON_1]": "Maria"})
+    back = restore(Completion(encode(answer), CHAT, stream=False), {"[PERSON_1]": "Maria"})
     assert back is not None
     assert list(map(str, back.texts)) == ["Hi!", TEXT.replace("[PERSON_1]", "Maria")]
 
 
 def test_a_value_beside_them_is_counted_and_hidden(filling: Callable[..., tuple[Step, ...]]) -> None:
-    completion = Completion(streamed("[PERSON_1] was born", " on 3 May 1990"), stream=True)
+    completion = Completion(streamed("[PERSON_1] was born", " on 3 May 1990"), CHAT, stream=True)
     body, stopped, counts = of_answer(
         completion, filling(str(completion.texts[0]), "PERSON_1]", "3 May 1990"), Placeholders()
     )
@@ -76,7 +78,7 @@ def test_a_value_beside_them_is_counted_and_hidden(filling: Callable[..., tuple[
 def test_of_an_answer_that_is_json_only_places_within_its_values_are_counted(
     filling: Callable[..., tuple[Step, ...]],
 ) -> None:
-    completion = Completion(streamed('{"paid":true,', '"born":"3 May 1990"}'), stream=True)
+    completion = Completion(streamed('{"paid":true,', '"born":"3 May 1990"}'), CHAT, stream=True)
     body, stopped, counts = of_answer(
         completion, filling(str(completion.texts[0]), 'true,"', '"3 May 1990"}'), Placeholders()
     )

@@ -7,7 +7,7 @@ import pytest
 
 from classifiers.policy import Policy
 from gateway.config.load import Loaded
-from gateway.requests.parse import parse_chat
+from gateway.protocols.chat_answers import CHAT
 from gateway.requests.system import PromptPatterns
 from gateway.rules.compile import compile_rules
 from gateway.rules.rule import FURTHER, Act, Action, FurtherClassifier, Rule, matching
@@ -16,7 +16,7 @@ from gateway.spelling import LabelNames
 from tests.given import table_text
 
 BASE = table_text("given/gateway-rules-compile-base.yaml")
-REQUEST = parse_chat(
+REQUEST = CHAT.parse(
     b'{"model":"m","messages":[{"role":"system","content":"Classify the support ticket.\\nBe brief."},'
     b'{"role":"user","content":"hi"}]}'
 )

@@ -12,7 +12,7 @@ import pytest
 from gateway.context import UpstreamModel, new_context
 from gateway.errors import AnswerLost, AnswerStalled, ApiError, CallDropped, UpstreamFailed, UpstreamTimeout
 from gateway.metrics.observe import Metrics
-from gateway.requests.parse import parse_chat
+from gateway.protocols.chat_answers import CHAT
 from gateway.routes import Target
 from gateway.server import bind
 from gateway.upstreams.base import Answer, Upstream, UpstreamCall
@@ -28,7 +28,7 @@ def sent(metrics: Metrics, name: str, **labels: str) -> float:
 
 
 async def send(upstreams: Mapping[str, Upstream], targets: list[Target], metrics: Metrics, **fields: Any) -> Any:
-    request = parse_chat(json.dumps({"model": "asked", "messages": [], **fields}).encode())
+    request = CHAT.parse(json.dumps({"model": "asked", "messages": [], **fields}).encode())
     context = new_context("req_1", "chat.completions", "anonymous")
     answer = await Forwarder(upstreams, metrics).send(context, request, targets, [(b"openai-beta", b"x")])
     return answer, context.record
@@ -99,7 +99,7 @@ async def test_why_an_upstream_cannot_be_reached_is_told_once_and_holds_no_key(
         forwarder = Forwarder({"a": gone}, Metrics())
         for _ in range(2):
             with pytest.raises(UpstreamFailed):
-                await forwarder.send(context, parse_chat(b'{"model":"m","messages":[]}'), TARGETS[:1], [])
+                await forwarder.send(context, CHAT.parse(b'{"model":"m","messages":[]}'), TARGETS[:1], [])
         await forwarder.close()
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.startswith("req_1: upstream a could not be reached (ClientConnectorError: ")

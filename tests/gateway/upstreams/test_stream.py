@@ -14,6 +14,7 @@ from gateway.answers.parse import Completion
 from gateway.context import Reply, RequestContext, new_context
 from gateway.errors import UpstreamFailed, UpstreamTimeout
 from gateway.protocols import sse
+from gateway.protocols.chat_answers import CHAT
 from gateway.record import Record
 from gateway.upstreams import stream as held
 from gateway.upstreams.base import Answer
@@ -36,6 +37,9 @@ FINISHED = chunk(choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}])
 STREAM = [ROLE, says("Hé"), says("llo"), USAGE, sse.DONE]
 
 
+reader = CHAT.answers.stream
+
+
 def fresh() -> RequestContext:
     return new_context("req_1", "chat.completions", "anonymous")
 
@@ -55,7 +59,9 @@ def answer(chunks: list[bytes] | AsyncIterator[bytes], error: Exception | None =
 async def relayed(
     chunks: list[bytes], context: RequestContext | None = None, *, strip: bool = True, error: Exception | None = None
 ) -> bytes:
-    return b"".join([part async for part in relay(context or fresh(), answer(chunks, error), strip_usage=strip)])
+    return b"".join(
+        [part async for part in relay(context or fresh(), answer(chunks, error), reader(), strip_usage=strip)]
+    )
 
 
 async def test_usage_is_noted_and_stripped_where_only_the_gateway_asked() -> None:
@@ -186,13 +192,21 @@ async def test_a_character_cut_in_two_passes_as_it_came() -> None:
 
 async def test_a_stream_that_is_held_back_is_bounded() -> None:
     context = fresh()
-    out = [part async for part in relay(context, answer([says("a")] * 100), strip_usage=True, max_bytes=500)]
+    out = [
+        part
+        async for part in relay(
+            context, answer([says("a")] * 100), CHAT.answers.stream(), strip_usage=True, max_bytes=500
+        )
+    ]
     assert json.loads(out[-1][6:])["error"]["code"] == "upstream_failed"
     assert sum(map(len, out[:-1])) <= 500
     assert context.record.error == "upstream_failed"
-    assert [part async for part in relay(fresh(), answer([says("a")] * 100 + [sse.DONE]), strip_usage=True)][:-1] == [
-        says("a")
-    ] * 100
+    assert [
+        part
+        async for part in relay(
+            fresh(), answer([says("a")] * 100 + [sse.DONE]), CHAT.answers.stream(), strip_usage=True
+        )
+    ][:-1] == [says("a")] * 100
 
 
 @pytest.mark.parametrize(
@@ -218,7 +232,9 @@ async def test_only_counts_that_can_be_are_noted(usage: Any, noted: tuple[int, i
         return record.input_tokens, record.cached_input_tokens, record.output_tokens, record.usage_source
 
     record = fresh().record
-    note_answer(record, Completion(json.dumps({"model": "m", "usage": usage, "choices": []}).encode(), stream=False))
+    note_answer(
+        record, Completion(json.dumps({"model": "m", "usage": usage, "choices": []}).encode(), CHAT, stream=False)
+    )
     assert seen(record) == noted
     context = fresh()
     await relayed([chunk(choices=[], usage=usage), sse.DONE], context)
@@ -243,7 +259,7 @@ async def test_comments_keep_the_connection_alive(monkeypatch: pytest.MonkeyPatc
         yield b"x"
 
     out = []
-    async for chunk in hold(slow(), passes):
+    async for chunk in hold(slow(), CHAT, passes):
         out.append(chunk)
         gate.set()
     assert out[0] == b": keep-alive\n\n"
@@ -260,7 +276,7 @@ async def test_leaving_ends_the_upstreams_stream_before_anything_else() -> None:
         finally:
             ended.set()
 
-    task = asyncio.ensure_future(anext(hold(endless(), passes)))
+    task = asyncio.ensure_future(anext(hold(endless(), CHAT, passes)))
     await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

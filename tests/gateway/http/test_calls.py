@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from gateway import plan
 from gateway.errors import UpstreamFailed, UpstreamTimeout
 from gateway.protocols import sse
-from gateway.requests.parse import parse_chat
+from gateway.protocols.chat_answers import CHAT
 from gateway.upstreams.base import Answer, UpstreamCall
 from tests.given import table_text
 
@@ -88,7 +87,10 @@ async def test_a_body_that_was_refused_is_not_held(wire: Wire, ask: Any) -> None
 
 async def test_a_large_body_is_read_in_a_thread_of_its_own(wire: Wire, ask: Any, monkeypatch: Any) -> None:
     threads: list[threading.Thread] = []
-    monkeypatch.setattr(plan, "parse_chat", lambda sent: threads.append(threading.current_thread()) or parse_chat(sent))
+    parse = CHAT.requests.parse
+    monkeypatch.setattr(
+        CHAT.requests, "parse", lambda *given: threads.append(threading.current_thread()) or parse(*given)
+    )
     for text in ("a" * 90_000, "a" * 110_000):
         assert (await ask(wire(RULES).app, body(text))).status == 200
     assert [thread is threading.main_thread() for thread in threads] == [True, False]
@@ -218,7 +220,7 @@ async def test_a_stream_passes_and_its_usage_is_the_clients_only_if_asked_for(
 class Stuck:
     """An upstream that never answers, or never ends its stream of these events; knows when it was left."""
 
-    name, notional, ask_usage = "one", False, True
+    name, notional, ask_usage, speaks = "one", False, True, frozenset({"chat.completions"})
 
     def __init__(self, *events: bytes) -> None:
         self.called, self.left = asyncio.Event(), asyncio.Event()

@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BadRequest
-from gateway.requests.messages import Turn, passed_over, select, system_text, turns_of
-from gateway.requests.parse import parse_chat
+from gateway.protocols.chat_answers import CHAT
+from gateway.protocols.chat_requests import turns_of
+from gateway.protocols.wire import Turn, system_text
+from gateway.requests.turns import passed_over, select
 from tests.given import table
 
 
@@ -81,10 +83,10 @@ def test_what_is_no_message_is_refused(message: Any) -> None:
 )
 def test_messages_that_are_too_deep_or_no_json_are_refused(messages: bytes) -> None:
     with pytest.raises(BadRequest):
-        _ = parse_chat(b'{"model":"m","messages":' + messages + b"}").turns
+        _ = CHAT.parse(b'{"model":"m","messages":' + messages + b"}").turns
 
 
-CHAT = [
+TALK = [
     Turn("system", ("be nice",), False),
     Turn("user", ("one",), False),
     Turn("assistant", ("two",), False),
@@ -105,7 +107,7 @@ CHAT = [
     ],
 )
 def test_a_rule_reads_its_roles(roles: set[str], last: bool, texts: tuple[str, ...], incomplete: bool) -> None:
-    assert select(CHAT, frozenset(roles), last=last) == (texts, incomplete)
+    assert select(TALK, frozenset(roles), last=last) == (texts, incomplete)
 
 
 @pytest.mark.parametrize("content", ["name", [{"type": "text", "text": "name"}]])

@@ -1,4 +1,4 @@
-"""POST /v1/chat/completions: the hot path, raw ASGI."""
+"""Calls of models, in any wire format: the hot path, raw ASGI."""
 
 import asyncio
 import logging
@@ -13,10 +13,11 @@ from gateway.http.asgi import client_of, note_failure, read_body, send_error, se
 from gateway.http.disconnect import ClientWatch
 from gateway.metrics.observe import Metrics
 from gateway.pipeline import Pipeline
+from gateway.plan import Incoming
+from gateway.protocols.wire import Wire
 from gateway.record import Record
 
 _log = logging.getLogger(__name__)
-_ENDPOINT: Final = "chat.completions"
 _TEXT_HEADERS: Final = (
     *(b"x-offramp-rule", b"x-offramp-label", b"x-offramp-flags"),
     *(b"x-offramp-abstained", b"x-offramp-redacted", b"x-offramp-judged"),
@@ -24,10 +25,11 @@ _TEXT_HEADERS: Final = (
 _TRAVELS: Final = frozenset({b"openai-beta", b"idempotency-key", b"x-client-request-id"})
 
 
-class ChatEndpoint:
-    """One request: body in, reply out, one record behind it."""
+class CallEndpoint:
+    """One wire format's path. A request: body in, reply out, one record behind it."""
 
-    def __init__(self, pipeline: Pipeline, metrics: Metrics, *, max_body_bytes: int) -> None:
+    def __init__(self, wire: Wire, pipeline: Pipeline, metrics: Metrics, *, max_body_bytes: int) -> None:
+        self._wire = wire
         self._pipeline = pipeline
         self._in_flight = metrics.in_flight
         self._max_body_bytes = max_body_bytes
@@ -35,9 +37,9 @@ class ChatEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
-            await send_error(send, MethodNotAllowed(f"{scope['method']} is not allowed here; use POST"))
+            await send_error(scope, send, MethodNotAllowed(f"{scope['method']} is not allowed here; use POST"))
             return
-        context = new_context(scope[REQUEST_ID], _ENDPOINT, "anonymous", client_of(scope))
+        context = new_context(scope[REQUEST_ID], self._wire.endpoint, "anonymous", client_of(scope))
         self._in_flight.inc()
         try:
             await self._answer(context, scope, receive, send)
@@ -48,7 +50,7 @@ class ChatEndpoint:
                 if context.replying:
                     raise
             if answer is not None and not context.replying:
-                await send_error(send, answer)
+                await send_error(scope, send, answer)
             # else the error would hold this frame, and with it the body, until the collector comes
             del answer
         finally:
@@ -59,7 +61,7 @@ class ChatEndpoint:
         body = await read_body(scope, receive, max_bytes=self._max_body_bytes)
         headers = [(name, value) for name, value in scope["headers"] if name in _TRAVELS]
         with self._clients.watch(receive, context):
-            reply = await self._pipeline.chat(context, body, headers)
+            reply = await self._pipeline.answer(context, Incoming(self._wire, body, headers))
             context.record.status = reply.status
             reply.headers = [*reply.headers, *_decision_headers(context.record)]
             context.replying = True

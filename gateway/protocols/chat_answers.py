@@ -1,0 +1,296 @@
+"""POST /v1/chat/completions, the answers: those of upstreams, whole and as events, and those that are made here."""
+
+import re
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, UnsetType, structs
+
+from gateway.errors import ApiError, error_body
+from gateway.protocols import chat, sse
+from gateway.protocols.chat_requests import ChatRequests
+from gateway.protocols.json import Path, decode_fields, encode, leaves, of_upstream
+from gateway.protocols.wire import (
+    ChoicePart,
+    EventFacts,
+    Kind,
+    Meta,
+    ReplyContent,
+    Request,
+    TextItem,
+    TextItems,
+    TokenCounts,
+    Usage,
+    Wire,
+)
+
+_READ: Final = frozenset({*chat.UpstreamMessage.__struct_fields__, "annotations"})
+_NO_TEXT: Final = re.compile(r"type|(?:.*_)?id")
+"""Fields of an annotation that are no text for a reader: its type, and ids that it refers to."""
+_EMPTY: Final = frozenset({b"null", b"[]", b"{}", b'""'})
+_TEXTS: Final = ("content", "refusal", "reasoning_content", "reasoning")
+_CONTENT: Final = (*_TEXTS, "tool_calls", "function_call")
+_CONTENT_MARKS: Final = tuple(f'"{name}":'.encode() for name in _CONTENT)
+_DONE: Final = b"[DONE]"
+_LAST_EVENTS: Final = 5
+"""Events from the one with the finish reason to the last, usage and [DONE] among them."""
+_NOTHING: Final = EventFacts()
+
+
+class ChatAnswers:
+    """Reads chat completions of upstreams."""
+
+    holders = ("message", "delta")
+    rewrites_repeats = False
+    blank = b"null"
+
+    def meta(self, data: bytes) -> Meta:
+        """As of AnswerReader."""
+        meta = of_upstream(chat.decode_meta, data)
+        return Meta(meta.model, _usage(meta.usage))
+
+    def choices(self, data: bytes, *, stream: bool) -> Iterator[ChoicePart]:
+        """As of AnswerReader."""
+        for place, choice in enumerate(of_upstream(chat.decode_answer, data).choices or ()):
+            message = (choice.delta or choice.message) if stream else (choice.message or choice.delta)
+            part = ChoicePart(_number(choice, place), finish=choice.finish_reason or "")
+            if message is not None:
+                part.content, part.refused = message.content or "", bool(message.refusal)
+                calls = [
+                    (call.index if call.index is not None else number, call.function)
+                    for number, call in enumerate(message.tool_calls or ())
+                ]
+                named = [(number, call) for number, call in [*calls, (0, message.function_call)] if call is not None]
+                part.calls = [(number, call.name or "", call.arguments or "") for number, call in named]
+            yield part
+
+    def texts(self, data: bytes, part: int) -> TextItems:
+        """As of AnswerReader."""
+        keys = of_upstream(chat.decode_choices, data)
+        items: list[TextItem] = []
+        repeats: list[tuple[int, Path]] = []
+        for place, choice in enumerate(of_upstream(chat.decode_answer, data).choices or ()):
+            number, own = _number(choice, place), (keys.choices or [])[place]
+            for holder, kind, path, text in (*_items(choice), *_annotations(own, part)):
+                arguments = path[-1] == "arguments"
+                items.append(TextItem(number, holder, kind, ("choices", place, holder, *path), text, arguments))
+            if bytes(own.logprobs) not in _EMPTY:
+                repeats.append((number, ("choices", place, "logprobs")))
+        return TextItems(items, repeats, _holds_more(keys))
+
+    def stream(self) -> "ChatStream":
+        """As of AnswerReader."""
+        return ChatStream()
+
+
+class ChatStream:
+    """Reads the chunks of one stream."""
+
+    def __init__(self) -> None:
+        self._latest: deque[bytes] = deque(maxlen=_LAST_EVENTS)
+
+    def read(self, event: bytes, *, awaiting: bool) -> EventFacts:
+        """As of StreamReader."""
+        self._latest.append(event)
+        content = awaiting and any(mark in event for mark in _CONTENT_MARKS) and _has_content(event)
+        error = b'"error"' in event and has_error(event)
+        answer = None
+        if b'"usage"' in event and b'"usage":null' not in event:
+            answer = _decoded(event)
+        if answer is None or answer.usage is None:
+            return EventFacts(content, error) if content or error else _NOTHING
+        return EventFacts(content, error, Meta(answer.model, _usage(answer.usage)), not answer.choices)
+
+    def ended(self) -> bool:
+        """Whether [DONE] or a finish reason has come."""
+        return any(map(_finishes, self._latest))
+
+    def failed(self, error: ApiError) -> bytes:
+        """An error event, unless [DONE] has passed."""
+        ended = bool(self._latest) and sse.data_of(self._latest[-1]) == _DONE
+        return b"" if ended else sse.event(error_body(error))
+
+
+def has_error(event: bytes) -> bool:
+    """Whether an event has an error: null, false and what is empty are none, which some servers have in every event."""
+    try:
+        error = of_upstream(decode_fields, sse.data_of(event) or b"{}").get("error")
+        return error is not None and bool(of_upstream(msgspec.json.decode, bytes(error)))
+    except (msgspec.DecodeError, RecursionError):
+        return False
+
+
+def _finishes(event: bytes) -> bool:
+    if sse.data_of(event) == _DONE:
+        return True
+    answer = _decoded(event) if b'"finish_reason"' in event else None
+    return any(choice.finish_reason for choice in (answer.choices if answer else None) or ())
+
+
+def _has_content(event: bytes) -> bool:
+    answer = _decoded(event)
+    deltas = [choice.delta for choice in (answer.choices if answer else None) or () if choice.delta]
+    return any(getattr(delta, name) for delta in deltas for name in _CONTENT)
+
+
+def _decoded(event: bytes) -> chat.UpstreamAnswer | None:
+    data = sse.data_of(event)
+    if data is None:
+        return None
+    try:
+        return of_upstream(chat.decode_answer, data)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _usage(usage: chat.ReportedUsage | None) -> Usage | None:
+    if usage is None:
+        return None
+    details = usage.prompt_tokens_details
+    cached = (details.cached_tokens or 0) if details is not None else 0
+    return Usage(usage.prompt_tokens, usage.completion_tokens, cached)
+
+
+def _number(choice: chat.UpstreamChoice, place: int) -> int:
+    return choice.index if choice.index is not None else place
+
+
+def _items(choice: chat.UpstreamChoice) -> Iterator[tuple[str, Kind, Path, str]]:
+    for holder, message in (("message", choice.message), ("delta", choice.delta)):
+        if message is None:
+            continue
+        for name in _TEXTS:
+            if text := getattr(message, name):
+                yield holder, (name,), (name,), text
+        for place, call in enumerate(message.tool_calls or ()):
+            number = call.index if call.index is not None else place
+            if call.function is not None and call.function.arguments:
+                path: Path = ("tool_calls", place, "function", "arguments")
+                yield holder, ("arguments", number), path, call.function.arguments
+            if call.custom is not None and call.custom.input:
+                yield holder, ("custom", number), ("tool_calls", place, "custom", "input"), call.custom.input
+        if message.function_call is not None and message.function_call.arguments:
+            yield holder, ("function_call",), ("function_call", "arguments"), message.function_call.arguments
+
+
+def _annotations(choice: chat.UpstreamKeys, part: int) -> Iterator[tuple[str, Kind, Path, str]]:
+    """Every text of a choice's annotations (titles and addresses of sources, say), each by itself. Raises
+    msgspec.DecodeError and RecursionError."""
+    for holder, message in (("message", choice.message), ("delta", choice.delta)):
+        values: list[tuple[Path, object]] = []
+        if message and "annotations" in message:
+            values.append((("annotations",), of_upstream(msgspec.json.decode, bytes(message["annotations"]))))
+        while values:
+            path, value = values.pop()
+            if isinstance(value, str) and value:
+                yield holder, (part, *path), path, value
+            if isinstance(value, list):
+                values += [((*path, place), inner) for place, inner in enumerate(value)][::-1]
+            if isinstance(value, dict):
+                values += [((*path, key), inner) for key, inner in value.items() if not _NO_TEXT.fullmatch(key)][::-1]
+
+
+def _holds_more(answer: chat.UpstreamChoices) -> bool:
+    """Whether a message has text (audio's, say) in a field that is not read. Raises msgspec.DecodeError and
+    RecursionError."""
+    messages = [part for choice in answer.choices or () for part in (choice.message, choice.delta) if part]
+    values = (value for message in messages for key, value in message.items() if key not in _READ)
+    decoded = (of_upstream(msgspec.json.decode, bytes(value)) for value in values)
+    return any(isinstance(leaf, str) and leaf for value in decoded for leaf in leaves(value))
+
+
+class ChatReplies:
+    """Writes chat completions. A block ends with `content_filter`. Where the client parses a schema it is a refusal
+    that ends with `stop`, as OpenAI's do; OpenAI's client reads no message that ends otherwise."""
+
+    def whole(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> bytes:
+        """As of ReplyWriter."""
+        message, finish = _message(content)
+        logprobs = _logprobs(content)
+        choices = [
+            chat.AnswerChoice(_with_ids(message, f"call_{name}_{index}"), finish, index, logprobs)
+            for index in range(request.choices)
+        ]
+        return encode(chat.ChatCompletion("chatcmpl-" + name, int(time.time()), request.model, choices, _used(counts)))
+
+    def events(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> Iterator[bytes]:
+        """As of ReplyWriter."""
+        (message, finish), answer_id, created = _message(content), "chatcmpl-" + name, int(time.time())
+        messages = [_with_ids(message, f"call_{name}_{index}") for index in range(request.choices)]
+        choices_of_events = (
+            [structs.replace(choice, index=index) for choice in _deltas(each, finish, _logprobs(content))]
+            for index, each in enumerate(messages)
+        )
+        pending: UnsetType | None = None if request.wants_usage else UNSET
+        for part in zip(*choices_of_events, strict=True):
+            yield sse.event(encode(chat.Chunk(answer_id, created, request.model, list(part), pending)))
+        if request.wants_usage:
+            yield sse.event(encode(chat.Chunk(answer_id, created, request.model, [], _used(counts))))
+        yield sse.DONE
+
+    def error(self, error: ApiError, request_id: str) -> bytes:  # noqa: ARG002 - the id is in a header
+        """As of ReplyWriter."""
+        return error_body(error)
+
+    def error_event(self, error: ApiError, request_id: str) -> bytes:  # noqa: ARG002
+        """As of ReplyWriter."""
+        return sse.event(error_body(error))
+
+
+def _message(content: ReplyContent) -> tuple[chat.AnswerMessage, str]:
+    """The message, and how it ends. A function that the request names ends with `stop`, as OpenAI's do; one that it
+    only requires, with `tool_calls`."""
+    call = content.call
+    if call is None:
+        if content.refusal:
+            return chat.AnswerMessage(refusal=content.text), "stop"
+        return chat.AnswerMessage(content=content.text), "content_filter" if content.blocked else "stop"
+    function = chat.AnswerFunction(content.text, call.name)
+    if call.legacy:
+        return chat.AnswerMessage(function_call=function), "stop"
+    message = chat.AnswerMessage(tool_calls=[chat.AnswerCall(type="function", function=function)])
+    return message, "stop" if call.named else "tool_calls"
+
+
+def _logprobs(content: ReplyContent) -> chat.Logprobs | None:
+    return None if content.logprobs is None else chat.Logprobs(list(content.logprobs))
+
+
+def _used(counts: TokenCounts) -> chat.ChatUsage:
+    return chat.ChatUsage(counts.given, counts.generated, counts.given + counts.generated)
+
+
+def _with_ids(message: chat.AnswerMessage, call_id: str) -> chat.AnswerMessage:
+    """The message of one choice with a call id of its own: a client that keeps several choices answers each call."""
+    if not message.tool_calls:
+        return message
+    return structs.replace(message, tool_calls=[structs.replace(message.tool_calls[0], id=call_id)])
+
+
+def _deltas(message: chat.AnswerMessage, finish: str, logprobs: chat.Logprobs | None) -> Iterator[chat.ChunkChoice]:
+    call = message.tool_calls[0] if message.tool_calls else None
+    function = call.function if call else message.function_call or None
+    yield chat.ChunkChoice(chat.Delta(role="assistant", content=None if function else ""))
+    if function is None:
+        yield chat.ChunkChoice(chat.Delta(content=message.content, refusal=message.refusal), logprobs=logprobs)
+    else:
+        head, tail = chat.AnswerFunction("", function.name), chat.AnswerFunction(function.arguments)
+        if call is None:
+            deltas = [chat.Delta(function_call=head), chat.Delta(function_call=tail)]
+        else:
+            calls = [chat.AnswerCall(head, call.id, call.type, index=0), chat.AnswerCall(tail, index=0)]
+            deltas = [chat.Delta(tool_calls=[each]) for each in calls]
+        yield from map(chat.ChunkChoice, deltas)
+    yield chat.ChunkChoice(chat.Delta(), finish)
+
+
+CHAT: Final = Wire(
+    endpoint="chat.completions",
+    path="/chat/completions",
+    requests=ChatRequests(),
+    answers=ChatAnswers(),
+    replies=ChatReplies(),
+)

@@ -1,0 +1,397 @@
+"""What a wire format is: how one API writes requests, answers, streams of events, blocks and errors.
+
+Nothing is translated: a body goes to an upstream that speaks its format, and what is read of it are turns whose paths
+lead into its own JSON. Everything but the formats themselves sees what this file defines. No behaviour of a format.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, Final, Protocol
+
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from gateway.context import RequestedModel, UpstreamModel
+from gateway.errors import ApiError, BadRequest
+from gateway.protocols.json import Path, encode, rewrite
+
+Fields = dict[str, Raw]
+"""A body's top-level fields, each with its value's bytes as they came."""
+SYSTEM: Final = frozenset({"system", "developer"})
+"""Roles whose messages set the assistant up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message: its texts in order, and whether a part of it (an image, say) cannot be read. paths: of each text,
+    from the body's own top-level field in. calls: whether it calls a tool. unknown: where it has keys that are not
+    known, or an unknown role, such as `messages[1].content[0].foo`."""
+
+    role: str
+    texts: tuple[str, ...]
+    incomplete: bool
+    paths: tuple[Path, ...] = field(default=(), compare=False)
+    calls: bool = field(default=False, compare=False)
+    unknown: tuple[str, ...] = field(default=(), compare=False)
+
+
+def system_text(turns: Sequence[Turn]) -> str:
+    """The text of system and developer turns without their names, for `when.system` and for classifiers."""
+    system = [pair for turn in turns if turn.role in SYSTEM for pair in zip(turn.texts, turn.paths, strict=True)]
+    return "\n".join(text for text, path in system if path[-1] != "name")
+
+
+class UnsupportedReason(StrEnum):
+    """Why an answer cannot be given in the requested format. Each is a value of a metric's label."""
+
+    MALFORMED = "malformed"
+    """Fields that define the format are not as the API's reference has them."""
+    NO_PLACE = "no_place"
+    """The schema, or the prompt, has no place that takes one of the classifier's labels."""
+    AMBIGUOUS = "ambiguous"
+    """Several places, or several spellings, could be meant."""
+    LABEL_NOT_ASKED = "label_not_asked"
+    """The caller's values hold other labels, but not this one."""
+    UNKNOWN_VALUE = "unknown_value"
+    """The caller's values hold one that the classifier does not know."""
+    OTHER_FIELD = "other_field"
+    """Nothing fills a field: neither a label nor a slot, and the rule does not ignore it."""
+    FIELD_ABSTAINED = "field_abstained"
+    """Another classifier fills a field, and abstains."""
+    NO_VALUE = "no_value"
+    """The text has no value for a required field."""
+    UNFIT_VALUE = "unfit_value"
+    """The text has a value that the field does not allow, or that could be read in two ways."""
+    SCHEMA = "schema"
+    """The schema uses a keyword that is not supported, or may not allow the answer."""
+    FREE_TOOLS = "free_tools"
+    """The model may choose whether, or which, function it calls."""
+    MODALITY = "modality"
+    """More than text is asked for: audio, a web search."""
+    STOP = "stop"
+    """A stop sequence would cut the answer."""
+    LENGTH = "length"
+    """`max_tokens` may be too few for the answer."""
+    UNKNOWN_FIELD = "unknown_field"
+    """A field of the request, or its value, is not on the list of what is understood."""
+    CONVERSATION = "conversation"
+    """The conversation does not end in a turn of text that the rule reads, or a tool is at work in it."""
+    FREE_FORM = "free_form"
+    """The prompt alone says in which form a word is given, the rule does not name it, and no contract compares."""
+    LATER_TURN = "later_turn"
+    """A fixed text answers a conversation's first turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    """The requested format cannot be given. detail: which field, for `explain`."""
+
+    reason: UnsupportedReason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainWord:
+    """Plain text: one of the words that the prompt lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnyObject:
+    """A JSON object whose key the prompt gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaObject:
+    """JSON by a schema."""
+
+    schema: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCall:
+    """A function's arguments. legacy: of `functions`; named: the request names it, so the answer ends with `stop`, as
+    OpenAI's do."""
+
+    name: str
+    schema: dict[str, Any]
+    legacy: bool
+    named: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestedFormat:
+    """stop: sequences that cut the answer. max_tokens: None for any number. alternatives: how many to show of each
+    token with their logprobs, None without logprobs."""
+
+    shape: PlainWord | AnyObject | SchemaObject | FunctionCall
+    stop: tuple[str, ...] = ()
+    max_tokens: int | None = None
+    alternatives: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Understood:
+    """The top-level fields that an answer made here may meet. harmless: whatever their value; read: an answer follows
+    them, or is not given; values: harmless with these values only, as compact JSON. shape: those of `read` that say
+    which shape an answer is to have; a contract is about one such shape."""
+
+    harmless: frozenset[str]
+    read: frozenset[str]
+    values: Mapping[str, frozenset[str]]
+    shape: tuple[str, ...]
+
+
+@dataclass(kw_only=True)
+class Request:
+    """A request in its wire format. What is derived from it is computed once, when it is first asked for. path: below
+    an upstream's address, with its query."""
+
+    wire: "Wire"
+    model: RequestedModel
+    stream: bool
+    fields: Fields
+    path: str
+    wants_usage: bool = False
+    wants_schema: bool = False
+    choices: int = 1
+
+    @cached_property
+    def turns(self) -> list[Turn]:
+        """The conversation as rules read it. Raises BadRequest for what is none, and for keys that another server might
+        read differently."""
+        return self.wire.requests.turns(self.fields)
+
+    @cached_property
+    def system_text(self) -> str:
+        """What system and developer turns say."""
+        return system_text(self.turns)
+
+    def without(self, places: Collection[int]) -> "Request":
+        """The request without the turns at these places."""
+        return replace(self, fields=self.wire.requests.without(self.fields, places))
+
+    def with_texts(self, texts: Mapping[Path, str]) -> "Request":
+        """The request with other texts at these paths of its turns; all else keeps its bytes."""
+        within: dict[str, dict[Path, bytes]] = {}
+        for (name, *rest), text in texts.items():
+            within.setdefault(str(name), {})[tuple(rest)] = encode(text)
+        changed = {name: Raw(rewrite(self.fields[name], changes)) for name, changes in within.items()}
+        return replace(self, fields={**self.fields, **changed})
+
+    def in_one_piece(self) -> "Request":
+        """The request for an answer that is no stream."""
+        fields = {name: value for name, value in self.fields.items() if name not in ("stream", "stream_options")}
+        return replace(self, stream=False, wants_usage=False, fields=fields)
+
+    def prompt_size(self) -> tuple[int, bool]:
+        """Bytes of the text that a model would read; and whether images, audio or files go along."""
+        return self.wire.requests.size(self.fields)
+
+    def body_for(self, model: UpstreamModel, *, ask_usage: bool) -> bytes:
+        """The request for an upstream: its own model name and, if asked, usage at the end of a stream."""
+        fields = self.fields
+        if str(model) != str(self.model):
+            fields = {**fields, "model": Raw(encode(model))}
+        if ask_usage and self.stream and not self.wants_usage:
+            fields = self.wire.requests.asking_usage(fields)
+        return encode(fields)
+
+
+_LONGEST_MODEL: Final = 256
+
+
+def checked_model(model: str, fields: Fields, known: frozenset[str]) -> RequestedModel:
+    """The model of a body. Raises BadRequest where it can be none, and for a key that is one of `known` but for its
+    case: some servers match keys whatever their case, in all of Unicode, where \u017f is an s."""
+    for key in fields:
+        if key not in known and key.casefold() in known:
+            raise BadRequest(f"{key}: is written {key.casefold()}", param=key)
+    if not model:
+        raise BadRequest("model: must not be empty", param="model")
+    if len(model) > _LONGEST_MODEL:
+        raise BadRequest(f"model: must not be over {_LONGEST_MODEL} characters", param="model")
+    return RequestedModel(model)
+
+
+class RequestReader(Protocol):
+    """Reads bodies of requests."""
+
+    understood: Understood
+
+    def parse(self, wire: "Wire", body: bytes) -> Request:
+        """Reads a body. Raises BadRequest naming what is wrong and, where it can be told, the field."""
+
+    def turns(self, fields: Fields) -> list[Turn]:
+        """As of Request."""
+
+    def without(self, fields: Fields, places: Collection[int]) -> Fields:
+        """The fields without the turns at these places."""
+
+    def requested(self, fields: Fields) -> RequestedFormat | Unsupported:
+        """The format that an answer must have."""
+
+    def size(self, fields: Fields) -> tuple[int, bool]:
+        """As `Request.prompt_size`."""
+
+    def asking_usage(self, fields: Fields) -> Fields:
+        """The fields of a stream that asks for its usage; the same where it comes unasked."""
+
+
+class Usage(Struct, frozen=True):
+    """Tokens as an upstream reports them; a count that is not there is unknown, not zero. given: all that it read.
+    cached: those of them that it had in its cache; written: those that it put there."""
+
+    given: int | None = None
+    generated: int | None = None
+    cached: int = 0
+    written: int = 0
+
+
+class Meta(Struct):
+    """The little that money needs of an upstream's answer."""
+
+    model: str | None = None
+    usage: Usage | None = None
+
+    def then(self, later: "Meta") -> "Meta":
+        """What is known once a later event of the same stream has come."""
+        return Meta(later.model or self.model, later.usage or self.usage)
+
+
+class ChoicePart(Struct):
+    """What a whole answer, or an event, has of one choice. calls: (index, name, arguments) of functions."""
+
+    index: int
+    content: str = ""
+    refused: bool = False
+    finish: str = ""
+    calls: Sequence[tuple[int, str, str]] = ()
+
+
+Kind = tuple[str | int, ...]
+
+
+class TextItem(Struct):
+    """One text of an answer, or an event's piece of it. holder, kind: which text of the choice it is a piece of; the
+    texts of other holders may repeat it. path: its place in the JSON. arguments: whether it is a function's, and so
+    must stay JSON."""
+
+    choice: int
+    holder: str
+    kind: Kind
+    path: Path
+    text: str
+    arguments: bool = False
+
+
+class TextItems(Struct):
+    """The texts of an answer, or of an event. repeats: by choice, the paths of values that spell its texts out again.
+    incomplete: something could not be read."""
+
+    items: Sequence[TextItem] = ()
+    repeats: Sequence[tuple[int, Path]] = ()
+    incomplete: bool = False
+
+
+class EventFacts(Struct, frozen=True):
+    """What an event says. content: whether it has any; error: whether it is one; only_usage: it says nothing else."""
+
+    content: bool = False
+    error: bool = False
+    meta: Meta | None = None
+    only_usage: bool = False
+
+
+class StreamReader(Protocol):
+    """Reads the events of one stream as they pass."""
+
+    def read(self, event: bytes, *, awaiting: bool) -> EventFacts:
+        """What it says. awaiting: whether the first content has not come yet, and is to be noticed."""
+
+    def ended(self) -> bool:
+        """Whether the answer has come to its own end."""
+
+    def failed(self, error: ApiError) -> bytes:
+        """The events that end the stream with an error; none where its last event has passed."""
+
+
+class AnswerReader(Protocol):
+    """Reads upstreams' answers. Its methods but `stream` raise msgspec.DecodeError and RecursionError.
+
+    holders: of texts in a whole answer and in a stream, whose texts are what the others repeat. rewrites_repeats:
+    whether a repeat of a text that changes is changed like it. blank: what other repeats become, as JSON."""
+
+    holders: tuple[str, str]
+    rewrites_repeats: bool
+    blank: bytes
+
+    def meta(self, data: bytes) -> Meta:
+        """The model and the usage of a whole answer, or what an event says of them."""
+
+    def choices(self, data: bytes, *, stream: bool) -> Iterable[ChoicePart]:
+        """What a whole answer, or an event, has of each choice."""
+
+    def texts(self, data: bytes, part: int) -> TextItems:
+        """The texts. part: the event's number, for what belongs to no other event."""
+
+    def stream(self) -> StreamReader:
+        """A reader for one stream."""
+
+
+class TokenLogprob(Struct):
+    """A token of an answer made here, with alternatives, which have none. bytes: its UTF-8."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+    top_logprobs: "list[TokenLogprob] | UnsetType" = UNSET
+
+
+class ReplyContent(Struct, kw_only=True):
+    """What is answered here. text: an answer, a block's message, or a function's arguments. blocked: by a rule;
+    refusal: in the shape of a refusal, for clients that parse a schema."""
+
+    text: str
+    call: FunctionCall | None = None
+    blocked: bool = False
+    refusal: bool = False
+    logprobs: Sequence[TokenLogprob] | None = None
+
+
+class TokenCounts(Struct):
+    """Tokens that a call used, or would have used."""
+
+    given: int = 0
+    generated: int = 0
+
+
+class ReplyWriter(Protocol):
+    """Writes what is answered here. name: what ids are made of."""
+
+    def whole(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> bytes:
+        """The body of an answer."""
+
+    def events(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> Iterator[bytes]:
+        """The events of a stream."""
+
+    def error(self, error: ApiError, request_id: str) -> bytes:
+        """The body of an error."""
+
+    def error_event(self, error: ApiError, request_id: str) -> bytes:
+        """An error as the only event of a stream, whose status has been sent already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wire:
+    """One wire format. endpoint: its name in rows and metrics; path: below an address's `/v1`."""
+
+    endpoint: str
+    path: str
+    requests: RequestReader
+    answers: AnswerReader
+    replies: ReplyWriter
+
+    def parse(self, body: bytes) -> Request:
+        """Reads a body. Raises BadRequest naming what is wrong and, where it can be told, the field."""
+        return self.requests.parse(self, body)
