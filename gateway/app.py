@@ -299,7 +299,7 @@ class _Pages:
         app = FastAPI(
             title="Offramp",
             version=gateway.__version__,
-            description="POST /v1/chat/completions takes OpenAI's own request and is served before this router.",
+            description="Calls of models take their providers' own requests and are served before this router.",
         )
         for path, route in self._routes.items():
             app.add_api_route(path, route.endpoint, methods=sorted((route.methods or set()) - {"HEAD"}))

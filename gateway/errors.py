@@ -134,8 +134,6 @@ class AnswerStalled(UpstreamTimeout):
 
 
 _ELSEWHERE: Final[Mapping[str, str]] = {
-    "responses": 'set the client to chat completions: openai.chat("MODEL") in the AI SDK, "openai-chat:MODEL" in '
-    'pydantic-ai, set_default_openai_api("chat_completions") in openai-agents',
     "messages": "ask with a client of OpenAI's; Anthropic's models are an upstream of kind: litellm",
     "completions": "set the client to chat completions: OpenAILike(is_chat_model=True) in llama-index",
     **dict.fromkeys(("embeddings", "files", "batches", "audio", "images"), "give these calls the provider's address"),

@@ -19,7 +19,7 @@ from gateway.drain import InFlight
 from gateway.judge.resolve import SafetyAudits
 from gateway.metrics.observe import Metrics
 from gateway.plan import CallState, Classify, Incoming, Planner, TimedClassifiers
-from gateway.protocols.chat_answers import CHAT
+from gateway.protocols.served import wire_of
 from gateway.routes import Routes
 from gateway.serving.snapshot import CurrentSnapshot, Snapshot
 
@@ -48,7 +48,7 @@ def dry_run(
         bounds = SafetyAudits(owner=safety, routes=routes, metrics=metrics, in_flight=in_flight)
         classifiers = TimedClassifiers(classify, metrics, within_s=math.inf)
         planner = Planner(current=CurrentSnapshot(snapshot), routes=routes, classifiers=classifiers, audits=audits)
-        call = planner.parse(new_context("", "explain", ""), Incoming(CHAT, body, []))
+        call = planner.parse(new_context("", "explain", ""), Incoming(wire_of(body), body, []))
         asyncio.run(planner.plan(call))
         bands, call.pairs, call.labels, call.decision = bounds.decide(
             call.pairs, call.labels, shape=partial(audits.answers, call.request), held=call.held

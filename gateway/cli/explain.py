@@ -105,14 +105,14 @@ def _explained(loaded: "Loaded", body: str) -> tuple[dict[str, Any], Iterator[st
     """What the gateway makes of a request's JSON: as data, and as lines for people."""
     from gateway.cli.dry_run import dry_run
     from gateway.errors import ApiError
-    from gateway.protocols.chat_answers import CHAT
+    from gateway.protocols.served import wire_of
     from gateway.routes import Routes
     from gateway.serving.snapshot import build_snapshot, load_runtime
 
     routes = Routes(loaded.settings.models)
     try:
         # before the classifiers are loaded, which takes a while
-        routes.for_client(CHAT.parse(body.encode()).model)
+        routes.for_client(wire_of(body.encode()).parse(body.encode()).model)
         runtime = load_runtime(loaded)
         if runtime is None:
             raise fail(f"{loaded.file} has no rules; every request is forwarded", Exit.USAGE)

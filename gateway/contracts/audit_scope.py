@@ -12,7 +12,7 @@ from gateway.protocols.wire import Request
 from gateway.requests.turns import select
 from gateway.rules.rule import Rule
 
-_PLAIN: Final = {"type": "text"}
+_PLAIN: Final = ({"type": "text"}, {"format": {"type": "text"}})
 _NOTHING: Final = msgspec.Raw(b"null")
 _COMPARED: Final = "whole answers, letter by letter"
 """What pairs say. Pairs of before compared less, so their contracts are others and begin anew."""
@@ -72,7 +72,7 @@ def _shape(request: Request) -> list[str]:
         raw = request.fields.get(name, _NOTHING)
         try:
             value = msgspec.json.decode(raw)
-            text = "" if value in (None, [], _PLAIN) else repr(value)
+            text = "" if value in (None, [], *_PLAIN) else repr(value)
         except (msgspec.DecodeError, RecursionError):
             text = repr(bytes(raw))
         if text:

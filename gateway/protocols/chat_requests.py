@@ -26,12 +26,12 @@ from gateway.protocols.wire import (
     Unsupported,
     UnsupportedReason,
     Wire,
+    check_number_of_turns,
     checked_model,
 )
 
 _MOST_CHOICES: Final = 128
 """OpenAI's own bound; an answer made here has each choice in memory."""
-_MOST_MESSAGES: Final = 10_000
 _KNOWN: Final = frozenset(chat.ChatRequest.__struct_fields__)
 _READ: Final = ("messages", "tools", "functions", "response_format")
 """What a model is shown, and its provider counts as input."""
@@ -100,14 +100,13 @@ class ChatRequests:
     def parse(self, wire: Wire, body: bytes) -> Request:
         """As of RequestReader."""
         bounded(body)
-        view = decoded(chat.decode_request, body)
-        # a message and its comma take three bytes
-        if len(view.messages) > 3 * _MOST_MESSAGES and _LIST.match(view.messages):
-            number = len(decode_list(view.messages))
-            if number > _MOST_MESSAGES:
-                raise BadRequest(
-                    f"messages: {number} are too many; at most {_MOST_MESSAGES} are taken", param="messages"
-                )
+        try:
+            view = decoded(chat.decode_request, body)
+        except BadRequest as error:
+            if error.param == "messages" and "input" in decode_fields(body):
+                raise BadRequest("input: /v1/responses takes it; send messages here", param="input") from error
+            raise
+        check_number_of_turns("messages", view.messages)
         fields = decode_fields(body)
         model = checked_model(view.model, fields, _KNOWN)
         if view.n is not None and not 1 <= view.n <= _MOST_CHOICES:

@@ -42,7 +42,7 @@ def decoded(decode: Callable[[bytes], T], body: bytes, *, at: str = "") -> T:
     except RecursionError as error:
         raise BadRequest("the body is nested too deeply") from error
     except msgspec.ValidationError as error:
-        raise _invalid(error, at) from error
+        raise invalid(error, at) from error
     except msgspec.DecodeError as error:
         raise BadRequest(_not_read(body, error)) from error
 
@@ -69,8 +69,9 @@ def of_upstream(decode: Callable[[bytes], T], data: bytes) -> T:
     return decode(replaced)
 
 
-def _invalid(error: msgspec.ValidationError, at: str) -> BadRequest:
-    """msgspec says `Expected …, got … - at `$.model``, or `Object missing required field `model``."""
+def invalid(error: msgspec.ValidationError, at: str) -> BadRequest:
+    """What of a value does not fit. at: the value's own place. msgspec says `Expected …, got … - at `$.model``, or
+    `Object missing required field `model``."""
     text = str(error)
     if text.startswith("Object missing required field"):
         what, path = "is missing", text.split("`")[1]

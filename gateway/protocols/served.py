@@ -3,13 +3,26 @@
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
 from gateway.protocols.chat_answers import CHAT
+from gateway.protocols.json import decode_fields
+from gateway.protocols.responses_answers import RESPONSES
 from gateway.protocols.wire import Wire
 
-WIRES: Final = (CHAT,)
+WIRES: Final = (CHAT, RESPONSES)
 _BY_PATH: Final[Mapping[str, Wire]] = {wire.path: wire for wire in WIRES}
 
 
 def wire_at(path: str) -> Wire | None:
     """The wire format that a path is served in, with or without `/v1` and a slash at its end."""
     return _BY_PATH.get(path.removeprefix("/v1").rstrip("/"))
+
+
+def wire_of(body: bytes) -> Wire:
+    """The wire format that a body without its path is most likely in."""
+    try:
+        fields = decode_fields(body)
+    except (msgspec.DecodeError, RecursionError):
+        return CHAT
+    return RESPONSES if "input" in fields and "messages" not in fields else CHAT

@@ -18,6 +18,11 @@ def event(data: bytes) -> bytes:
     return b"data: " + data + b"\n\n"
 
 
+def named(name: str, data: bytes) -> bytes:
+    """One event with its name and one line of data."""
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), data)
+
+
 def data_of(block: bytes) -> bytes | None:
     """An event's data (its lines joined), or None for a comment."""
     if block.startswith(b"data: ") and block.find(b"\n") == len(block) - 2 and b"\r" not in block:

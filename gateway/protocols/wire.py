@@ -14,7 +14,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from gateway.context import RequestedModel, UpstreamModel
 from gateway.errors import ApiError, BadRequest
-from gateway.protocols.json import Path, encode, rewrite
+from gateway.protocols.json import Path, decode_list, encode, rewrite
 
 Fields = dict[str, Raw]
 """A body's top-level fields, each with its value's bytes as they came."""
@@ -199,6 +199,7 @@ class Request:
 
 
 _LONGEST_MODEL: Final = 256
+_MOST_TURNS: Final = 10_000
 
 
 def checked_model(model: str, fields: Fields, known: frozenset[str]) -> RequestedModel:
@@ -212,6 +213,15 @@ def checked_model(model: str, fields: Fields, known: frozenset[str]) -> Requeste
     if len(model) > _LONGEST_MODEL:
         raise BadRequest(f"model: must not be over {_LONGEST_MODEL} characters", param="model")
     return RequestedModel(model)
+
+
+def check_number_of_turns(name: str, turns: Raw) -> None:
+    """Raises BadRequest for a list of more turns than are read. name: of the field."""
+    # one and its comma take three bytes
+    if len(turns) > 3 * _MOST_TURNS and bytes(turns).lstrip().startswith(b"["):
+        number = len(decode_list(turns))
+        if number > _MOST_TURNS:
+            raise BadRequest(f"{name}: {number} are too many; at most {_MOST_TURNS} are taken", param=name)
 
 
 class RequestReader(Protocol):

@@ -18,12 +18,12 @@ from gateway.contracts.contract import Phase
 from gateway.errors import CLIENT_CLOSED, AnswerLost, UpstreamFailed, UpstreamTimeout
 from gateway.judge.judge import JudgeOutcome
 from gateway.metrics.observe import Metrics, flag
-from gateway.protocols.chat_answers import CHAT
+from gateway.protocols.served import WIRES
 from gateway.protocols.wire import UnsupportedReason
 from gateway.record import SavedReason
 from gateway.rules.rule import Act, Action, Rule
 
-_CHAT: Final = CHAT.endpoint
+_CALLS: Final = tuple(wire.endpoint for wire in WIRES)
 _DIRECT: Final = ("moderations", "classify")
 """Endpoints that ask classifiers directly."""
 _MOST: Final = 200
@@ -41,7 +41,7 @@ _STATUSES: Final[Mapping[str, Sequence[int]]] = {
     "block": (200, 400),
     "error": (CLIENT_CLOSED, 500, 502, 503, 504),
 }
-"""Statuses that a chat completion can end with, by what was decided."""
+"""Statuses that a call can end with, by what was decided."""
 _DECISIONS: Final[Mapping[Act, Sequence[str]]] = {
     Act.FORWARD: ("forward", "error"),
     Act.REDACT: ("forward", "error"),
@@ -63,13 +63,14 @@ def initialise_series(
     _make(metrics.usage_missing, notional, _MISSING)
     _make(metrics.provider_seconds, notional)
     _make(metrics.first_token_seconds, notional)
-    endpoints = [_CHAT, *(_DIRECT if rules else ())]
+    direct = _DIRECT if rules else ()
+    endpoints = [*_CALLS, *direct]
     _make(metrics.gateway_seconds, endpoints)
     _make(metrics.classifier_seconds, endpoints)
     _make(metrics.requests, endpoints, [""], ["error"], [""], ["400"])
-    _make(metrics.requests, endpoints[1:], [""], ["error"], [""], ["500", "503"])
-    _make(metrics.requests, endpoints[1:], [""], ["answer"], [""], ["200"])
-    _make(metrics.requests, [_CHAT], [OTHER_MODELS], ["error"], [""], ["404"])
+    _make(metrics.requests, direct, [""], ["error"], [""], ["500", "503"])
+    _make(metrics.requests, direct, [""], ["answer"], [""], ["200"])
+    _make(metrics.requests, _CALLS, [OTHER_MODELS], ["error"], [""], ["404"])
     initialise_versions(metrics, rules)
     for rule in rules:
         _rule_at_zero(metrics, rule)
@@ -138,7 +139,7 @@ def _calls_at_zero(metrics: Metrics, money: "_Money", model: str, rule: Rule, me
 
 def _requests_at_zero(metrics: Metrics, model: str, rule: str, decisions: Iterable[str]) -> None:
     for decision in decisions:
-        _make(metrics.requests, [_CHAT], [model], [decision], [rule], map(str, _STATUSES[decision]))
+        _make(metrics.requests, _CALLS, [model], [decision], [rule], map(str, _STATUSES[decision]))
 
 
 class _Money:

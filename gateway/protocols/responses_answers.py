@@ -1,0 +1,407 @@
+"""POST /v1/responses, the answers: those of upstreams, whole and as events, and those that are made here.
+
+In a stream the deltas say the text; what spells it out again (`.done`, parts, items, the whole response) follows them.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct, structs
+
+from gateway.context import new_request_id
+from gateway.errors import ApiError, error_body
+from gateway.protocols import sse
+from gateway.protocols.json import Path, decode_fields, encode, of_upstream
+from gateway.protocols.responses_requests import CALLS, ResponsesRequests, texts_of
+from gateway.protocols.wire import (
+    ChoicePart,
+    EventFacts,
+    Fields,
+    Kind,
+    Meta,
+    ReplyContent,
+    Request,
+    TextItem,
+    TextItems,
+    TokenCounts,
+    Usage,
+    Wire,
+)
+
+_STEMS: Final[Mapping[str, tuple[str, str]]] = {
+    "response.output_text": ("content", "text"),
+    "response.refusal": ("content", "refusal"),
+    "response.reasoning_text": ("content", "text"),
+    "response.reasoning_summary_text": ("summary", "text"),
+    "response.function_call_arguments": ("", "arguments"),
+    "response.mcp_call_arguments": ("", "arguments"),
+    "response.custom_tool_call_input": ("", "input"),
+    "response.code_interpreter_call_code": ("", "code"),
+}
+"""By an event's type without `.delta` or `.done`: the list of the item that has the text's part, and the text's key."""
+_DEFAULTS: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(("instructions", "max_output_tokens", "max_tool_calls", "previous_response_id", "prompt")),
+    "background": False, "metadata": {}, "parallel_tool_calls": True, "reasoning": {"effort": None, "summary": None},
+    "service_tier": "default", "store": True, "temperature": 1.0, "tool_choice": "auto", "tools": [],
+    "text": {"format": {"type": "text"}, "verbosity": "medium"}, "top_logprobs": 0, "top_p": 1.0,
+    "truncation": "disabled",
+}  # fmt: skip
+"""What a response says again of its request."""
+_GIVEN: Final = ("user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options")
+"""The same where the request has it."""
+_NO_ANSWER: Final = frozenset({
+    *_DEFAULTS, *_GIVEN, "id", "object", "created_at", "completed_at", "status", "error", "incomplete_details", "model",
+    "output", "usage", "conversation", "moderation", "billing", "tool_usage", "frequency_penalty", "presence_penalty",
+    "context_management", "prompt_cache_diagnostics",
+})  # fmt: skip
+"""Fields of a response that hold no text of a model's, beside its output."""
+_ENDS: Final = ("response.completed", "response.incomplete", "response.failed", "response.cancelled", "error")
+_END_MARKS: Final = tuple(f'"{name}"'.encode() for name in _ENDS)
+_FINISHES: Final = {"completed": "stop", "max_output_tokens": "length"}
+_NOTHING: Final = EventFacts()
+
+
+class UpstreamDetails(Struct):
+    """Part counts within a usage; or why an answer ended early."""
+
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reason: str | None = None
+
+
+class ResponsesUsage(Struct):
+    """Tokens as an upstream reports them."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    input_tokens_details: UpstreamDetails | None = None
+
+
+class ResponsesFrame(Struct):
+    """What an answer, or an event, whose response is within, says beside its output."""
+
+    type: str = ""
+    model: str | None = None
+    status: str | None = None
+    usage: ResponsesUsage | None = None
+    incomplete_details: UpstreamDetails | None = None
+    sequence_number: int | None = None
+    response: "ResponsesFrame | None" = None
+
+
+class OutputItem(Struct):
+    """An item of an answer, or a part of its content, as far as it is compared."""
+
+    type: str = ""
+    content: "list[OutputItem] | None" = None
+    text: str | None = None
+    refusal: str | None = None
+    name: str | None = None
+    arguments: str | None = None
+    input: str | None = None
+
+
+class ResponsesAnswer(ResponsesFrame):
+    """An answer or an event with its output."""
+
+    output: list[OutputItem] | None = None
+    output_index: int = 0
+    delta: object = None
+    item: OutputItem | None = None
+
+
+_decode_frame: Final = msgspec.json.Decoder(ResponsesFrame).decode
+_decode_answer: Final = msgspec.json.Decoder(ResponsesAnswer).decode
+
+
+class ResponsesAnswers:
+    """Reads responses of upstreams."""
+
+    holders = ("message", "delta")
+    rewrites_repeats = True
+    blank = b"[]"
+
+    def meta(self, data: bytes) -> Meta:
+        """As of AnswerReader."""
+        return _meta(of_upstream(_decode_frame, data))
+
+    def choices(self, data: bytes, *, stream: bool) -> Iterator[ChoicePart]:
+        """As of AnswerReader."""
+        answer = of_upstream(_decode_answer, data)
+        part = ChoicePart(0, finish=_finish(answer.response or answer))
+        if not stream:
+            _add_items(part, answer.output or ())
+        elif answer.item is not None and answer.type == "response.output_item.added":
+            part.calls = [(answer.output_index, answer.item.name, "")] if answer.item.name else ()
+        elif isinstance(answer.delta, str):
+            match _STEMS.get(answer.type.removesuffix(".delta")):
+                case ("content", "text") if answer.type == "response.output_text.delta":
+                    part.content = answer.delta
+                case ("content", "refusal"):
+                    part.refused = bool(answer.delta)
+                case ("", "arguments" | "input"):
+                    part.calls = [(answer.output_index, "", answer.delta)]
+        yield part
+
+    def texts(self, data: bytes, part: int) -> TextItems:  # noqa: ARG002 - each text belongs to an item
+        """As of AnswerReader."""
+        answer = of_upstream(msgspec.json.decode, data)
+        texts = _Texts()
+        if not isinstance(answer, dict):
+            texts.incomplete = True
+        elif isinstance(answer.get("type"), str):
+            texts.of_event(answer, answer["type"])
+        else:
+            texts.of_response(answer, "message", ())
+        return TextItems(texts.items, texts.repeats, texts.incomplete)
+
+    def stream(self) -> "ResponsesStream":
+        """As of AnswerReader."""
+        return ResponsesStream()
+
+
+class _Texts:
+    """The texts of one answer or event, as they are found."""
+
+    def __init__(self) -> None:
+        self.items: list[TextItem] = []
+        self.repeats: list[tuple[int, Path]] = []
+        self.incomplete = False
+
+    def of_event(self, event: Mapping[str, Any], name: str) -> None:
+        """Adds an event's. What is not known and has text counts as not read."""
+        item, (stem, _, last) = _index(event, "output_index"), name.rpartition(".")
+        field, holder = "", "delta"
+        kind: Kind = (item,)
+        if isinstance(event.get("response"), dict):
+            field = "response"
+            self.of_response(event[field], field, (field,))
+        elif stem == "response.output_item":
+            field = holder = "item"
+        elif stem in ("response.content_part", "response.reasoning_summary_part"):
+            key = "content" if stem == "response.content_part" else "summary"
+            field = holder = "part"
+            kind = (item, key, _index(event, f"{key}_index"))
+        elif stem == "response.output_text.annotation":
+            place = _index(event, "content_index"), "annotations", _index(event, "annotation_index")
+            field, kind = "annotation", (item, "content", *place)
+        elif stem in _STEMS and last in ("delta", "done"):
+            within, key = _STEMS[stem]
+            field, holder = ("delta", "delta") if last == "delta" else (key, "done")
+            kind = (item, within, _index(event, f"{within}_index"), key) if within else (item, key)
+            self._add({"logprobs": event.get("logprobs")}, holder, kind, ())
+        if field != "response":
+            self._add(event.get(field), holder, kind, (field,))
+        rest = {key: value for key, value in event.items() if key not in (field, "logprobs", "name")}
+        self.incomplete = self.incomplete or (name != "error" and any(True for _ in texts_of(rest)))
+
+    def of_response(self, response: Mapping[str, Any], holder: str, path: Path) -> None:
+        """Adds a whole response's."""
+        output = response.get("output")
+        for place, item in enumerate(output if isinstance(output, list) else ()):
+            self._add(item, holder, (place,), (*path, "output", place))
+        self._add(response.get("output_text"), holder, ("output_text",), (*path, "output_text"))
+        more = {key: value for key, value in response.items() if key not in _NO_ANSWER and key != "output_text"}
+        self.incomplete = self.incomplete or any(True for _ in texts_of(more))
+
+    def _add(self, value: Any, holder: str, kind: Kind, path: Path) -> None:
+        for inner, text in texts_of(value):
+            where = (*path, *inner)
+            if text is not None:
+                own = (*kind, *inner)
+                self.items.append(TextItem(0, holder, own, where, text, own[-1] == "arguments"))
+            elif where[-1] == "logprobs":
+                self.repeats.append((0, where))
+            else:
+                self.incomplete = True
+
+
+class ResponsesStream:
+    """Reads the events of one stream."""
+
+    def __init__(self) -> None:
+        self._first = self._last = b""
+        self._ended = False
+
+    def read(self, event: bytes, *, awaiting: bool) -> EventFacts:
+        """As of StreamReader."""
+        data = sse.data_of(event)
+        if data is None:
+            return _NOTHING
+        self._first, self._last = self._first or data, data
+        content = awaiting and b'.delta"' in data
+        frame = _frame_of(data) if any(mark in data for mark in _END_MARKS) else None
+        if frame is None or frame.type not in _ENDS:
+            return EventFacts(content=True) if content else _NOTHING
+        self._ended = True
+        error = frame.type in ("error", "response.failed")
+        return EventFacts(content or not error, error, _meta(frame))
+
+    def ended(self) -> bool:
+        """Whether the response has been completed, or said to have failed."""
+        return self._ended
+
+    def failed(self, error: ApiError) -> bytes:
+        """`response.failed`, with the id that the stream has shown: clients show the message of that alone."""
+        if self._ended:
+            return b""
+        response: Fields = {}
+        with suppress(msgspec.DecodeError, RecursionError):
+            response = decode_fields(of_upstream(decode_fields, self._first).get("response", b"{}"))
+        last = _frame_of(self._last)
+        number = 0 if last is None or last.sequence_number is None else last.sequence_number + 1
+        return _failure({**_frame({}, "", new_request_id()[4:], "failed"), **response}, error, number)
+
+
+def _frame_of(data: bytes) -> ResponsesFrame | None:
+    try:
+        return of_upstream(_decode_frame, data)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _meta(frame: ResponsesFrame) -> Meta:
+    response = frame.response or frame
+    usage = response.usage
+    if usage is None:
+        return Meta(response.model)
+    details = usage.input_tokens_details or UpstreamDetails()
+    counts = details.cached_tokens or 0, details.cache_write_tokens or 0
+    return Meta(response.model, Usage(usage.input_tokens, usage.output_tokens, *counts))
+
+
+def _finish(frame: ResponsesFrame) -> str:
+    if frame.status is None or frame.status in ("in_progress", "queued"):
+        return ""
+    reason = (frame.incomplete_details and frame.incomplete_details.reason) or frame.status
+    return _FINISHES.get(reason, reason)
+
+
+def _add_items(part: ChoicePart, items: Sequence[OutputItem]) -> None:
+    for item in items:
+        if item.type == "message":
+            part.content += "".join(each.text or "" for each in item.content or ())
+            part.refused = part.refused or any(each.refusal for each in item.content or ())
+    part.calls = [
+        (place, item.name or "", item.arguments or item.input or "")
+        for place, item in enumerate(items)
+        if item.type in CALLS
+    ]
+
+
+def _index(event: Mapping[str, Any], name: str) -> int:
+    value = event.get(name)
+    return value if isinstance(value, int) else 0
+
+
+class ResponsesReplies:
+    """Writes responses. A block is a message with its sentence; where the client parses a schema it is a refusal, which
+    others do not show."""
+
+    def whole(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> bytes:
+        """As of ReplyWriter."""
+        return encode(_completed(request, content, name, counts))
+
+    def events(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> Iterator[bytes]:
+        """As of ReplyWriter."""
+        begun = {"response": _frame(request.fields, request.model, name, "in_progress")}
+        events = [
+            ("created", begun),
+            ("in_progress", begun),
+            *(_call(content, name) if content.call else _message(content, name)),
+        ]
+        events.append(("completed", {"response": _completed(request, content, name, counts)}))
+        for number, (kind, fields) in enumerate(events):
+            yield _event(f"response.{kind}", number, fields)
+
+    def error(self, error: ApiError, request_id: str) -> bytes:  # noqa: ARG002 - the id is in a header
+        """As of ReplyWriter."""
+        return error_body(error)
+
+    def error_event(self, error: ApiError, request_id: str) -> bytes:
+        """As of ReplyWriter."""
+        return _failure(_frame({}, "", request_id.removeprefix("req_"), "failed"), error, 0)
+
+
+def _event(kind: str, number: int, fields: Mapping[str, Any]) -> bytes:
+    return sse.named(kind, encode({"type": kind, "sequence_number": number, **fields}))
+
+
+def _failure(response: Mapping[str, Any], error: ApiError, number: int) -> bytes:
+    # the codes are of a closed list; clients take the first for one that comes again
+    code = "invalid_prompt" if error.status < 500 else "server_error"
+    failed = {**response, "status": "failed", "error": {"code": code, "message": error.message}}
+    return _event("response.failed", number, {"response": failed})
+
+
+def _frame(fields: Fields, model: str, name: str, status: str) -> dict[str, Any]:
+    """A response without its output. name: what its id is made of."""
+    given = {key: fields[key] for key in (*_DEFAULTS, *_GIVEN) if bytes(fields.get(key, b"null")) != b"null"}
+    own = {"id": "resp_" + name, "object": "response", "created_at": int(time.time()), "status": status}
+    rest: dict[str, Any] = {"error": None, "incomplete_details": None, "model": model, "output": [], "usage": None}
+    return {**own, **rest, **_DEFAULTS, **given}
+
+
+def _completed(request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> dict[str, Any]:
+    frame = _frame(request.fields, request.model, name, "completed")
+    usage = {
+        "input_tokens": counts.given,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": counts.generated,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": counts.given + counts.generated,
+    }
+    return {**frame, "completed_at": frame["created_at"], "output": [_item(content, name, "completed")], "usage": usage}
+
+
+def _item(content: ReplyContent, name: str, status: str) -> dict[str, Any]:
+    """The only item of an answer. One that is in progress is empty."""
+    done = status == "completed"
+    if content.call is None:
+        parts = [_part(content)] if done else []
+        return {"id": "msg_" + name, "type": "message", "status": status, "role": "assistant", "content": parts}
+    arguments = content.text if done else ""
+    call = {"call_id": "call_" + name, "name": content.call.name, "arguments": arguments}
+    return {"id": "fc_" + name, "type": "function_call", "status": status, **call}
+
+
+def _part(content: ReplyContent) -> dict[str, Any]:
+    if content.refusal:
+        return {"type": "refusal", "refusal": content.text}
+    tokens = content.logprobs or ()
+    logprobs = [structs.replace(each, top_logprobs=each.top_logprobs or []) for each in tokens]
+    return {"type": "output_text", "text": content.text, "annotations": [], "logprobs": logprobs}
+
+
+def _message(content: ReplyContent, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    part, at = _part(content), {"item_id": "msg_" + name, "output_index": 0, "content_index": 0}
+    key = "refusal" if content.refusal else "text"
+    kind = "refusal" if content.refusal else "output_text"
+    more = {} if content.refusal else {"logprobs": part["logprobs"]}
+    empty = {**part, key: "", **({} if content.refusal else {"logprobs": []})}
+    yield "output_item.added", {"output_index": 0, "item": _item(content, name, "in_progress")}
+    yield "content_part.added", {**at, "part": empty}
+    yield f"{kind}.delta", {**at, "delta": content.text, **more}
+    yield f"{kind}.done", {**at, key: content.text, **more}
+    yield "content_part.done", {**at, "part": part}
+    yield "output_item.done", {"output_index": 0, "item": _item(content, name, "completed")}
+
+
+def _call(content: ReplyContent, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    item, at = _item(content, name, "completed"), {"item_id": "fc_" + name, "output_index": 0}
+    yield "output_item.added", {"output_index": 0, "item": _item(content, name, "in_progress")}
+    yield "function_call_arguments.delta", {**at, "delta": content.text}
+    yield "function_call_arguments.done", {**at, "name": item["name"], "arguments": content.text}
+    yield "output_item.done", {"output_index": 0, "item": item}
+
+
+RESPONSES: Final = Wire(
+    endpoint="responses",
+    path="/responses",
+    requests=ResponsesRequests(),
+    answers=ResponsesAnswers(),
+    replies=ResponsesReplies(),
+)

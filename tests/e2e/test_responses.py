@@ -1,0 +1,315 @@
+"""POST /v1/responses through a real gateway process, before a model server on a port that answers as it is asked to."""
+
+import json
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal
+
+import pytest
+from openai import OpenAI
+from pydantic import BaseModel
+
+from tests.given import table, table_text
+
+from .conftest import Running, start
+
+GATEWAY = table_text("given/e2e-responses-gateway.yaml")
+CASES = table("responses.yaml")
+POLICY = table_text("given/e2e-redaction-policy.yaml")
+MAIL, IBAN = "joe@example.com", "DE89 3704 0044 0532 0130 00"
+USAGE = {
+    "input_tokens": 30,
+    "input_tokens_details": {"cached_tokens": 10},
+    "output_tokens": 5,
+    "output_tokens_details": {"reasoning_tokens": 0},
+    "total_tokens": 35,
+}
+FUNCTION, FORMAT = CASES["function"], CASES["format"]
+
+
+class Model(BaseHTTPRequestHandler):
+    """Says `metadata.say`; as a call's arguments where that is asked for. Breaks off after `metadata.breaks` events."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.calls.append((self.path, json.loads(body)))  # type: ignore[attr-defined]
+        asked = json.loads(body)
+        events = list(answered(asked))
+        kind, answer = "application/json", json.dumps(events[-1]["response"]).encode()
+        if asked.get("stream"):
+            events = events[: int(asked["metadata"].get("breaks", len(events)))]
+            kind, frames = "text/event-stream", [f"event: {one['type']}\ndata: {json.dumps(one)}\n\n" for one in events]
+            answer = "".join(frames).encode()
+        self.send_response(200)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def answered(asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The events of OpenAI's stream, in pieces of four characters."""
+    text = asked["metadata"]["say"]
+    response = {"id": "resp_model", "object": "response", "created_at": 1, "model": asked["model"], "output": []}
+    part = {"type": "output_text", "text": text, "annotations": [], "logprobs": [{"token": text, "logprob": 0}]}
+    item = {"id": "msg_model", "type": "message", "role": "assistant", "status": "completed", "content": [part]}
+    stem, key, at = "response.output_text", "text", {"item_id": item["id"], "output_index": 1, "content_index": 0}
+    if asked["metadata"].get("as") == "call":
+        stem, key, at = "response.function_call_arguments", "arguments", {"item_id": "fc_model", "output_index": 1}
+        item = {"id": "fc_model", "type": "function_call", "call_id": "call_model", "name": "send", "arguments": text}
+    thought = {"id": "rs_model", "type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}]}
+    whole = {**response, "status": "completed", "output": [thought, item], "usage": USAGE}
+    more = {"logprobs": part["logprobs"]} if key == "text" else {}
+    named = [
+        ("response.created", {"response": {**response, "status": "in_progress"}}),
+        ("response.output_item.added", {"output_index": 0, "item": {**thought, "summary": []}}),
+        ("response.output_item.done", {"output_index": 0, "item": thought}),
+        ("response.output_item.added", {"output_index": 1, "item": {**item, "arguments": "", "content": []}}),
+        ("response.content_part.added", {**at, "part": {**part, "text": "", "logprobs": []}}),
+        *((f"{stem}.delta", {**at, "delta": text[i : i + 4]}) for i in range(0, len(text), 4)),
+        (f"{stem}.done", {**at, key: text, **more}),
+        ("response.content_part.done", {**at, "part": part}),
+        ("response.output_item.done", {"output_index": 1, "item": item}),
+        ("response.completed", {"response": whole}),
+    ]
+    kept = [each for each in named if key == "text" or "content_part" not in each[0]]
+    for number, (kind, fields) in enumerate(kept):
+        yield {"type": kind, "sequence_number": number, **fields}
+
+
+class Served:
+    """The gateway, what its model was sent, and what it answers."""
+
+    def __init__(self, running: Running, calls: list[tuple[str, Any]]) -> None:
+        self.running, self.calls = running, calls
+
+    def ask(self, model: str, text: str, /, **fields: Any) -> tuple[int, dict[str, str], bytes]:
+        body = {"model": model, "input": [{"role": "user", "content": text}], **fields}
+        body["metadata"] = {"say": f"You said {text}.", **fields.get("metadata", {})}
+        request = urllib.request.Request(f"{self.running.url}/v1/responses", json.dumps(body).encode())
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return answer.status, dict(answer.headers), answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, dict(error.headers), error.read()
+
+    def events(self, model: str, text: str, /, **fields: Any) -> list[dict[str, Any]]:
+        """A stream's events, each named by its type, numbered without a gap from 0 where it was made here."""
+        status, headers, body = self.ask(model, text, stream=True, **fields)
+        assert (status, headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+        blocks = [block.split("\ndata: ") for block in body.decode().split("\n\n") if block]
+        found = [json.loads(data) for _, data in blocks]
+        assert [name for name, _ in blocks] == [f"event: {one['type']}" for one in found]
+        assert [one["sequence_number"] for one in found] == list(range(len(found)))
+        return found
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, run_offramp: Any) -> Iterator[Served]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Model)
+    server.calls = []  # type: ignore[attr-defined]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    folder = tmp_path_factory.mktemp("responses")
+    (folder / "customer-data.yaml").write_text(POLICY)
+    (folder / "gateway.yaml").write_text(GATEWAY.replace("PORT", str(server.server_port)))
+    assert run_offramp("train", "customer-data.yaml", "--models", "models", cwd=folder).returncode == 0
+    running = start(folder / "gateway.yaml")
+    yield Served(running, server.calls)  # type: ignore[attr-defined]
+    running.stop()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def client(served: Served) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{served.running.url}/v1", api_key="unused", max_retries=0) as made:
+        yield made
+
+
+def words(answer: dict[str, Any]) -> str:
+    """All text of a response's messages and calls."""
+    items = [item for item in answer["output"] if item["type"] != "reasoning"]
+    parts = [part for item in items for part in item.get("content") or ()]
+    return "".join(
+        [part.get("text", part.get("refusal", "")) for part in parts] + [i.get("arguments", "") for i in items]
+    )
+
+
+def spoken(events: list[dict[str, Any]]) -> set[str]:
+    """The text as each of a stream's repeats says it: deltas joined, `.done`, the part, the item, the response."""
+    joined = "".join(one["delta"] for one in events if one["type"].endswith(".delta"))
+    whole = [one for one in events if one["type"].endswith(".done") and one.get("output_index", 1) == 1]
+    named = [one.get("text", one.get("arguments", one.get("refusal"))) for one in whole if "item" not in one]
+    items = [words({"output": [one["item"]]}) for one in events if one["type"] == "response.output_item.done"]
+    parts = [words({"output": [{"type": "message", "content": [one["part"]]}]}) for one in whole if "part" in one]
+    return {joined, *filter(None, named), *filter(None, items), *parts, words(events[-1]["response"])}
+
+
+TABLE = [
+    # model, text, decision, what the model gets of the text, what the client gets
+    ("plain", "hello", "forward", "hello", "You said hello."),
+    ("hides", f"mail {MAIL}", "redact", "mail [EMAIL_1]", "You said mail [EMAIL_1]."),
+    ("restores", f"mail {MAIL}", "redact", "mail [EMAIL_1]", f"You said mail {MAIL}."),
+    ("fixed", f"pay {IBAN}", "answer", None, "Ask the bank."),
+    ("blocks", f"pay {IBAN}", "block", None, "Not here."),
+    ("outblocks", f"mail {MAIL}", "block", f"mail {MAIL}", "Not here."),
+    ("outhides", f"mail {MAIL}", "redact", f"mail {MAIL}", "You said mail [EMAIL_1]."),
+]
+
+
+@pytest.mark.parametrize("call", [{}, {"as": "call"}], ids=["text", "call"])
+@pytest.mark.parametrize(("model", "text", "decision", "sent", "got"), TABLE, ids=[row[0] for row in TABLE])
+def test_each_decision_whole_and_streamed(
+    served: Served, model: str, text: str, decision: str, sent: str | None, got: str, call: dict[str, str]
+) -> None:
+    """The model repeats what it was sent, so that what it was sent can be seen in what the client gets."""
+    shown = got.replace(MAIL, "[EMAIL_1]") if model == "restores" else f"You said {sent}."
+    meta = {"say": shown if sent else "", **call}
+    del served.calls[:]
+    status, headers, body = served.ask(model, text, metadata=meta)
+    answer = json.loads(body)
+    assert (status, words(answer)) == (200, got)
+    assert headers["x-offramp-decision"] == decision
+    events = served.events(model, text, metadata=meta)
+    assert (spoken(events), events[-1]["type"]) == ({got}, "response.completed")
+    asked = [body["input"][0]["content"] for path, body in served.calls if path == "/v1/responses"]
+    assert asked == ([] if sent is None else [sent, sent])
+    if model in ("outblocks", "outhides"):
+        # what spells the text out again, token by token, goes with what changes
+        streamed = [{**one, "response": one.get("response", {}).get("output")} for one in events]
+        assert MAIL not in json.dumps([answer["output"], streamed])
+
+
+ASKED = "Which is it, payment or contact?"
+
+
+@pytest.mark.parametrize(("fields", "got"), CASES["shapes"])
+def test_an_answer_has_the_shape_that_is_asked_for_or_is_forwarded(served: Served, fields: Any, got: str) -> None:
+    _, headers, body = served.ask("answers", f"pay {IBAN}", **fields)
+    if headers["x-offramp-decision"] == "answer":
+        assert words(json.loads(body)) == got
+        assert spoken(served.events("answers", f"pay {IBAN}", **fields)) == {got}
+    else:
+        assert headers["x-offramp-abstained"] == f"answers:{got}"
+        assert words(json.loads(body)) == f"You said pay {IBAN}."
+
+
+@pytest.mark.parametrize("model", ["plain", "outhides"], ids=["passed-on", "held"])
+def test_a_stream_that_breaks_off_ends_with_a_failed_response(served: Served, model: str) -> None:
+    """OpenAI's client raises its message; Codex shows it."""
+    events = served.events(model, "hello", metadata={"breaks": "7"})
+    last = events[-1]
+    assert [one["type"] for one in events[-2:]] == ["response.output_text.delta", "response.failed"]
+    assert (last["response"]["id"], last["response"]["status"]) == ("resp_model", "failed")
+    assert last["response"]["error"] == {
+        "code": "server_error",
+        "message": "the upstream's stream ended before its answer did",
+    }
+
+
+def test_a_stream_that_ends_by_itself_stays_as_it_came(served: Served) -> None:
+    body = served.ask("plain", "hello", stream=True)[2]
+    one = {"model": "plain", "metadata": {"say": "You said hello."}}
+    assert body.decode() == "".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in answered(one))
+    assert served.running.metric(
+        'offramp_requests_total{decision="forward",endpoint="responses",model="plain",rule="",status="200"}'
+    )
+
+
+def test_a_block_of_a_schema_is_a_refusal_and_of_a_program_an_error(served: Served, client: OpenAI) -> None:
+    parsed = client.responses.parse(model="blocks", input=f"pay {IBAN}", text_format=Route)
+    assert (parsed.output_parsed, parsed.status) == (None, "completed")
+    assert parsed.output[0].content[0].to_dict() == {"type": "refusal", "refusal": "Not here."}
+    kinds = [one["type"] for one in served.events("blocks", f"pay {IBAN}", text=FORMAT)]
+    assert kinds[4:6] == ["response.refusal.delta", "response.refusal.done"]
+    for model in ("refuses", "outerrors"):
+        status, _, body = served.ask(model, f"pay {IBAN}")
+        assert (status, json.loads(body)["error"]["code"]) == (400, "content_filter")
+    [failed] = served.events("outerrors", f"pay {IBAN}")
+    assert failed["response"]["error"] == {"code": "invalid_prompt", "message": "Not here."}
+
+
+class Route(BaseModel):
+    """What the answering rule fills."""
+
+    kind: Literal["payment", "contact"]
+
+
+@pytest.mark.parametrize("model", ["answers", "plain"])
+def test_openais_own_helpers_take_the_answers(served: Served, client: OpenAI, model: str) -> None:
+    del served.calls[:]
+    say = {"say": '{"kind":"payment"}'}
+    parsed = client.responses.parse(model=model, input=f"pay {IBAN}", text_format=Route, metadata=say)
+    assert parsed.output_parsed == Route(kind="payment")
+    asked = {"model": model, "input": f"pay {IBAN}", "text_format": Route, "metadata": say}
+    with client.responses.stream(**asked) as stream:
+        kinds = [event.type for event in stream]
+        assert stream.get_final_response().output_parsed == Route(kind="payment")
+    assert (kinds[-1], len(served.calls)) == ("response.completed", 2 if model == "plain" else 0)
+    if model == "answers":
+        tools = [{**FUNCTION, "name": "send"}]
+        raw = client.responses.with_raw_response.create(
+            model=model, input=f"pay {IBAN}", tools=tools, tool_choice="required"
+        )
+        [call] = raw.parse().output
+        assert (call.type, call.name, call.arguments) == ("function_call", "send", '{"kind":"payment"}')
+        include = ["message.output_text.logprobs"]
+        answer = client.responses.create(**asked_plain(model), instructions=ASKED, include=include, top_logprobs=2)
+        [token] = answer.output[0].content[0].logprobs
+        assert (token.token, [one.token for one in token.top_logprobs]) == ("payment", ["payment", "contact"])
+        assert (answer.usage.input_tokens_details.cached_tokens, answer.store, answer.instructions) == (0, True, ASKED)
+
+
+def asked_plain(model: str) -> dict[str, Any]:
+    return {"model": model, "input": f"pay {IBAN}"}
+
+
+def test_all_text_of_items_is_redacted_in_place(served: Served) -> None:
+    items = [
+        {"type": "message", "id": "msg_1", "role": "assistant", "content": [{"type": "output_text", "text": MAIL}]},
+        {"type": "function_call", "call_id": "c", "name": "send", "arguments": json.dumps({"to": MAIL})},
+        {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_text", "text": f"sent to {MAIL}"}]},
+        {
+            "type": "reasoning",
+            "id": "rs",
+            "summary": [{"type": "summary_text", "text": MAIL}],
+            "encrypted_content": "x",
+        },
+        {"type": "mcp_call", "id": "mcp", "name": "find", "arguments": "{}", "output": MAIL, "server_label": "a"},
+        {"type": "of_tomorrow", "inside": [{"deep": MAIL, "status": MAIL}]},
+        {"role": "user", "content": f"mail {MAIL}"},
+    ]
+    del served.calls[:]
+    status, headers, _ = served.ask("hides", "", instructions=f"Write to {MAIL}.", input=items)
+    [(_, body)] = served.calls
+    assert (status, headers["x-offramp-redacted"]) == (200, "email:9")
+    hidden = json.loads(json.dumps({"instructions": f"Write to {MAIL}.", "input": items}).replace(MAIL, "[EMAIL_1]"))
+    assert {name: body[name] for name in hidden} == hidden
+
+
+def test_a_blocked_exchange_is_left_out_of_what_follows(served: Served, client: OpenAI) -> None:
+    blocked = client.responses.create(**asked_plain("blocks"))
+    history = [{"role": "user", "content": f"pay {IBAN}"}, *[item.to_dict() for item in blocked.output]]
+    del served.calls[:]
+    status, headers, _ = served.ask(
+        "blocks", "", instructions="Be kind.", input=[*history, {"role": "user", "content": "hello"}]
+    )
+    assert (status, headers["x-offramp-decision"]) == (200, "forward")
+    [(_, body)] = served.calls
+    assert (body["instructions"], body["input"]) == ("Be kind.", [{"role": "user", "content": "hello"}])
+
+
+def test_explain_takes_a_request_of_this_format(served: Served, run_offramp: Any) -> None:
+    body = json.dumps({**asked_plain("blocks"), "instructions": "Be kind."})
+    shown = json.loads(
+        run_offramp("explain", body, "--gateway", "gateway.yaml", "--json", cwd=served.running.folder).stdout
+    )
+    assert (shown["decision"], shown["by_rule"], shown["rules"][0]["reads"]) == ("block", "blocks", [f"pay {IBAN}"])
