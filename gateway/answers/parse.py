@@ -73,6 +73,8 @@ class Completion:
     @cached_property
     def meta(self) -> Meta:
         """The model and the usage, a stream's last ones. Raises msgspec.DecodeError and RecursionError."""
+        if not self.stream:
+            return self._reader.meta(self.body)
         meta = Meta()
         for data in self._data:
             meta = meta if data is None else meta.then(self._reader.meta(data))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
@@ -91,6 +92,7 @@ def listens_on_loopback(listen: str) -> bool:
     return is_loopback(listen.rpartition(":")[0])
 
 
+@lru_cache(maxsize=64)
 def is_loopback(host: str) -> bool:
     """Whether a host in `listen` or a Host header is this machine; 127.evil.com is a name."""
     try:

@@ -11,12 +11,14 @@ from gateway.protocols.responses_answers import RESPONSES
 from gateway.protocols.wire import Wire
 
 WIRES: Final = (CHAT, RESPONSES)
-_BY_PATH: Final[Mapping[str, Wire]] = {wire.path: wire for wire in WIRES}
+_BY_PATH: Final[Mapping[str, Wire]] = {
+    f"{base}{wire.path}{end}": wire for wire in WIRES for base in ("", "/v1") for end in ("", "/")
+}
 
 
 def wire_at(path: str) -> Wire | None:
     """The wire format that a path is served in, with or without `/v1` and a slash at its end."""
-    return _BY_PATH.get(path.removeprefix("/v1").rstrip("/"))
+    return _BY_PATH.get(path)
 
 
 def wire_of(body: bytes) -> Wire:

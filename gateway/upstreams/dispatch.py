@@ -70,6 +70,8 @@ class Forwarder:
 
     def _speaking(self, request: Request, targets: Sequence[Target]) -> Sequence[Target]:
         endpoint = request.wire.endpoint
+        if len(targets) == 1 and endpoint in self._upstreams[targets[0].upstream].speaks:
+            return targets
         speaking = [target for target in targets if endpoint in self._upstreams[target.upstream].speaks]
         if speaking:
             return speaking
