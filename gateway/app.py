@@ -5,11 +5,13 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
@@ -19,6 +21,7 @@ import gateway
 from classifiers import Reading, Runtime, Verdict, Worker
 from gateway.config.load import Loaded
 from gateway.config.prices import PriceTable
+from gateway.config.settings import OpenAISettings
 from gateway.context import REQUEST_ID, RequestContext
 from gateway.contracts.audit import Audits
 from gateway.contracts.owner import Owner
@@ -33,6 +36,8 @@ from gateway.http.asgi import ClientGone, RequestId, error_at
 from gateway.http.auth import Auth
 from gateway.http.calls import CallEndpoint
 from gateway.http.direct import Engine
+from gateway.http.models import UpstreamModels
+from gateway.http.passthrough import Passthrough
 from gateway.judge.judge import Judge
 from gateway.judge.resolve import SafetyAudits
 from gateway.ledger.call_log import CallLog, TextLog
@@ -50,8 +55,8 @@ from gateway.serving.reload import Reloader
 from gateway.serving.retention import Retention
 from gateway.serving.retrain import Retrainer
 from gateway.serving.snapshot import CurrentSnapshot, build_snapshot
-from gateway.upstreams.dispatch import Forwarder, build_upstreams
-from gateway.upstreams.openai import MAX_ANSWER_BYTES
+from gateway.upstreams.dispatch import Forwarder, build_upstreams, streaming
+from gateway.upstreams.openai import MAX_ANSWER_BYTES, TRAVELS
 
 _log = logging.getLogger(__name__)
 _TICK_S = 1.0
@@ -66,7 +71,7 @@ def create_app(
     """The gateway as an ASGI app. runtime: the classifiers that the rules bind, loaded and self-tested. Raises
     LedgerError where the contracts cannot be read."""
     services = _Services(loaded, runtime, store, contracts, prices)
-    limits = loaded.settings.limits
+    settings, limits = loaded.settings, loaded.settings.limits
     engine = Engine(
         current=services.current,
         routes=services.routes,
@@ -75,12 +80,28 @@ def create_app(
         recorder=services.recorder,
         max_body_bytes=limits.body,
     )
+    remote = [one for one in settings.upstreams.values() if isinstance(one, OpenAISettings)]
+    travels = TRAVELS.union(name.encode() for one in remote for name in one.headers)
     pipeline = services.pipeline()
     hot: dict[str, ASGIApp] = {
-        wire.endpoint: CallEndpoint(wire, pipeline, services.metrics, max_body_bytes=limits.body) for wire in WIRES
+        wire.endpoint: CallEndpoint(wire, pipeline, services.metrics, max_body_bytes=limits.body, travels=travels)
+        for wire in WIRES
     }
-    rest = _api(engine, services.writer, services.lifespan)
-    return RequestId(Auth(_Dispatcher(hot, rest, services.in_flight), loaded.settings.access_key))
+    rest = _api(engine, services.writer, services.lifespan, services.passthrough, services.listed)
+    inner = _Dispatcher(hot, rest, services.passthrough, services.in_flight)
+    keeps = any(one.credentials == "client" for one in remote)
+    app: ASGIApp = Auth(inner, settings.access_key, origins=settings.cors, keeps=keeps)
+    if settings.cors:
+        # a page asks first whether it may (a preflight), without its key
+        app = CORSMiddleware(
+            app,
+            settings.cors,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["*"],
+            allow_private_network=True,
+        )
+    return RequestId(app)
 
 
 class _Services:
@@ -111,9 +132,11 @@ class _Services:
         notional = {name: upstream.notional for name, upstream in upstreams.items()}
         zero.initialise_series(metrics, settings.models, self.current.snapshot.rules, notional)
         self.forwarder = Forwarder(upstreams, metrics)
+        self.listed = UpstreamModels(streaming(upstreams.get(self.routes.other or "")))
         self.recorder = Recorder(
             writer=self.writer, metrics=metrics, prices=prices, routes=self.routes, notional=notional
         )
+        self.passthrough = Passthrough(settings, upstreams, recorder=self.recorder, metrics=metrics)
         self.repeats = RepeatCalls(forwarder=self.forwarder, recorder=self.recorder)
         self.in_flight = InFlight()
         self.call_log, self.review_log = self._kept(contracts.path)
@@ -240,33 +263,42 @@ async def no_verdicts(readings: Sequence[Reading], deadline_s: float, _: Runtime
 
 
 class _Dispatcher:
-    """Calls of models, before Starlette's router. hot: by the wire format's endpoint."""
+    """Calls of models, and what is passed on, before Starlette's router. hot: by the wire format's endpoint."""
 
-    def __init__(self, hot: Mapping[str, ASGIApp], rest: ASGIApp, in_flight: InFlight) -> None:
+    def __init__(self, hot: Mapping[str, ASGIApp], rest: ASGIApp, passing: Passthrough, in_flight: InFlight) -> None:
         self._hot = hot
         self._rest = rest
+        self._passthrough = passing
         self._in_flight = in_flight
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._rest(scope, receive, send)
             return
-        wire = wire_at(scope["path"])
+        wire, method = wire_at(scope["path"]), scope["method"]
         app = self._rest if wire is None else self._hot[wire.endpoint]
+        if (wire is None or method != "POST") and self._passthrough.takes(method, scope["path"]):
+            app = self._passthrough
         await self._in_flight.request(app(scope, receive, send))
 
 
-def _api(engine: Engine, writer: LedgerWriter, lifespan: Lifespan[Starlette] | None) -> Starlette:
+def _api(
+    engine: Engine,
+    writer: LedgerWriter,
+    lifespan: Lifespan[Starlette] | None,
+    passthrough: Passthrough | None = None,
+    listed: UpstreamModels | None = None,
+) -> Starlette:
     routes = [
-        *models.model_routes(engine, int(time.time())),
-        moderations.moderations_route(engine),
+        *models.model_routes(engine, int(time.time()), listed or UpstreamModels(), passthrough),
+        moderations.moderations_route(engine, passthrough),
         classify.classify_route(engine),
     ]
     status = models.status_routes(engine, writer)
     pages = _Pages({**{f"/v1{route.path}": route for route in routes}, **{route.path: route for route in status}})
     handlers: dict[Any, Any] = {
         ApiError: _api_error,
-        HTTPException: _http_error,
+        HTTPException: partial(_http_error, passthrough),
         ClientGone: _client_gone,
         Exception: _internal_error,
     }
@@ -315,13 +347,14 @@ async def _client_gone(_: Request, __: Exception) -> Response:
     return Response(status_code=CLIENT_CLOSED)
 
 
-async def _http_error(request: Request, error: HTTPException) -> Response:
+async def _http_error(passthrough: Passthrough | None, request: Request, error: HTTPException) -> Response:
     path = request.scope["path"]
     if error.status_code == MethodNotAllowed.status:
         answer = await _api_error(request, MethodNotAllowed(f"{request.method} is not allowed for {path}"))
         answer.headers.update(error.headers or {})
         return answer
-    return await _api_error(request, no_such_path(request.method, path))
+    mend = no_such_path if passthrough is None else passthrough.no_such_path
+    return await _api_error(request, mend(request.method, path))
 
 
 async def _internal_error(request: Request, error: Exception) -> Response:

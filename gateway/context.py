@@ -19,6 +19,11 @@ UpstreamModel = NewType("UpstreamModel", str)
 REQUEST_ID: Final = "offramp.request_id"
 """Where a request's id stands in its ASGI scope."""
 
+BODY_IDLE_S: Final = "offramp.body_idle_s"
+"""Where a scope has the seconds within which the next part of a body must come, for one that may take long."""
+CREDENTIALS: Final = "offramp.credentials"
+"""Where the client's own keys stand in the scope, as headers, if an upstream takes them."""
+
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -33,6 +38,8 @@ class JudgeVerdict(NamedTuple):
 class RequestContext:
     """One request. `record` is filled by its steps. Times are time.perf_counter() seconds.
 
+    credentials: the client's own keys, for upstreams that take them; None of the gateway's own calls. In no row or log.
+    unbilled: nothing is charged for it, though it goes to an upstream.
     client: whose share of the classifiers' time it takes: an address.
     runtime: the classifiers that it began with; a version that is loaded meanwhile does not judge it.
     wait_s: how long the classifiers' queue was, where they had no time.
@@ -54,6 +61,8 @@ class RequestContext:
     record: Record
     started: float = field(default_factory=time.perf_counter)
     client: str = ""
+    credentials: Headers | None = None
+    unbilled: bool = False
     runtime: Runtime | None = None
     wait_s: float = 0.0
     prompt_bytes: int = 0

@@ -136,14 +136,14 @@ class AnswerStalled(UpstreamTimeout):
 _ELSEWHERE: Final[Mapping[str, str]] = {
     "messages": "ask with a client of OpenAI's; Anthropic's models are an upstream of kind: litellm",
     "completions": "set the client to chat completions: OpenAILike(is_chat_model=True) in llama-index",
-    **dict.fromkeys(("embeddings", "files", "batches", "audio", "images"), "give these calls the provider's address"),
+    "embeddings": "give these calls the provider's address",
 }
 """By path, what a client that asks there is to do instead."""
 
 
-def no_such_path(method: str, path: str) -> NotFound:
-    """The error of a path that is not served, with what to do where other servers have it."""
-    mend = _ELSEWHERE.get(path.removeprefix("/v1").strip("/").partition("/")[0])
+def no_such_path(method: str, path: str, mend: str | None = None) -> NotFound:
+    """The error of a path that is not served. mend: what to do; by default, where other servers have it."""
+    mend = mend or _ELSEWHERE.get(path.removeprefix("/v1").strip("/").partition("/")[0])
     there = f"; {mend} (docs/api.md#clients-that-ask-elsewhere)" if mend else ""
     return NotFound(f"there is no {method} {path} here{there}")
 

@@ -10,6 +10,8 @@ Decided = Literal["forward", "answer", "redact", "block", "error", "judge", "rep
 UsageSource = Literal["reported", "estimated", "missing", "none"]
 SavedReason = Literal["local_answer", "block", "cheaper_route", "judge", "repeat"]
 
+PASSED: Final = "passthrough"
+"""The endpoint of calls that are passed on unread, so that nobody knows what they cost."""
 ASIDE: Final[frozenset[str]] = frozenset({"judge", "repeat"})
 """Decisions and reasons of calls that no client asked for: to a judge, or a call sent a second time."""
 _ON_ITS_WAY: Final = frozenset({CLIENT_CLOSED, UpstreamTimeout.status})

@@ -26,11 +26,11 @@ class Routes:
     """The `models` of gateway.yaml."""
 
     def __init__(self, models: Mapping[str, ModelRoute]) -> None:
-        """public: the models that clients see, in the file's order."""
+        """public: the models that clients see, in the file's order. other: the upstream of names without a line."""
         self._targets = {name: _targets(name, route) for name, route in models.items() if name != OTHER_MODELS}
         self.public = [name for name in self._targets if not models[name].internal]
         other = models.get(OTHER_MODELS)
-        self._other = None if other is None or other.upstream == DENY else other.upstream
+        self.other = None if other is None or other.upstream == DENY else other.upstream
         self._moderating = frozenset(name for name, route in models.items() if route.endpoint == "moderations")
 
     def known(self, model: str) -> bool:
@@ -47,7 +47,7 @@ class Routes:
         targets = self._targets.get(model)
         if targets:
             return f"{targets[0].upstream}/{targets[0].model}"
-        return f"{self._other}/{model}" if self._other is not None else ""
+        return f"{self.other}/{model}" if self.other is not None else ""
 
     def moderates(self, model: str) -> bool:
         """Whether a model of the file is a moderation endpoint."""
@@ -57,8 +57,8 @@ class Routes:
         """Where a client's model goes. Raises ModelNotFound."""
         if model in self.public:
             return self._targets[model]
-        if self._other is not None and model not in self._targets:
-            return (Target(self._other, UpstreamModel(model)),)
+        if self.other is not None and model not in self._targets:
+            return (Target(self.other, UpstreamModel(model)),)
         why = f"The model {model!r} does not exist here, or is not open to clients: see models: in gateway.yaml"
         raise ModelNotFound(why, param="model")
 

@@ -14,12 +14,14 @@ from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from math import ceil
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import httptools
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway.context import BODY_IDLE_S
 
 
 class OffersIgnored(httptools.HttpRequestParser):
@@ -68,7 +70,8 @@ _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnec
 class Guarded(HttpToolsProtocol):
     """uvicorn's protocol, with bounds on how slowly and how large a request's headers and body may arrive. Headers that
     are not whole within `header_time_s` seconds, or over 64 KiB, and a body that is not whole within `body_time_s`
-    close the connection. A request that arrives in one piece costs no timer."""
+    close the connection; where the scope has BODY_IDLE_S, only a body whose next part is that late. A request that
+    arrives in one piece costs no timer."""
 
     header_time_s = 10.0
     body_time_s = 30.0
@@ -76,6 +79,7 @@ class Guarded(HttpToolsProtocol):
     _timed = ""
     _timer: asyncio.TimerHandle | None = None
     _unended_bytes = 0
+    _latest_s = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -92,6 +96,8 @@ class Guarded(HttpToolsProtocol):
         super().data_received(data)
         if self._timed != self._arriving:
             self._time_arrival()
+        elif self._arriving == "body":
+            self._latest_s = self.loop.time()
         # the parser keeps a header without an end and does not report it
         self._unended_bytes = self._unended_bytes + len(data) if self._arriving == "headers" else 0
         if self._unended_bytes > 2 * _MAX_HEADER_BYTES:
@@ -124,7 +130,19 @@ class Guarded(HttpToolsProtocol):
         if self._arriving == "headers":
             self._timer = self.loop.call_later(self.header_time_s, self.transport.close)
         elif self._arriving == "body":
-            self._timer = self.loop.call_later(self.body_time_s, self._refuse, _TOO_SLOW)
+            self._latest_s = self.loop.time()
+            self._timer = self.loop.call_later(self.body_time_s, self._refuse_late_body)
+
+    def _refuse_late_body(self) -> None:
+        """Refuses, unless this body may take longer: its parts come on, or wait here for who takes them on."""
+        idle_s: Any = self.scope.get(BODY_IDLE_S)
+        if idle_s is not None and self.flow.read_paused:
+            self._latest_s = self.loop.time()
+        left_s = 0.0 if idle_s is None else self._latest_s + idle_s - self.loop.time()
+        if left_s > 0:
+            self._timer = self.loop.call_later(left_s, self._refuse_late_body)
+        else:
+            self._refuse(_TOO_SLOW)
 
     def _refuse(self, answer: bytes) -> None:
         """Sends a ready-made answer, unless one is on its way already, and closes."""

@@ -146,8 +146,22 @@ def gateway_notes(settings: Settings) -> Iterator[tuple[DataPath, str]]:
     """Settings that may not do what was meant: (path in the file, why)."""
     if all(route.internal or route.upstream == DENY for route in settings.models.values()):
         yield ("models",), "names none that clients may ask for, so that every chat is answered with 404"
+    if "*" in settings.cors and not settings.access_key:
+        yield ("cors",), "without an access key, every web page in a browser on this machine may ask"
+    for name, upstream in settings.upstreams.items():
+        if isinstance(upstream, OpenAISettings):
+            for key, note in _upstream_notes(settings, name, upstream):
+                yield ("upstreams", name, key), note
     if settings.content.keep and not settings.content.calls and not any(rule.retrain for rule in settings.rules):
         yield ("content", "keep"), "nothing is kept without calls: true or a rule with retrain"
+
+
+def _upstream_notes(settings: Settings, name: str, upstream: OpenAISettings) -> Iterator[tuple[str, str]]:
+    if upstream.passthrough and settings.rules:
+        yield "passthrough", "no rule reads what goes on by these paths, and a batch's file has whole chats"
+    asks = [asked for rule in settings.rules for _, asked in rule.asked if settings.models[asked].upstream == name]
+    if upstream.credentials == "client" and not upstream.api_key and (asks or any(r.contract for r in settings.rules)):
+        yield "credentials", "without api_key, judges are not asked here and no call is sent a second time"
 
 
 def _is_secret(path: DataPath) -> bool:
@@ -183,9 +197,17 @@ def _address_problems(document: Document, settings: Settings) -> _Findings:
         yield ("listen",), str(error)
     if DENY in settings.upstreams:
         yield ("upstreams", DENY), "is a word of Offramp's own; name the upstream otherwise"
+    passing = ""
     for name, upstream in settings.upstreams.items():
-        if isinstance(upstream, OpenAISettings) and upstream.without_key == "refuse" and not upstream.api_key:
+        if not isinstance(upstream, OpenAISettings):
+            continue
+        if upstream.credentials == "client" and upstream.without_key != "send":
+            yield ("upstreams", name, "without_key"), "has no use with credentials: client; leave it out"
+        elif upstream.without_key == "refuse" and not upstream.api_key:
             yield ("upstreams", name, "api_key"), "is empty, and without_key: refuse asks for one"
+        if upstream.passthrough and passing:
+            yield ("upstreams", name, "passthrough"), f"{passing} has it: a path without a model goes to one upstream"
+        passing = passing or (name if upstream.passthrough else "")
 
 
 def _route_problems(settings: Settings, name: str, route: ModelRoute) -> _Findings:

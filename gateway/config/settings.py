@@ -3,7 +3,7 @@ the units: seconds, bytes, shares."""
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -53,6 +53,43 @@ BaseUrl = Annotated[Words, AfterValidator(_checked)]
 
 DENY = "deny"
 
+ALL_PATHS: Final = "all"
+ACCOUNT: Final = frozenset({"organization", "organizations", "projects", "dashboard", "billing", "usage", "admin"})
+"""First parts of paths that manage the provider's account."""
+_NAMED: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_NEVER_A_CLIENTS: Final = re.compile(
+    r".*(authori[sz]|authent|cookie|credential|secret|token|password|api-?key).*|(.+-)?key|(proxy|x-forwarded|x-offramp)-.*"
+    r"|(content|accept)-.*|connection|expect|forwarded|host|keep-alive|te|trailer|transfer-encoding|upgrade|user-agent"
+)
+"""Names of headers with credentials, and of those that belong to one connection or body."""
+
+
+def _passable(names: tuple[str, ...]) -> tuple[str, ...]:
+    if names == ("none",):
+        return ()
+    for name in names:
+        if name in ACCOUNT:
+            raise ValueError(f"{name} manages the provider's account, and is never passed on")
+        if not _NAMED.fullmatch(name) or name == "none" or (name == ALL_PATHS and len(names) > 1):
+            raise ValueError(f"{name!r}: write none, all, or a list of first parts of paths behind /v1/, such as files")
+    return names
+
+
+def _travelling(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not _NAMED.fullmatch(name):
+            raise ValueError(f"{name!r} is no header's name in lower case, such as traceparent")
+        if _NEVER_A_CLIENTS.fullmatch(name) and name != "idempotency-key":
+            raise ValueError(f"{name} is never sent on from a client's headers")
+    return names
+
+
+def _origins(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s/?#@*,A-Z]+", name):
+            raise ValueError(f'{name!r} is no origin, such as https://chat.example or http://127.0.0.1:3000, nor "*"')
+    return names
+
 
 class EchoSettings(FrozenRecord):
     """Answers by itself, from the request: for demos, tests and load tests. Its costs are notional."""
@@ -65,6 +102,8 @@ class OpenAISettings(FrozenRecord):
 
     without_key: what to do where api_key is empty: send none, refuse to start, or echo (and say so).
     ask_usage: ask for usage in streams whose client did not, so that they can be priced.
+    passthrough: paths that go on as they are. credentials: whose key goes on with a client's own call. headers: names
+    of a client's headers that go on, besides those that always do.
     """
 
     kind: Literal["openai"]
@@ -73,6 +112,9 @@ class OpenAISettings(FrozenRecord):
     without_key: Literal["send", "refuse", "echo"] = "send"
     timeout: Annotated[Seconds, Field(gt=0)] = 600.0
     ask_usage: Flag = True
+    passthrough: Annotated[WordsList, AfterValidator(_passable)] = ()
+    credentials: Literal["own", "client"] = "own"
+    headers: Annotated[WordsList, AfterValidator(_travelling)] = ()
 
 
 class LiteLLMSettings(FrozenRecord):
@@ -162,6 +204,7 @@ class Settings(FrozenRecord):
     version: Version
     listen: Words = "127.0.0.1:8080"
     access_key: Secret = ""
+    cors: Annotated[WordsList, AfterValidator(_origins)] = ()
     models_dir: Words = "models"
     ledger: Annotated[Words, AfterValidator(_no_url)] = "offramp.db"
     prices: Words | None = None

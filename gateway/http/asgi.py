@@ -1,9 +1,11 @@
 """Raw ASGI for the hot path: give a request its id, read a bounded body, send a reply or an error."""
 
 import asyncio
+import zlib
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.context import REQUEST_ID, Reply, RequestContext, new_request_id
@@ -23,13 +25,31 @@ def client_of(scope: Scope) -> str:
     return str((scope.get("client") or ("",))[0])
 
 
+DEPLOYMENT: Final = "offramp.deployment"
+"""Where a scope has the model that its path names, for a body that names none."""
+_PACKED: Final = frozenset({b"gzip", b"deflate"})
+_WINDOW: Final = 47
+"""zlib's `wbits` for either."""
+
+
 async def read_body(scope: Scope, receive: Receive, *, max_bytes: int) -> bytes:
-    """The request's body; the server bounds its time. Raises BodyTooLarge, BadRequest or ClientGone."""
+    """The request's body, unpacked, with the path's model where it names none; the server bounds its time. Raises
+    BodyTooLarge, BadRequest or ClientGone."""
+    packed = False
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit() and int(value) > max_bytes:
             raise _too_large(max_bytes)
         if name == b"content-encoding" and value.lower() != b"identity":
-            raise BadRequest("a compressed body is not taken; send it as it is")
+            if packed or value.lower() not in _PACKED:
+                raise BadRequest("a body that is compressed otherwise than by gzip or deflate is not taken")
+            packed = True
+    body = await _read(receive, max_bytes)
+    if packed:
+        body = await asyncio.to_thread(_unpacked, body, max_bytes)
+    return body if DEPLOYMENT not in scope else _naming(body, scope[DEPLOYMENT])
+
+
+async def _read(receive: Receive, max_bytes: int) -> bytes:
     parts: list[bytes] = []
     size = 0
     while True:
@@ -43,6 +63,29 @@ async def read_body(scope: Scope, receive: Receive, *, max_bytes: int) -> bytes:
         if not message.get("more_body", False):
             return b"".join([*parts, part]) if parts else part
         parts.append(part)
+
+
+def _unpacked(body: bytes, max_bytes: int) -> bytes:
+    """A body out of gzip or zlib; nothing is unpacked beyond max_bytes."""
+    unpacking = zlib.decompressobj(_WINDOW)
+    try:
+        whole = unpacking.decompress(body, max_bytes + 1)
+    except zlib.error as error:
+        raise BadRequest("the body cannot be unpacked") from error
+    if len(whole) > max_bytes:
+        raise _too_large(max_bytes)
+    if not unpacking.eof or unpacking.unused_data:
+        raise BadRequest("the compressed body is not whole, or has bytes behind it")
+    return whole
+
+
+def _naming(body: bytes, model: str) -> bytes:
+    """A body with its path's model. What names one, or is no JSON object, is left as it is."""
+    try:
+        fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, RecursionError):
+        return body
+    return body if "model" in fields else msgspec.json.encode({"model": model, **fields})
 
 
 def _too_large(max_bytes: int) -> BodyTooLarge:
@@ -110,8 +153,22 @@ def error_at(scope: Scope, error: ApiError) -> bytes:
     return wire.replies.error(error, scope.get(REQUEST_ID, ""))
 
 
+def _rewrite_path(scope: Scope) -> None:
+    """Takes extra slashes out of the scope's path, and Azure's beginning: `/openai/deployments/MODEL/chat/completions`
+    is `/chat/completions`, and MODEL the model of a body that names none."""
+    path: str = scope["path"]
+    if "//" in path or (path.endswith("/") and path != "/"):
+        scope["path"] = path = "/" + "/".join(filter(None, path.split("/")))
+    if path.startswith("/openai/"):
+        scope["path"] = path = path.removeprefix("/openai")
+        if path.startswith("/deployments/"):
+            _, _, scope[DEPLOYMENT], tail = (*path.split("/", 3), "")[:4]
+            scope["path"] = f"/{tail}"
+
+
 class RequestId:
-    """Gives every request an id and every response, errors and streams included, an x-request-id. Pure ASGI."""
+    """Gives every request an id and its path in plain form, and every response, errors and streams included, an
+    x-request-id. Pure ASGI."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -121,6 +178,7 @@ class RequestId:
             await self._app(scope, receive, send)
             return
         request_id = scope[REQUEST_ID] = new_request_id()
+        _rewrite_path(scope)
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":

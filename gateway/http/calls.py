@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+from collections.abc import Collection
 from functools import partial
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from gateway.context import REQUEST_ID, Headers, RequestContext, new_context
+from gateway.context import CREDENTIALS, REQUEST_ID, Headers, RequestContext, new_context
 from gateway.errors import InternalError, MethodNotAllowed, stopping
 from gateway.http.asgi import client_of, note_failure, read_body, send_error, send_reply
 from gateway.http.disconnect import ClientWatch
@@ -16,21 +17,31 @@ from gateway.pipeline import Pipeline
 from gateway.plan import Incoming
 from gateway.protocols.wire import Wire
 from gateway.record import Record
+from gateway.upstreams.openai import TRAVELS
 
 _log = logging.getLogger(__name__)
 _TEXT_HEADERS: Final = (
     *(b"x-offramp-rule", b"x-offramp-label", b"x-offramp-flags"),
     *(b"x-offramp-abstained", b"x-offramp-redacted", b"x-offramp-judged"),
 )
-_TRAVELS: Final = frozenset({b"openai-beta", b"idempotency-key", b"x-client-request-id"})
 
 
 class CallEndpoint:
     """One wire format's path. A request: body in, reply out, one record behind it."""
 
-    def __init__(self, wire: Wire, pipeline: Pipeline, metrics: Metrics, *, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        pipeline: Pipeline,
+        metrics: Metrics,
+        *,
+        max_body_bytes: int,
+        travels: Collection[bytes] = TRAVELS,
+    ) -> None:
+        """travels: names of headers that any upstream may get."""
         self._wire = wire
         self._pipeline = pipeline
+        self._travels = travels
         self._in_flight = metrics.in_flight
         self._max_body_bytes = max_body_bytes
         self._clients = ClientWatch()
@@ -40,6 +51,7 @@ class CallEndpoint:
             await send_error(scope, send, MethodNotAllowed(f"{scope['method']} is not allowed here; use POST"))
             return
         context = new_context(scope[REQUEST_ID], self._wire.endpoint, "anonymous", client_of(scope))
+        context.credentials = scope.get(CREDENTIALS)
         self._in_flight.inc()
         try:
             await self._answer(context, scope, receive, send)
@@ -59,7 +71,7 @@ class CallEndpoint:
 
     async def _answer(self, context: RequestContext, scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(scope, receive, max_bytes=self._max_body_bytes)
-        headers = [(name, value) for name, value in scope["headers"] if name in _TRAVELS]
+        headers = [(name, value) for name, value in scope["headers"] if name in self._travels]
         with self._clients.watch(receive, context):
             reply = await self._pipeline.answer(context, Incoming(self._wire, body, headers))
             context.record.status = reply.status

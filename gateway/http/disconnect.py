@@ -66,6 +66,10 @@ class Watched:
     async def _wait(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
+        self.leave()
+
+    def leave(self) -> None:
+        """Cancels the work: the client has gone."""
         if self._task is not None:
             self.context.client_gone = True
             self._task.cancel()

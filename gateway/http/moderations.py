@@ -1,5 +1,7 @@
 """POST /v1/moderations: the safety classifier in OpenAI's shape."""
 
+from typing import cast
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,6 +12,7 @@ from classifiers.verdict import Abstention, Reading, Verdict
 from gateway.context import REQUEST_ID
 from gateway.errors import BadRequest, ModelNotFound, NotFound, Overloaded, Unavailable
 from gateway.http.direct import Engine, ask, bounded, json_response, recorded
+from gateway.http.passthrough import Passthrough
 from gateway.protocols import moderations as wire
 from gateway.protocols.chat_requests import READABLE_PARTS
 from gateway.protocols.json import decoded
@@ -21,9 +24,13 @@ _decode = msgspec.json.Decoder(wire.ModerationRequest).decode
 _decode_item = msgspec.json.Decoder(str | wire.ModerationPart).decode
 
 
-def moderations_route(engine: Engine) -> Route:
+def moderations_route(engine: Engine, passthrough: Passthrough | None) -> Route:
+    """passthrough: where calls go on while no safety classifier is bound."""
 
     async def moderations(request: Request) -> Response:
+        bound = engine.current.snapshot.first_safety() is not None
+        if not bound and passthrough is not None and passthrough.names("moderations"):
+            return cast("Response", passthrough)
         async with recorded(engine, request, "moderations") as context:
             asked = decoded(_decode, await engine.body(request))
             snapshot = engine.current.snapshot

@@ -77,7 +77,7 @@ class Recorder:
         cheaper = context.rerouted and other_model and record.decision in _FORWARDED
         if record.usage_source != "reported":
             # a refused call costs nothing; one that went through or broke off, or an earlier target, may cost something
-            unknown = may_have_cost(record) or context.unreported_attempt
+            unknown = not context.unbilled and (may_have_cost(record) or context.unreported_attempt)
             record.usage_source = "missing" if unknown else "none"
             record.spent_usd = None if unknown else 0.0
             if unknown and cheaper and record.status < 400:

@@ -13,7 +13,7 @@ from gateway.contracts.contract import Phase
 from gateway.contracts.owner import Owner
 from gateway.contracts.safety_owner import SafetyOwner
 from gateway.metrics.instruments import Instruments
-from gateway.record import ASIDE, Record, may_have_cost, why_unknown
+from gateway.record import ASIDE, PASSED, Record, may_have_cost, why_unknown
 
 
 class _Series(dict[tuple[Any, ...], Any]):
@@ -46,7 +46,7 @@ class Metrics(Instruments):
             self._observe_spending(record, (model, record.upstream, record.rule, notional))
         if record.saved_reason is not None:
             self._observe_saving(record, (record.saved_reason, record.rule, model, notional))
-        if record.spent_usd is None or record.saved_usd is None:
+        if (record.spent_usd is None or record.saved_usd is None) and record.endpoint != PASSED:
             self.unpriced.labels(model, why_unknown(record)).inc()
 
     def _observe_request(self, record: Record, model: str) -> None:
@@ -67,7 +67,7 @@ class Metrics(Instruments):
         if record.spent_usd:
             self._series[self.spent, *labels].inc(record.spent_usd)
         # where the call cost nothing, the usage of an earlier target is missing, and that is counted already
-        if record.usage_source == "missing" and may_have_cost(record):
+        if record.usage_source == "missing" and may_have_cost(record) and record.endpoint != PASSED:
             self.usage_missing.labels(record.upstream, why_unknown(record)).inc()
         # the gateway's own calls are not streamed: an error there is a judge's answer without a verdict
         if record.error and record.status < 400 and record.decision not in ASIDE:

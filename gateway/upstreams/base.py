@@ -13,14 +13,17 @@ from gateway.protocols.wire import Wire
 @dataclass(slots=True, kw_only=True)
 class UpstreamCall:
     """A call to forward. body: the client's JSON with the upstream's model name, in the wire format; headers: those of
-    the client that may be sent on, never its Authorization."""
+    the client that may be sent on; credentials: its own keys, for an upstream that takes them; None of the gateway's
+    own calls."""
 
     model: UpstreamModel
     body: bytes
     stream: bool
     wire: Wire = CHAT
+    method: str = "POST"
     path: str = CHAT.path
     headers: Headers = field(default_factory=list)
+    credentials: Headers | None = None
 
 
 Listener = Callable[[Completion | None], Awaitable[None]]
@@ -30,12 +33,14 @@ Listener = Callable[[Completion | None], Awaitable[None]]
 @dataclass(kw_only=True, slots=True)
 class Answer:
     """An upstream's answer: a whole body, or chunks of bytes as they come. headers: those that a client may see.
-    wire: the format of the call. listeners: get the completion of a stream once it has passed."""
+    wire: the format of the call. clients_key: whether the call had the client's own key. listeners: get the completion
+    of a stream once it has passed."""
 
     status: int
     headers: Headers
     body: bytes = b""
     wire: Wire = CHAT
+    clients_key: bool = False
     chunks: AsyncIterator[bytes] | None = None
     listeners: list[Listener] = field(default_factory=list)
 

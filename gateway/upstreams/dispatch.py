@@ -93,6 +93,7 @@ class Forwarder:
             wire=request.wire,
             path=request.path,
             headers=headers,
+            credentials=context.credentials,
         )
         self._calls[target.upstream].inc()
         context.failed_s = record.provider_s or 0.0
@@ -106,9 +107,10 @@ class Forwarder:
             raise
         finally:
             record.provider_s = (record.provider_s or 0.0) + time.perf_counter() - started
-        if answer.status == 401 or answer.status >= 500 or answer.status in _TRY_NEXT:
+        refused = answer.status == 401 and not answer.clients_key
+        if refused or answer.status >= 500 or answer.status in _TRY_NEXT:
             self._metrics.upstream_failures.labels(target.upstream, str(answer.status)).inc()
-        if answer.status == 401:
+        if refused:
             # the client's key is in order, and the provider's message may have a part of the gateway's
             _log.error("upstream %s refuses the gateway's API key", target.upstream)
             raise UpstreamFailed(f"upstream {target.upstream} refuses the gateway's own key")
@@ -138,13 +140,13 @@ class Retrying:
         self.notional = inner.notional
         self.ask_usage = inner.ask_usage
         self.speaks = inner.speaks
-        self._inner = inner
+        self.inner = inner
         self._retries = retries
 
     async def send(self, call: UpstreamCall) -> Answer:
         for attempt in range(self._retries):
             try:
-                answer = await self._inner.send(call)
+                answer = await self.inner.send(call)
             except AnswerLost:
                 raise
             except UpstreamFailed:
@@ -153,10 +155,10 @@ class Retrying:
                 if answer.status not in _RETRIED:
                     return answer
             await asyncio.sleep(_FIRST_WAIT_S * 2**attempt)
-        return await self._inner.send(call)
+        return await self.inner.send(call)
 
     async def close(self) -> None:
-        await self._inner.close()
+        await self.inner.close()
 
 
 def build_upstreams(settings: Settings) -> Mapping[str, Upstream]:
@@ -185,5 +187,13 @@ def _build(name: str, settings: UpstreamSettings) -> Upstream:
         api_key=settings.api_key,
         timeout_s=settings.timeout,
         ask_usage=settings.ask_usage,
+        client_keys=settings.credentials == "client",
+        client_headers=settings.headers,
     )
     return Retrying(upstream)
+
+
+def streaming(upstream: Upstream | None) -> OpenAIUpstream | None:
+    """The upstream that calls can be passed on to as they come; None where it is of another kind, or echoes."""
+    inner = upstream.inner if isinstance(upstream, Retrying) else None
+    return inner if isinstance(inner, OpenAIUpstream) else None

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from functools import lru_cache
 from typing import Any, Final
 from weakref import WeakSet
@@ -18,8 +18,15 @@ from gateway.errors import AnswerLost, AnswerStalled, ApiError, CallDropped, Ups
 from gateway.upstreams.base import Answer, UpstreamCall
 
 _CLIENT_HEADERS: Final = frozenset({b"content-type", b"retry-after", b"retry-after-ms", b"x-should-retry"})
-_CLIENT_PREFIXES: Final = (b"x-ratelimit-", b"openai-")
-_OPERATOR_HEADERS: Final = frozenset({b"openai-organization", b"openai-project"})
+_CLIENT_PREFIXES: Final = (b"x-ratelimit-", b"openai-", b"anthropic-")
+_OPERATOR_HEADERS: Final = frozenset({b"openai-organization", b"openai-project", b"anthropic-organization-id"})
+_PASSED_HEADERS: Final = frozenset({
+    b"accept-ranges", b"cache-control", b"content-disposition", b"content-encoding", b"content-language",
+    b"content-length", b"content-range", b"etag", b"last-modified",
+})  # fmt: skip
+"""Of an answer that is passed on as it comes."""
+TRAVELS: Final = frozenset({b"openai-beta", b"idempotency-key", b"x-client-request-id"})
+"""A client's headers that go on with every call."""
 _NEVER_SENT: Final = (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, ValueError)
 """Errors without a connection; ValueError: an invalid address or header."""
 _STATUSES: Final = range(200, 600)
@@ -54,9 +61,15 @@ class OpenAIUpstream:
         ask_usage: bool = True,
         stale_s: float = 1.0,
         at_once_s: float = 0.1,
+        client_keys: bool = False,
+        client_headers: Collection[str] = (),
     ) -> None:
+        """client_headers: names of a client's headers that go on, besides TRAVELS."""
         self.name = name
         self.ask_usage = ask_usage
+        self.client_keys = client_keys
+        self.timeout_s = timeout_s
+        self.client_headers = frozenset(name.encode() for name in client_headers)
         self._base_url = base_url.rstrip("/")
         self._urls: dict[str, URL] = {}
         self._max_answer_bytes = max_answer_bytes
@@ -70,32 +83,27 @@ class OpenAIUpstream:
             "Accept-Encoding": "identity",
             "User-Agent": f"offramp/{gateway.__version__}",
         }
-        if api_key:
+        self._own = [(b"authorization", f"Bearer {api_key}".encode())] if api_key else []
+        if api_key and not client_keys:
             self._headers["Authorization"] = f"Bearer {api_key}"
         self._session: aiohttp.ClientSession | None = None
         self._written_to: _Protocols = WeakSet()
         self._waits = _Waits(timeout_s)
 
     async def send(self, call: UpstreamCall) -> Answer:
-        headers = None
-        if call.headers:
-            headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in call.headers}
+        headers = self._sent(call) if call.headers or self.client_keys else None
         sending = _Sending(call.body, self._written_to)
         try:
             with self._waits.on(sending):
                 url = self._urls.get(call.path) or self._url(call.path)
-                response = await self._open().post(url, data=sending, headers=headers, allow_redirects=False)
-                sending.response = response
-                if response.status not in _STATUSES:
-                    response.close()
-                    why = f"answered with the status {response.status}, which is none"
-                    raise UpstreamFailed(f"upstream {self.name} {why}")
+                ask = self._open().request
+                response = await ask(call.method, url, data=sending, headers=headers, allow_redirects=False)
+                sending.response = self._checked(response)
                 seen = _client_headers(response)
                 if call.stream and response.status == 200 and response.content_type == "text/event-stream":
                     return Answer(status=200, headers=seen, chunks=self._chunks(sending, response))
-                return Answer(
-                    wire=call.wire, status=response.status, headers=seen, body=await self._body(sending, response)
-                )
+                body, theirs = await self._body(sending, response), self.client_keys and call.credentials is not None
+                return Answer(status=response.status, headers=seen, body=body, wire=call.wire, clients_key=theirs)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             if sending.response is None:
                 raise self._failure(error, sending) from error
@@ -105,6 +113,48 @@ class OpenAIUpstream:
                 stalled = AnswerStalled if ok else UpstreamTimeout
                 raise stalled(f"upstream {self.name} did not finish its answer in time") from error
             raise (AnswerLost if ok else UpstreamFailed)(f"upstream {self.name} broke off its answer") from error
+
+    async def pass_on(
+        self, method: str, target: str, headers: Headers, body: AsyncIterator[bytes] | None, credentials: Headers | None
+    ) -> Answer:
+        """Sends a call whose body goes as it comes; the answer's bytes are left as they are. target: path and query.
+        credentials: as of an UpstreamCall. Raises UpstreamFailed or UpstreamTimeout; nothing is tried again."""
+        sending = _Sending(b"", self._written_to)
+        # from here on it may have been taken
+        sending.sent_s = 0.0
+        parts = None if body is None else _timed(body, sending)
+        url, sent = URL(self._base_url + target, encoded=True), _decoded([*headers, *self._keys(credentials)])
+        try:
+            with self._waits.on(sending):
+                response = await self._open().request(
+                    method, url, data=parts, headers=sent, allow_redirects=False, auto_decompress=False
+                )
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise self._failure(error, sending) from error
+        sending.response = self._checked(response)
+        seen = _client_headers(response, passed=True)
+        return Answer(status=response.status, headers=seen, chunks=self._chunks(sending, response))
+
+    def _checked(self, response: aiohttp.ClientResponse) -> aiohttp.ClientResponse:
+        """The response itself. Raises UpstreamFailed where its status is none."""
+        if response.status not in _STATUSES:
+            response.close()
+            raise UpstreamFailed(f"upstream {self.name} answered with the status {response.status}, which is none")
+        return response
+
+    def _keys(self, credentials: Headers | None) -> Headers:
+        """The headers with keys, where clients bring theirs. Raises UpstreamFailed."""
+        if not self.client_keys or credentials is not None:
+            return credentials if self.client_keys and credentials else []
+        if not self._own:
+            raise UpstreamFailed(f"upstream {self.name} takes clients' keys, and has none of the gateway's own")
+        return self._own
+
+    def _sent(self, call: UpstreamCall) -> list[tuple[str, str]]:
+        """The headers of a call. With the gateway's own key none goes that may belong to the client's."""
+        listed = self.client_headers if call.credentials is not None or not self.client_keys else ()
+        sent = [header for header in call.headers if header[0] in TRAVELS or header[0] in listed]
+        return _decoded([*sent, *self._keys(call.credentials)])
 
     def _failure(self, error: Exception, sending: "_Sending") -> ApiError:
         """The error to raise, by whether the call may have been taken before the answer's first byte."""
@@ -188,6 +238,14 @@ class _Resolver(aiohttp.ThreadedResolver):
             raise OSError("the name was not found in time") from error
 
 
+async def _timed(parts: AsyncIterator[bytes], sending: "_Sending") -> AsyncIterator[bytes]:
+    """The parts of a body; each that comes, or is taken by the upstream, begins the wait anew."""
+    async for part in parts:
+        sending.wait()
+        yield part
+        sending.wait()
+
+
 class _Sending(aiohttp.BytesPayload):
     """A call's body on its way, and the wait for its answer. written_to: connections that had bodies before. kept:
     whether its connection was opened for an earlier call. aiohttp's traces know it too, for 14 µs a call."""
@@ -196,11 +254,11 @@ class _Sending(aiohttp.BytesPayload):
         super().__init__(body)
         self.kept = self.late = False
         self.since = 0.0
+        self.sent_s: float | None = None
         self.task: asyncio.Task[Any] | None = None
         self.response: aiohttp.ClientResponse | None = None
         self._written_to = written_to
         self._loop = asyncio.get_running_loop()
-        self._sent: float | None = None
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         assert isinstance(writer, StreamWriter)
@@ -208,7 +266,7 @@ class _Sending(aiohttp.BytesPayload):
         if not self.kept:
             self._written_to.add(writer.protocol)
         await super().write_with_length(writer, content_length)
-        self._sent = self._loop.time()
+        self.sent_s = self._loop.time()
 
     def wait(self) -> None:
         """Begins to wait for the next bytes."""
@@ -216,7 +274,7 @@ class _Sending(aiohttp.BytesPayload):
 
     def after_s(self) -> float:
         """Seconds since all of it was sent; negative before."""
-        return -1.0 if self._sent is None else self._loop.time() - self._sent
+        return -1.0 if self.sent_s is None else self._loop.time() - self.sent_s
 
     def broken(self) -> bool:
         """Whether what came in mid-answer is no HTTP: aiohttp tells its connection, but not who reads the answer."""
@@ -273,15 +331,19 @@ class _Wait:
             raise TimeoutError
 
 
-def _client_headers(response: aiohttp.ClientResponse) -> Headers:
-    named = [(_public(key), value) for key, value in response.raw_headers]
+def _decoded(headers: Headers) -> list[tuple[str, str]]:
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+
+
+def _client_headers(response: aiohttp.ClientResponse, *, passed: bool = False) -> Headers:
+    named = [(_public(key, passed), value) for key, value in response.raw_headers]
     return [(name, value) for name, value in named if name and not _CONTROL.search(value)]
 
 
-@lru_cache(maxsize=256)
-def _public(key: bytes) -> bytes:
+@lru_cache(maxsize=512)
+def _public(key: bytes, passed: bool) -> bytes:
     name = key.lower()
-    if name == b"x-request-id":
+    if name in (b"x-request-id", b"request-id"):
         return b"x-upstream-request-id"
     public = name in _CLIENT_HEADERS or (name.startswith(_CLIENT_PREFIXES) and name not in _OPERATOR_HEADERS)
-    return name if public else b""
+    return name if public or (passed and name in _PASSED_HEADERS) else b""

@@ -184,6 +184,9 @@ def test_rows_and_prices_are_read_too(check: Check, folder: Path) -> None:
         assert ("shop.yaml", [key], f"{lines}3: text is missing or empty") in problems
 
 
+PASSING = GATEWAY.replace(
+    "upstreams:", "upstreams:\n  paid: {kind: openai, base_url: 'http://h/v1', passthrough: [files]}"
+)
 NOTES: list[tuple[str, str, str]] = [
     (
         "policies/shop.yaml",
@@ -197,6 +200,8 @@ NOTES: list[tuple[str, str, str]] = [
     ("gateway.yaml", GATEWAY.replace("models: {m: demo}\n", ""), "models: names none that clients may ask for"),
     ("gateway.yaml", NOTED, "content.keep: nothing is kept without calls: true or a rule with retrain"),
     ("gateway.yaml", GATEWAY + "content: {keep: 30d, calls: true}\n", ""),
+    ("gateway.yaml", GATEWAY + "cors: '*'\n", "cors: without an access key, every web page"),
+    ("gateway.yaml", PASSING, "upstreams.paid.passthrough: no rule reads what goes on by these paths"),
 ]
 
 

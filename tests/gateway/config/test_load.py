@@ -187,6 +187,22 @@ def test_an_upstream_that_refuses_to_be_without_a_key(
     load(text, {"K": "sk-1"})
 
 
+def test_what_no_upstream_can_pass_on_is_found(refused: Callable[..., list[str]], load: Load) -> None:
+    one = "version: 1\nupstreams:\n  one: {{kind: openai, base_url: http://h/v1, {}}}\n"
+
+    def problems(text: str) -> str:
+        try:
+            load(one.format(text))
+        except ConfigError:
+            return " ".join(refused(one.format(text)))
+        return ""
+
+    assert unexpected("passing", problems) == []
+    two = "  two: {kind: openai, base_url: http://h/v1, passthrough: [files]}\n"
+    [problem] = refused(one.format("passthrough: all") + two)
+    assert "upstreams.two.passthrough: one has it: a path without a model goes to one upstream" in problem
+
+
 def test_what_refers_to_nothing_is_found(refused: Callable[..., list[str]]) -> None:
     assert unexpected("references", lambda text: " ".join(refused(BASE + text))) == []
 

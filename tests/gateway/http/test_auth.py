@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gateway.http.asgi import RequestId
 from gateway.http.auth import Auth
 from tests.given import table
 
@@ -20,6 +21,8 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         [(b"authorization", b"Bearer sesame")],
         [(b"authorization", b"bearer  sesame ")],
         [(b"api-key", b"sesame")],
+        [(b"x-api-key", b"sesame")],
+        [(b"x-offramp-key", b"sesame"), (b"authorization", b"Bearer their own")],
         [(b"authorization", b"Basic x"), (b"api-key", b"sesame")],
         [(b"authorization", b"Bearer sesame"), (b"host", b"public.example"), (b"origin", b"https://evil.example")],
     ],
@@ -38,6 +41,7 @@ async def test_the_key_opens(ask: Any, headers: list[tuple[bytes, bytes]]) -> No
         [(b"authorization", b"Bearer sesame2")],
         [(b"authorization", b"Bearer \xff\xfe")],
         [(b"authorization", b"Bearer wrong"), (b"api-key", b"sesame")],
+        [(b"x-offramp-key", b"wrong"), (b"authorization", b"Bearer sesame")],
     ],
 )
 async def test_anything_else_does_not(ask: Any, headers: list[tuple[bytes, bytes]]) -> None:
@@ -76,3 +80,12 @@ async def test_without_a_key_a_web_page_is_not(ask: Any, host: bytes) -> None:
 
 async def test_a_page_without_an_origin_of_its_own_is_not_served(ask: Any) -> None:
     assert (await ask(Auth(app, ""), headers=[(b"origin", b"null")])).status == 403
+
+
+@pytest.mark.parametrize("origins", [("https://chat.example", "http://b"), ("*",)])
+async def test_a_page_that_is_listed_is_served(ask: Any, origins: tuple[str, ...]) -> None:
+    listed, other = (b"origin", b"https://chat.example"), (b"origin", b"https://chat.example.evil")
+    local = RequestId(Auth(app, "", origins=origins))
+    assert (await ask(local, headers=[listed])).status == 200
+    assert (await ask(local, headers=[other])).status == (200 if "*" in origins else 403)
+    assert (await ask(local, headers=[listed, (b"host", b"evil.example")])).status == 403

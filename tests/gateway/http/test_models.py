@@ -7,11 +7,19 @@ from gateway.ledger.store import LedgerError
 from gateway.record import Record
 
 
-@pytest.mark.parametrize("name", ["hidden", "gpt-5", "", "gpt-4o/", "../models"])
+@pytest.mark.parametrize("name", ["hidden", "gpt-5", "../models"])
 async def test_a_model_that_is_not_there(api: Any, ask: Any, name: str) -> None:
     app, _, _ = api()
     answer = await ask(app, method="GET", path=f"/v1/models/{name}")
     assert (answer.status, json.loads(answer.body)["error"]["code"]) == (404, "model_not_found")
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/models/gpt-4o/", "//v1//models/gpt-4o", "/models/gpt-4o", "/openai/v1/models/gpt-4o"]
+)
+async def test_extra_slashes_change_nothing(api: Any, ask: Any, path: str) -> None:
+    answer = await get(ask, api()[0], path)
+    assert (answer.status, json.loads(answer.body)["id"]) == (200, "gpt-4o")
 
 
 async def test_a_model_whose_name_has_a_slash_is_there(api: Any, ask: Any) -> None:

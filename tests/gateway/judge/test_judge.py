@@ -15,6 +15,7 @@ from gateway.context import Headers
 from gateway.errors import UpstreamFailed
 from gateway.ledger.call_store import TextStore
 from gateway.upstreams.base import Answer, UpstreamCall
+from gateway.upstreams.openai import OpenAIUpstream
 from tests.gateway.conftest import FakeUpstream
 from tests.given import table_text
 
@@ -124,6 +125,13 @@ async def test_its_verdict_is_kept_with_the_text_that_it_is_on(
     gateway.review_log.close()
     with closing(TextStore(tmp_path / "contracts.db", read_only=True)) as store:
         assert [(text.text, text.kept_as, text.judged) for text in store.texts()] == kept
+
+
+async def test_a_judge_is_not_asked_with_a_clients_key(wired: Any, ask: Any, caplog: Any) -> None:
+    judge: Any = OpenAIUpstream("two", base_url="http://127.0.0.1:1/v1", client_keys=True)
+    answer = await ask(wired(judge).app, body("unsure of this"), headers=[(b"authorization", b"Bearer theirs")])
+    assert answer.headers["x-offramp-judged"] == "safety:failed"
+    assert "upstream two takes clients' keys, and has none of the gateway's own" in caplog.text
 
 
 async def test_what_is_sure_is_not_asked(wired: Any, ask: Any) -> None:
