@@ -6,6 +6,7 @@ ApiError
 ├── NotFound            404 not_found
 │   └── ModelNotFound   404 model_not_found
 ├── MethodNotAllowed    405
+├── WebSocketRefused    426 upgrade_required
 ├── BodyTooLarge        413 request_too_large
 ├── TextTooLong         413 text_too_long
 ├── Blocked             400 content_filter
@@ -80,6 +81,10 @@ class MethodNotAllowed(ApiError, status=405, type=_INVALID, code="method_not_all
 
     def headers(self) -> Mapping[str, str]:
         return {"allow": "POST"}
+
+
+class WebSocketRefused(ApiError, status=426, type=_INVALID, code="upgrade_required"):
+    """A WebSocket where HTTP alone is served. Codex goes on by HTTP at once; after another status it tries for 6 s."""
 
 
 class BodyTooLarge(ApiError, status=413, type=_INVALID, code="request_too_large", should_retry=False):

@@ -9,7 +9,7 @@ from typing import Final
 from starlette.types import Receive, Scope, Send
 
 from gateway.context import CREDENTIALS, REQUEST_ID, Headers, RequestContext, new_context
-from gateway.errors import InternalError, MethodNotAllowed, stopping
+from gateway.errors import ApiError, InternalError, MethodNotAllowed, WebSocketRefused, stopping
 from gateway.http.asgi import client_of, note_failure, read_body, send_error, send_reply
 from gateway.http.disconnect import ClientWatch
 from gateway.metrics.observe import Metrics
@@ -48,7 +48,10 @@ class CallEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
-            await send_error(scope, send, MethodNotAllowed(f"{scope['method']} is not allowed here; use POST"))
+            error: ApiError = MethodNotAllowed(f"{scope['method']} is not allowed here; use POST")
+            if any(name == b"upgrade" for name, _ in scope["headers"]):
+                error = WebSocketRefused("there is no WebSocket here; use POST")
+            await send_error(scope, send, error)
             return
         context = new_context(scope[REQUEST_ID], self._wire.endpoint, "anonymous", client_of(scope))
         context.credentials = scope.get(CREDENTIALS)

@@ -17,7 +17,7 @@ def select(turns: Sequence[Turn], roles: frozenset[str], *, last: bool) -> tuple
 
 def passed_over(turns: Sequence[Turn], blocks: frozenset[str]) -> frozenset[int]:
     """The places of turns in exchanges that this gateway has blocked: from a user's turn, with all calls of tools
-    and their results, to an assistant's turn that is exactly one of `blocks`, the texts that are sent for a block.
+    and their results, to an assistant's turn whose content is one of `blocks`, the texts that are sent for a block.
     System turns stay. None where nothing follows: then the blocked turn is what is asked."""
     found: set[int] = set()
     exchange: list[int] = []
@@ -26,10 +26,17 @@ def passed_over(turns: Sequence[Turn], blocks: frozenset[str]) -> frozenset[int]
             continue
         exchange.append(place)
         if turn.role == "assistant" and not turn.calls:
-            if len(turn.texts) == 1 and turn.texts[0] in blocks:
+            if _content(turn) in blocks:
                 found.update(exchange)
             exchange = []
     return frozenset(found if exchange else ())
+
+
+def _content(turn: Turn) -> str | None:
+    """What an assistant has said, where it is one text. Clients keep an answer with blank lines around it, or with
+    data of their own beside its content."""
+    texts = [text for text, path in zip(turn.texts, turn.paths, strict=True) if "content" in path]
+    return texts[0].strip() if len(texts) == 1 else None
 
 
 def text_paths(turns: Sequence[Turn], roles: frozenset[str], *, last: bool) -> tuple[Path, ...]:

@@ -174,6 +174,7 @@ def test_what_is_alike_and_no_key_that_stands_twice_is_read() -> None:
 
 
 SENTENCE = "We can't help with that."
+PLACE = ("messages", 0, "content")
 
 
 @pytest.mark.parametrize(
@@ -181,7 +182,9 @@ SENTENCE = "We can't help with that."
     [
         ("user assistant user", ("harm", SENTENCE, "hi"), {0, 1}),
         ("user assistant user", ("harm", "I can't.", "go on"), set()),
-        ("user assistant user", ("harm", f"{SENTENCE} ", "go on"), set()),
+        ("user assistant user", ("harm", f"{SENTENCE} And more.", "go on"), set()),
+        # as aider keeps it
+        ("user assistant user", ("harm  \n", f"\n{SENTENCE}\n\n", "hi"), {0, 1}),
         ("user user", ("harm", "go on"), set()),
         # the block itself is what is asked to go on
         ("user assistant", ("harm", SENTENCE), set()),
@@ -197,7 +200,16 @@ def test_an_exchange_is_passed_over_where_it_ended_in_the_sentence_of_a_block(
     roles: str, texts: tuple[str, ...], places: set[int]
 ) -> None:
     turns = [
-        Turn("assistant" if role == "call" else role, (text,), incomplete=False, calls=role == "call")
+        Turn("assistant" if role == "call" else role, (text,), False, paths=(PLACE,), calls=role == "call")
         for role, text in zip(roles.split(), texts, strict=True)
     ]
     assert passed_over(turns, frozenset({SENTENCE, "Another."})) == places
+
+
+def test_what_a_client_keeps_beside_a_blocks_sentence_is_no_part_of_it() -> None:
+    """As Codex does, which sends its own data with each message."""
+    kept = Turn("assistant", (SENTENCE, "unknown"), False, paths=(PLACE, ("input", 1, "metadata", "kinds", 0)))
+    longer = Turn("assistant", (SENTENCE, "And more."), False, paths=(PLACE, PLACE))
+    user = Turn("user", ("harm",), False, paths=(PLACE,))
+    assert passed_over([user, kept, user], frozenset({SENTENCE})) == {0, 1}
+    assert passed_over([user, longer, user], frozenset({SENTENCE})) == set()
