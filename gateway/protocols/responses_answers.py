@@ -14,7 +14,7 @@ from msgspec import Struct, structs
 from gateway.context import new_request_id
 from gateway.errors import ApiError, error_body
 from gateway.protocols import sse
-from gateway.protocols.json import Path, decode_fields, encode, of_upstream
+from gateway.protocols.json import Path, decode_fields, decode_list, encode, of_upstream
 from gateway.protocols.responses_requests import CALLS, ResponsesRequests, texts_of
 from gateway.protocols.wire import (
     ChoicePart,
@@ -339,10 +339,20 @@ def _failure(response: Mapping[str, Any], error: ApiError, number: int) -> bytes
 
 def _frame(fields: Fields, model: str, name: str, status: str) -> dict[str, Any]:
     """A response without its output. name: what its id is made of."""
-    given = {key: fields[key] for key in (*_DEFAULTS, *_GIVEN) if bytes(fields.get(key, b"null")) != b"null"}
+    given: dict[str, Any] = {
+        key: fields[key] for key in (*_DEFAULTS, *_GIVEN) if bytes(fields.get(key, b"null")) != b"null"
+    }
+    with suppress(msgspec.DecodeError):
+        given["tools"] = [_tool_of(tool) for tool in decode_list(given.get("tools", b"[]"))]
     own = {"id": "resp_" + name, "object": "response", "created_at": int(time.time()), "status": status}
     rest: dict[str, Any] = {"error": None, "incomplete_details": None, "model": model, "output": [], "usage": None}
     return {**own, **rest, **_DEFAULTS, **given}
+
+
+def _tool_of(tool: msgspec.Raw) -> Any:
+    """A tool with the keys that a function has in each answer."""
+    fields = decode_fields(tool)
+    return {"parameters": None, "strict": None, **fields} if bytes(fields.get("type", b"")) == b'"function"' else tool
 
 
 def _completed(request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> dict[str, Any]:

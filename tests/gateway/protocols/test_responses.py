@@ -134,6 +134,23 @@ def test_a_contract_compares_an_answer(content: ReplyContent, result: Result, *,
     assert compare(local, names, Completion(body, RESPONSES, stream=stream), values=Values()) is result
 
 
+@pytest.mark.parametrize(
+    ("given", "due"),
+    [
+        ([{"type": "function", "name": "a"}], [{"parameters": None, "strict": None, "type": "function", "name": "a"}]),
+        (
+            [{"type": "function", "strict": True, "parameters": {}}],
+            [{"type": "function", "strict": True, "parameters": {}}],
+        ),
+        ([{"type": "web_search"}], [{"type": "web_search"}]),
+        ([3], [3]),
+    ],
+)
+def test_an_answer_gives_a_function_the_keys_that_it_has_in_each_answer(given: Any, due: Any) -> None:
+    body = RESPONSES.replies.whole(request(input="hi", tools=given), ReplyContent(text="a"), "a1", TokenCounts())
+    assert json.loads(body)["tools"] == due
+
+
 def test_the_docs_list_what_is_understood_of_this_format() -> None:
     page = (Path(__file__).parents[3] / "docs/api.md").read_text("utf-8")
     section = page.partition("### What is understood of responses")[2].partition("\n#")[0]
