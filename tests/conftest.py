@@ -29,6 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--full-simulations", action="store_true", help="draw all streams of simulations, not a tenth (`make simulate`)"
     )
+    parser.addoption("--every-client", action="store_true", help="try clients that `make clients` leaves out too")
 
 
 @pytest.hookimpl(tryfirst=True)
