@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 from gateway.errors import BadRequest
 from gateway.protocols.json import Path, bounded, decode_fields, decode_list, decoded, encode, invalid, strict_json
 from gateway.protocols.wire import (
+    SYSTEM,
     AnyObject,
     Fields,
     FunctionCall,
@@ -49,7 +50,8 @@ ITEM_KEYS: Final[Mapping[str, frozenset[str]]] = {
 PART_KEYS: Final[Mapping[str, frozenset[str]]] = dict.fromkeys(("content[]", "summary[]", "output[]"), _PART)
 """The same of the parts that items hold."""
 _TOOLS: Final = re.compile(r".*_(?:call|output)|mcp_.*")
-"""Types of items about tools, hosted ones among them. Any other item is read as the user's."""
+"""Types of items about tools, hosted ones among them. Tools that Codex offers by an item are its developer's; any other
+item is read as the user's."""
 _ROLES: Final = frozenset({"system", "developer", "user", "assistant"})
 _IDS: Final = re.compile(r"type|(?:.*_)?id")
 """Keys whose strings are no text for a reader."""
@@ -319,6 +321,8 @@ def _kind(item: Any) -> str:
 def _role(item: Mapping[str, Any], kind: str) -> str:
     if kind == "message":
         return item["role"] if item["role"] in _ROLES else "user"
+    if kind == "additional_tools" and item.get("role") in SYSTEM:
+        return "developer"
     if kind in CALLS or kind in ("reasoning", "item_reference", "compaction"):
         return "assistant"
     return "tool" if _TOOLS.fullmatch(kind) else "user"

@@ -20,7 +20,7 @@ def structured() -> Any:
 
 
 def block() -> Any:
-    text = s.raised(lambda: client.create(**form(s.ATTACK, max_retries=1))) if s.GATEWAY else s.REFUSAL
+    text = s.raised(lambda: client.create(**form(s.ATTACK, max_retries=0))) if s.GATEWAY else s.REFUSAL
     return s.REFUSAL if s.REFUSAL in text else text
 
 
