@@ -38,6 +38,7 @@ from gateway.http.calls import CallEndpoint
 from gateway.http.direct import Engine
 from gateway.http.models import UpstreamModels
 from gateway.http.passthrough import Passthrough
+from gateway.http.responses import StoredResponses
 from gateway.judge.judge import Judge
 from gateway.judge.resolve import SafetyAudits
 from gateway.ledger.call_log import CallLog, TextLog
@@ -49,6 +50,7 @@ from gateway.pipeline import Pipeline
 from gateway.plan import Classify, Planner, TimedClassifiers
 from gateway.protocols.served import WIRES, wire_at
 from gateway.record import Record
+from gateway.requests.memory import ResponseMemory
 from gateway.routes import Routes
 from gateway.serving import zero
 from gateway.serving.reload import Reloader
@@ -88,7 +90,8 @@ def create_app(
         for wire in WIRES
     }
     rest = _api(engine, services.writer, services.lifespan, services.passthrough, services.listed)
-    inner = _Dispatcher(hot, rest, services.passthrough, services.in_flight)
+    stored = StoredResponses(services.memory, services.upstreams, services.passthrough)
+    inner = _Dispatcher(hot, rest, services.passthrough, stored, services.in_flight)
     keeps = any(one.credentials == "client" for one in remote)
     app: ASGIApp = Auth(inner, settings.access_key, origins=settings.cors, keeps=keeps)
     if settings.cors:
@@ -128,7 +131,8 @@ class _Services:
         self.writer = LedgerWriter(store, on_failure=metrics.ledger_failures.inc, on_lost=metrics.ledger_lost.inc)
         metrics.watch(worker=self.worker, runtime=runtime, pending=lambda: self.writer.pending)
         self.current = CurrentSnapshot(build_snapshot(loaded, runtime))
-        upstreams = build_upstreams(settings)
+        self.memory, self.upstreams = ResponseMemory(), build_upstreams(settings)
+        upstreams = self.upstreams
         notional = {name: upstream.notional for name, upstream in upstreams.items()}
         zero.initialise_series(metrics, settings.models, self.current.snapshot.rules, notional)
         self.forwarder = Forwarder(upstreams, metrics)
@@ -189,7 +193,13 @@ class _Services:
         forwarder, recorder, routes, metrics = self.forwarder, self.recorder, self.routes, self.metrics
         audits = Audits(owner=self.owner, routes=routes, metrics=metrics, in_flight=self.in_flight)
         return Pipeline(
-            planner=Planner(current=self.current, routes=routes, classifiers=self.classifiers, audits=audits),
+            planner=Planner(
+                current=self.current,
+                routes=routes,
+                classifiers=self.classifiers,
+                audits=audits,
+                memory=self.memory,
+            ),
             classifiers=self.classifiers,
             routes=routes,
             forwarder=forwarder,
@@ -265,8 +275,16 @@ async def no_verdicts(readings: Sequence[Reading], deadline_s: float, _: Runtime
 class _Dispatcher:
     """Calls of models, and what is passed on, before Starlette's router. hot: by the wire format's endpoint."""
 
-    def __init__(self, hot: Mapping[str, ASGIApp], rest: ASGIApp, passing: Passthrough, in_flight: InFlight) -> None:
+    def __init__(
+        self,
+        hot: Mapping[str, ASGIApp],
+        rest: ASGIApp,
+        passing: Passthrough,
+        stored: StoredResponses,
+        in_flight: InFlight,
+    ) -> None:
         self._hot = hot
+        self._stored = stored
         self._rest = rest
         self._passthrough = passing
         self._in_flight = in_flight
@@ -277,7 +295,9 @@ class _Dispatcher:
             return
         wire, method = wire_at(scope["path"]), scope["method"]
         app = self._rest if wire is None else self._hot[wire.endpoint]
-        if (wire is None or method != "POST") and self._passthrough.takes(method, scope["path"]):
+        if wire is None and self._stored.knows(scope["path"]):
+            app = self._stored
+        elif (wire is None or method != "POST") and self._passthrough.takes(method, scope["path"]):
             app = self._passthrough
         await self._in_flight.request(app(scope, receive, send))
 

@@ -21,6 +21,8 @@ REQUEST_ID: Final = "offramp.request_id"
 
 BODY_IDLE_S: Final = "offramp.body_idle_s"
 """Where a scope has the seconds within which the next part of a body must come, for one that may take long."""
+UPSTREAM: Final = "offramp.upstream"
+"""Where a scope has the upstream that the call must go to, for what lies at one."""
 CREDENTIALS: Final = "offramp.credentials"
 """Where the client's own keys stand in the scope, as headers, if an upstream takes them."""
 

@@ -4,10 +4,14 @@ No step looks back. Receiving and authenticating come before, the record after.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
+import msgspec
+
 from gateway.answers import reply
+from gateway.answers.parse import Completion
 from gateway.context import Reply, RequestContext
 from gateway.contracts.audit import Audits
 from gateway.contracts.repeat_calls import RepeatCalls
@@ -109,8 +113,10 @@ class Pipeline:
 
     def _redact(self, call: CallState) -> None:
         """What cannot be redacted may be blocked instead."""
+        if call.continued.values:
+            call.placeholders = Placeholders(tag=call.continued.tag, values=dict(call.continued.values))
         if call.decision.redactions:
-            call.placeholders = Placeholders()
+            call.placeholders = call.placeholders or Placeholders(tag=call.continued.tag)
             call.request, call.decision, counts = apply.of_request(call.request, call.decision, call.placeholders)
             self.metrics.observe_redacted(counts)
             note_redacted(call.context.record, counts)
@@ -152,7 +158,17 @@ class Pipeline:
             call.targets = self.routes.for_rule(step.action.model)
             call.context.rerouted = True
         answer = await self._ask_upstream(call)
+        if call.request.remember is not None and answer.status < 300:
+            await answer.listen(partial(self._remember, call, call.context.record.upstream))
         return await self._output.reply(call, answer)
+
+    async def _remember(self, call: CallState, upstream: str, completion: Completion | None) -> None:
+        """Remembers an upstream's answer that a later request may name."""
+        values = call.placeholders.values if call.placeholders is not None else {}
+        checked = bool(values) or any(rule.output for rule in call.matched)
+        with suppress(msgspec.DecodeError, RecursionError):
+            if completion is not None:
+                self.planner.memory.learn(completion.meta, call.continued.owner, upstream, values, checked=checked)
 
     async def _ask_upstream(self, call: CallState) -> Answer:
         """Contracts learn from the answer, and from its not coming. Where another model answers, as a rule says or as a

@@ -7,7 +7,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -22,6 +22,7 @@ from gateway.metrics.observe import Metrics
 from gateway.protocols.json import LARGE_BYTES
 from gateway.protocols.wire import SYSTEM, Request, Wire
 from gateway.redaction.placeholders import Placeholders
+from gateway.requests.memory import Continued, ResponseMemory
 from gateway.requests.turns import passed_over, select
 from gateway.routes import Routes, Target
 from gateway.rules.decide import TOO_LONG, Decision
@@ -48,18 +49,21 @@ class Classify(Protocol):
 
 
 class Incoming(Struct, frozen=True):
-    """A request as it came in. headers: those that may be sent on; query: of its path, likewise."""
+    """A request as it came in. headers: those that may be sent on; query: of its path, likewise.
+    owner: a digest of the keys that it came with, where later requests may name it."""
 
     wire: Wire
     body: bytes
     headers: Headers
     query: str = ""
+    owner: bytes = b""
 
 
 class CallState(Struct, kw_only=True):
     """One request on its way. Each step fills in what the later ones read.
 
-    targets: where it is forwarded to. left_out: messages of exchanges that were blocked. matched: the rules whose
+    targets: where it is forwarded to. continued: the conversation that lies elsewhere. left_out: messages of
+    exchanges that were blocked. matched: the rules whose
     `when` holds; rules: those of them that read something of it, each with its reading. pairs: these rules with
     their verdicts; challengers: rules with the verdicts of versions that are tried. labels: answers in the
     requested format. opened: calls under a contract, by rule; held: why a rule must not answer; pending: opened
@@ -71,6 +75,7 @@ class CallState(Struct, kw_only=True):
     headers: Headers
     targets: Sequence[Target]
     snapshot: Snapshot
+    continued: Continued = Continued()
     left_out: int = 0
     matched: Sequence[Rule] = ()
     rules: Sequence[Rule] = ()
@@ -153,6 +158,7 @@ class Planner:
     routes: Routes
     classifiers: TimedClassifiers
     audits: Audits
+    memory: ResponseMemory = field(default_factory=ResponseMemory)
 
     def __post_init__(self) -> None:
         self._large = asyncio.Lock()
@@ -173,16 +179,26 @@ class Planner:
 
     def parse(self, context: RequestContext, incoming: Incoming) -> CallState:
         """Raises BadRequest and ModelNotFound."""
-        request = incoming.wire.parse(incoming.body)
+        request, continued = self.memory.begin(incoming.wire.parse(incoming.body), incoming.owner)
         if incoming.query:
             request.path = f"{request.path}?{incoming.query}"
         context.record.requested_model = request.model
         context.record.stream = request.stream
         context.prompt_bytes, context.attaches = request.prompt_size()
         targets = self.routes.for_client(request.model)
+        if continued.upstream:
+            # what was said before lies there
+            targets = [one for one in targets if one.upstream == continued.upstream] or targets
         snapshot = self.current.snapshot
         context.runtime = snapshot.runtime
-        return CallState(context=context, request=request, headers=incoming.headers, targets=targets, snapshot=snapshot)
+        return CallState(
+            context=context,
+            request=request,
+            headers=incoming.headers,
+            targets=targets,
+            snapshot=snapshot,
+            continued=continued,
+        )
 
     async def plan(self, call: CallState) -> None:
         """All that comes between parsing and the decision. Raises BadRequest where messages cannot be read."""

@@ -42,6 +42,8 @@ def _reply(record: Record, request: Request, content: ReplyContent) -> Reply:
     generated = record.output_tokens or record.saved_output_tokens
     writer, name = request.wire.replies, record.request_id.removeprefix("req_")
     parts = (request, content, name, TokenCounts(given, generated))
+    if request.remember is not None:
+        request.remember(writer.whole(*parts))
     if request.stream:
         return Reply(headers=list(sse.HEADERS), chunks=_each(writer.events(*parts)))
     return Reply(headers=list(_JSON), body=writer.whole(*parts))

@@ -7,6 +7,7 @@ the Host's URL.
 
 import hmac
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -65,6 +66,12 @@ class Auth:
         given = [(name, headers[name]) for name in _KEYS if name in headers]
         own = self._key or None
         return [(name, key) for name, key in given if own not in (key, _bearer(key))]
+
+
+def owner_of(scope: Scope) -> bytes:
+    """Whose a request is, as a digest of the keys that it came with: programs that share a key share what they made."""
+    given = sorted(header for header in scope["headers"] if header[0] in _KEYS or header[0] == b"x-offramp-key")
+    return blake2b(repr(given).encode(), digest_size=16).digest()
 
 
 def _bearer(value: bytes) -> bytes:

@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.context import CREDENTIALS, REQUEST_ID, Headers, RequestContext, new_context
 from gateway.errors import ApiError, InternalError, MethodNotAllowed, WebSocketRefused, stopping
 from gateway.http.asgi import client_of, note_failure, read_body, send_error, send_reply
+from gateway.http.auth import owner_of
 from gateway.http.disconnect import ClientWatch
 from gateway.metrics.observe import Metrics
 from gateway.pipeline import Pipeline
@@ -75,8 +76,9 @@ class CallEndpoint:
     async def _answer(self, context: RequestContext, scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(scope, receive, max_bytes=self._max_body_bytes)
         headers = [(name, value) for name, value in scope["headers"] if name in self._travels]
+        owner = b"" if self._wire.history is None else owner_of(scope)
         with self._clients.watch(receive, context):
-            reply = await self._pipeline.answer(context, Incoming(self._wire, body, headers))
+            reply = await self._pipeline.answer(context, Incoming(self._wire, body, headers, owner=owner))
             context.record.status = reply.status
             reply.headers = [*reply.headers, *_decision_headers(context.record)]
             context.replying = True

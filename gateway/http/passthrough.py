@@ -14,7 +14,7 @@ from typing import Final
 from starlette.types import Receive, Scope, Send
 
 from gateway.config.settings import ACCOUNT, ALL_PATHS, OpenAISettings, Settings
-from gateway.context import BODY_IDLE_S, CREDENTIALS, REQUEST_ID, Reply, RequestContext, new_context
+from gateway.context import BODY_IDLE_S, CREDENTIALS, REQUEST_ID, UPSTREAM, Reply, RequestContext, new_context
 from gateway.errors import ApiError, BadRequest, InternalError, NotFound, UpstreamFailed, no_such_path
 from gateway.http.asgi import ClientGone, client_of, note_failure, send_error, send_reply
 from gateway.http.disconnect import Watched
@@ -130,7 +130,7 @@ class Passthrough:
             self._recorder.finish(context)
 
     async def _pass(self, context: RequestContext, scope: Scope, receive: Receive, send: Send) -> None:
-        upstream, record = self._upstream, context.record
+        upstream, record = scope.get(UPSTREAM, self._upstream), context.record
         assert upstream is not None
         to, watched = target(scope), Watched(set(), receive, context)
         first = to[1:].partition("?")[0].partition("/")[0]

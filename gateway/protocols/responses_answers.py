@@ -15,7 +15,7 @@ from gateway.context import new_request_id
 from gateway.errors import ApiError, error_body
 from gateway.protocols import sse
 from gateway.protocols.json import Path, decode_fields, decode_list, encode, of_upstream
-from gateway.protocols.responses_requests import CALLS, ResponsesRequests, texts_of
+from gateway.protocols.responses_requests import CALLS, ResponsesHistory, ResponsesRequests, texts_of
 from gateway.protocols.wire import (
     ChoicePart,
     EventFacts,
@@ -89,6 +89,7 @@ class ResponsesFrame(Struct):
     usage: ResponsesUsage | None = None
     incomplete_details: UpstreamDetails | None = None
     sequence_number: int | None = None
+    id: str | None = None
     response: "ResponsesFrame | None" = None
 
 
@@ -265,12 +266,12 @@ def _frame_of(data: bytes) -> ResponsesFrame | None:
 
 def _meta(frame: ResponsesFrame) -> Meta:
     response = frame.response or frame
-    usage = response.usage
+    usage, ids = response.usage, (response.id,) if response.id else ()
     if usage is None:
-        return Meta(response.model)
+        return Meta(response.model, None, ids)
     details = usage.input_tokens_details or UpstreamDetails()
     counts = details.cached_tokens or 0, details.cache_write_tokens or 0
-    return Meta(response.model, Usage(usage.input_tokens, usage.output_tokens, *counts))
+    return Meta(response.model, Usage(usage.input_tokens, usage.output_tokens, *counts), ids)
 
 
 def _finish(frame: ResponsesFrame) -> str:
@@ -414,4 +415,5 @@ RESPONSES: Final = Wire(
     requests=ResponsesRequests(),
     answers=ResponsesAnswers(),
     replies=ResponsesReplies(),
+    history=ResponsesHistory(),
 )

@@ -5,7 +5,7 @@ lists as tables, which a test compares with them.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -16,8 +16,11 @@ from gateway.protocols.json import Path, bounded, decode_fields, decode_list, de
 from gateway.protocols.wire import (
     SYSTEM,
     AnyObject,
+    Earlier,
     Fields,
     FunctionCall,
+    Made,
+    Named,
     PlainWord,
     Request,
     RequestedFormat,
@@ -67,6 +70,7 @@ _STRING_OR_LIST: Final = re.compile(rb'\s*["\[]')
 # within a string both quotes would be escaped
 _ATTACHED: Final = re.compile(rb'"(?:image_url|file_data|file_url|file_id|item_reference)"')
 _BASE64: Final = re.compile(rb'(?<!\\)"(?:data:[^",]*;base64,|file_data"\s*:\s*")[^"]*"')
+_REFERENCE: Final = b"item_reference"
 _UNSEEN: Final = ("previous_response_id", "conversation", "prompt")
 """Fields that name texts which lie at the provider."""
 _LOGPROBS: Final = "message.output_text.logprobs"
@@ -242,6 +246,49 @@ class ResponsesRequests:
     def asking_usage(self, fields: Fields) -> Fields:
         """As of RequestReader."""
         return fields
+
+
+class ResponsesHistory:
+    """What requests name by ids, and what is kept under them."""
+
+    def named(self, fields: Fields) -> Named:
+        """As of History."""
+        response, store = (_value(fields, name) for name in ("previous_response_id", "store"))
+        raw = fields.get("input", Raw(b"null"))
+        items = [item for item in map(_reference, _items_of(fields)) if item] if _REFERENCE in bytes(raw) else []
+        elsewhere = any(bytes(fields.get(name, b"null")) != b"null" for name in _UNSEEN[1:])
+        return Named(response if isinstance(response, str) else "", items, elsewhere, store is not False)
+
+    def joined(self, fields: Fields, earlier: Earlier | None, items: Mapping[str, Raw]) -> Fields:
+        """As of History."""
+        own = [items.get(_reference(item) or "", item) for item in _items_of(fields)]
+        joined = {**fields, "input": Raw(encode([*(earlier.items if earlier else ()), *own]))}
+        if earlier is not None:
+            joined["previous_response_id"] = Raw(encode(earlier.before or None))
+        return joined
+
+    def made(self, fields: Fields, body: bytes) -> Made:
+        """As of History."""
+        response = decode_fields(body)
+        output = {msgspec.json.decode(decode_fields(item)["id"]): item for item in decode_list(response["output"])}
+        before = self.named(fields).response
+        return Made(msgspec.json.decode(response["id"]), _items_of(fields), before, output)
+
+
+def _items_of(fields: Fields) -> Sequence[Raw]:
+    raw = bytes(fields.get("input", b"null")).lstrip()
+    if raw[:1] == b'"':
+        return [Raw(encode({"role": "user", "content": _value(fields, "input")}))]
+    return decode_list(raw) if raw[:1] == b"[" else []
+
+
+def _reference(item: Raw) -> str | None:
+    """The id of an item that is named only."""
+    if _REFERENCE not in bytes(item):
+        return None
+    given = _value({"input": item}, "input")
+    is_one = isinstance(given, dict) and given.get("type") == "item_reference" and isinstance(given.get("id"), str)
+    return given["id"] if is_one else None
 
 
 def texts_of(value: Any, path: Path = (), *, known: bool = True) -> Iterator[tuple[Path, str | None]]:

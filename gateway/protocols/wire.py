@@ -4,7 +4,7 @@ Nothing is translated: a body goes to an upstream that speaks its format, and wh
 lead into its own JSON. Everything but the formats themselves sees what this file defines. No behaviour of a format.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
@@ -145,7 +145,8 @@ class Understood:
 @dataclass(kw_only=True)
 class Request:
     """A request in its wire format. What is derived from it is computed once, when it is first asked for. path: below
-    an upstream's address, with its query."""
+    an upstream's address, with its query. remember: takes the body of an answer made here, which a later request may
+    name."""
 
     wire: "Wire"
     model: RequestedModel
@@ -155,6 +156,7 @@ class Request:
     wants_usage: bool = False
     wants_schema: bool = False
     choices: int = 1
+    remember: Callable[[bytes], None] | None = field(default=None, compare=False)
 
     @cached_property
     def turns(self) -> list[Turn]:
@@ -259,14 +261,15 @@ class Usage(Struct, frozen=True):
 
 
 class Meta(Struct):
-    """The little that money needs of an upstream's answer."""
+    """The little that money needs of an upstream's answer. ids: of it and its items, where later requests name them."""
 
     model: str | None = None
     usage: Usage | None = None
+    ids: tuple[str, ...] = ()
 
     def then(self, later: "Meta") -> "Meta":
         """What is known once a later event of the same stream has come."""
-        return Meta(later.model or self.model, later.usage or self.usage)
+        return Meta(later.model or self.model, later.usage or self.usage, later.ids or self.ids)
 
 
 class ChoicePart(Struct):
@@ -392,15 +395,56 @@ class ReplyWriter(Protocol):
         """An error as the only event of a stream, whose status has been sent already."""
 
 
+class Named(Struct, frozen=True):
+    """What a request names by ids: an earlier response, items of earlier ones. elsewhere: it names more that lies at
+    its provider. stored: whether its answer may be named later."""
+
+    response: str = ""
+    items: Sequence[str] = ()
+    elsewhere: bool = False
+    stored: bool = True
+
+
+class Earlier(Struct, frozen=True):
+    """A response made here. items: all that was said up to it; before: the id of the response that these follow."""
+
+    items: Sequence[Raw]
+    before: str = ""
+
+
+class Made(Struct, frozen=True):
+    """An answer made here. given: what its request says; before: the response that this follows; output: by ids."""
+
+    id: str
+    given: Sequence[Raw]
+    before: str
+    output: Mapping[str, Raw]
+
+
+class History(Protocol):
+    """How the requests of a format name what was said before. Its methods but `made` raise BadRequest."""
+
+    def named(self, fields: Fields) -> Named:
+        """What a request names."""
+
+    def joined(self, fields: Fields, earlier: Earlier | None, items: Mapping[str, Raw]) -> Fields:
+        """The request with an earlier response and with items in place of their ids."""
+
+    def made(self, fields: Fields, body: bytes) -> Made:
+        """What can be named of an answer made here. body: whole."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wire:
-    """One wire format. endpoint: its name in rows and metrics; path: below an address's `/v1`."""
+    """One wire format. endpoint: its name in rows and metrics; path: below an address's `/v1`. history: where requests
+    may name what was said before."""
 
     endpoint: str
     path: str
     requests: RequestReader
     answers: AnswerReader
     replies: ReplyWriter
+    history: History | None = None
 
     def parse(self, body: bytes) -> Request:
         """Reads a body. Raises BadRequest naming what is wrong and, where it can be told, the field."""

@@ -98,7 +98,9 @@ class Edit(NamedTuple):
 @dataclass(slots=True, eq=False, kw_only=True)
 class Placeholders:
     """The placeholders of one request and its answer. originals: values by placeholder; values: those of them that are
-    to be put back."""
+    to be put back. tag: part of each name, where the conversation has requests that are not seen here."""
+
+    tag: str = ""
 
     originals: dict[str, str] = field(default_factory=dict)
     values: dict[str, str] = field(default_factory=dict)
@@ -124,7 +126,7 @@ class Placeholders:
     def _next(self, kind: str) -> str:
         while True:
             self._last[kind] += 1
-            name = f"[{kind}_{self._last[kind]}]"
+            name = f"[{kind}_{self.tag}{self._last[kind]}]"
             if name not in self._taken:
                 return name
 

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
 import pytest
-from openai import OpenAI
+from openai import NotFoundError, OpenAI
 from pydantic import BaseModel
 
 from tests.given import table, table_text
@@ -50,6 +50,16 @@ class Model(BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
+
+    def do_GET(self) -> None:
+        self.server.calls.append((self.path, self.command))  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", "22")
+        self.end_headers()
+        self.wfile.write(b'{"object": "response"}')
+
+    do_DELETE = do_GET
 
     def log_message(self, *_: object) -> None:
         """Nothing."""
@@ -92,7 +102,7 @@ class Served:
         self.running, self.calls = running, calls
 
     def ask(self, model: str, text: str, /, **fields: Any) -> tuple[int, dict[str, str], bytes]:
-        body = {"model": model, "input": [{"role": "user", "content": text}], **fields}
+        body = {"model": model, "input": [{"role": "user", "content": text}], "store": False, **fields}
         body["metadata"] = {"say": f"You said {text}.", **fields.get("metadata", {})}
         request = urllib.request.Request(f"{self.running.url}/v1/responses", json.dumps(body).encode())
         try:
@@ -313,3 +323,85 @@ def test_explain_takes_a_request_of_this_format(served: Served, run_offramp: Any
         run_offramp("explain", body, "--gateway", "gateway.yaml", "--json", cwd=served.running.folder).stdout
     )
     assert (shown["decision"], shown["by_rule"], shown["rules"][0]["reads"]) == ("block", "blocks", [f"pay {IBAN}"])
+
+
+FIRST = {"role": "user", "content": f"pay {IBAN}"}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_conversation_goes_on_after_an_answer_that_the_upstream_does_not_have(
+    served: Served, client: OpenAI, stream: bool
+) -> None:
+    first = client.responses.create(**asked_plain("fixed"), stream=stream)
+    first = [*first][-1].response if stream else first
+    item = first.output[0].to_dict()
+    del served.calls[:]
+    say: Any = {"model": "plain", "metadata": {"say": "Yes."}}
+    second = client.responses.create(input="hello", previous_response_id=first.id, **say)
+    reference: Any = {"type": "item_reference", "id": first.output[0].id}
+    client.responses.create(input=[FIRST, reference, {"role": "user", "content": "hello"}], **say)
+    for _, body in served.calls:
+        assert body["input"] == [FIRST, item, {"role": "user", "content": "hello"}]
+        assert body.get("previous_response_id") is None
+    # what the upstream made lies there
+    client.responses.create(input="and?", previous_response_id=second.id, **say)
+    assert (served.calls[-1][1]["input"], served.calls[-1][1]["previous_response_id"]) == ("and?", second.id)
+    # of what is made here in between it gets nothing that was blocked
+    third = client.responses.create(**asked_plain("blocks"), previous_response_id=second.id)
+    client.responses.create(model="blocks", input="and?", previous_response_id=third.id, metadata={"say": "Yes."})
+    last = served.calls[-1][1]
+    assert (last["input"], last["previous_response_id"]) == ([{"role": "user", "content": "and?"}], second.id)
+
+
+def test_a_blocked_exchange_is_no_part_of_what_is_named(served: Served, client: OpenAI) -> None:
+    blocked = client.responses.create(**asked_plain("blocks"))
+    del served.calls[:]
+    client.responses.create(model="blocks", input="hello", previous_response_id=blocked.id, metadata={"say": "Yes."})
+    assert served.calls[0][1]["input"] == [{"role": "user", "content": "hello"}]
+
+
+def test_a_response_is_its_owners(served: Served, client: OpenAI) -> None:
+    made = client.responses.create(**asked_plain("fixed"))
+    assert client.responses.retrieve(made.id).output_text == "Ask the bank."
+    listed = client.responses.input_items.list(made.id)
+    assert [one.content for one in listed.data] == [f"pay {IBAN}"]
+    theirs = client.responses.create(model="plain", input="hello", metadata={"say": "Yes."})
+    other = client.with_options(api_key="another")
+    for response in (made, theirs):
+        for call in (other.responses.retrieve, other.responses.delete):
+            with pytest.raises(NotFoundError):
+                call(response.id)
+        with pytest.raises(NotFoundError):
+            other.responses.create(model="plain", input="hello", previous_response_id=response.id)
+    del served.calls[:]
+    client.responses.retrieve(theirs.id)
+    client.responses.delete(theirs.id)
+    assert served.calls == [(f"/v1/responses/{theirs.id}", "GET"), (f"/v1/responses/{theirs.id}", "DELETE")]
+    client.responses.delete(made.id)
+    with pytest.raises(NotFoundError):
+        client.responses.retrieve(made.id)
+    hidden = client.responses.create(model="outhides", input="hello", metadata={"say": "Yes."})
+    with pytest.raises(NotFoundError, match="read by rules"):
+        client.responses.retrieve(hidden.id)
+
+
+def test_an_answer_that_is_not_to_be_stored_is_not_remembered(served: Served, client: OpenAI) -> None:
+    made = client.responses.create(**asked_plain("fixed"), store=False)
+    del served.calls[:]
+    client.responses.create(model="plain", input="hello", previous_response_id=made.id, metadata={"say": "Yes."})
+    assert served.calls[0][1]["previous_response_id"] == made.id
+    with pytest.raises(NotFoundError):
+        client.responses.retrieve(made.id)
+
+
+def test_placeholders_never_repeat_within_a_conversation(served: Served, client: OpenAI) -> None:
+    del served.calls[:]
+    asked: dict[str, Any] = {"model": "restores", "metadata": {"say": "Yes."}}
+    first = client.responses.create(input="mail ann@example.com", **asked)
+    one = served.calls[0][1]["input"].removeprefix("mail ")
+    second = client.responses.create(
+        model="restores", input=f"or {MAIL}", previous_response_id=first.id, metadata={"say": f"{one} or whom?"}
+    )
+    two = served.calls[1][1]["input"].removeprefix("or ")
+    assert one != two
+    assert second.output_text == "ann@example.com or whom?"
