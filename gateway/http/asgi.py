@@ -43,16 +43,9 @@ async def read_body(scope: Scope, receive: Receive, *, max_bytes: int) -> bytes:
             if packed or value.lower() not in _PACKED:
                 raise BadRequest("a body that is compressed otherwise than by gzip or deflate is not taken")
             packed = True
-    body = await _read(receive, max_bytes)
-    if packed:
-        body = await asyncio.to_thread(_unpacked, body, max_bytes)
-    return body if DEPLOYMENT not in scope else _naming(body, scope[DEPLOYMENT])
-
-
-async def _read(receive: Receive, max_bytes: int) -> bytes:
     parts: list[bytes] = []
-    size = 0
-    while True:
+    size, more = 0, True
+    while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
@@ -60,9 +53,12 @@ async def _read(receive: Receive, max_bytes: int) -> bytes:
         size += len(part)
         if size > max_bytes:
             raise _too_large(max_bytes)
-        if not message.get("more_body", False):
-            return b"".join([*parts, part]) if parts else part
         parts.append(part)
+        more = message.get("more_body", False)
+    body = part if len(parts) == 1 else b"".join(parts)
+    if packed:
+        body = await asyncio.to_thread(_unpacked, body, max_bytes)
+    return body if DEPLOYMENT not in scope else _naming(body, scope[DEPLOYMENT])
 
 
 def _unpacked(body: bytes, max_bytes: int) -> bytes:
@@ -178,7 +174,8 @@ class RequestId:
             await self._app(scope, receive, send)
             return
         request_id = scope[REQUEST_ID] = new_request_id()
-        _rewrite_path(scope)
+        if wire_at(scope["path"]) is None:
+            _rewrite_path(scope)
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
