@@ -61,9 +61,7 @@ def test_a_prompt_that_goes_on_is_another_task(client: OpenAI, more: str) -> Non
 
 
 def test_what_is_not_served_says_what_to_do(client: OpenAI) -> None:
-    with pytest.raises(NotFoundError, match=r"set_default_openai_api.*docs/api.md#clients-that-ask-elsewhere"):
-        client.responses.create(model="gpt-4o", input="hello")
-    with pytest.raises(NotFoundError, match="the provider's address"):
+    with pytest.raises(NotFoundError, match=r"the provider's address.*docs/api.md#clients-that-ask-elsewhere"):
         client.embeddings.create(model="x", input="hello")
     with pytest.raises(NotFoundError, match=r"is_chat_model=True"):
         client.completions.create(model="gpt-4o", prompt="hello")
