@@ -143,12 +143,9 @@ def _mock(sdk: Sdk, installed: Path, folder: Path) -> Iterator[str]:
 def _gateway(sdk: Sdk, mock: str, tree: Path, folder: Path) -> Iterator[str]:
     """A gateway without rules. One of a tree that has no pass-through is started without it."""
     port = _free_port()
-    upstream: dict[str, object] = {"kind": sdk.name, "base_url": mock, "api_key": "${MOCK_KEY}"}
-    passes = "passthrough" in (tree / "config/schema/gateway.schema.json").read_text("utf-8")
-    if passes:
-        upstream["passthrough"] = "all"
-    elif not passes:
-        upstream["kind"] = "openai"
+    upstream = {"kind": "openai", "base_url": mock + "/v1" * sdk.v1, "api_key": "${MOCK_KEY}"}
+    if "passthrough" in (tree / "config/schema/gateway.schema.json").read_text("utf-8"):
+        upstream |= {"kind": sdk.name, "passthrough": "all"}
     settings = {"version": 1, "models_dir": "models", "ledger": "offramp.db"}
     settings |= {"upstreams": {"mock": upstream}, "models": {"other": "mock"}}
     file = folder / "gateway.yaml"

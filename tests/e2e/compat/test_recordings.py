@@ -32,8 +32,6 @@ models:
 """
 LATER = ("/v1/messages", "/v1/completions", "/v1/embeddings")
 """Formats that the gateway does not serve yet."""
-CONTINUED = ("openai", "openai-agents", "openai-node", "ai-sdk")
-"""Clients that refer to an answer by its id: their second turn is served once the gateway remembers its answers."""
 Line = dict[str, Any]
 
 
@@ -45,11 +43,7 @@ def documents() -> Documents:
 @pytest.fixture(scope="module")
 def lines() -> list[Line]:
     found = [json.loads(line) for line in FILE.read_text("utf-8").splitlines()]
-    return [
-        line
-        for line in found
-        if not line["path"].startswith(LATER) and not (line["client"] in CONTINUED and line["scenario"] == "second")
-    ]
+    return [line for line in found if not line["path"].startswith(LATER)]
 
 
 def replay(
