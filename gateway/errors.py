@@ -140,8 +140,6 @@ class AnswerStalled(UpstreamTimeout):
 
 _ELSEWHERE: Final[Mapping[str, str]] = {
     "messages": "ask with a client of OpenAI's; Anthropic's models are an upstream of kind: litellm",
-    "completions": "set the client to chat completions: OpenAILike(is_chat_model=True) in llama-index",
-    "embeddings": "give these calls the provider's address",
 }
 """By path, what a client that asks there is to do instead."""
 

@@ -38,8 +38,9 @@ class Output:
 
     async def reply(self, call: CallState, answer: Answer) -> Reply:
         """What the client gets of an answer. call: decided; some of the rules that it meets may read answers."""
-        rules = [rule for rule in call.matched if rule.output and answer.status < 300]
-        checked = bool(rules or (call.placeholders is not None and call.placeholders.values))
+        answered = call.request.wire.answered
+        rules = [rule for rule in call.matched if rule.output and answered and answer.status < 300]
+        checked = bool(rules or (answered and call.placeholders is not None and call.placeholders.values))
         if answer.chunks is not None:
             return self._stream(call, answer, rules, held=checked)
         note_answer(call.context.record, answer.completion)

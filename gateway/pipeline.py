@@ -182,7 +182,8 @@ class Pipeline:
         if context.rerouted or not first.answered(context.record):
             await self.audits.missed(context, call.pending)
             return answer
-        await self.call_log.listen(context, request, answer)
+        if request.wire.local:
+            await self.call_log.listen(context, request, answer)
         if call.pending:
             ask = partial(self.repeats.ask, first=context, request=request, target=first, headers=headers)
             await self.audits.listen(context, call.pending, answer, ask=ask)

@@ -22,14 +22,14 @@ def label(record: Record, request: Request, local: LocalAnswer) -> Reply:
 def carry_out(record: Record, request: Request, action: Action, *, wait_s: float = 0.0) -> Reply:
     """An answer with the action's text, or a block with its message.
 
-    Raises Blocked where the rule asks for an HTTP error, TextTooLong where it blocks for a text's length, Overloaded
-    where there was no time to judge. wait_s: after which there may be.
+    Raises Blocked where the rule asks for an HTTP error, or nothing is answered in the wire format; TextTooLong where
+    it blocks for a text's length; Overloaded where there was no time to judge. wait_s: after which there may be.
     """
     if action.act is Act.ERROR:
         raise Overloaded(wait_s)
     if action.act is not Act.BLOCK:
         return _reply(record, request, ReplyContent(text=action.text))
-    if action.shape == "error":
+    if action.shape == "error" or (action.shape == "message" and not request.wire.local):
         raise Blocked(action.text)
     if action.shape == "too_long":
         raise TextTooLong("a text is too long to be read whole (limits.text in gateway.yaml); send it in parts")

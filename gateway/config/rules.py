@@ -10,6 +10,7 @@ from classifiers.fields import Flag, FrozenRecord, Name, Share, Words, WordsList
 _BARE = ("block", "flag", "forward", "redact")
 FallThrough = Literal["forward", "block"]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
+Endpoint = Literal["chat.completions", "responses", "messages", "completions", "embeddings"]
 
 
 class SystemTemplate(FrozenRecord):
@@ -32,12 +33,16 @@ Prompts = Annotated[
 class When(FrozenRecord):
     """Which requests a rule sees; all that is given must hold.
 
-    system: the system prompts of its task: `none` (no system prompt), a text, a glob, or a template's fingerprint; one
-    or a list. any_end: whether a glob of a rule that answers may leave a prompt's beginning or end open. any_system:
-    whatever the system prompt. turns: whether a fixed text answers a conversation's first turn only, or any.
+    endpoint: the wire formats. system: the system prompts of its task: `none` (no system prompt), a text, a glob, or a
+    template's fingerprint; one or a list. any_end: whether a glob of a rule that answers may leave a prompt's beginning
+    or end open. any_system: whatever the system prompt. turns: whether a fixed text answers a conversation's first turn
+    only, or any.
     """
 
     model: WordsList = ()
+    endpoint: Annotated[
+        tuple[Endpoint, ...], BeforeValidator(one_or_more, json_schema_input_type=Endpoint | tuple[Endpoint, ...])
+    ] = ()
     system: Prompts | None = None
     any_end: Flag = False
     any_system: Flag = False

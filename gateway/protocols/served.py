@@ -6,11 +6,12 @@ from typing import Final
 import msgspec
 
 from gateway.protocols.chat_answers import CHAT
+from gateway.protocols.embeddings import COMPLETIONS, EMBEDDINGS
 from gateway.protocols.json import decode_fields
 from gateway.protocols.responses_answers import RESPONSES
 from gateway.protocols.wire import Wire
 
-WIRES: Final = (CHAT, RESPONSES)
+WIRES: Final = (CHAT, RESPONSES, COMPLETIONS, EMBEDDINGS)
 _BY_PATH: Final[Mapping[str, Wire]] = {
     f"{base}{wire.path}{end}": wire for wire in WIRES for base in ("", "/v1") for end in ("", "/")
 }
@@ -27,4 +28,8 @@ def wire_of(body: bytes) -> Wire:
         fields = decode_fields(body)
     except (msgspec.DecodeError, RecursionError):
         return CHAT
-    return RESPONSES if "input" in fields and "messages" not in fields else CHAT
+    if "messages" in fields:
+        return CHAT
+    # a prompt of Responses is an object
+    legacy = "input" not in fields and bytes(fields.get("prompt", b"{"))[:1] != b"{"
+    return COMPLETIONS if legacy else RESPONSES if "input" in fields else CHAT

@@ -437,7 +437,9 @@ class History(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wire:
     """One wire format. endpoint: its name in rows and metrics; path: below an address's `/v1`. history: where requests
-    may name what was said before."""
+    may name what was said before. answered: whether its bodies ask for a model's words; of others only rules that
+    redact, or name the endpoint, read the texts. local: whether rules can answer in it; where not, each block is an
+    error."""
 
     endpoint: str
     path: str
@@ -445,6 +447,8 @@ class Wire:
     answers: AnswerReader
     replies: ReplyWriter
     history: History | None = None
+    answered: bool = True
+    local: bool = True
 
     def parse(self, body: bytes) -> Request:
         """Reads a body. Raises BadRequest naming what is wrong and, where it can be told, the field."""

@@ -66,6 +66,7 @@ def _rule(
         name=rule.name,
         classifier=rule.classifier,
         models=frozenset(rule.when.model),
+        endpoints=frozenset(rule.when.endpoint),
         system=_system(rule.when),
         with_lists=rule.with_lists == "answer",
         any_turn=rule.when.turns == "any",

@@ -70,7 +70,8 @@ class FurtherClassifier:
 class Rule:
     """One rule.
 
-    models: empty for every model. system: which system prompts; None for every one. otherwise: what is done for each
+    models: empty for every model. endpoints: of wire formats; where empty, all that ask for a model's words, and all
+    for a rule that redacts. system: which system prompts; None for every one. otherwise: what is done for each
     abstention. names: all labels that its classifier can name, with the rule's aliases. template: which part of each
     text it reads. slots: of its policy, read in those languages. redacts: the kinds of passages and the slots that it
     replaces. any_turn: whether its fixed texts answer more than a first turn. fields, ignores, free_order, several,
@@ -110,6 +111,7 @@ class Rule:
     other_languages: FurtherClassifier | None = None
     asks: JudgeSpec | None = None
     safety: SafetyTerms | None = None
+    endpoints: frozenset[str] = frozenset()
 
     def reading(
         self,
@@ -142,7 +144,10 @@ def matching(rules: Sequence[Rule], request: Request) -> list[Rule]:
 
 
 def mismatch(rule: Rule, request: Request) -> tuple[str, str]:
-    """The part of a rule's `when` that does not hold, `model` or `system`, and why; both empty where all of it does."""
+    """The part of a rule's `when` that does not hold, `endpoint`, `model` or `system`, and why; both empty where all of
+    it does."""
+    if not _of_endpoint(rule, request):
+        return "endpoint", f"the call is one of {request.wire.endpoint}"
     if not _of_model(rule, request):
         return "model", f"the call asks for {request.model}"
     why = rule.system.mismatch(request.system_text) if rule.system else ""
@@ -150,7 +155,15 @@ def mismatch(rule: Rule, request: Request) -> tuple[str, str]:
 
 
 def _matches(rule: Rule, request: Request) -> bool:
-    return _of_model(rule, request) and (rule.system is None or rule.system.match(request.system_text))
+    if not (_of_endpoint(rule, request) and _of_model(rule, request)):
+        return False
+    return rule.system is None or rule.system.match(request.system_text)
+
+
+def _of_endpoint(rule: Rule, request: Request) -> bool:
+    if rule.endpoints:
+        return request.wire.endpoint in rule.endpoints
+    return request.wire.answered or bool(rule.redacts)
 
 
 def _of_model(rule: Rule, request: Request) -> bool:

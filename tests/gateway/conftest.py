@@ -47,6 +47,8 @@ from gateway.metrics.observe import Metrics
 from gateway.pipeline import Pipeline
 from gateway.plan import Planner, TimedClassifiers
 from gateway.protocols.chat_answers import CHAT
+from gateway.protocols.served import WIRES
+from gateway.protocols.wire import Wire
 from gateway.record import Record
 from gateway.requests.system import PromptPatterns
 from gateway.routes import Routes
@@ -78,7 +80,7 @@ class FakeUpstream:
     name: str = "fake"
     notional: bool = False
     ask_usage: bool = True
-    speaks = frozenset({"chat.completions"})
+    speaks = frozenset({wire.endpoint for wire in WIRES})
     calls: list[UpstreamCall] = field(default_factory=list)
     closed: bool = False
 
@@ -352,7 +354,7 @@ def wire(
 ) -> Iterator[Callable[..., Wired]]:
     """wire(rules=yaml, upstreams={…}, …): a gateway on fake classifiers and the given upstreams (echo by default).
 
-    tried: words that a version beside the one in use takes for labels.
+    tried: words that a version beside the one in use takes for labels. served: the wire format.
     """
     opened = ExitStack()
 
@@ -367,6 +369,7 @@ def wire(
         max_answer_bytes: int = 1_000_000,
         draw: Callable[[], float] = random.random,
         tried: Mapping[str, str] | None = None,
+        served: Wire = CHAT,
     ) -> Wired:
         text = dedent(base) + dedent(models) + dedent(rules)
         loaded = load(text)
@@ -415,7 +418,7 @@ def wire(
         )
         for one in (owner, safety, call_log, texts, writer):
             opened.enter_context(closing(one))
-        app = RequestId(Auth(CallEndpoint(CHAT, pipeline, metrics, max_body_bytes=max_body_bytes), access_key))
+        app = RequestId(Auth(CallEndpoint(served, pipeline, metrics, max_body_bytes=max_body_bytes), access_key))
         return Wired(app, metrics, classify, writer, memory_store, targets, owner, safety, call_log, texts)
 
     with opened:

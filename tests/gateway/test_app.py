@@ -230,7 +230,7 @@ async def test_other_paths_and_methods_are_refused_in_openais_shape(running: Any
             ("GET", "/", 404),
             ("GET", "/v1/chat/completions", 405),
             ("POST", "/v1/models", 405),
-            ("POST", "/v1/embeddings", 404),
+            ("POST", "/v1/embeddings", 400),
             ("POST", "/v1/chat/completions/x", 404),
             ("POST", "/v1/moderations", 404),
             ("POST", "/v1/classify", 400),

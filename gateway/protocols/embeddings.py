@@ -1,0 +1,319 @@
+"""POST /v1/embeddings and legacy POST /v1/completions: rules read the texts of a list; nothing is answered here.
+
+Texts are redacted in place. Tokens in place of text cannot be read. Answers of embeddings are vectors, which nothing
+reads but for their usage.
+"""
+
+import base64
+import re
+import struct
+import time
+from collections.abc import Collection, Iterator
+from hashlib import sha256
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from gateway.errors import BadRequest
+from gateway.protocols import chat, sse
+from gateway.protocols.chat_answers import CHAT, ChatStream
+from gateway.protocols.json import (
+    Path,
+    bounded,
+    decode_fields,
+    decode_list,
+    decoded,
+    encode,
+    leaves,
+    of_upstream,
+    strict_json,
+)
+from gateway.protocols.wire import (
+    ChoicePart,
+    EventFacts,
+    Fields,
+    Meta,
+    ReplyContent,
+    Request,
+    RequestedFormat,
+    TextItem,
+    TextItems,
+    TokenCounts,
+    Turn,
+    Understood,
+    Unsupported,
+    UnsupportedReason,
+    Usage,
+    Wire,
+    checked_model,
+)
+
+_ELSEWHERE: Final = {
+    "messages": "/v1/chat/completions or /v1/messages",
+    "input": "/v1/embeddings or /v1/responses",
+    "prompt": "/v1/completions",
+}
+"""The texts of other paths."""
+_SUFFIX: Final = "suffix"
+"""What a legacy completion is to end before."""
+_MOST_CHOICES: Final = 128
+_NUMBER: Final = re.compile(rb"\s*[-\d]")
+_DIMENSIONS: Final = 8
+_WORD: Final = re.compile(r"\s*\S+|\s+$")
+_CHOICE_KEYS: Final = frozenset({"text", "index", "logprobs", "finish_reason", "stop_reason"})
+
+
+class _Body(Struct):
+    """The fields that are read of both; all others stay in the bytes that are forwarded."""
+
+    model: str
+    stream: bool | None = None
+    stream_options: chat.StreamOptions | None = None
+    n: int | None = None
+
+
+_decode_body: Final = msgspec.json.Decoder(_Body).decode
+
+
+class TextRequests:
+    """Reads bodies with a text, or a list of texts, in one field."""
+
+    def __init__(self, field: str, *, streams: bool) -> None:
+        self._field = field
+        self._streams = streams
+        self._others = _ELSEWHERE.keys() - {field}
+        self._known = frozenset({*_Body.__struct_fields__, _SUFFIX, *_ELSEWHERE})
+        self.understood = Understood(harmless=frozenset(), read=frozenset({"model", field}), values={}, shape=())
+
+    def parse(self, wire: Wire, body: bytes) -> Request:
+        """As of RequestReader."""
+        bounded(body)
+        view, fields = decoded(_decode_body, body), decode_fields(body)
+        model = checked_model(view.model, fields, self._known)
+        for name in self._others & fields.keys():
+            raise BadRequest(f"{name}: {_ELSEWHERE[name]} takes it; send {self._field} here", param=name)
+        if self._field not in fields:
+            raise BadRequest(f"{self._field}: is missing", param=self._field)
+        if view.n is not None and not 1 <= view.n <= _MOST_CHOICES:
+            raise BadRequest(f"n: must be between 1 and {_MOST_CHOICES}", param="n")
+        return Request(
+            wire=wire,
+            model=model,
+            stream=self._streams and bool(view.stream),
+            wants_usage=bool(view.stream_options and view.stream_options.include_usage),
+            choices=(view.n or 1) * len(items_of(fields[self._field])) if self._streams else 1,
+            fields=fields,
+            path=wire.path,
+        )
+
+    def turns(self, fields: Fields) -> list[Turn]:
+        """One turn, the user's. An item that is an object is some servers' own, a picture say: its texts are read."""
+        texts: dict[Path, str] = {}
+        unread = False
+        for name in (name for name in (self._field, _SUFFIX) if name in fields):
+            try:
+                value = strict_json(bytes(fields[name]))
+                texts |= _texts(value, (name,))
+            except (ValueError, RecursionError) as error:
+                raise BadRequest(f"{name}: {error}", param=name) from error
+            items = value if isinstance(value, list) and not _are_tokens(value) else [value]
+            for place, item in enumerate(items):
+                if not (isinstance(item, str | dict) or _are_tokens(item) or (name == _SUFFIX and item is None)):
+                    where = f"{name}[{place}]" if items is value else name
+                    raise BadRequest(f"{where}: must be a text or a list of tokens", param=where)
+            unread = unread or not all(isinstance(item, str | None) for item in items)
+        return [Turn("user", tuple(texts.values()), unread, tuple(texts))]
+
+    def without(self, fields: Fields, places: Collection[int]) -> Fields:  # noqa: ARG002 - there is one turn
+        """As of RequestReader."""
+        return fields
+
+    def requested(self, fields: Fields) -> RequestedFormat | Unsupported:  # noqa: ARG002
+        """As of RequestReader."""
+        return Unsupported(UnsupportedReason.MODALITY, "embeddings and legacy completions are not answered here")
+
+    def size(self, fields: Fields) -> tuple[int, bool]:
+        """As of RequestReader."""
+        return sum(len(fields[name]) for name in (self._field, _SUFFIX) if name in fields), False
+
+    def asking_usage(self, fields: Fields) -> Fields:
+        """As of RequestReader."""
+        return CHAT.requests.asking_usage(fields)
+
+
+def items_of(raw: Raw) -> list[Raw]:
+    """What a field has of texts, or of lists of tokens. Raises BadRequest where it can be neither."""
+    if not bytes(raw).startswith(b"["):
+        return [raw]
+    items = decode_list(raw)
+    return [raw] if items and _NUMBER.match(items[0]) else items
+
+
+def _are_tokens(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(type(token) is int for token in value)
+
+
+def _texts(value: object, path: Path) -> Iterator[tuple[Path, str]]:
+    if isinstance(value, str) and value:
+        yield path, value
+    elif isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _texts(inner, (*path, key))
+
+
+class VectorAnswers:
+    """Reads upstreams' embeddings: their usage alone."""
+
+    holders = ("data", "data")
+    rewrites_repeats = False
+    blank = b"null"
+
+    def meta(self, data: bytes) -> Meta:
+        """As of AnswerReader. Nothing is generated."""
+        meta = CHAT.answers.meta(data)
+        usage = meta.usage
+        return Meta(meta.model, usage and Usage(usage.given, usage.generated or 0, usage.cached, usage.written))
+
+    def choices(self, data: bytes, *, stream: bool) -> tuple[ChoicePart, ...]:  # noqa: ARG002
+        """As of AnswerReader."""
+        return ()
+
+    def texts(self, data: bytes, part: int) -> TextItems:  # noqa: ARG002
+        """As of AnswerReader."""
+        return TextItems()
+
+    def stream(self) -> ChatStream:
+        """As of AnswerReader. There are no streams of embeddings."""
+        return ChatStream()
+
+
+class _Choices(Struct):
+    choices: list[dict[str, Any]] | None = None
+
+
+_decode_choices: Final = msgspec.json.Decoder(_Choices).decode
+
+
+class CompletionAnswers:
+    """Reads upstreams' legacy completions."""
+
+    holders = ("text", "text")
+    rewrites_repeats = False
+    blank = b"null"
+
+    def meta(self, data: bytes) -> Meta:
+        """As of AnswerReader."""
+        return CHAT.answers.meta(data)
+
+    def choices(self, data: bytes, *, stream: bool) -> Iterator[ChoicePart]:  # noqa: ARG002
+        """As of AnswerReader."""
+        for item in self.texts(data, 0).items:
+            yield ChoicePart(item.choice, item.text)
+
+    def texts(self, data: bytes, part: int) -> TextItems:  # noqa: ARG002
+        """As of AnswerReader."""
+        items: list[TextItem] = []
+        repeats: list[tuple[int, Path]] = []
+        incomplete = False
+        for place, choice in enumerate(of_upstream(_decode_choices, data).choices or ()):
+            text, index = choice.get("text"), choice.get("index")
+            number, path = index if isinstance(index, int) else place, ("choices", place)
+            if isinstance(text, str) and text:
+                items.append(TextItem(number, "text", ("text",), (*path, "text"), text))
+            if choice.get("logprobs"):
+                repeats.append((number, (*path, "logprobs")))
+            others = leaves([choice[key] for key in choice.keys() - _CHOICE_KEYS])
+            incomplete |= any(isinstance(leaf, str) and leaf for leaf in others)
+        return TextItems(items, repeats, incomplete)
+
+    def stream(self) -> "CompletionStream":
+        """As of AnswerReader."""
+        return CompletionStream()
+
+
+class CompletionStream:
+    """Reads the chunks of one stream, which end as chat's do."""
+
+    def __init__(self) -> None:
+        self._chunks = ChatStream()
+        self.ended, self.failed = self._chunks.ended, self._chunks.failed
+
+    def read(self, event: bytes, *, awaiting: bool) -> EventFacts:
+        """As of StreamReader."""
+        facts = self._chunks.read(event, awaiting=False)
+        content = awaiting and b'"text":' in event and b'"text":""' not in event
+        return EventFacts(content, facts.error, facts.meta, facts.only_usage)
+
+
+class VectorReplies:
+    """Writes the echo's embeddings: small vectors that follow from the text."""
+
+    error, error_event = CHAT.replies.error, CHAT.replies.error_event
+
+    def whole(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> bytes:  # noqa: ARG002
+        """As of ReplyWriter."""
+        as_text = bytes(request.fields.get("encoding_format", b"")) == b'"base64"'
+        data: list[dict[str, Any]] = []
+        for index, item in enumerate(items_of(request.fields["input"])):
+            vector = [byte / 128 - 1 for byte in sha256(bytes(item)).digest()[:_DIMENSIONS]]
+            packed = base64.b64encode(struct.pack(f"<{_DIMENSIONS}f", *vector)).decode() if as_text else vector
+            data.append({"object": "embedding", "index": index, "embedding": packed})
+        usage = {"prompt_tokens": counts.given, "total_tokens": counts.given}
+        return encode({"object": "list", "data": data, "model": request.model, "usage": usage})
+
+    def events(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> Iterator[bytes]:  # noqa: ARG002
+        """As of ReplyWriter. There are none."""
+        return iter(())
+
+
+class CompletionReplies:
+    """Writes the echo's legacy completions."""
+
+    error, error_event = CHAT.replies.error, CHAT.replies.error_event
+
+    def whole(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> bytes:
+        """As of ReplyWriter."""
+        choices = [_choice(content.text, index, "stop") for index in range(request.choices)]
+        return encode({**_frame(request, name), "choices": choices, "usage": _used(counts)})
+
+    def events(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> Iterator[bytes]:
+        """As of ReplyWriter."""
+        frame = _frame(request, name)
+        for text, finish in (*((word, None) for word in _WORD.findall(content.text)), ("", "stop")):
+            for index in range(request.choices):
+                yield sse.event(encode({**frame, "choices": [_choice(text, index, finish)]}))
+        if request.wants_usage:
+            yield sse.event(encode({**frame, "choices": [], "usage": _used(counts)}))
+        yield sse.DONE
+
+
+def _frame(request: Request, name: str) -> dict[str, Any]:
+    return {"id": f"cmpl-{name}", "object": "text_completion", "created": int(time.time()), "model": request.model}
+
+
+def _choice(text: str, index: int, finish: str | None) -> dict[str, Any]:
+    return {"text": text, "index": index, "logprobs": None, "finish_reason": finish}
+
+
+def _used(counts: TokenCounts) -> chat.ChatUsage:
+    return chat.ChatUsage(counts.given, counts.generated, counts.given + counts.generated)
+
+
+EMBEDDINGS: Final = Wire(
+    endpoint="embeddings",
+    path="/embeddings",
+    requests=TextRequests("input", streams=False),
+    answers=VectorAnswers(),
+    replies=VectorReplies(),
+    answered=False,
+    local=False,
+)
+COMPLETIONS: Final = Wire(
+    endpoint="completions",
+    path="/completions",
+    requests=TextRequests("prompt", streams=True),
+    answers=CompletionAnswers(),
+    replies=CompletionReplies(),
+    local=False,
+)
