@@ -1,6 +1,8 @@
 """An upstream's answer under the rules that read it: let through, redacted, restored or blocked."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,13 +17,17 @@ from gateway.ledger.call_log import TextLog
 from gateway.metrics.observe import Metrics
 from gateway.plan import CallState
 from gateway.protocols import sse
-from gateway.redaction.apply import Counts, of_answer, redacting, restore
-from gateway.redaction.placeholders import Placeholders
+from gateway.protocols.wire import AnswerReader, PlainWord, StreamReader, Unsupported, UnsupportedReason
+from gateway.redaction.apply import Counts, of_answer, of_text, redacting, restore
+from gateway.redaction.placeholders import Placeholders, moved, replace_spans
+from gateway.redaction.release import Part, ReleasedEvents
 from gateway.rules.decide import Step, apply, note_flags, note_redacted, note_step, redactions_of
 from gateway.rules.rule import Act, Action, Rule
 from gateway.upstreams.base import Answer
-from gateway.upstreams.stream import hold, note_answer, relay
+from gateway.upstreams.stream import hold, kept_alive, note_answer, relay
 
+ShownTexts = Callable[[Pairs], Sequence[str] | None]
+"""What may be seen of texts, redacted by all rules that redact; None where they cannot be redacted."""
 Ask = Callable[[RequestContext, Sequence[Rule], Sequence[Reading]], Awaitable[Sequence[Verdict]]]
 """The classifiers' verdicts, one for each reading."""
 
@@ -64,29 +70,110 @@ class Output:
         most, strip = self.max_answer_bytes if held else None, not call.request.wants_usage
         reader = answer.wire.answers.stream()
         chunks = relay(call.context, answer, reader, strip_usage=strip, max_bytes=most)
-        headers = [header for header in answer.headers if header[0] != b"content-type"]
+        headers = [*sse.HEADERS, *(header for header in answer.headers if header[0] != b"content-type")]
+        if held and _by_sentence(call, rules):
+            passed = answer.wire.answers.stream()
+            released = self._released(call, rules, chunks, passed, answer.wire.answers)
+            return Reply(headers=headers, chunks=kept_alive(released), failed=passed.failed)
         if not held:
-            return Reply(headers=[*sse.HEADERS, *headers], chunks=chunks, failed=reader.failed)
+            return Reply(headers=headers, chunks=chunks, failed=reader.failed)
         return Reply(
-            headers=[*sse.HEADERS, *headers],
-            chunks=hold(chunks, answer.wire, check),
+            headers=headers,
+            chunks=kept_alive(hold(chunks, answer.wire, check)),
             failed=lambda error: call.request.wire.replies.error_event(error, call.context.record.request_id),
         )
+
+    async def _released(
+        self,
+        call: CallState,
+        rules: Sequence[Rule],
+        chunks: AsyncGenerator[bytes],
+        passed: StreamReader,
+        reader: AnswerReader,
+    ) -> AsyncGenerator[bytes]:
+        """Each sentence of a stream once the rules have read it, until one blocks. passed: reads what the client
+        gets."""
+        call.placeholders = call.placeholders or Placeholders()
+        released = ReleasedEvents(reader, patterns=any(rule.has_patterns for rule in rules))
+        splitter, begun = sse.Splitter(), False
+        async with aclosing(chunks):
+            async for chunk in _and_end(chunks):
+                for event in splitter.feed(chunk or b""):
+                    released.add(event)
+                if chunk is None:
+                    released.finish(splitter.flush())
+                more = True
+                while more:
+                    part = released.due()
+                    more = part is not None
+                    blocked = None if part is None else await self._check_part(call, rules, part)
+                    if blocked is not None:
+                        async for end in self._cut(call, blocked, passed if begun else None):
+                            yield end
+                        return
+                    leaving = [*released.leaving()]
+                    for event in leaving:
+                        passed.read(event, awaiting=False)
+                    if leaving:
+                        begun = True
+                        yield b"".join(leaving)
+
+    async def _check_part(self, call: CallState, rules: Sequence[Rule], part: Part) -> Action | None:
+        """Lets a part of a stream pass, redacted and restored; or gives the block that a rule asks for."""
+        context, placeholders = call.context, call.placeholders or Placeholders()
+        arguments = part.source.arguments
+
+        def shown(pairs: Pairs) -> Sequence[str] | None:
+            redactions = redacting(pairs)
+            if redactions is None:
+                return None
+            changes, stopped = of_text(part.text, redactions, Placeholders(), arguments=arguments)
+            return None if stopped else (replace_spans(part.text, changes),)
+
+        texts = (part.text,) if part.text else ()
+        blocked, redactions = await self._decided(context, rules, texts, part.cut, shown, part=True)
+        if blocked is not None:
+            return blocked
+        edits, stopped = of_text(part.text, redactions, placeholders, arguments=arguments, before=part.before)
+        if stopped is not None:
+            return _block(context, stopped)
+        shift = part.start - len(part.before)
+        fresh = part.source.settle(part.end, [moved(edit, shift) for edit in edits])
+        counts = Counter((edit.mark.rule, edit.mark.kind) for edit in fresh if edit.mark)
+        if counts:
+            self._note(context, redactions[0], counts)
+        return None
+
+    @staticmethod
+    async def _cut(call: CallState, blocked: Action, passed: StreamReader | None) -> AsyncIterator[bytes]:
+        """The end of a stream that a rule blocks; of one of which nothing has passed, all of it. An error is one in
+        either."""
+        context, request = call.context, call.request
+        if passed is not None and blocked.act is Act.BLOCK and blocked.shape == "message":
+            yield passed.cut()
+            return
+        try:
+            whole = reply.carry_out(context.record, request, blocked, wait_s=context.wait_s)
+        except ApiError as error:
+            if passed is not None:
+                yield passed.failed(error)
+                return
+            whole = reply.broken_off(context.record, request, error)
+        if whole.chunks is not None:
+            async for event in whole.chunks:
+                yield event
 
     async def _check(
         self, call: CallState, rules: Sequence[Rule], completion: Completion
     ) -> tuple[Action | None, Completion]:
         """The block that a rule asks for, if any; and the answer as it is to be sent."""
         context, placeholders = call.context, call.placeholders or Placeholders()
-        redactions: list[Step] = []
-        async for step in self._steps(context, rules, completion):
-            redactions += redactions_of(step)
-            if step.action is None:
-                continue
-            if step.action.act is Act.FLAG:
-                note_flags(context.record, (step,))
-            if step.action.act in (Act.BLOCK, Act.ERROR):
-                return _block(context, step), completion
+        texts = tuple(map(str, completion.texts))
+        blocked, redactions = await self._decided(
+            context, rules, texts, completion.incomplete, partial(_texts, completion)
+        )
+        if blocked is not None:
+            return blocked, completion
         if redactions:
             redacted, stopped, counts = of_answer(completion, redactions, placeholders)
             if stopped is not None:
@@ -96,21 +183,45 @@ class Output:
                 completion = redacted
         return None, restore(completion, placeholders.values) or completion
 
+    async def _decided(
+        self,
+        context: RequestContext,
+        rules: Sequence[Rule],
+        texts: tuple[str, ...],
+        cut: bool,
+        shown: ShownTexts,
+        *,
+        part: bool = False,
+    ) -> tuple[Action | None, Sequence[Step]]:
+        """The block that a rule asks for, if any; else the steps that redact. cut: there is more than the texts. part:
+        these are one of several parts, which flag once."""
+        redactions: list[Step] = []
+        async for step in self._steps(context, rules, texts, cut, shown):
+            redactions += redactions_of(step)
+            if step.action is None:
+                continue
+            flagged = part and f"{step.rule.name}:{step.label}" in context.record.flags.split(",")
+            if step.action.act is Act.FLAG and not flagged:
+                note_flags(context.record, (step,))
+            if step.action.act in (Act.BLOCK, Act.ERROR):
+                return _block(context, step), ()
+        return None, redactions
+
     async def _steps(
-        self, context: RequestContext, rules: Sequence[Rule], completion: Completion
+        self, context: RequestContext, rules: Sequence[Rule], texts: tuple[str, ...], cut: bool, shown: ShownTexts
     ) -> AsyncIterator[Step]:
-        """What each rule makes of the answer, its judge asked where it must be, and only once it is its turn."""
+        """What each rule makes of the texts, its judge asked where it must be, and only once it is its turn."""
         if not rules:
             return
-        texts = tuple(map(str, completion.texts))
-        readings = [rule.reading(texts, cut=completion.incomplete) for rule in rules]
+        readings = [rule.reading(texts, cut=cut) for rule in rules]
         pairs = list(zip(rules, await self.ask(context, rules, readings), strict=True))
         for (rule, verdict), reading in zip(pairs, readings, strict=True):
             step = apply(rule, verdict)
             if step.action is not None and step.action.act is Act.ASK:
-                shown = _shown(completion, pairs)
-                step = apply(rule, await self.resolver.verdict(context, step, reading, shown))
-            self.review_log.note(context, step, verdict, reading, partial(_texts, completion, pairs))
+                seen = shown(pairs)
+                judged = None if seen is None else Shown(texts=tuple(seen))
+                step = apply(rule, await self.resolver.verdict(context, step, reading, judged))
+            self.review_log.note(context, step, verdict, reading, partial(shown, pairs))
             yield step
 
     def _note(self, context: RequestContext, step: Step, counts: Counts) -> None:
@@ -122,20 +233,28 @@ class Output:
             note_step(context.record, step)
 
 
-def _shown(completion: Completion, pairs: Pairs) -> Shown | None:
-    """What a judge may see of an answer: what a client would, redacted by all rules that redact."""
+def _by_sentence(call: CallState, rules: Sequence[Rule]) -> bool:
+    """Whether a stream passes by sentences: one choice in plain text, where all its rules ask for that. A judge reads
+    a whole answer, and so does what finds slots."""
+    request = call.request
+    if request.choices != 1 or not all(step.rule.release for step in call.decision.redactions):
+        return False
+    if any(rule.asks or not rule.release or (rule.redacts and rule.slots) for rule in rules):
+        return False
+    requested = request.wire.requests.requested(request.fields)
+    if isinstance(requested, Unsupported):
+        # what a model says beside the calls that it may make; a legacy completion has no format
+        return requested.reason is UnsupportedReason.FREE_TOOLS or not request.wire.local
+    return isinstance(requested.shape, PlainWord)
+
+
+def _texts(completion: Completion, pairs: Pairs) -> Sequence[str] | None:
+    """What may be seen of an answer: what a client would, redacted by all rules that redact."""
     redactions = redacting(pairs)
     if redactions is None:
         return None
     redacted, stopped, _ = of_answer(completion, redactions, Placeholders())
-    if stopped is not None:
-        return None
-    return Shown(texts=tuple(map(str, (redacted or completion).texts)))
-
-
-def _texts(completion: Completion, pairs: Pairs) -> Sequence[str] | None:
-    shown = _shown(completion, pairs)
-    return None if shown is None else shown.texts
+    return None if stopped is not None else tuple(map(str, (redacted or completion).texts))
 
 
 def _block(context: RequestContext, step: Step) -> Action | None:
@@ -146,3 +265,9 @@ def _block(context: RequestContext, step: Step) -> Action | None:
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:
     yield body
+
+
+async def _and_end(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes | None]:
+    async for chunk in chunks:
+        yield chunk
+    yield None

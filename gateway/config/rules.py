@@ -78,7 +78,8 @@ def _compiles(value: str) -> str:
 class ReadsSettings(FrozenRecord):
     """Which text a rule's classifier reads.
 
-    roles: whose messages; turns: the last of the user's turns, or all; output: the model's answer as well.
+    roles: whose messages; turns: the last of the user's turns, or all; output: the model's answer as well. release: of
+    a streamed answer, whether each sentence passes once it has been read, or all of it at its end.
     after, before, regex: which part of each text is the input.
     """
 
@@ -87,6 +88,7 @@ class ReadsSettings(FrozenRecord):
     ] = None
     turns: Literal["last", "all"] | None = None
     output: Flag = False
+    release: Literal["whole", "sentence"] = "whole"
     after: Literally | None = None
     before: Literally | None = None
     regex: Annotated[Literally, AfterValidator(_compiles)] | None = None
@@ -356,6 +358,8 @@ class RuleSettings(FrozenRecord):
         reads, actions = self.reads, self.then.values()
         if reads.output and self.answers:
             raise ValueError("a rule that reads output can block, redact, forward or flag, not answer")
+        if reads.release == "sentence" and not (reads.output or any(then.redact == "restore" for then in actions)):
+            raise ValueError("release: sentence is for a rule that reads output: true, or has redact: restore")
         if not any(then.redact for then in actions):
             return self
         if reads.turns == "last":

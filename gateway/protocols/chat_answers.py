@@ -3,11 +3,12 @@
 import re
 import time
 from collections import deque
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET, UnsetType, structs
+from msgspec import UNSET, Raw, UnsetType, structs
 
 from gateway.errors import ApiError, error_body
 from gateway.protocols import chat, sse
@@ -37,6 +38,7 @@ _CONTENT_MARKS: Final = tuple(f'"{name}":'.encode() for name in _CONTENT)
 _DONE: Final = b"[DONE]"
 _LAST_EVENTS: Final = 5
 """Events from the one with the finish reason to the last, usage and [DONE] among them."""
+_CUT: Final = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": "content_filter"}
 _NOTHING: Final = EventFacts()
 
 
@@ -87,15 +89,16 @@ class ChatAnswers:
 
 
 class ChatStream:
-    """Reads the chunks of one stream."""
+    """Reads the chunks of one stream. has_content: whether an event has any; cut: the last choice where a rule cuts."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_content: Callable[[bytes], bool] | None = None, cut: Any = _CUT) -> None:
+        self._has_content, self._cut = has_content or _has_content, cut
         self._latest: deque[bytes] = deque(maxlen=_LAST_EVENTS)
 
     def read(self, event: bytes, *, awaiting: bool) -> EventFacts:
         """As of StreamReader."""
         self._latest.append(event)
-        content = awaiting and any(mark in event for mark in _CONTENT_MARKS) and _has_content(event)
+        content = awaiting and self._has_content(event)
         error = b'"error"' in event and has_error(event)
         answer = None
         if b'"usage"' in event and b'"usage":null' not in event:
@@ -112,6 +115,15 @@ class ChatStream:
         """An error event, unless [DONE] has passed."""
         ended = bool(self._latest) and sse.data_of(self._latest[-1]) == _DONE
         return b"" if ended else sse.event(error_body(error))
+
+    def cut(self) -> bytes:
+        """A chunk that ends with `content_filter`, and [DONE]."""
+        frame: dict[str, Raw] = {}
+        for data in filter(None, map(sse.data_of, self._latest)):
+            with suppress(msgspec.DecodeError, RecursionError):
+                frame |= of_upstream(decode_fields, data)
+        kept = {name: frame[name] for name in ("id", "object", "created", "model") if name in frame}
+        return sse.event(encode({**kept, "choices": [self._cut]})) + sse.DONE
 
 
 def has_error(event: bytes) -> bool:
@@ -131,6 +143,8 @@ def _finishes(event: bytes) -> bool:
 
 
 def _has_content(event: bytes) -> bool:
+    if not any(mark in event for mark in _CONTENT_MARKS):
+        return False
     answer = _decoded(event)
     deltas = [choice.delta for choice in (answer.choices if answer else None) or () if choice.delta]
     return any(getattr(delta, name) for delta in deltas for name in _CONTENT)

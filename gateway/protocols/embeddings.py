@@ -31,7 +31,6 @@ from gateway.protocols.json import (
 )
 from gateway.protocols.wire import (
     ChoicePart,
-    EventFacts,
     Fields,
     Meta,
     ReplyContent,
@@ -227,32 +226,25 @@ class CompletionAnswers:
             incomplete |= any(isinstance(leaf, str) and leaf for leaf in others)
         return TextItems(items, repeats, incomplete)
 
-    def stream(self) -> "CompletionStream":
-        """As of AnswerReader."""
-        return CompletionStream()
+    def stream(self) -> ChatStream:
+        """As of AnswerReader. The events end as chat's do."""
+        return ChatStream(has_content=_has_text, cut=_choice("", 0, "content_filter"))
 
 
-class CompletionStream:
-    """Reads the chunks of one stream, which end as chat's do."""
-
-    def __init__(self) -> None:
-        self._chunks = ChatStream()
-        self.ended, self.failed = self._chunks.ended, self._chunks.failed
-
-    def read(self, event: bytes, *, awaiting: bool) -> EventFacts:
-        """As of StreamReader."""
-        facts = self._chunks.read(event, awaiting=False)
-        content = awaiting and b'"text":' in event and b'"text":""' not in event
-        return EventFacts(content, facts.error, facts.meta, facts.only_usage)
+def _has_text(event: bytes) -> bool:
+    return b'"text":' in event and b'"text":""' not in event
 
 
-class VectorReplies:
-    """Writes the echo's embeddings: small vectors that follow from the text."""
+class ListReplies:
+    """Writes the echo's answers: legacy completions, and small vectors that follow from the text."""
 
     error, error_event = CHAT.replies.error, CHAT.replies.error_event
 
-    def whole(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> bytes:  # noqa: ARG002
+    def whole(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> bytes:
         """As of ReplyWriter."""
+        if request.wire.answered:
+            choices = [_choice(content.text, index, "stop") for index in range(request.choices)]
+            return encode({**_frame(request, name), "choices": choices, "usage": _used(counts)})
         as_text = bytes(request.fields.get("encoding_format", b"")) == b'"base64"'
         data: list[dict[str, Any]] = []
         for index, item in enumerate(items_of(request.fields["input"])):
@@ -262,23 +254,8 @@ class VectorReplies:
         usage = {"prompt_tokens": counts.given, "total_tokens": counts.given}
         return encode({"object": "list", "data": data, "model": request.model, "usage": usage})
 
-    def events(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> Iterator[bytes]:  # noqa: ARG002
-        """As of ReplyWriter. There are none."""
-        return iter(())
-
-
-class CompletionReplies:
-    """Writes the echo's legacy completions."""
-
-    error, error_event = CHAT.replies.error, CHAT.replies.error_event
-
-    def whole(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> bytes:
-        """As of ReplyWriter."""
-        choices = [_choice(content.text, index, "stop") for index in range(request.choices)]
-        return encode({**_frame(request, name), "choices": choices, "usage": _used(counts)})
-
     def events(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> Iterator[bytes]:
-        """As of ReplyWriter."""
+        """As of ReplyWriter. Of embeddings there are no streams."""
         frame = _frame(request, name)
         for text, finish in (*((word, None) for word in _WORD.findall(content.text)), ("", "stop")):
             for index in range(request.choices):
@@ -305,7 +282,7 @@ EMBEDDINGS: Final = Wire(
     path="/embeddings",
     requests=TextRequests("input", streams=False),
     answers=VectorAnswers(),
-    replies=VectorReplies(),
+    replies=ListReplies(),
     answered=False,
     local=False,
 )
@@ -314,6 +291,6 @@ COMPLETIONS: Final = Wire(
     path="/completions",
     requests=TextRequests("prompt", streams=True),
     answers=CompletionAnswers(),
-    replies=CompletionReplies(),
+    replies=ListReplies(),
     local=False,
 )

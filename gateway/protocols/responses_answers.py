@@ -226,6 +226,7 @@ class ResponsesStream:
     def __init__(self) -> None:
         self._first = self._last = b""
         self._ended = False
+        self._output = _PassedOutput()
 
     def read(self, event: bytes, *, awaiting: bool) -> EventFacts:
         """As of StreamReader."""
@@ -233,6 +234,7 @@ class ResponsesStream:
         if data is None:
             return _NOTHING
         self._first, self._last = self._first or data, data
+        self._output.add(data)
         content = awaiting and b'.delta"' in data
         frame = _frame_of(data) if any(mark in data for mark in _END_MARKS) else None
         if frame is None or frame.type not in _ENDS:
@@ -247,14 +249,88 @@ class ResponsesStream:
 
     def failed(self, error: ApiError) -> bytes:
         """`response.failed`, with the id that the stream has shown: clients show the message of that alone."""
-        if self._ended:
-            return b""
-        response: Fields = {}
+        return b"" if self._ended else _failure(self._response(), error, self._number())
+
+    def cut(self) -> bytes:
+        """What is open done with what has passed, then `response.incomplete`."""
+        number, events = self._number(), [*self._output.close()]
+        response = {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}
+        events.append(("incomplete", {"response": {**self._response(), **response, "output": self._output.done}}))
+        return b"".join(_event(f"response.{kind}", number + place, each) for place, (kind, each) in enumerate(events))
+
+    def _response(self) -> dict[str, Any]:
+        shown: Fields = {}
         with suppress(msgspec.DecodeError, RecursionError):
-            response = decode_fields(of_upstream(decode_fields, self._first).get("response", b"{}"))
+            shown = decode_fields(of_upstream(decode_fields, self._first).get("response", b"{}"))
+        return {**_frame({}, "", new_request_id()[4:], "failed"), **shown}
+
+    def _number(self) -> int:
         last = _frame_of(self._last)
-        number = 0 if last is None or last.sequence_number is None else last.sequence_number + 1
-        return _failure({**_frame({}, "", new_request_id()[4:], "failed"), **response}, error, number)
+        return 0 if last is None or last.sequence_number is None else last.sequence_number + 1
+
+
+class ResponsesPiece(Struct):
+    """An event that adds to an item of the output."""
+
+    type: str
+    output_index: int = 0
+    content_index: int = 0
+    summary_index: int = 0
+    delta: object = None
+    item: dict[str, Any] | None = None
+    part: dict[str, Any] | None = None
+
+
+_decode_piece: Final = msgspec.json.Decoder(ResponsesPiece).decode
+_PIECE_MARKS: Final = (b'.delta"', b'.added"', b'_part.done"', b'_item.done"')
+
+
+class _PassedOutput:
+    """The output that has passed in a stream. done: items that have ended."""
+
+    def __init__(self) -> None:
+        self.done: list[dict[str, Any]] = []
+        self._item: dict[str, Any] | None = None
+        self._parts: dict[str, list[dict[str, Any]]] = {}
+        self._open: tuple[str, str, dict[str, Any], list[str]] | None = None
+        self._place = 0
+
+    def add(self, data: bytes) -> None:
+        """Takes the next event."""
+        if not any(mark in data for mark in _PIECE_MARKS):
+            return
+        with suppress(msgspec.DecodeError, RecursionError):
+            piece = of_upstream(_decode_piece, data)
+            kind, self._place = piece.type.removeprefix("response."), piece.output_index
+            stem, _, last = piece.type.rpartition(".")
+            if piece.item is not None:
+                self._item, self._parts, self._open = (piece.item if last == "added" else None), {}, None
+                self.done += [piece.item] if last == "done" else []
+            elif piece.part is not None:
+                within = "summary" if "summary" in kind else "content"
+                self._open = None
+                if last == "added":
+                    self._open = (str(piece.part.get("type")), within, piece.part, [])
+                else:
+                    self._parts.setdefault(within, []).append(piece.part)
+            elif self._open is not None and isinstance(piece.delta, str) and _STEMS.get(stem, ("",))[0]:
+                self._open[3].append(piece.delta)
+
+    def close(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The events that end what is open."""
+        item, at = self._item, {"output_index": self._place}
+        if item is not None and self._open is not None:
+            kind, within, part, pieces = self._open
+            parts = self._parts.setdefault(within, [])
+            key = "refusal" if kind == "refusal" else "text"
+            named = {"summary_text": "reasoning_summary_text"}.get(kind, kind)
+            own = {**at, "item_id": item.get("id"), f"{within}_index": len(parts)}
+            parts.append({**part, key: "".join(pieces)})
+            yield f"{named}.done", {**own, key: parts[-1][key], **({"logprobs": []} if kind == "output_text" else {})}
+            yield f"{'reasoning_summary' if within == 'summary' else 'content'}_part.done", {**own, "part": parts[-1]}
+        if item is not None:
+            self.done.append({**item, **self._parts, "status": "incomplete"})
+            yield "output_item.done", {**at, "item": self.done[-1]}
 
 
 def _frame_of(data: bytes) -> ResponsesFrame | None:

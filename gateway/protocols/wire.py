@@ -328,6 +328,9 @@ class StreamReader(Protocol):
     def failed(self, error: ApiError) -> bytes:
         """The events that end the stream with an error; none where its last event has passed."""
 
+    def cut(self) -> bytes:
+        """The events that end the stream behind what has been read, where a rule blocks what comes next."""
+
 
 class AnswerReader(Protocol):
     """Reads upstreams' answers. Its methods but `stream` raise msgspec.DecodeError and RecursionError.

@@ -15,6 +15,7 @@ from gateway.redaction.placeholders import (
     Unredactable,
     edits,
     holds_json,
+    joined,
     merged,
     replace_spans,
     restoring,
@@ -90,6 +91,22 @@ def of_answer(
     if stopped is not None or not changed:
         return None, stopped, {}
     return _with_edits(completion, changed), None, counts
+
+
+def of_text(
+    text: str, steps: Sequence[Step], placeholders: Placeholders, *, arguments: bool, before: str = ""
+) -> tuple[Sequence[Edit], Step | None]:
+    """The edits that redact and restore a part of an answer that is read alone; or the step that blocks it. before:
+    stands in for the text before it; places are those of both."""
+    text, shift = before + text, len(before)
+    found = [(step, mark) for step in steps for _, mark in marks_of(step)]
+    marks = [(step, replace(one, start=one.start + shift, end=one.end + shift, restore=False)) for step, one in found]
+    changed, _, stopped = _redacted([text], [arguments], {0: marks} if marks else {}, steps, placeholders)
+    if stopped is not None:
+        return (), stopped
+    redacted = replace_spans(text, changed.get(0, ()))
+    is_json = arguments or holds_json(redacted)
+    return joined(changed.get(0, ()), restoring(redacted, placeholders.values, is_json=is_json)), None
 
 
 def restore(completion: Completion, values: Mapping[str, str]) -> Completion | None:

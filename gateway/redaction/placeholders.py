@@ -190,6 +190,27 @@ def replace_spans(text: str, edits: Sequence[Edit]) -> str:
     return spread((text,), edits)[0]
 
 
+def joined(first: Sequence[Edit], second: Sequence[Edit]) -> list[Edit]:
+    """Edits that do what `first` does and then `second`, of the text after it, of which none reaches over the edge of
+    one of the first."""
+    result: list[Edit] = []
+    later, shift = list(second), 0
+    for edit in first:
+        start, end = edit.start + shift, edit.start + shift + len(edit.text)
+        while later and later[0].start < start:
+            result.append(moved(later.pop(0), -shift))
+        within = [moved(each, -start) for each in later if each.start < end]
+        later = later[len(within) :]
+        result.append(edit._replace(text=replace_spans(edit.text, within)))
+        shift = end - edit.end
+    return [*result, *(moved(edit, -shift) for edit in later)]
+
+
+def moved(edit: Edit, by: int) -> Edit:
+    """The edit, so many characters further on."""
+    return edit._replace(start=edit.start + by, end=edit.end + by)
+
+
 def spread(pieces: Sequence[str], edits: Sequence[Edit]) -> list[str]:
     """The pieces of a text after the edits of the whole; a replacement goes to the piece in which its place begins."""
     changed: list[str] = []

@@ -58,9 +58,6 @@ def _rule(
         then = {**dict.fromkeys(policy.labels, star), **then}
     redacts = _redacts(policy, then)
     turns = rule.reads.turns or ("all" if safety or redacts else "last")
-    # clients send earlier turns again, the model's own among them
-    usual = get_args(Role) if redacts else ("user", "tool") if safety else ("user",)
-    roles = usual if rule.reads.roles is None else rule.reads.roles
     otherwise = _otherwise(rule, safety=safety, redacts=bool(redacts))
     made = Rule(
         name=rule.name,
@@ -75,9 +72,11 @@ def _rule(
         other_languages=_other_languages(rule.other_languages, policies),
         ignores=rule.ignores,
         free_order=rule.order == "free",
-        roles=frozenset(roles),
+        roles=_roles(rule.reads, safety=safety, redacts=bool(redacts)),
         last_turn=turns == "last",
         output=rule.reads.output,
+        release=rule.reads.release == "sentence",
+        has_patterns=bool(policy.patterns),
         template=_template(rule.reads, whole=safety),
         then=then,
         otherwise={kind: _fallback(word, then) for kind, word in otherwise.items()},
@@ -97,6 +96,12 @@ def _rule(
     sent = (*made.then.values(), *made.otherwise.values())
     blocks = frozenset(action.text for action in sent if action.act is Act.BLOCK)
     return replace(made, unusual=_unusual(made), blocks=blocks)
+
+
+def _roles(reads: ReadsSettings, *, safety: bool, redacts: bool) -> frozenset[str]:
+    # clients send earlier turns again, the model's own among them
+    usual = get_args(Role) if redacts else ("user", "tool") if safety else ("user",)
+    return frozenset(usual if reads.roles is None else reads.roles)
 
 
 def _unusual(rule: Rule) -> tuple[str, ...]:

@@ -80,6 +80,7 @@ class Rule:
     other than the defaults that belong to the contract's scope. retrains: whether texts of its calls are kept to train
     on. other_languages: what reads texts in languages that its classifier does not know, if anything does. asks: its
     judge, if it has one. safety: the terms of its safety contract. blocks: all texts that it sends for a block.
+    release: whether each sentence of a stream that it reads passes by itself. has_patterns: whether its policy has.
     """
 
     name: str
@@ -112,6 +113,8 @@ class Rule:
     asks: JudgeSpec | None = None
     safety: SafetyTerms | None = None
     endpoints: frozenset[str] = frozenset()
+    release: bool = False
+    has_patterns: bool = False
 
     def reading(
         self,

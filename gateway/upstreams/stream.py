@@ -1,12 +1,13 @@
 """An upstream's stream on its way to the client: read, noted in the record, passed on, or held back.
 
 `relay` passes events on as they came, notes usage and errors, and hands the whole
-completion to the answer's listeners. `hold` keeps a stream back until output rules have read it.
+completion to the answer's listeners. `hold` keeps a stream back until output rules have read it; `kept_alive` fills
+its silence.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from typing import Final
 
@@ -30,29 +31,32 @@ _MAX_LISTENED_BYTES: Final = 1024**2
 
 async def hold(
     chunks: AsyncIterator[bytes], wire: Wire, check: Callable[[Completion], Awaitable[Reply | None]]
-) -> AsyncIterator[bytes]:
-    """The stream as it came where `check` returns None for all of it, else the reply's own stream. Comments keep the
-    connection alive meanwhile."""
-
-    async def read() -> tuple[bytes, Reply | None]:
-        body = b"".join([chunk async for chunk in chunks])
-        return body, await check(Completion(body, wire, stream=True))
-
-    task = asyncio.ensure_future(read())
-    try:
-        while not task.done():
-            await asyncio.wait({task}, timeout=_HEARTBEAT_S)
-            if not task.done():
-                yield _HEARTBEAT
-        body, instead = task.result()
-    finally:
-        task.cancel()
-        # the upstream's stream has ended by the time the request's record is closed
-        await asyncio.gather(task, return_exceptions=True)
+) -> AsyncGenerator[bytes]:
+    """The stream as it came where `check` returns None for all of it, else the reply's own stream."""
+    body = b"".join([chunk async for chunk in chunks])
+    instead = await check(Completion(body, wire, stream=True))
     if instead is None:
         yield body
     elif instead.chunks is not None:
         async for chunk in instead.chunks:
+            yield chunk
+
+
+async def kept_alive(chunks: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    """A stream with comments that keep its connection alive while nothing comes. However it ends, the stream within is
+    closed by then, before the request's record is."""
+    async with aclosing(chunks):
+        while True:
+            task = asyncio.ensure_future(anext(chunks, None))
+            try:
+                while not (await asyncio.wait({task}, timeout=_HEARTBEAT_S))[0]:
+                    yield _HEARTBEAT
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+            chunk = task.result()
+            if chunk is None:
+                return
             yield chunk
 
 
@@ -65,7 +69,7 @@ def note_answer(record: Record, completion: Completion) -> None:
 
 async def relay(
     context: RequestContext, answer: Answer, reader: StreamReader, *, strip_usage: bool, max_bytes: int | None = None
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     """A stream's events as they came; its listeners get the completion at the end.
 
     strip_usage: whether the usage event is left out, which the gateway asked for and the client did not.

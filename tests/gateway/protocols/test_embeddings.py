@@ -12,7 +12,7 @@ from gateway.config.rules import Endpoint
 from gateway.errors import BadRequest
 from gateway.protocols import sse
 from gateway.protocols.embeddings import COMPLETIONS, EMBEDDINGS
-from gateway.protocols.served import WIRES
+from gateway.protocols.served import WIRES, wire_of
 from gateway.protocols.wire import Wire
 from gateway.upstreams.base import Answer
 
@@ -110,6 +110,12 @@ def test_a_wrong_body_is_refused(wire_format: Wire, raw: bytes, param: str | Non
     with pytest.raises(BadRequest) as refused:
         wire_format.parse(raw)
     assert refused.value.param == (param or FIELDS[wire_format.endpoint])
+
+
+def test_a_body_is_told_by_its_fields() -> None:
+    assert wire_of(body(COMPLETIONS, "one")) is COMPLETIONS
+    assert wire_of(b'{"model":"dear","prompt":{"id":"p"},"input":"x"}').endpoint == "responses"
+    assert wire_of(b'{"model":"dear"}').endpoint == "chat.completions"
 
 
 def test_each_prompt_has_its_choices() -> None:

@@ -18,7 +18,7 @@ from gateway.protocols.chat_answers import CHAT
 from gateway.record import Record
 from gateway.upstreams import stream as held
 from gateway.upstreams.base import Answer
-from gateway.upstreams.stream import hold, note_answer, relay
+from gateway.upstreams.stream import hold, kept_alive, note_answer, relay
 
 
 def chunk(**fields: Any) -> bytes:
@@ -259,7 +259,7 @@ async def test_comments_keep_the_connection_alive(monkeypatch: pytest.MonkeyPatc
         yield b"x"
 
     out = []
-    async for chunk in hold(slow(), CHAT, passes):
+    async for chunk in kept_alive(hold(slow(), CHAT, passes)):
         out.append(chunk)
         gate.set()
     assert out[0] == b": keep-alive\n\n"
@@ -276,7 +276,7 @@ async def test_leaving_ends_the_upstreams_stream_before_anything_else() -> None:
         finally:
             ended.set()
 
-    task = asyncio.ensure_future(anext(hold(endless(), CHAT, passes)))
+    task = asyncio.ensure_future(anext(kept_alive(hold(endless(), CHAT, passes))))
     await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
