@@ -138,15 +138,8 @@ class AnswerStalled(UpstreamTimeout):
     """The upstream stopped in the middle of its answer. The call was made and is probably billed."""
 
 
-_ELSEWHERE: Final[Mapping[str, str]] = {
-    "messages": "ask with a client of OpenAI's; Anthropic's models are an upstream of kind: litellm",
-}
-"""By path, what a client that asks there is to do instead."""
-
-
 def no_such_path(method: str, path: str, mend: str | None = None) -> NotFound:
-    """The error of a path that is not served. mend: what to do; by default, where other servers have it."""
-    mend = mend or _ELSEWHERE.get(path.removeprefix("/v1").strip("/").partition("/")[0])
+    """The error of a path that is not served. mend: what to do."""
     there = f"; {mend} (docs/api.md#clients-that-ask-elsewhere)" if mend else ""
     return NotFound(f"there is no {method} {path} here{there}")
 

@@ -74,12 +74,12 @@ class Output:
         if held and _by_sentence(call, rules):
             passed = answer.wire.answers.stream()
             released = self._released(call, rules, chunks, passed, answer.wire.answers)
-            return Reply(headers=headers, chunks=kept_alive(released), failed=passed.failed)
+            return Reply(headers=headers, chunks=kept_alive(released, answer.wire.heartbeat), failed=passed.failed)
         if not held:
             return Reply(headers=headers, chunks=chunks, failed=reader.failed)
         return Reply(
             headers=headers,
-            chunks=kept_alive(hold(chunks, answer.wire, check)),
+            chunks=kept_alive(hold(chunks, answer.wire, check), answer.wire.heartbeat),
             failed=lambda error: call.request.wire.replies.error_event(error, call.context.record.request_id),
         )
 
@@ -121,7 +121,7 @@ class Output:
     async def _check_part(self, call: CallState, rules: Sequence[Rule], part: Part) -> Action | None:
         """Lets a part of a stream pass, redacted and restored; or gives the block that a rule asks for."""
         context, placeholders = call.context, call.placeholders or Placeholders()
-        arguments = part.source.arguments
+        arguments, signed = part.source.arguments, part.source.signed
 
         def shown(pairs: Pairs) -> Sequence[str] | None:
             redactions = redacting(pairs)
@@ -134,7 +134,9 @@ class Output:
         blocked, redactions = await self._decided(context, rules, texts, part.cut, shown, part=True)
         if blocked is not None:
             return blocked
-        edits, stopped = of_text(part.text, redactions, placeholders, arguments=arguments, before=part.before)
+        edits, stopped = of_text(
+            part.text, redactions, placeholders, arguments=arguments, signed=signed, before=part.before
+        )
         if stopped is not None:
             return _block(context, stopped)
         shift = part.start - len(part.before)

@@ -53,6 +53,7 @@ class Record(Struct, kw_only=True):
     error: str = ""
     input_tokens: int = 0
     cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
     output_tokens: int = 0
     usage_source: UsageSource = "none"
     spent_usd: float | None = 0.0

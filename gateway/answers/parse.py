@@ -44,16 +44,19 @@ class TextPiece:
     path: Path
     text: str
     arguments: bool = False
+    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChoiceText:
-    """One text of a choice, joined over the parts of a stream. arguments: whether it is a call's arguments. key: of the
-    text that others may repeat; None of one that says more."""
+    """One text of a choice, joined over the parts of a stream. arguments: whether it is a call's arguments. signed:
+    whether the upstream takes it back only as it was. key: of the text that others may repeat; None of one that says
+    more."""
 
     choice: int
     pieces: tuple[TextPiece, ...]
     arguments: bool
+    signed: bool = False
     key: "_Key | None" = None
 
     def __str__(self) -> str:
@@ -161,7 +164,8 @@ class Completion:
                 continue
             incomplete = incomplete or found.incomplete
             for item in found.items:
-                piece = TextPiece(part=index, path=item.path, text=item.text, arguments=item.arguments)
+                flags = {"arguments": item.arguments, "signed": item.signed}
+                piece = TextPiece(part=index, path=item.path, text=item.text, **flags)
                 pieces.setdefault((item.choice, item.holder, item.kind), []).append(piece)
             for number, path in found.repeats:
                 repeats.setdefault(number, []).append((index, path, None))
@@ -222,7 +226,8 @@ def _joined(
 
 
 def _text(choice: int, pieces: Sequence[TextPiece], key: _Key | None = None) -> ChoiceText:
-    return ChoiceText(choice=choice, pieces=tuple(pieces), arguments=pieces[0].arguments, key=key)
+    first = pieces[0]
+    return ChoiceText(choice=choice, pieces=tuple(pieces), arguments=first.arguments, signed=first.signed, key=key)
 
 
 def _repeats(pieces: Sequence[TextPiece], text: str) -> bool:

@@ -221,12 +221,18 @@ def _route_problems(settings: Settings, name: str, route: ModelRoute) -> _Findin
         if not route.internal:
             yield ("endpoint",), "clients cannot chat with a moderation endpoint; add internal: true"
         for upstream in (route.upstream, *(fallback.partition("/")[0] for fallback in route.fallbacks)):
-            if not isinstance(settings.upstreams.get(upstream), OpenAISettings | None):
+            if not isinstance(settings.upstreams.get(upstream), OpenAISettings | None) or _is_anthropic(
+                settings, upstream
+            ):
                 yield ("endpoint",), f"needs upstreams of kind openai, and {upstream} is none"
     for index, fallback in enumerate(route.fallbacks):
         upstream, slash, model = fallback.partition("/")
         if upstream not in settings.upstreams or not slash or not model:
             yield ("fallbacks", index), f"{fallback!r} is not upstream/model with an upstream named in this file"
+
+
+def _is_anthropic(settings: Settings, upstream: str) -> bool:
+    return getattr(settings.upstreams.get(upstream), "kind", "") == "anthropic"
 
 
 def _action_problems(settings: Settings, rule: RuleSettings) -> _Findings:
@@ -243,6 +249,11 @@ def _action_problems(settings: Settings, rule: RuleSettings) -> _Findings:
             yield path, f"no model {asked}{did_you_mean(asked, models)}"
         elif isinstance(settings.upstreams.get(settings.models[asked].upstream), EchoSettings):
             yield path, f"{asked} goes to an echo upstream, which judges nothing"
+        else:
+            route = settings.models[asked]
+            for name in (route.upstream, *(fallback.partition("/")[0] for fallback in route.fallbacks)):
+                if _is_anthropic(settings, name):
+                    yield path, f"a judge is sent chats, and {name}, of kind anthropic, takes /v1/messages alone"
 
 
 _OPEN: Final = (

@@ -14,11 +14,13 @@ from gateway.config.validate import path_in, validate
 
 
 class PriceEntry(FrozenRecord):
-    """Dollars per million tokens. snapshots: dated names of the same model at the same price."""
+    """Dollars per million tokens. cache_write: of input that the provider puts into its cache. snapshots: dated names
+    of the same model at the same price."""
 
     input: Dollars
     output: Dollars
     cached_input: Dollars | None = None
+    cache_write: Dollars | None = None
     snapshots: WordsList = ()
 
 
@@ -38,11 +40,15 @@ class Price:
     input_usd: float
     output_usd: float
     cached_input_usd: float
+    cache_write_usd: float
 
-    def cost(self, *, input_tokens: int, output_tokens: int, cached_input_tokens: int = 0) -> float:
-        """Dollars for a call; cached_input_tokens are a part of input_tokens."""
-        fresh = input_tokens - cached_input_tokens
-        return fresh * self.input_usd + cached_input_tokens * self.cached_input_usd + output_tokens * self.output_usd
+    def cost(
+        self, *, input_tokens: int, output_tokens: int, cached_input_tokens: int = 0, cache_write_tokens: int = 0
+    ) -> float:
+        """Dollars for a call; cached_input_tokens and cache_write_tokens are parts of input_tokens."""
+        fresh = input_tokens - cached_input_tokens - cache_write_tokens
+        cached = cached_input_tokens * self.cached_input_usd + cache_write_tokens * self.cache_write_usd
+        return fresh * self.input_usd + cached + output_tokens * self.output_usd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +81,7 @@ def load_prices(file: Path, env: Mapping[str, str] | None = None) -> PriceTable:
             input_usd=entry.input / 1e6,
             output_usd=entry.output / 1e6,
             cached_input_usd=(entry.input if entry.cached_input is None else entry.cached_input) / 1e6,
+            cache_write_usd=(entry.input if entry.cache_write is None else entry.cache_write) / 1e6,
         )
         prices.update(dict.fromkeys((model, *entry.snapshots), price))
     return PriceTable(as_of=table.as_of, prices=prices)

@@ -10,7 +10,7 @@ from classifiers.fields import Flag, FrozenRecord, Name, Share, Words, WordsList
 _BARE = ("block", "flag", "forward", "redact")
 FallThrough = Literal["forward", "block"]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
-Endpoint = Literal["chat.completions", "responses", "messages", "completions", "embeddings"]
+Endpoint = Literal["chat.completions", "responses", "messages", "messages.count_tokens", "completions", "embeddings"]
 
 
 class SystemTemplate(FrozenRecord):

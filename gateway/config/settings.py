@@ -3,10 +3,10 @@ the units: seconds, bytes, shares."""
 
 import re
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from classifiers.fields import (
     Bytes,
@@ -98,7 +98,7 @@ class EchoSettings(FrozenRecord):
 
 
 class OpenAISettings(FrozenRecord):
-    """Any server that speaks OpenAI's API.
+    """Any server that speaks OpenAI's API, or Anthropic's, whose own address need not be given.
 
     without_key: what to do where api_key is empty: send none, refuse to start, or echo (and say so).
     ask_usage: ask for usage in streams whose client did not, so that they can be priced.
@@ -106,7 +106,9 @@ class OpenAISettings(FrozenRecord):
     of a client's headers that go on, besides those that always do.
     """
 
-    kind: Literal["openai"]
+    model_config = ConfigDict(json_schema_extra={"required": ["kind"]})
+
+    kind: Literal["openai", "anthropic"]
     base_url: BaseUrl
     api_key: Secret = ""
     without_key: Literal["send", "refuse", "echo"] = "send"
@@ -115,6 +117,12 @@ class OpenAISettings(FrozenRecord):
     passthrough: Annotated[WordsList, AfterValidator(_passable)] = ()
     credentials: Literal["own", "client"] = "own"
     headers: Annotated[WordsList, AfterValidator(_travelling)] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _at_home(cls, value: Any) -> Any:
+        own = isinstance(value, dict) and value.get("kind") == "anthropic"
+        return {"base_url": "https://api.anthropic.com/v1", **value} if own else value
 
 
 class LiteLLMSettings(FrozenRecord):

@@ -76,9 +76,12 @@ class CallEndpoint:
     async def _answer(self, context: RequestContext, scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(scope, receive, max_bytes=self._max_body_bytes)
         headers = [(name, value) for name, value in scope["headers"] if name in self._travels]
-        owner = b"" if self._wire.history is None else owner_of(scope)
+        owner, query = b"" if self._wire.history is None else owner_of(scope), ""
+        if self._wire.passes:
+            query = scope["query_string"].decode("latin-1")
+            headers += [header for header in scope["headers"] if header[0].startswith(self._wire.passes)]
         with self._clients.watch(receive, context):
-            reply = await self._pipeline.answer(context, Incoming(self._wire, body, headers, owner=owner))
+            reply = await self._pipeline.answer(context, Incoming(self._wire, body, headers, query, owner=owner))
             context.record.status = reply.status
             reply.headers = [*reply.headers, *_decision_headers(context.record)]
             context.replying = True

@@ -88,18 +88,19 @@ class Recorder:
             "output_tokens": record.output_tokens,
             "cached_input_tokens": record.cached_input_tokens,
         }
+        written = record.cache_write_tokens
         # calls with images, and other models, count other tokens
         if context.prompt_bytes and not other_model and not context.attaches:
             self._ratios.learn(
                 record.requested_model, context.matched_rules, prompt_bytes=context.prompt_bytes, **usage
             )
         spent_at = self._prices.find(record.upstream_model)
-        record.spent_usd = None if spent_at is None else spent_at.cost(**usage)
+        record.spent_usd = None if spent_at is None else spent_at.cost(**usage, cache_write_tokens=written)
         if cheaper:
             asked_at = self._asked_price(record.requested_model)
             record.saved_reason, record.saved_usd = "cheaper_route", None
             if record.spent_usd is not None and asked_at is not None:
-                record.saved_usd = asked_at.cost(**usage) - record.spent_usd
+                record.saved_usd = asked_at.cost(**usage, cache_write_tokens=written) - record.spent_usd
 
     def _asked_price(self, model: str) -> Price | None:
         """The price of the model that the client asked for. A name of the gateway's own has the price of the model that

@@ -14,7 +14,7 @@ from gateway.record import Record
 
 BUSY_S: Final = 10
 """How long a connection waits for others that use the file."""
-_VERSION: Final = 4
+_VERSION: Final = 5
 _RETRY_S: Final = 0.02
 _PRIMARY: Final = 0xFF
 """The bits of SQLite's codes that name the error; the others say where it occurred."""

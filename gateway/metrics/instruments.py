@@ -62,8 +62,8 @@ class Instruments:
         text = "Time from a streamed call to its first content."
         self.first_token_seconds = time("first_token_seconds", text, _FIRST, "upstream")
         self.input_tokens = count("input_tokens", "Input tokens as upstreams reported them.", spent)
-        text = "Input tokens that upstreams took from their cache."
-        self.cached_input_tokens = count("cached_input_tokens", text, spent)
+        text = "Input tokens that upstreams took from their cache, or put there."
+        self.cached_input_tokens = count("cached_input_tokens", text, f"{spent} cache")
         self.output_tokens = count("output_tokens", "Output tokens as upstreams reported them.", spent)
         self.spent = count("spent_dollars", "Dollars spent on forwarded calls.", spent)
         self.saved_calls = count("saved_calls", "Calls that were not made upstream.", saved)

@@ -63,7 +63,9 @@ class Metrics(Instruments):
         self._series[self.input_tokens, *labels].inc(record.input_tokens)
         self._series[self.output_tokens, *labels].inc(record.output_tokens)
         if record.cached_input_tokens:
-            self._series[self.cached_input_tokens, *labels].inc(record.cached_input_tokens)
+            self._series[self.cached_input_tokens, *labels, "read"].inc(record.cached_input_tokens)
+        if record.cache_write_tokens:
+            self._series[self.cached_input_tokens, *labels, "write"].inc(record.cache_write_tokens)
         if record.spent_usd:
             self._series[self.spent, *labels].inc(record.spent_usd)
         # where the call cost nothing, the usage of an earlier target is missing, and that is counted already

@@ -118,14 +118,24 @@ def leaves(value: Any) -> Iterator[Any]:
             yield value
 
 
-def strict_json(data: bytes) -> Any:
-    """The decoded value, in which every integer is 0: one of thousands of digits is none to Python.
+class Digits(str):
+    """The digits of a long integer, which may be a card's or a telephone's."""
+
+    __slots__ = ()
+
+
+_FEWEST_DIGITS: Final = 7
+
+
+def strict_json(data: bytes, *, digits: bool = False) -> Any:
+    """The decoded value, in which every integer is 0: one of thousands of digits is none to Python. digits: whether
+    long ones are Digits instead.
 
     data: JSON that msgspec has checked; Python's decoder takes NaN and lone surrogates as well.
     Raises RecursionError, and ValueError, also for a key that appears twice in one object, however deep: some servers
     take its first value, others its last.
     """
-    return _strict.decode(str(data, "utf-8"))
+    return (_strict_digits if digits else _strict).decode(str(data, "utf-8"))
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -136,4 +146,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
+def _long(digits: str) -> Any:
+    return Digits(digits) if len(digits) >= _FEWEST_DIGITS else 0
+
+
 _strict: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_int=lambda _: 0, strict=False)
+_strict_digits: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_long, strict=False)

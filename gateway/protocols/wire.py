@@ -256,8 +256,21 @@ class Usage(Struct, frozen=True):
 
     given: int | None = None
     generated: int | None = None
-    cached: int = 0
-    written: int = 0
+    cached: int | None = None
+    written: int | None = None
+
+    def then(self, later: "Usage") -> "Usage":
+        """What is known once a later report of the same call has come, which may leave counts out."""
+        cached = self.cached if later.cached is None else later.cached
+        written = self.written if later.written is None else later.written
+        fresh = self.fresh if later.given is None else later.fresh
+        given = None if fresh is None else fresh + (cached or 0) + (written or 0)
+        return Usage(given, self.generated if later.generated is None else later.generated, cached, written)
+
+    @property
+    def fresh(self) -> int | None:
+        """What neither the cache had nor was put there."""
+        return None if self.given is None else self.given - (self.cached or 0) - (self.written or 0)
 
 
 class Meta(Struct):
@@ -269,7 +282,10 @@ class Meta(Struct):
 
     def then(self, later: "Meta") -> "Meta":
         """What is known once a later event of the same stream has come."""
-        return Meta(later.model or self.model, later.usage or self.usage, later.ids or self.ids)
+        usage = later.usage or self.usage
+        if self.usage is not None and later.usage is not None:
+            usage = self.usage.then(later.usage)
+        return Meta(later.model or self.model, usage, later.ids or self.ids)
 
 
 class ChoicePart(Struct):
@@ -288,7 +304,7 @@ Kind = tuple[str | int, ...]
 class TextItem(Struct):
     """One text of an answer, or an event's piece of it. holder, kind: which text of the choice it is a piece of; the
     texts of other holders may repeat it. path: its place in the JSON. arguments: whether it is a function's, and so
-    must stay JSON."""
+    must stay JSON. signed: whether the upstream takes it back only as it was."""
 
     choice: int
     holder: str
@@ -296,6 +312,7 @@ class TextItem(Struct):
     path: Path
     text: str
     arguments: bool = False
+    signed: bool = False
 
 
 class TextItems(Struct):
@@ -442,7 +459,8 @@ class Wire:
     """One wire format. endpoint: its name in rows and metrics; path: below an address's `/v1`. history: where requests
     may name what was said before. answered: whether its bodies ask for a model's words; of others only rules that
     redact, or name the endpoint, read the texts. local: whether rules can answer in it; where not, each block is an
-    error."""
+    error. heartbeat: keeps a held stream's connection open. passes: how names of headers begin that go on, and the
+    query with them."""
 
     endpoint: str
     path: str
@@ -452,6 +470,8 @@ class Wire:
     history: History | None = None
     answered: bool = True
     local: bool = True
+    heartbeat: bytes = b": keep-alive\n\n"
+    passes: bytes = b""
 
     def parse(self, body: bytes) -> Request:
         """Reads a body. Raises BadRequest naming what is wrong and, where it can be told, the field."""

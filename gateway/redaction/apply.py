@@ -94,10 +94,16 @@ def of_answer(
 
 
 def of_text(
-    text: str, steps: Sequence[Step], placeholders: Placeholders, *, arguments: bool, before: str = ""
+    text: str,
+    steps: Sequence[Step],
+    placeholders: Placeholders,
+    *,
+    arguments: bool,
+    signed: bool = False,
+    before: str = "",
 ) -> tuple[Sequence[Edit], Step | None]:
-    """The edits that redact and restore a part of an answer that is read alone; or the step that blocks it. before:
-    stands in for the text before it; places are those of both."""
+    """The edits that redact and restore a part of an answer that is read alone; or the step that blocks it. signed: as
+    of a ChoiceText. before: stands in for the text before it; places are those of both."""
     text, shift = before + text, len(before)
     found = [(step, mark) for step in steps for _, mark in marks_of(step)]
     marks = [(step, replace(one, start=one.start + shift, end=one.end + shift, restore=False)) for step, one in found]
@@ -105,15 +111,16 @@ def of_text(
     if stopped is not None:
         return (), stopped
     redacted = replace_spans(text, changed.get(0, ()))
-    is_json = arguments or holds_json(redacted)
-    return joined(changed.get(0, ()), restoring(redacted, placeholders.values, is_json=is_json)), None
+    is_json, values = arguments or holds_json(redacted), {} if signed else placeholders.values
+    return joined(changed.get(0, ()), restoring(redacted, values, is_json=is_json)), None
 
 
 def restore(completion: Completion, values: Mapping[str, str]) -> Completion | None:
-    """The answer with values in place of their placeholders; None where it has none of those."""
+    """The answer with values in place of their placeholders; None where it has none of those. A signed text stays as it
+    is, for the upstream would refuse another one in the next turn."""
     changed = {}
     for index, part in enumerate(completion.texts if values else ()):
-        text = str(part)
+        text = "" if part.signed else str(part)
         if restored := restoring(text, values, is_json=part.arguments or holds_json(text)):
             changed[index] = restored
     return _with_edits(completion, changed) if changed else None

@@ -94,8 +94,8 @@ def held_from(text: str, end: int) -> int:
 @dataclass(kw_only=True, slots=True)
 class StreamText:
     """One text of a stream. ends: of its sentences that were read; passed: how much of it may leave, after `edits`.
-    whole: whether it is read as a whole; ended: whether no more of it comes. arguments: whether it is a function's.
-    patterns: whether some are sought in it."""
+    whole: whether it is read as a whole; ended: whether no more of it comes. arguments: whether it is a function's;
+    signed: whether nothing is put back into it. patterns: whether some are sought in it."""
 
     text: str = ""
     ends: list[int] = field(default_factory=lambda: [0])
@@ -104,6 +104,7 @@ class StreamText:
     whole: bool = False
     ended: bool = False
     arguments: bool = False
+    signed: bool = False
     patterns: bool = True
 
     def due(self) -> tuple[int, int] | None:
@@ -209,7 +210,8 @@ class ReleasedEvents:
         """Adds an item to its text. Where another text begins, the one before it has ended; one that goes on later is
         read as a whole from there on."""
         key = (item.choice, item.holder, item.kind)
-        new = StreamText(whole=item.arguments, arguments=item.arguments, patterns=self._patterns)
+        whole, patterns = item.arguments, self._patterns
+        new = StreamText(whole=whole, arguments=item.arguments, signed=item.signed, patterns=patterns)
         text = self._texts.setdefault(key, new)
         text.whole = text.whole or text.ended or item.holder != self._reader.holders[1]
         text.ended = False

@@ -23,7 +23,7 @@ from gateway.protocols.wire import UnsupportedReason
 from gateway.record import SavedReason
 from gateway.rules.rule import Act, Action, Rule
 
-_CALLS: Final = tuple(wire.endpoint for wire in WIRES)
+_CALLS: Final = tuple(wire.endpoint for wire in WIRES if wire.answered)
 _DIRECT: Final = ("moderations", "classify")
 """Endpoints that ask classifiers directly."""
 _MOST: Final = 200
@@ -154,8 +154,10 @@ class _Money:
         metrics = self._metrics
         _make(metrics.unpriced, [model], ("no_price", *_MISSING))
         for upstream, notional in self._upstreams(to):
-            for instrument in (metrics.input_tokens, metrics.cached_input_tokens, metrics.output_tokens, metrics.spent):
+            for instrument in (metrics.input_tokens, metrics.output_tokens, metrics.spent):
                 instrument.labels(model, upstream, rule, notional)
+            for cache in ("read", "write"):
+                metrics.cached_input_tokens.labels(model, upstream, rule, notional, cache)
 
     def saved(self, reason: SavedReason, rule: str, model: str, to: Iterable[str]) -> None:
         metrics = self._metrics

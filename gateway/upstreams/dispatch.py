@@ -19,7 +19,7 @@ from gateway.routes import Target
 from gateway.upstreams.base import Answer, Upstream, UpstreamCall
 from gateway.upstreams.echo import EchoUpstream
 from gateway.upstreams.litellm import LiteLLMUpstream
-from gateway.upstreams.openai import OpenAIUpstream
+from gateway.upstreams.openai import SPEAKS, OpenAIUpstream
 
 _log = logging.getLogger(__name__)
 _SILENT_S = 10.0
@@ -27,11 +27,8 @@ _SILENT_S = 10.0
 _TRY_NEXT: Final = frozenset({408, 429, 500, 502, 503, 504})
 _RETRIED: Final = frozenset({502, 503, 504})
 _FIRST_WAIT_S: Final = 0.1
-_KINDS: Final[Mapping[str, type[Upstream]]] = {
-    "openai": OpenAIUpstream,
-    "litellm": LiteLLMUpstream,
-    "echo": EchoUpstream,
-}
+_KINDS: Final = {**SPEAKS, "litellm": LiteLLMUpstream.speaks, "echo": EchoUpstream.speaks}
+"""By kind, the endpoints that it takes."""
 
 
 class Forwarder:
@@ -75,7 +72,7 @@ class Forwarder:
         speaking = [target for target in targets if endpoint in self._upstreams[target.upstream].speaks]
         if speaking:
             return speaking
-        kinds = " or ".join(kind for kind, upstream in _KINDS.items() if endpoint in upstream.speaks)
+        kinds = " or ".join(kind for kind, endpoints in _KINDS.items() if endpoint in endpoints)
         raise BadRequest(
             f"model: upstream {targets[0].upstream}, which has {request.model}, does not take /v1{request.wire.path}; "
             f"upstreams of kind {kinds} do",
@@ -183,6 +180,7 @@ def _build(name: str, settings: UpstreamSettings) -> Upstream:
         return EchoUpstream(name)
     upstream = OpenAIUpstream(
         name,
+        kind=settings.kind,
         base_url=settings.base_url,
         api_key=settings.api_key,
         timeout_s=settings.timeout,

@@ -1,10 +1,10 @@
-"""Any server that speaks OpenAI's API, over aiohttp."""
+"""Any server that speaks OpenAI's API, or Anthropic's, over aiohttp."""
 
 import asyncio
 import re
 from collections.abc import AsyncIterator, Collection
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 from weakref import WeakSet
 
 import aiohttp
@@ -26,7 +26,13 @@ _PASSED_HEADERS: Final = frozenset({
 })  # fmt: skip
 """Of an answer that is passed on as it comes."""
 TRAVELS: Final = frozenset({b"openai-beta", b"idempotency-key", b"x-client-request-id"})
-"""A client's headers that go on with every call."""
+"""A client's headers that go on with every call, besides those of Anthropic's."""
+_ANTHROPICS: Final = b"anthropic-"
+SPEAKS: Final = {
+    "openai": frozenset({"chat.completions", "responses", "completions", "embeddings"}),
+    "anthropic": frozenset({"messages", "messages.count_tokens"}),
+}
+"""By kind, the endpoints of the wire formats that its servers take."""
 _NEVER_SENT: Final = (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, ValueError)
 """Errors without a connection; ValueError: an invalid address or header."""
 _STATUSES: Final = range(200, 600)
@@ -47,7 +53,6 @@ class OpenAIUpstream:
     """
 
     notional = False
-    speaks = frozenset({"chat.completions", "responses", "completions", "embeddings"})
 
     def __init__(
         self,
@@ -63,9 +68,11 @@ class OpenAIUpstream:
         at_once_s: float = 0.1,
         client_keys: bool = False,
         client_headers: Collection[str] = (),
+        kind: Literal["openai", "anthropic"] = "openai",
     ) -> None:
-        """client_headers: names of a client's headers that go on, besides TRAVELS."""
+        """client_headers: names of a client's headers that go on, besides TRAVELS. kind: whose API it is."""
         self.name = name
+        self.speaks = SPEAKS[kind]
         self.ask_usage = ask_usage
         self.client_keys = client_keys
         self.timeout_s = timeout_s
@@ -83,9 +90,13 @@ class OpenAIUpstream:
             "Accept-Encoding": "identity",
             "User-Agent": f"offramp/{gateway.__version__}",
         }
-        self._own = [(b"authorization", f"Bearer {api_key}".encode())] if api_key else []
+        key = ("Authorization", f"Bearer {api_key}")
+        if kind == "anthropic":
+            # of a client that names its version, that one goes
+            key, self._headers["anthropic-version"] = ("x-api-key", api_key), "2023-06-01"
+        self._own = [(key[0].lower().encode(), key[1].encode())] if api_key else []
         if api_key and not client_keys:
-            self._headers["Authorization"] = f"Bearer {api_key}"
+            self._headers[key[0]] = key[1]
         self._session: aiohttp.ClientSession | None = None
         self._written_to: _Protocols = WeakSet()
         self._waits = _Waits(timeout_s)
@@ -153,7 +164,8 @@ class OpenAIUpstream:
     def _sent(self, call: UpstreamCall) -> list[tuple[str, str]]:
         """The headers of a call. With the gateway's own key none goes that may belong to the client's."""
         listed = self.client_headers if call.credentials is not None or not self.client_keys else ()
-        sent = [header for header in call.headers if header[0] in TRAVELS or header[0] in listed]
+        named = (*TRAVELS, *listed)
+        sent = [header for header in call.headers if header[0] in named or header[0].startswith(_ANTHROPICS)]
         return _decoded([*sent, *self._keys(call.credentials)])
 
     def _failure(self, error: Exception, sending: "_Sending") -> ApiError:
@@ -187,7 +199,10 @@ class OpenAIUpstream:
         return self._session
 
     def _url(self, path: str) -> URL:
-        url = self._urls[path] = URL(self._base_url + path)
+        url = URL(self._base_url + path)
+        if "?" not in path:
+            # a query is the client's, who may send ever new ones
+            self._urls[path] = url
         return url
 
     async def _body(self, sending: "_Sending", response: aiohttp.ClientResponse) -> bytes:

@@ -21,7 +21,6 @@ from gateway.protocols.wire import Meta, StreamReader, Wire
 from gateway.record import Record
 from gateway.upstreams.base import Answer
 
-_HEARTBEAT: Final = b": keep-alive\n\n"
 _HEARTBEAT_S: Final = 10.0
 _MAX_TOKENS: Final = 10**9
 """No call has more; a count below zero or above this is no count."""
@@ -42,15 +41,15 @@ async def hold(
             yield chunk
 
 
-async def kept_alive(chunks: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
-    """A stream with comments that keep its connection alive while nothing comes. However it ends, the stream within is
-    closed by then, before the request's record is."""
+async def kept_alive(chunks: AsyncGenerator[bytes], heartbeat: bytes) -> AsyncIterator[bytes]:
+    """A stream with heart-beats that keep its connection alive while nothing comes. However it ends, the stream within
+    is closed by then, before the request's record is."""
     async with aclosing(chunks):
         while True:
             task = asyncio.ensure_future(anext(chunks, None))
             try:
                 while not (await asyncio.wait({task}, timeout=_HEARTBEAT_S))[0]:
-                    yield _HEARTBEAT
+                    yield heartbeat
             finally:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
@@ -135,9 +134,13 @@ def _note(record: Record, meta: Meta) -> None:
     record.answered_model = meta.model or record.answered_model
     if meta.usage is None:
         return
-    given, generated, cached = meta.usage.given, meta.usage.generated, meta.usage.cached
+    given, generated = meta.usage.given, meta.usage.generated
+    cached, written = meta.usage.cached or 0, meta.usage.written or 0
     record.usage_source = "missing"
-    if given is not None and generated is not None and all(0 <= n <= _MAX_TOKENS for n in (given, generated, cached)):
+    if given is None or generated is None:
+        return
+    if all(0 <= count <= _MAX_TOKENS for count in (given, generated, cached, written)):
         record.usage_source = "reported"
         record.input_tokens, record.output_tokens = given, generated
         record.cached_input_tokens = min(cached, given)
+        record.cache_write_tokens = min(written, given - record.cached_input_tokens)

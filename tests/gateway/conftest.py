@@ -65,8 +65,8 @@ from tests.given import table_text
 PRICES = PriceTable(
     as_of="2026-11-25",
     prices={
-        "dear": Price(input_usd=10e-6, output_usd=40e-6, cached_input_usd=5e-6),
-        "cheap": Price(input_usd=1e-6, output_usd=4e-6, cached_input_usd=1e-6),
+        "dear": Price(input_usd=10e-6, output_usd=40e-6, cached_input_usd=5e-6, cache_write_usd=12e-6),
+        "cheap": Price(input_usd=1e-6, output_usd=4e-6, cached_input_usd=1e-6, cache_write_usd=1e-6),
     },
 )
 BASE = table_text("given/gateway-conftest-base.yaml")

@@ -16,6 +16,9 @@ from gateway.answers.understood import why_not_answerable
 from gateway.config.rules import RuleSettings
 from gateway.protocols.chat_answers import CHAT
 from gateway.protocols.chat_requests import MESSAGE_KEYS, NESTED_KEYS, UNDERSTOOD
+from gateway.protocols.messages_answers import MESSAGES
+from gateway.protocols.messages_requests import BLOCK_KEYS
+from gateway.protocols.messages_requests import MESSAGE_KEYS as MESSAGES_KEYS
 from gateway.protocols.wire import Request, UnsupportedReason
 from gateway.requests.system import PromptPatterns, fingerprint
 from gateway.rules.compile import compile_rules
@@ -218,14 +221,18 @@ def rows(table: str) -> list[list[list[str]]]:
     return [[re.findall(r"`([^`]+)`", cell) for cell in line.split("|")[1:3]] for line in lines]
 
 
-def test_the_docs_list_what_is_understood() -> None:
+@pytest.mark.parametrize(
+    ("heading", "understood", "known"),
+    [
+        ("### What is understood", UNDERSTOOD, {**MESSAGE_KEYS, **NESTED_KEYS}),
+        ("#### In Messages", MESSAGES.requests.understood, {"messages[]": MESSAGES_KEYS, **BLOCK_KEYS}),
+    ],
+)
+def test_the_docs_list_what_is_understood(heading: str, understood: Any, known: Any) -> None:
     page = (Path(__file__).parents[3] / "docs/api.md").read_text("utf-8")
-    section = page.partition("### What is understood")[2].partition("\n#")[0]
+    section = page.partition(heading)[2].partition("\n#")[0]
     fields, _, messages = section.partition("| message | keys |")
-    assert {name for names, _ in rows(fields) for name in names} == {
-        *UNDERSTOOD.harmless,
-        *UNDERSTOOD.read,
-        *UNDERSTOOD.values,
-    }
-    keys = {name: set(known) for names, known in rows(messages) for name in names}
-    assert keys == {**MESSAGE_KEYS, **NESTED_KEYS}
+    named = {name for names, _ in rows(fields) for name in names}
+    assert named == {*understood.harmless, *understood.read, *understood.values}
+    keys = {name: set(each) for names, each in rows(messages) for name in names}
+    assert keys == known

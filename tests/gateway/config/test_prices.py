@@ -70,7 +70,9 @@ def test_a_wrong_table_is_refused(table: Callable[[str], PriceTable], change: tu
 
 
 PRICES = st.builds(
-    lambda fresh, share, out: Price(input_usd=fresh, cached_input_usd=fresh * share, output_usd=out),
+    lambda fresh, share, out: Price(
+        input_usd=fresh, cached_input_usd=fresh * share, cache_write_usd=fresh, output_usd=out
+    ),
     st.floats(0, 1e-3),
     st.floats(0, 1),
     st.floats(0, 1e-3),

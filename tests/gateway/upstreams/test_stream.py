@@ -259,7 +259,7 @@ async def test_comments_keep_the_connection_alive(monkeypatch: pytest.MonkeyPatc
         yield b"x"
 
     out = []
-    async for chunk in kept_alive(hold(slow(), CHAT, passes)):
+    async for chunk in kept_alive(hold(slow(), CHAT, passes), CHAT.heartbeat):
         out.append(chunk)
         gate.set()
     assert out[0] == b": keep-alive\n\n"
@@ -276,7 +276,7 @@ async def test_leaving_ends_the_upstreams_stream_before_anything_else() -> None:
         finally:
             ended.set()
 
-    task = asyncio.ensure_future(anext(kept_alive(hold(endless(), CHAT, passes))))
+    task = asyncio.ensure_future(anext(kept_alive(hold(endless(), CHAT, passes), CHAT.heartbeat)))
     await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
