@@ -179,7 +179,9 @@ class RequestId:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+                wire, value = wire_at(scope["path"]), request_id.encode()
+                own = [] if wire is None or not wire.id_header else [(wire.id_header, value)]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", value), *own]
             await send(message)
 
         await self._app(scope, receive, send_with_id)

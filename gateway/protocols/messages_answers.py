@@ -332,6 +332,7 @@ MESSAGES: Final = Wire(
     replies=MessagesReplies(),
     heartbeat=_PING,
     passes=b"anthropic-",
+    id_header=b"request-id",
 )
 TOKENS: Final = Wire(
     endpoint="messages.count_tokens",
@@ -340,6 +341,7 @@ TOKENS: Final = Wire(
     answers=CountedTokens(),
     replies=CountReplies(),
     passes=b"anthropic-",
+    id_header=b"request-id",
     answered=False,
     local=False,
 )

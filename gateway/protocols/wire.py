@@ -460,7 +460,7 @@ class Wire:
     may name what was said before. answered: whether its bodies ask for a model's words; of others only rules that
     redact, or name the endpoint, read the texts. local: whether rules can answer in it; where not, each block is an
     error. heartbeat: keeps a held stream's connection open. passes: how names of headers begin that go on, and the
-    query with them."""
+    query with them. id_header: where clients look for the request's id besides x-request-id."""
 
     endpoint: str
     path: str
@@ -472,6 +472,7 @@ class Wire:
     local: bool = True
     heartbeat: bytes = b": keep-alive\n\n"
     passes: bytes = b""
+    id_header: bytes = b""
 
     def parse(self, body: bytes) -> Request:
         """Reads a body. Raises BadRequest naming what is wrong and, where it can be told, the field."""
