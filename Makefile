@@ -27,7 +27,7 @@ setup: $(BIN)/.offramp ## make .venv and install Offramp with what development n
 $(BIN)/.offramp: pyproject.toml hatch_build.py requirements/dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Offramp needs Python 3.11 or newer; set PYTHON=python3.11")'
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/$(PIP_INSTALL) --require-hashes --requirement requirements/dev.lock
+	$(BIN)/$(PIP_INSTALL) --require-hashes --requirement requirements/dev.lock --constraint requirements/dev.lock
 	$(BIN)/$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	touch $@
 
