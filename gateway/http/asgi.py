@@ -174,14 +174,15 @@ class RequestId:
             await self._app(scope, receive, send)
             return
         request_id = scope[REQUEST_ID] = new_request_id()
-        if wire_at(scope["path"]) is None:
+        wire = wire_at(scope["path"])
+        if wire is None:
             _rewrite_path(scope)
+            wire = wire_at(scope["path"])
+        names = [b"x-request-id"] if wire is None or not wire.id_header else [b"x-request-id", wire.id_header]
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                wire, value = wire_at(scope["path"]), request_id.encode()
-                own = [] if wire is None or not wire.id_header else [(wire.id_header, value)]
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", value), *own]
+                message["headers"] = [*message.get("headers", ()), *[(name, request_id.encode()) for name in names]]
             await send(message)
 
         await self._app(scope, receive, send_with_id)
