@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gateway.config.load import OTHER_MODELS
 from gateway.config.settings import DENY, ModelRoute
 from gateway.context import RequestedModel, UpstreamModel
-from gateway.errors import ModelNotFound
+from gateway.errors import BadRequest, ModelNotFound
 from gateway.record import Record
 
 
@@ -54,11 +54,13 @@ class Routes:
         return model in self._moderating
 
     def for_client(self, model: RequestedModel) -> Sequence[Target]:
-        """Where a client's model goes. Raises ModelNotFound."""
+        """Where a client's model goes. Raises ModelNotFound, and BadRequest for a body without one."""
         if model in self.public:
             return self._targets[model]
         if self.other is not None and model not in self._targets:
             return (Target(self.other, UpstreamModel(model)),)
+        if not model:
+            raise BadRequest("model: is missing", param="model")
         why = f"The model {model!r} does not exist here, or is not open to clients: see models: in gateway.yaml"
         raise ModelNotFound(why, param="model")
 

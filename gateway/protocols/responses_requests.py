@@ -107,7 +107,7 @@ class TextFormat(Struct):
 class ResponsesRequest(Struct):
     """The fields that the gateway reads of each request; all others stay in the bytes that are forwarded."""
 
-    model: str
+    model: str | None = None
     instructions: str | None = None
     input: Raw = Raw(b"null")
     stream: bool | None = None
@@ -179,10 +179,7 @@ class ResponsesRequests:
             raise BadRequest("messages: /v1/chat/completions takes them; send input here", param="messages")
         model = checked_model(view.model, fields, UNDERSTOOD.read)
         check_number_of_turns("input", view.input)
-        if bytes(view.input) == b"null":
-            if not any(bytes(fields.get(name, b"null")) != b"null" for name in _UNSEEN):
-                raise BadRequest("input: is missing", param="input")
-        elif _STRING_OR_LIST.match(view.input) is None:
+        if bytes(view.input) != b"null" and _STRING_OR_LIST.match(view.input) is None:
             raise BadRequest("input: must be a text or a list of items", param="input")
         return Request(
             wire=wire,

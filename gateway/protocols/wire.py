@@ -204,12 +204,15 @@ _LONGEST_MODEL: Final = 256
 _MOST_TURNS: Final = 10_000
 
 
-def checked_model(model: str, fields: Fields, known: frozenset[str]) -> RequestedModel:
-    """The model of a body. Raises BadRequest where it can be none, and for a key that is one of `known` but for its
-    case: some servers match keys whatever their case, in all of Unicode, where \u017f is an s."""
+def checked_model(model: str | None, fields: Fields, known: frozenset[str]) -> RequestedModel:
+    """The model of a body; empty where it names none, since a stored prompt may. Raises BadRequest where it can be
+    none, and for a key that is one of `known` but for its case: some servers match keys whatever their case, in all of
+    Unicode, where \u017f is an s."""
     for key in fields:
         if key not in known and key.casefold() in known:
             raise BadRequest(f"{key}: is written {key.casefold()}", param=key)
+    if model is None:
+        return RequestedModel("")
     if not model:
         raise BadRequest("model: must not be empty", param="model")
     if len(model) > _LONGEST_MODEL:

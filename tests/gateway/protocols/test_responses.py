@@ -11,6 +11,7 @@ import pytest
 from gateway.answers.build import LocalAnswer
 from gateway.answers.compare import Result, Values, compare
 from gateway.answers.parse import Completion
+from gateway.context import UpstreamModel
 from gateway.errors import BadRequest, UpstreamFailed
 from gateway.protocols import sse
 from gateway.protocols.chat_answers import CHAT
@@ -164,3 +165,9 @@ def test_the_docs_list_what_is_understood_of_this_format() -> None:
     }
     assert keys == {**ITEM_KEYS, **PART_KEYS}
     assert all(f"`{name}`" in section for name in INCLUDES)
+
+
+def test_a_stored_prompt_may_have_model_and_input() -> None:
+    request = RESPONSES.parse(b'{"prompt":{"id":"pmpt_1"}}')
+    assert (request.model, request.turns) == ("", [])
+    assert request.body_for(UpstreamModel(""), ask_usage=True) == b'{"prompt":{"id":"pmpt_1"}}'
