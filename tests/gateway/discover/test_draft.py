@@ -57,7 +57,8 @@ def written(folder: Path, found: list[Finding]) -> tuple[Loaded, dict[str, Polic
 def met(rules: Sequence[Rule], call: LoggedCall) -> tuple[list[Rule], list[Reading]]:
     """The rules that read of a call, and what they read."""
     model = call.model or "gpt-4o"
-    request: Any = SimpleNamespace(model=model, turns=list(call.turns), system_text=system_text(call.turns))
+    turns = list(call.turns)
+    request: Any = SimpleNamespace(wire=CHAT, model=model, turns=turns, system_text=system_text(turns))
     return read_by(matching(rules, request), request)
 
 
