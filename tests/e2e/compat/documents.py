@@ -47,6 +47,9 @@ class Documents:
         # the SDKs ask for base64, and the API answers so; an answer that is not there yet has no usage
         self._found["openai"]["Embedding"]["properties"]["embedding"] = {"type": ["array", "string"]}
         self._found["openai"]["ResponseUsage"]["type"] = ["object", "null"]
+        # in a stream of completions it comes with the last piece
+        choice = self._found["openai"]["CreateCompletionResponse"]["properties"]["choices"]["items"]["properties"]
+        choice["finish_reason"] = {"anyOf": [choice["finish_reason"], {"type": "null"}]}
 
     def errors(self, path: str, value: Any, *, status: int = 200, event: bool = False) -> list[str]:
         """What the document says is wrong."""
