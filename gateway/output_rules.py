@@ -245,7 +245,7 @@ def _by_sentence(call: CallState, rules: Sequence[Rule]) -> bool:
         return False
     requested = request.wire.requests.requested(request.fields)
     if isinstance(requested, Unsupported):
-        # what a model says beside the calls that it may make; a legacy completion has no format
+        # what a model writes besides the calls that it may make; a legacy completion has no format
         return requested.reason is UnsupportedReason.FREE_TOOLS or not request.wire.local
     return isinstance(requested.shape, PlainWord)
 

@@ -49,8 +49,8 @@ class Classify(Protocol):
 
 
 class Incoming(Struct, frozen=True):
-    """A request as it came in. headers: those that may be sent on; query: of its path, likewise.
-    owner: a digest of the keys that it came with, where later requests may name it."""
+    """A request as it came in. headers: those that may be sent on; query: of its path, likewise. owner: a digest of the
+    keys that it came with, where later requests may name it."""
 
     wire: Wire
     body: bytes
@@ -62,12 +62,11 @@ class Incoming(Struct, frozen=True):
 class CallState(Struct, kw_only=True):
     """One request on its way. Each step fills in what the later ones read.
 
-    targets: where it is forwarded to. continued: the conversation that lies elsewhere. left_out: messages of
-    exchanges that were blocked. matched: the rules whose
-    `when` holds; rules: those of them that read something of it, each with its reading. pairs: these rules with
-    their verdicts; challengers: rules with the verdicts of versions that are tried. labels: answers in the
-    requested format. opened: calls under a contract, by rule; held: why a rule must not answer; pending: opened
-    calls that the reference's answer makes pairs.
+    targets: where it is forwarded to. continued: the conversation that it goes on with. left_out: messages of
+    exchanges that were blocked. matched: the rules whose `when` holds; rules: those of them that read something of it,
+    each with its reading. pairs: these rules with their verdicts; challengers: rules with the verdicts of versions that
+    are tried. labels: answers in the requested format. opened: calls under a contract, by rule; held: why a rule must
+    not answer; pending: opened calls that the reference's answer makes pairs.
     """
 
     context: RequestContext
@@ -152,7 +151,7 @@ def _too_long(verdict: Verdict | None, reading: Reading, runtime: Runtime | None
 
 @dataclass(kw_only=True, eq=False)
 class Planner:
-    """The first four steps of a chat request."""
+    """The first four steps of a request."""
 
     current: CurrentSnapshot
     routes: Routes
@@ -187,7 +186,7 @@ class Planner:
         context.prompt_bytes, context.attaches = request.prompt_size()
         targets = self.routes.for_client(request.model)
         if continued.upstream:
-            # what was said before lies there
+            # the conversation so far lies there
             targets = [one for one in targets if one.upstream == continued.upstream] or targets
         snapshot = self.current.snapshot
         context.runtime = snapshot.runtime

@@ -255,7 +255,7 @@ def _nested(fields: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, 
 
 
 def _other_texts(message: chat.Message, role: str) -> Iterator[tuple[Path, object]]:
-    """Whatever may hold text beside the content, by its path in the message."""
+    """Whatever may hold text besides the content, by its path in the message."""
     yield ("name",), message.name
     yield ("refusal",), message.refusal
     for index, call in enumerate(message.tool_calls or ()):

@@ -57,7 +57,7 @@ _NO_ANSWER: Final = frozenset({
     "output", "usage", "conversation", "moderation", "billing", "tool_usage", "frequency_penalty", "presence_penalty",
     "context_management", "prompt_cache_diagnostics",
 })  # fmt: skip
-"""Fields of a response that hold no text of a model's, beside its output."""
+"""Fields of a response that hold no text of a model's, besides its output."""
 _ENDS: Final = ("response.completed", "response.incomplete", "response.failed", "response.cancelled", "error")
 _END_MARKS: Final = tuple(f'"{name}"'.encode() for name in _ENDS)
 _FINISHES: Final = {"completed": "stop", "max_output_tokens": "length"}
@@ -81,7 +81,7 @@ class ResponsesUsage(Struct):
 
 
 class ResponsesFrame(Struct):
-    """What an answer, or an event, whose response is within, says beside its output."""
+    """What an answer, or an event, whose response is within, has besides its output."""
 
     type: str = ""
     model: str | None = None

@@ -429,7 +429,7 @@ class Named(Struct, frozen=True):
 
 
 class Earlier(Struct, frozen=True):
-    """A response made here. items: all that was said up to it; before: the id of the response that these follow."""
+    """A response made here. items: the conversation up to it; before: the id of the response that these follow."""
 
     items: Sequence[Raw]
     before: str = ""
@@ -445,7 +445,7 @@ class Made(Struct, frozen=True):
 
 
 class History(Protocol):
-    """How the requests of a format name what was said before. Its methods but `made` raise BadRequest."""
+    """How the requests of a format name earlier answers. Its methods but `made` raise BadRequest."""
 
     def named(self, fields: Fields) -> Named:
         """What a request names."""
@@ -460,7 +460,7 @@ class History(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wire:
     """One wire format. endpoint: its name in rows and metrics; path: below an address's `/v1`. history: where requests
-    may name what was said before. answered: whether its bodies ask for a model's words; of others only rules that
+    may name earlier answers. answered: whether its bodies ask for a model's words; of others only rules that
     redact, or name the endpoint, read the texts. local: whether rules can answer in it; where not, each block is an
     error. heartbeat: keeps a held stream's connection open. passes: how names of headers begin that go on, and the
     query with them. id_header: where clients look for the request's id besides x-request-id."""

@@ -6,9 +6,10 @@ there; it is remembered whose it is and where. An id that is not known goes on a
 
 import base64
 import os
+import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
@@ -21,7 +22,7 @@ from gateway.protocols.wire import Earlier, Fields, History, Meta, Request
 MOST_BYTES: Final = 64 * 1024**2
 WITHIN_S: Final = 3600.0
 _ENTRY_BYTES: Final = 1024
-"""What an entry takes beside its texts."""
+"""What an entry takes in addition to its texts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,8 @@ class ResponseMemory:
         self._known: OrderedDict[str, Remembered] = OrderedDict()
         self._items: dict[str, tuple[str, Raw]] = {}
         self._size = 0
+        # large bodies are read in a thread
+        self._lock = threading.RLock()
 
     def begin(self, request: Request, owner: bytes) -> tuple[Request, Continued]:
         """The request with what it names of the responses made here, which are remembered if it allows that. Raises
@@ -124,15 +127,17 @@ class ResponseMemory:
         return one
 
     def __contains__(self, response: str) -> bool:
+        self._expire()
         return response in self._known
 
     def forget(self, response: str) -> None:
         """Forgets a response and its items."""
-        one = self._known.pop(response, None)
-        if one is not None:
-            self._size -= one.size
-            for item in one.ids:
-                self._items.pop(item, None)
+        with self._lock:
+            one = self._known.pop(response, None)
+            if one is not None:
+                self._size -= one.size
+                for item in one.ids:
+                    self._items.pop(item, None)
 
     def _item(self, item: str, owner: bytes) -> Raw | None:
         response, raw = self._items.get(item, ("", None))
@@ -140,17 +145,17 @@ class ResponseMemory:
         return raw if one is not None and one.owner == owner else None
 
     def _add(self, response: str, one: Remembered, items: Mapping[str, Raw]) -> None:
-        self.forget(response)
         if one.size > self._most_bytes:
             return
-        self._known[response] = replace(one, at=self._clock())
-        self._size += one.size
-        self._items |= {item: (response, raw) for item, raw in items.items()}
-        while self._size > self._most_bytes:
-            self.forget(next(iter(self._known)))
+        with self._lock:
+            self.forget(response)
+            self._known[response] = replace(one, at=self._clock())
+            self._size += one.size
+            self._items |= {item: (response, raw) for item, raw in items.items()}
+            while self._size > self._most_bytes:
+                self.forget(next(iter(self._known)))
 
     def _expire(self) -> None:
-        oldest: Sequence[str] = [*self._known][:1]
-        while oldest and self._known[oldest[0]].at < self._clock() - self._within_s:
-            self.forget(oldest[0])
-            oldest = [*self._known][:1]
+        with self._lock:
+            while self._known and next(iter(self._known.values())).at < self._clock() - self._within_s:
+                self.forget(next(iter(self._known)))

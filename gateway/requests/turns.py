@@ -33,8 +33,8 @@ def passed_over(turns: Sequence[Turn], blocks: frozenset[str]) -> frozenset[int]
 
 
 def _content(turn: Turn) -> str | None:
-    """What an assistant has said, where it is one text. Clients keep an answer with blank lines around it, or with
-    data of their own beside its content."""
+    """An assistant's content, where it is one text. Clients keep an answer with blank lines around it, or with data of
+    their own in other fields."""
     texts = [text for text, path in zip(turn.texts, turn.paths, strict=True) if "content" in path]
     return texts[0].strip() if len(texts) == 1 else None
 
