@@ -32,13 +32,13 @@ from gateway.contracts.store import ContractStore
 from gateway.drain import InFlight
 from gateway.errors import CLIENT_CLOSED, ApiError, InternalError, MethodNotAllowed, NotFound, no_such_path
 from gateway.http import classify, models, moderations
-from gateway.http.asgi import ClientGone, RequestId, error_at
-from gateway.http.auth import Auth
+from gateway.http.asgi import ClientGone, error_at
+from gateway.http.auth import Access
 from gateway.http.calls import CallEndpoint
 from gateway.http.direct import Engine
+from gateway.http.entrance import Entrance
 from gateway.http.models import UpstreamModels
-from gateway.http.passthrough import Passthrough
-from gateway.http.responses import StoredResponses
+from gateway.http.passthrough import Passthrough, StoredResponses
 from gateway.judge.judge import Judge
 from gateway.judge.resolve import SafetyAudits
 from gateway.ledger.call_log import CallLog, TextLog
@@ -48,7 +48,8 @@ from gateway.ledger.writer import Appends, LedgerWriter
 from gateway.metrics.observe import Metrics
 from gateway.pipeline import Pipeline
 from gateway.plan import Classify, Planner, TimedClassifiers
-from gateway.protocols.served import WIRES, wire_at
+from gateway.protocols.served import WIRES
+from gateway.protocols.wire import Wire
 from gateway.record import Record
 from gateway.requests.memory import ResponseMemory
 from gateway.routes import Routes
@@ -91,9 +92,10 @@ def create_app(
     }
     rest = _api(engine, services.writer, services.lifespan, services.passthrough, services.listed)
     stored = StoredResponses(services.memory, services.upstreams, services.passthrough)
-    inner = _Dispatcher(hot, rest, services.passthrough, stored, services.in_flight)
+    paths = _Paths(hot, rest, services.passthrough, stored)
     keeps = any(one.credentials == "client" for one in remote)
-    app: ASGIApp = Auth(inner, settings.access_key, origins=settings.cors, keeps=keeps)
+    access = Access(settings.access_key, origins=settings.cors, keeps=keeps)
+    app: ASGIApp = Entrance(paths.serving, access, services.in_flight)
     if settings.cors:
         # a page asks first whether it may (a preflight), without its key
         app = CORSMiddleware(
@@ -104,7 +106,7 @@ def create_app(
             expose_headers=["*"],
             allow_private_network=True,
         )
-    return RequestId(app)
+    return app
 
 
 class _Services:
@@ -272,34 +274,26 @@ async def no_verdicts(readings: Sequence[Reading], deadline_s: float, _: Runtime
     raise NotFound(f"no classifier is loaded here ({len(readings)} asked within {deadline_s} s)")
 
 
-class _Dispatcher:
-    """Calls of models, and what is passed on, before Starlette's router. hot: by the wire format's endpoint."""
+class _Paths:
+    """Who serves which path: calls of models, and what is passed on, before Starlette's router."""
 
     def __init__(
-        self,
-        hot: Mapping[str, ASGIApp],
-        rest: ASGIApp,
-        passing: Passthrough,
-        stored: StoredResponses,
-        in_flight: InFlight,
+        self, hot: Mapping[str, ASGIApp], rest: ASGIApp, passing: Passthrough, stored: StoredResponses
     ) -> None:
-        self._hot = hot
-        self._stored = stored
-        self._rest = rest
-        self._passthrough = passing
-        self._in_flight = in_flight
+        """hot: by the wire format's endpoint."""
+        self._hot, self._rest, self._passing, self._stored = hot, rest, passing, stored
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._rest(scope, receive, send)
-            return
-        wire, method = wire_at(scope["path"]), scope["method"]
-        app = self._rest if wire is None else self._hot[wire.endpoint]
-        if wire is None and self._stored.knows(scope["path"]):
-            app = self._stored
-        elif (wire is None or method != "POST") and self._passthrough.takes(method, scope["path"]):
-            app = self._passthrough
-        await self._in_flight.request(app(scope, receive, send))
+    def serving(self, scope: Scope, wire: Wire | None) -> tuple[ASGIApp, bool]:
+        """As of Entrance."""
+        if scope["type"] == "http":
+            path, method = scope["path"], scope["method"]
+            if wire is None and self._stored.knows(path):
+                return self._stored, True
+            if (wire is None or method != "POST") and self._passing.takes(method, path):
+                return self._passing, True
+            if wire is not None:
+                return self._hot[wire.endpoint], True
+        return self._rest, False
 
 
 def _api(

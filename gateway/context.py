@@ -18,7 +18,10 @@ UpstreamModel = NewType("UpstreamModel", str)
 
 REQUEST_ID: Final = "offramp.request_id"
 """Where a request's id stands in its ASGI scope."""
-
+ID_HEADERS: Final = "offramp.id_headers"
+"""Where a scope has the headers with the id that every reply gets."""
+HEADERS: Final = "offramp.headers"
+"""Where a scope has its headers by name; of a name that came twice, the last."""
 BODY_IDLE_S: Final = "offramp.body_idle_s"
 """Where a scope has the seconds within which the next part of a body must come, for one that may take long."""
 UPSTREAM: Final = "offramp.upstream"

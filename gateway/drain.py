@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Collection, Coroutine
+from collections.abc import Collection, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -10,21 +10,11 @@ _log = logging.getLogger(__name__)
 
 
 class InFlight:
-    """A gateway's requests in flight, and the work they must finish."""
+    """A gateway's requests in flight, and the work they must finish. requests: their tasks."""
 
     def __init__(self) -> None:
-        self._requests: set[asyncio.Task[Any]] = set()
+        self.requests: set[asyncio.Task[Any]] = set()
         self._finishing: set[asyncio.Task[Any]] = set()
-
-    async def request(self, work: Awaitable[None]) -> None:
-        """Awaits the work of the current task, which counts as a request meanwhile."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._requests.add(task)
-        try:
-            await work
-        finally:
-            self._requests.discard(task)
 
     async def finish(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs work to its end, even if the request that awaits it is cancelled."""
@@ -36,12 +26,12 @@ class InFlight:
     async def drain(self, within_s: float) -> None:
         """Waits for all of it, up to within_s seconds a step. Cancels requests that do not end in time: one whose
         client stops reading its answer would wait for ever."""
-        await _wait(self._requests, within_s)
-        for request in tuple(self._requests):
+        await _wait(self.requests, within_s)
+        for request in tuple(self.requests):
             request.cancel()
-        await _wait(self._requests, within_s)
+        await _wait(self.requests, within_s)
         await _wait(self._finishing, within_s)
-        left = len(self._requests) + len(self._finishing)
+        left = len(self.requests) + len(self._finishing)
         if left:
             _log.error("%d requests or their pending work did not end by the stop; their records may be missing", left)
 

@@ -1,18 +1,20 @@
-"""Raw ASGI for the hot path: give a request its id, read a bounded body, send a reply or an error."""
+"""Raw ASGI for the hot path: read a bounded body, send a reply or an error."""
 
 import asyncio
+import logging
 import zlib
 from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from gateway.context import REQUEST_ID, Reply, RequestContext, new_request_id
+from gateway.context import HEADERS, ID_HEADERS, REQUEST_ID, Reply, RequestContext
 from gateway.errors import CLIENT_CLOSED, ApiError, BadRequest, BodyTooLarge, InternalError, stopping
 from gateway.protocols.chat_answers import CHAT
 from gateway.protocols.served import wire_at
 
+_log = logging.getLogger(__name__)
 _JSON: Final = (b"content-type", b"application/json")
 
 
@@ -27,6 +29,7 @@ def client_of(scope: Scope) -> str:
 
 DEPLOYMENT: Final = "offramp.deployment"
 """Where a scope has the model that its path names, for a body that names none."""
+_PLAIN: Final = b"identity"
 _PACKED: Final = frozenset({b"gzip", b"deflate"})
 _WINDOW: Final = 47
 """zlib's `wbits` for either."""
@@ -35,14 +38,13 @@ _WINDOW: Final = 47
 async def read_body(scope: Scope, receive: Receive, *, max_bytes: int) -> bytes:
     """The request's body, unpacked, with the path's model where it names none; the server bounds its time. Raises
     BodyTooLarge, BadRequest or ClientGone."""
-    packed = False
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit() and int(value) > max_bytes:
-            raise _too_large(max_bytes)
-        if name == b"content-encoding" and value.lower() != b"identity":
-            if packed or value.lower() not in _PACKED:
-                raise BadRequest("a body that is compressed otherwise than by gzip or deflate is not taken")
-            packed = True
+    headers: dict[bytes, bytes] = scope[HEADERS]
+    announced = headers.get(b"content-length", b"")
+    if announced.isdigit() and int(announced) > max_bytes:
+        raise _too_large(max_bytes)
+    packing = headers.get(b"content-encoding", _PLAIN).lower()
+    if packing != _PLAIN and packing not in _PACKED:
+        raise BadRequest("a body that is compressed otherwise than by gzip or deflate is not taken")
     parts: list[bytes] = []
     size, more = 0, True
     while more:
@@ -56,7 +58,7 @@ async def read_body(scope: Scope, receive: Receive, *, max_bytes: int) -> bytes:
         parts.append(part)
         more = message.get("more_body", False)
     body = part if len(parts) == 1 else b"".join(parts)
-    if packed:
+    if packing != _PLAIN:
         body = await asyncio.to_thread(_unpacked, body, max_bytes)
     return body if DEPLOYMENT not in scope else _naming(body, scope[DEPLOYMENT])
 
@@ -110,17 +112,18 @@ def note_failure(context: RequestContext, error: BaseException) -> ApiError | No
     return answer
 
 
-async def send_reply(send: Send, reply: Reply, *, cut: Callable[[], ApiError] | None = None) -> None:
-    """Sends a reply; a stream is sent as it comes, and closed however this ends. cut: makes the error that ends a
-    stream that is cut off because this task is cancelled."""
+async def send_reply(scope: Scope, send: Send, reply: Reply, *, cut: Callable[[], ApiError] | None = None) -> None:
+    """Sends a reply with the request's id; a stream is sent as it comes, and closed however this ends. cut: makes the
+    error that ends a stream that is cut off because this task is cancelled."""
+    headers = [*reply.headers, *scope[ID_HEADERS]]
     if reply.chunks is None:
-        headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
+        headers.append((b"content-length", b"%d" % len(reply.body)))
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body})
         return
     begun = False
     try:
-        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         begun = True
         async for chunk in reply.chunks:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
@@ -137,52 +140,25 @@ async def send_reply(send: Send, reply: Reply, *, cut: Callable[[], ApiError] | 
     await send({"type": "http.response.body", "body": b""})
 
 
+async def send_failure(scope: Scope, send: Send, context: RequestContext, error: BaseException) -> None:
+    """Notes in the record how a request failed, and sends its client the error unless a reply has begun. A fault of the
+    gateway's own that comes in mid-reply is raised again, so that the server closes the connection."""
+    answer = note_failure(context, error)
+    if isinstance(answer, InternalError):
+        _log.error("%s: a fault of the gateway's own", context.record.request_id, exc_info=error)
+        if context.replying:
+            raise error
+    if answer is not None and not context.replying:
+        await send_error(scope, send, answer)
+
+
 async def send_error(scope: Scope, send: Send, error: ApiError) -> None:
     """Sends an error as the path's wire format has it."""
     extra = [(name.encode(), value.encode()) for name, value in error.headers().items()]
-    await send_reply(send, Reply(status=error.status, headers=[_JSON, *extra], body=error_at(scope, error)))
+    await send_reply(scope, send, Reply(status=error.status, headers=[_JSON, *extra], body=error_at(scope, error)))
 
 
 def error_at(scope: Scope, error: ApiError) -> bytes:
     """The body of an error, as the wire format of a request's path has it."""
     wire = wire_at(scope["path"]) or CHAT
     return wire.replies.error(error, scope.get(REQUEST_ID, ""))
-
-
-def _rewrite_path(scope: Scope) -> None:
-    """Takes extra slashes out of the scope's path, and Azure's beginning: `/openai/deployments/MODEL/chat/completions`
-    is `/chat/completions`, and MODEL the model of a body that names none."""
-    path: str = scope["path"]
-    if "//" in path or (path.endswith("/") and path != "/"):
-        scope["path"] = path = "/" + "/".join(filter(None, path.split("/")))
-    if path.startswith("/openai/"):
-        scope["path"] = path = path.removeprefix("/openai")
-        if path.startswith("/deployments/"):
-            _, _, scope[DEPLOYMENT], tail = (*path.split("/", 3), "")[:4]
-            scope["path"] = f"/{tail}"
-
-
-class RequestId:
-    """Gives every request an id and its path in plain form, and every response, errors and streams included, an
-    x-request-id. Pure ASGI."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        request_id = scope[REQUEST_ID] = new_request_id()
-        wire = wire_at(scope["path"])
-        if wire is None:
-            _rewrite_path(scope)
-            wire = wire_at(scope["path"])
-        names = [b"x-request-id"] if wire is None or not wire.id_header else [b"x-request-id", wire.id_header]
-
-        async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *[(name, request_id.encode()) for name in names]]
-            await send(message)
-
-        await self._app(scope, receive, send_with_id)

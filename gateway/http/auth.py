@@ -7,15 +7,15 @@ the Host's URL.
 
 import hmac
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from gateway.config.load import is_loopback
-from gateway.context import CREDENTIALS, Headers
+from gateway.context import Headers
 from gateway.errors import ApiError, InvalidKey
-from gateway.http.asgi import send_error
 
 _OPEN_PATHS: Final = frozenset({"/health", "/ready"})
 _KEYS: Final = (b"authorization", b"x-api-key", b"api-key")
@@ -25,34 +25,31 @@ class Forbidden(ApiError, status=403, type="invalid_request_error", code="not_lo
     """A request that did not come from a program on this machine."""
 
 
-class Auth:
-    """Pure ASGI. origins: web pages that are served as this machine's programs are. keeps: whether the client's own
-    keys are put into the scope, for upstreams that take them."""
+class Access:
+    """Who is let in. origins: web pages that are served as this machine's programs are. keeps: whether the client's own
+    keys are found, for upstreams that take them."""
 
-    def __init__(self, app: ASGIApp, access_key: str, *, origins: Sequence[str] = (), keeps: bool = False) -> None:
-        self._app = app
-        self._key = access_key.encode()
+    def __init__(self, key: str, *, origins: Sequence[str] = (), keeps: bool = False) -> None:
+        self._key = key.encode()
         self._origins = frozenset(origin.encode() for origin in origins)
         self._keeps = keeps
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in _OPEN_PATHS:
-            headers = dict(scope["headers"])
-            try:
-                self._admit(headers)
-            except ApiError as error:
-                await send_error(scope, send, error)
-                return
-            if self._keeps:
-                scope[CREDENTIALS] = self._clients_own(headers)
-        await self._app(scope, receive, send)
-
-    def _admit(self, headers: dict[bytes, bytes]) -> None:
-        if not self._key:
+    def admit(self, path: str, headers: dict[bytes, bytes]) -> Headers | None:
+        """The client's own keys, where they are kept. Raises InvalidKey or Forbidden."""
+        if path in _OPEN_PATHS:
+            return None
+        if self._key:
+            self._check_key(headers)
+        else:
             origin = headers.get(b"origin")
             listed = origin is not None and not self._origins.isdisjoint((origin, b"*"))
-            _require_local(headers, None if listed else origin)
-            return
+            if not _is_local(headers.get(b"host", b"localhost"), None if listed else origin):
+                raise Forbidden(
+                    "Without an access key only programs on this machine are served; set access_key to serve others."
+                )
+        return self._clients_own(headers) if self._keeps else None
+
+    def _check_key(self, headers: dict[bytes, bytes]) -> None:
         given = headers.get(b"x-offramp-key") or _bearer(headers.get(b"authorization", b""))
         given = given or headers.get(b"api-key") or headers.get(b"x-api-key", b"")
         if not hmac.compare_digest(given, self._key):
@@ -79,14 +76,14 @@ def _bearer(value: bytes) -> bytes:
     return value[7:].strip() if value[:7].lower() == b"bearer " else b""
 
 
-def _require_local(headers: dict[bytes, bytes], origin: bytes | None) -> None:
-    hosts = [headers.get(b"host", b"localhost"), *([origin.partition(b"://")[2]] if origin else [])]
-    for host in hosts:
-        name = host.decode("latin-1").lower()
+@lru_cache(maxsize=256)
+def _is_local(host: bytes, origin: bytes | None) -> bool:
+    """Whether a Host, and an Origin that is no listed one, are this machine's."""
+    for one in (host, *([origin.partition(b"://")[2]] if origin else [])):
+        name = one.decode("latin-1").lower()
         if not name.endswith("]"):
             head, colon, port = name.rpartition(":")
             name = head if colon and port.isdecimal() else name
         if not is_loopback(name):
-            raise Forbidden(
-                "Without an access key only programs on this machine are served; set access_key to serve others."
-            )
+            return False
+    return True

@@ -1,16 +1,15 @@
 """Calls of models, in any wire format: the hot path, raw ASGI."""
 
 import asyncio
-import logging
 from collections.abc import Collection
 from functools import partial
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from gateway.context import CREDENTIALS, REQUEST_ID, Headers, RequestContext, new_context
-from gateway.errors import ApiError, InternalError, MethodNotAllowed, WebSocketRefused, stopping
-from gateway.http.asgi import client_of, note_failure, read_body, send_error, send_reply
+from gateway.context import CREDENTIALS, HEADERS, REQUEST_ID, Headers, RequestContext, new_context
+from gateway.errors import ApiError, MethodNotAllowed, WebSocketRefused, stopping
+from gateway.http.asgi import client_of, read_body, send_error, send_failure, send_reply
 from gateway.http.auth import owner_of
 from gateway.http.disconnect import ClientWatch
 from gateway.metrics.observe import Metrics
@@ -20,7 +19,6 @@ from gateway.protocols.wire import Wire
 from gateway.record import Record
 from gateway.upstreams.openai import TRAVELS
 
-_log = logging.getLogger(__name__)
 _TEXT_HEADERS: Final = (
     *(b"x-offramp-rule", b"x-offramp-label", b"x-offramp-flags"),
     *(b"x-offramp-abstained", b"x-offramp-redacted", b"x-offramp-judged"),
@@ -42,7 +40,7 @@ class CallEndpoint:
         """travels: names of headers that any upstream may get."""
         self._wire = wire
         self._pipeline = pipeline
-        self._travels = travels
+        self._travels = frozenset(travels)
         self._in_flight = metrics.in_flight
         self._max_body_bytes = max_body_bytes
         self._clients = ClientWatch()
@@ -55,27 +53,21 @@ class CallEndpoint:
             await send_error(scope, send, error)
             return
         context = new_context(scope[REQUEST_ID], self._wire.endpoint, "anonymous", client_of(scope))
-        context.credentials = scope.get(CREDENTIALS)
+        context.credentials = scope[CREDENTIALS]
         self._in_flight.inc()
         try:
             await self._answer(context, scope, receive, send)
-        except (Exception, asyncio.CancelledError) as error:
-            answer = note_failure(context, error)
-            if isinstance(answer, InternalError):
-                _log.exception("%s: a fault of the gateway's own", context.record.request_id)
-                if context.replying:
-                    raise
-            if answer is not None and not context.replying:
-                await send_error(scope, send, answer)
-            # else the error would hold this frame, and with it the body, until the collector comes
-            del answer
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - sent, logged or raised again
+            await send_failure(scope, send, context, error)
         finally:
             self._in_flight.dec()
             self._pipeline.record(context)
 
     async def _answer(self, context: RequestContext, scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(scope, receive, max_bytes=self._max_body_bytes)
-        headers = [(name, value) for name, value in scope["headers"] if name in self._travels]
+        headers: Headers = []
+        if not self._travels.isdisjoint(scope[HEADERS]):
+            headers = [header for header in scope["headers"] if header[0] in self._travels]
         owner, query = b"" if self._wire.history is None else owner_of(scope), ""
         if self._wire.passes:
             query = scope["query_string"].decode("latin-1")
@@ -85,7 +77,7 @@ class CallEndpoint:
             context.record.status = reply.status
             reply.headers = [*reply.headers, *_decision_headers(context.record)]
             context.replying = True
-            await send_reply(send, reply, cut=partial(stopping, "breaks its answer off"))
+            await send_reply(scope, send, reply, cut=partial(stopping, "breaks its answer off"))
 
 
 def _decision_headers(record: Record) -> Headers:

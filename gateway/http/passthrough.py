@@ -9,18 +9,21 @@ import logging
 import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Collection, Mapping
-from typing import Final
+from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
 from gateway.config.settings import ACCOUNT, ALL_PATHS, OpenAISettings, Settings
 from gateway.context import BODY_IDLE_S, CREDENTIALS, REQUEST_ID, UPSTREAM, Reply, RequestContext, new_context
-from gateway.errors import ApiError, BadRequest, InternalError, NotFound, UpstreamFailed, no_such_path
-from gateway.http.asgi import ClientGone, client_of, note_failure, send_error, send_reply
+from gateway.errors import ApiError, BadRequest, MethodNotAllowed, NotFound, UpstreamFailed, no_such_path
+from gateway.http.asgi import ClientGone, client_of, send_error, send_failure, send_reply
+from gateway.http.auth import owner_of
 from gateway.http.disconnect import Watched
 from gateway.ledger.recorder import Recorder
 from gateway.metrics.observe import Metrics
+from gateway.protocols.json import encode
 from gateway.record import PASSED
+from gateway.requests.memory import Remembered, ResponseMemory
 from gateway.upstreams.base import Answer, Upstream
 from gateway.upstreams.dispatch import streaming
 from gateway.upstreams.openai import TRAVELS, OpenAIUpstream
@@ -112,19 +115,13 @@ class Passthrough:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         context = new_context(scope[REQUEST_ID], PASSED, "anonymous", client_of(scope))
-        context.credentials = scope.get(CREDENTIALS)
+        context.credentials = scope[CREDENTIALS]
         context.unbilled = scope["method"] not in _BILLED
         self._metrics.in_flight.inc()
         try:
             await self._pass(context, scope, receive, send)
-        except (Exception, asyncio.CancelledError) as error:
-            answer = note_failure(context, error)
-            if isinstance(answer, InternalError):
-                _log.exception("%s: a fault of the gateway's own", context.record.request_id)
-                if context.replying:
-                    raise
-            if answer is not None and not context.replying:
-                await send_error(scope, send, answer)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - sent, logged or raised again
+            await send_failure(scope, send, context, error)
         finally:
             self._metrics.in_flight.dec()
             self._recorder.finish(context)
@@ -152,7 +149,7 @@ class Passthrough:
                     watched.listen()
                 answer = await self._answer(upstream, asked)
                 context.replying, record.status = True, answer.status
-                await send_reply(send, Reply(status=answer.status, headers=answer.headers, chunks=answer.chunks))
+                await send_reply(scope, send, Reply(status=answer.status, headers=answer.headers, chunks=answer.chunks))
         except ApiError as error:
             if not context.replying:
                 raise
@@ -197,3 +194,69 @@ async def _body(receive: Receive, watched: Watched) -> AsyncIterator[bytes]:
 def _goes_on(name: bytes, listed: Collection[bytes]) -> bool:
     """Whether a client's header goes on. listed: names of the upstream's own list."""
     return name in listed or name in _HEADERS or (name.startswith(_PREFIXES) and name not in _BY_LIST)
+
+
+class StoredResponses:
+    """What was answered before, by its id: `/v1/responses/ID`, for its owner alone.
+
+    What was made here is read and deleted here; what an upstream made, there. An answer that rules read, whose passages
+    they replaced, say, is not fetched again: the upstream has it as it was.
+    """
+
+    def __init__(self, memory: ResponseMemory, upstreams: Mapping[str, Upstream], passing: Passthrough) -> None:
+        self._memory = memory
+        self._upstreams = upstreams
+        self._passing = passing
+
+    def knows(self, path: str) -> bool:
+        """Whether a path is one of a response that is remembered."""
+        return _id_in(path) in self._memory
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            body = self._body(scope)
+        except ApiError as error:
+            await send_error(scope, send, error)
+            return
+        if body is None:
+            await self._passing(scope, receive, send)
+            return
+        headers = [(b"content-type", b"application/json")]
+        await send_reply(scope, send, Reply(headers=headers, body=body))
+
+    def _body(self, scope: Scope) -> bytes | None:
+        """The reply; None where the upstream gives it. Raises NotFound and MethodNotAllowed."""
+        response, method = _id_in(scope["path"]), scope["method"]
+        one = self._memory.find(response, owner_of(scope))
+        if one is None:
+            raise NotFound(f"no response {response!r} is known")
+        part = scope["path"].rstrip("/").partition(response)[2]
+        if one.upstream:
+            upstream = streaming(self._upstreams[one.upstream])
+            if upstream is None:
+                raise NotFound(f"upstream {one.upstream} keeps no responses")
+            if one.checked and method != "DELETE":
+                raise NotFound(f"{response} was read by rules, and is not fetched again past them")
+            scope[UPSTREAM] = upstream
+        if method == "DELETE":
+            self._memory.forget(response)
+        return None if one.upstream else _local(response, one, method, part)
+
+
+def _id_in(path: str) -> str:
+    """The id of a response that a path is about; empty for any other path."""
+    parts = [part for part in path.removeprefix("/v1").split("/") if part]
+    return parts[1] if len(parts) > 1 and parts[0] == "responses" else ""
+
+
+def _local(response: str, one: Remembered, method: str, part: str) -> bytes:
+    if method == "DELETE" and not part:
+        return encode({"id": response, "object": "response", "deleted": True})
+    if method != "GET":
+        raise MethodNotAllowed(f"{method} is not allowed for a response that was made here")
+    if not part:
+        return one.body
+    if part != "/input_items":
+        raise NotFound(f"a response that was made here has no {part}")
+    items: list[Any] = [*one.items[: len(one.items) - len(one.ids)]][::-1]
+    return encode({"object": "list", "data": items, "has_more": False, "first_id": None, "last_id": None})

@@ -34,9 +34,9 @@ from gateway.contracts.safety_owner import SafetyOwner
 from gateway.contracts.safety_store import SafetyStore
 from gateway.contracts.store import ContractStore
 from gateway.drain import InFlight
-from gateway.http.asgi import RequestId
-from gateway.http.auth import Auth
+from gateway.http.auth import Access
 from gateway.http.calls import CallEndpoint
+from gateway.http.entrance import Entrance
 from gateway.judge.judge import Judge
 from gateway.judge.resolve import SafetyAudits
 from gateway.ledger.call_log import CallLog, TextLog
@@ -418,7 +418,8 @@ def wire(
         )
         for one in (owner, safety, call_log, texts, writer):
             opened.enter_context(closing(one))
-        app = RequestId(Auth(CallEndpoint(served, pipeline, metrics, max_body_bytes=max_body_bytes), access_key))
+        endpoint = CallEndpoint(served, pipeline, metrics, max_body_bytes=max_body_bytes)
+        app = Entrance(lambda *_: (endpoint, True), Access(access_key), in_flight)
         return Wired(app, metrics, classify, writer, memory_store, targets, owner, safety, call_log, texts)
 
     with opened:

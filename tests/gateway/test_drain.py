@@ -22,7 +22,8 @@ async def test_requests_that_do_not_end_are_cancelled_and_what_they_began_is_fin
         finally:
             done.append("record")
 
-    request = asyncio.ensure_future(in_flight.request(answer()))
+    request = asyncio.ensure_future(answer())
+    in_flight.requests.add(request)
     await asyncio.sleep(0)
     request.cancel()
     asyncio.get_running_loop().call_later(0.1, told.set)

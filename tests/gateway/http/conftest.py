@@ -7,8 +7,10 @@ from starlette.types import ASGIApp
 from classifiers.policy import Policy
 from gateway import app as composition
 from gateway.config.load import Loaded
-from gateway.http.asgi import RequestId
+from gateway.drain import InFlight
+from gateway.http.auth import Access
 from gateway.http.direct import Engine
+from gateway.http.entrance import Entrance
 from gateway.ledger.recorder import Recorder
 from gateway.ledger.writer import LedgerWriter
 from gateway.metrics.observe import Metrics
@@ -48,7 +50,8 @@ def api(
             recorder=Recorder(writer=writer, metrics=metrics, prices=prices, routes=routes, notional={"one": True}),
             max_body_bytes=2000,
         )
-        return RequestId(composition._api(engine, writer, None)), engine, writer
+        api = composition._api(engine, writer, None)
+        return Entrance(lambda *_: (api, False), Access(""), InFlight()), engine, writer
 
     yield make
     for writer in writers:

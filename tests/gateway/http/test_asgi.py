@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from gateway.context import Reply
+from gateway.context import HEADERS, ID_HEADERS, Reply
 from gateway.errors import BadRequest, BodyTooLarge
 from gateway.http.asgi import ClientGone, client_of, read_body, send_reply
 
@@ -33,7 +33,7 @@ def part(body: bytes, more: bool = False) -> dict[str, Any]:
 
 
 async def read(*messages: dict[str, Any], **headers: bytes) -> bytes:
-    scope = {"headers": [(name.replace("_", "-").encode(), value) for name, value in headers.items()]}
+    scope = {HEADERS: {name.replace("_", "-").encode(): value for name, value in headers.items()}}
     return await read_body(scope, Client(*messages).receive, max_bytes=10)
 
 
@@ -82,9 +82,9 @@ async def test_a_stream_is_closed_however_it_ends(breaks: bool) -> None:
     client = Client()
     if breaks:
         with pytest.raises(RuntimeError):
-            await send_reply(client.send, Reply(headers=[], chunks=chunks()))
+            await send_reply({ID_HEADERS: []}, client.send, Reply(headers=[], chunks=chunks()))
         assert client.got[-1]["more_body"]
     else:
-        await send_reply(client.send, Reply(headers=[], chunks=chunks()))
+        await send_reply({ID_HEADERS: []}, client.send, Reply(headers=[], chunks=chunks()))
         assert [message.get("body") for message in client.got] == [None, b"a", b"b", b""]
     assert closed == [True]
