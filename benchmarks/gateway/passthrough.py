@@ -1,8 +1,9 @@
 """Pass-through at 64 connections on one core: processor time per request, ledger and metrics on, no rules.
 
-python -m benchmarks.gateway.passthrough [--seconds 8] [--repeat 3]
+python -m benchmarks.gateway.passthrough [--seconds 3] [--repeat 7] [--tree ../parent]
 
-The gateway is alone on the first core; nginx (the provider) and wrk (the clients) share the second.
+What is measured is alone on the first core; nginx (the provider) and wrk (the clients) share the second. Time is the
+scheduler's, bytecode is compiled. `--tree`: a checkout whose gateway is measured in the same run.
 """
 
 import argparse
@@ -11,11 +12,22 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from benchmarks.gateway.processes import ANSWER, cpu_seconds, free_port, gateway, need, provider, rss_mib, running
+from benchmarks.gateway.processes import (
+    ANSWER,
+    cpu_seconds,
+    free_port,
+    gateway,
+    need,
+    nginx_version,
+    provider,
+    proxy,
+    rss_mib,
+    running,
+)
 from benchmarks.machine import machine, versions
 
 _CONFIG = """\
@@ -37,34 +49,48 @@ _BODY = (
 SCRIPT = 'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\nwrk.body = [==[{body}]==]\n'
 
 
-@contextmanager
-def _gateway(folder: str, base_url: str) -> Iterator[tuple[int, str]]:
-    config = Path(folder, "gateway.yaml")
-    config.write_text(_CONFIG.format(base_url=base_url))
-    with gateway(config, core=0) as (pid, _, address):
-        yield pid, address
+Stack = Callable[[str, str], AbstractContextManager[tuple[int, str]]]
 
 
-@contextmanager
-def _bare(_folder: str, base_url: str) -> Iterator[tuple[int, str]]:
-    address = f"http://127.0.0.1:{(port := free_port())}"
-    command = [sys.executable, "-m", "benchmarks.gateway.bare"]
-    with running(command, address, core=0, PROVIDER=base_url, PORT=str(port)) as (pid, _):
-        yield pid, address
+def _gateway(tree: Path | None = None) -> Stack:
+    @contextmanager
+    def started(folder: str, base_url: str) -> Iterator[tuple[int, str]]:
+        config = Path(folder, "gateway.yaml")
+        config.write_text(_CONFIG.format(base_url=base_url))
+        with gateway(config, core=0, tree=tree) as (pid, _, address):
+            yield pid, address
+
+    return started
 
 
-STACKS = {"gateway": _gateway, "bare uvicorn + aiohttp": _bare}
+def _bare(client: str) -> Stack:
+    @contextmanager
+    def started(_folder: str, base_url: str) -> Iterator[tuple[int, str]]:
+        address = f"http://127.0.0.1:{(port := free_port())}"
+        command = [sys.executable, "-m", "benchmarks.gateway.bare"]
+        with running(command, address, core=0, PROVIDER=base_url, PORT=str(port), CLIENT=client) as (pid, _):
+            yield pid, address
+
+    return started
 
 
-def measure(stack: str, seconds: int, connections: int) -> dict[str, float]:
+STACKS: Mapping[str, Stack] = {
+    "gateway": _gateway(),
+    "bare uvicorn + aiohttp": _bare("aiohttp"),
+    "bare uvicorn + own client": _bare("own"),
+    "nginx": lambda _, base_url: proxy(base_url, core=0),
+}
+
+
+def measure(stack: Stack, seconds: int, connections: int) -> dict[str, float]:
     """One run: requests, microseconds of the process's processor time for each, requests a second, errors, memory."""
     with tempfile.TemporaryDirectory() as folder, provider(core=1) as base_url:
         script = Path(folder, "post.lua")
         script.write_text(SCRIPT.format(body=_BODY))
-        with STACKS[stack](folder, base_url) as (pid, address):
+        with stack(folder, base_url) as (pid, address):
             command = ["taskset", "-c", "1", need("wrk", "wrk"), "-t1", f"-c{connections}", "-s", str(script)]
             url = f"{address}/v1/chat/completions"
-            subprocess.run([*command, "-d2s", url], check=True, capture_output=True)
+            subprocess.run([*command, "-d1s", url], check=True, capture_output=True)
             before = cpu_seconds(pid)
             out = subprocess.run([*command, f"-d{seconds}s", url], check=True, capture_output=True, text=True).stdout
             used = cpu_seconds(pid) - before
@@ -82,17 +108,19 @@ def measure(stack: str, seconds: int, connections: int) -> dict[str, float]:
 def main() -> None:
     """Prints a table of medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=int, default=8)
+    parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--repeat", type=int, default=7)
+    parser.add_argument("--tree", type=Path, action="append", default=[], help="another checkout; may be repeated")
     parser.add_argument("--output", type=Path, help="a file for the table")
     arguments = parser.parse_args()
-    runs: dict[str, list[dict[str, float]]] = {stack: [] for stack in STACKS}
+    stacks = {f"gateway of {tree.name}": _gateway(tree.resolve()) for tree in arguments.tree} | STACKS
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in stacks}
     for _ in range(arguments.repeat):
-        for stack, done in runs.items():
-            done.append(measure(stack, arguments.seconds, arguments.connections))
+        for name, stack in stacks.items():
+            runs[name].append(measure(stack, arguments.seconds, arguments.connections))
     lines = [
-        f"{machine()}; {versions(['uvicorn', 'uvloop', 'httptools', 'aiohttp', 'msgspec'])}",
+        f"{machine()}; {nginx_version()}, {versions(['uvicorn', 'uvloop', 'httptools', 'aiohttp', 'msgspec'])}",
         "",
         f"{arguments.connections} connections, request {len(_BODY)} bytes, answer {len(ANSWER)} bytes.",
         f"The stacks in turn, medians of {arguments.repeat} (lowest and highest).",

@@ -19,15 +19,16 @@ ANSWER = (
     '"usage":{"prompt_tokens":180,"completion_tokens":150,"total_tokens":330}}'
 )
 _NGINX = """
-worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
+master_process off; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 1024; }}
 http {{
   access_log off; keepalive_requests 1000000000; client_body_buffer_size 64k;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;
   uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  {upstream}
   server {{
     listen 127.0.0.1:{port};
-    location / {{ default_type application/json; return 200 '{answer}'; }}
+    location / {{ {location} }}
   }}
 }}
 """
@@ -49,9 +50,9 @@ def free_port() -> int:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time that a process has used, all threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Time that a process's threads have run, by the scheduler's nanoseconds; of those that still live."""
+    stats = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(file.read_text().split()[0]) for file in stats) / 1e9
 
 
 def rss_mib(pid: int) -> float:
@@ -69,7 +70,7 @@ def running(
     started = time.perf_counter()
     process = subprocess.Popen(
         [*pin, *command],
-        env={**os.environ, **environment},
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **environment},
         cwd=cwd,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -95,15 +96,39 @@ def _answers(url: str) -> bool:
     return True
 
 
+def nginx_version() -> str:
+    """As nginx names itself: `nginx/1.22.1`."""
+    command = [need("nginx", "nginx-light"), "-v"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stderr.split(": ")[1].strip()
+
+
 @contextlib.contextmanager
-def provider(core: int | None = None) -> Iterator[str]:
-    """An nginx that gives every call the same answer; yields its base URL."""
+def _nginx(location: str, upstream: str = "", *, core: int | None) -> Iterator[tuple[int, str]]:
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
         file = Path(folder, "nginx.conf")
-        file.write_text(_NGINX.format(folder=folder, port=port, answer=ANSWER))
-        with running([need("nginx", "nginx-light"), "-c", str(file)], f"http://127.0.0.1:{port}/", core=core):
-            yield f"http://127.0.0.1:{port}"
+        file.write_text(_NGINX.format(folder=folder, port=port, location=location, upstream=upstream))
+        address = f"http://127.0.0.1:{port}"
+        with running([need("nginx", "nginx-light"), "-c", str(file)], f"{address}/", core=core) as (pid, _):
+            yield pid, address
+
+
+@contextlib.contextmanager
+def provider(core: int | None = None) -> Iterator[str]:
+    """An nginx that gives every call the same answer; yields its base URL."""
+    with _nginx(f"default_type application/json; return 200 '{ANSWER}';", core=core) as (_, address):
+        yield address
+
+
+@contextlib.contextmanager
+def proxy(base_url: str, core: int | None = None) -> Iterator[tuple[int, str]]:
+    """An nginx that passes every call on over kept connections; yields pid and base URL."""
+    upstream = (
+        f"upstream provider {{ server {base_url.partition('//')[2]}; keepalive 128; keepalive_requests 1000000; }}"
+    )
+    location = 'proxy_pass http://provider; proxy_http_version 1.1; proxy_set_header Connection "";'
+    with _nginx(location, upstream, core=core) as served:
+        yield served
 
 
 @contextlib.contextmanager
@@ -115,7 +140,7 @@ def gateway(config: Path, *, core: int | None = None, tree: Path | None = None) 
     command = [sys.executable, "-m", "gateway", "serve", str(config), "--port", str(port)]
     address = f"http://127.0.0.1:{port}"
     paths = {"PYTHONPATH": str(tree)} if tree else {}
-    with running(command, f"{address}/ready", core=core, cwd=tree, PYTHONDONTWRITEBYTECODE="", **paths) as (
+    with running(command, f"{address}/ready", core=core, cwd=tree, **paths) as (
         pid,
         ready_s,
     ):
