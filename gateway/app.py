@@ -43,7 +43,7 @@ from gateway.judge.judge import Judge
 from gateway.judge.resolve import SafetyAudits
 from gateway.ledger.call_log import CallLog, TextLog
 from gateway.ledger.call_store import CallStore, TextStore
-from gateway.ledger.recorder import Recorder
+from gateway.ledger.recorder import BATCH_S, Recorder
 from gateway.ledger.writer import Appends, LedgerWriter
 from gateway.metrics.observe import Metrics
 from gateway.pipeline import Pipeline
@@ -131,7 +131,7 @@ class _Services:
             classify, metrics, within_s=limits.classify_time, longest=limits.text, wait_s=self.wait_s
         )
         self.writer = LedgerWriter(store, on_failure=metrics.ledger_failures.inc, on_lost=metrics.ledger_lost.inc)
-        metrics.watch(worker=self.worker, runtime=runtime, pending=lambda: self.writer.pending)
+        metrics.watch(worker=self.worker, runtime=runtime, pending=lambda: self.recorder.pending)
         self.current = CurrentSnapshot(build_snapshot(loaded, runtime))
         self.memory, self.upstreams = ResponseMemory(), build_upstreams(settings)
         upstreams = self.upstreams
@@ -140,7 +140,12 @@ class _Services:
         self.forwarder = Forwarder(upstreams, metrics)
         self.listed = UpstreamModels(streaming(upstreams.get(self.routes.other or "")))
         self.recorder = Recorder(
-            writer=self.writer, metrics=metrics, prices=prices, routes=self.routes, notional=notional
+            writer=self.writer,
+            metrics=metrics,
+            prices=prices,
+            routes=self.routes,
+            notional=notional,
+            batch_s=BATCH_S,
         )
         self.passthrough = Passthrough(settings, upstreams, recorder=self.recorder, metrics=metrics)
         self.repeats = RepeatCalls(forwarder=self.forwarder, recorder=self.recorder)
@@ -246,7 +251,7 @@ class _Services:
                 worker.close()
         finally:
             # last, what may still be deleting
-            for closing in (self.owner, self.safety, self.writer, self.call_log, self.review_log):
+            for closing in (self.owner, self.safety, self.recorder, self.call_log, self.review_log):
                 closing.close()
 
 

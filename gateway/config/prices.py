@@ -64,7 +64,10 @@ class PriceTable:
 
     def name(self, model: str) -> str:
         """The model as the table calls it, without a provider's prefix; empty where it has no price."""
-        return next((name for name in (model, model.rpartition("/")[2]) if name in self.prices), "")
+        if model in self.prices:
+            return model
+        short = model.rpartition("/")[2]
+        return short if short in self.prices else ""
 
 
 def load_prices(file: Path, env: Mapping[str, str] | None = None) -> PriceTable:

@@ -126,11 +126,13 @@ def status_routes(engine: Engine, writer: LedgerWriter) -> list[Route]:
     async def ready(_: Request) -> Response:
         status = "ready" if writer.healthy else "the ledger cannot be written"
         versions = dict(engine.current.snapshot.versions)
-        answer = json_response({"status": status, "classifiers": versions, "ledger_pending_rows": writer.pending})
+        pending = engine.recorder.pending
+        answer = json_response({"status": status, "classifiers": versions, "ledger_pending_rows": pending})
         answer.status_code = 200 if writer.healthy else 503
         return answer
 
-    def metrics(_: Request) -> Response:
-        return Response(engine.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+    async def metrics(_: Request) -> Response:
+        engine.recorder.flush()
+        return Response(await asyncio.to_thread(engine.metrics.text), media_type=CONTENT_TYPE_LATEST)
 
     return [Route("/health", health), Route("/ready", ready), Route("/metrics", metrics)]

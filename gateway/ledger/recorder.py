@@ -1,5 +1,9 @@
-"""Closes a request's record with times, prices and savings, and hands it to the ledger and the metrics."""
+"""Closes a request's record with times, prices and savings, and hands it to the ledger and the metrics.
 
+A record is priced at once, since the next estimate builds on it. Rows and metrics move in batches.
+"""
+
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import Final
@@ -9,9 +13,13 @@ from gateway.context import RequestContext, RequestedModel
 from gateway.ledger.savings import UsageRatios
 from gateway.ledger.writer import LedgerWriter
 from gateway.metrics.observe import Metrics
-from gateway.record import may_have_cost
+from gateway.record import Record, may_have_cost
 from gateway.routes import Routes
 
+BATCH_S: Final = 0.05
+"""How long a closed record may wait for its row and its figures."""
+_MOST: Final = 100
+"""Records that wait: more would hold the event loop up."""
 _FORWARDED: Final = frozenset({"forward", "redact"})
 
 
@@ -26,14 +34,24 @@ class Recorder:
         prices: PriceTable,
         routes: Routes,
         notional: Mapping[str, bool],
+        batch_s: float = 0.0,
     ) -> None:
-        """notional: by upstream, whether nobody is charged for its calls."""
+        """notional: by upstream, whether nobody is charged for its calls. batch_s: how long records wait; 0 where each
+        goes on at once, which needs no event loop."""
         self._writer = writer
         self._metrics = metrics
         self._prices = prices
         self._routes = routes
         self._notional = notional
         self._ratios = UsageRatios()
+        self._batch_s = batch_s
+        self._closed: list[tuple[Record, str]] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def pending(self) -> int:
+        """Rows not written yet."""
+        return len(self._closed) + self._writer.pending
 
     def save(self, context: RequestContext, given_bytes: int) -> None:
         """Notes the saving of a call that is answered or blocked here. given_bytes: of the content sent instead of the
@@ -68,8 +86,25 @@ class Recorder:
         elapsed = time.perf_counter() - context.started
         others = (record.classifier_s or 0.0) + (record.provider_s or 0.0) + context.judge_s
         record.gateway_s = max(0.0, elapsed - others)
-        self._writer.add(record)
-        self._metrics.observe(record, model=self._label(record.requested_model))
+        self._closed.append((record, self._label(record.requested_model)))
+        if not self._batch_s or len(self._closed) >= _MOST:
+            self.flush()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._batch_s, self.flush)
+
+    def flush(self) -> None:
+        """Hands on what waits."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        closed, self._closed = self._closed, []
+        self._writer.add(*[record for record, _ in closed])
+        self._metrics.observe(closed)
+
+    def close(self) -> None:
+        """Hands on what waits, then writes it and closes the ledger. Blocks for as long as that takes."""
+        self.flush()
+        self._writer.close()
 
     def _price_call(self, context: RequestContext) -> None:
         record = context.record

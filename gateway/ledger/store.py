@@ -4,6 +4,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from types import NoneType
 from typing import Any, Final, Protocol, TypeVar, get_args
@@ -135,6 +136,9 @@ def table(name: str, row: type[Struct]) -> tuple[str, str]:
 
 _SQL_TYPES: Final = {bool: "INTEGER", int: "INTEGER", float: "REAL", bytes: "BLOB"}
 _CREATE, _INSERT = table("requests", Record)
+_TOGETHER: Final = (64, 8, 1)
+"""Rows of one statement. SQLite gives the interpreter back during each, and gets it late from a busy event loop."""
+_INSERTS: Final = {rows: _INSERT + f", {_INSERT.partition(' VALUES ')[2]}" * (rows - 1) for rows in _TOGETHER}
 _SUMMARY: Final = """
 SELECT decision, rule, saved_reason, count(*) AS calls,
        sum(saved_input_tokens) AS saved_input_tokens, sum(saved_output_tokens) AS saved_output_tokens,
@@ -171,7 +175,12 @@ class SQLiteLedger:
         """Writes rows, all or none. Raises LedgerError."""
         with ledger_errors(f"the ledger {self._path} cannot be written"), self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany(_INSERT, [structs.astuple(record) for record in records])
+            begin = 0
+            for rows, insert in _INSERTS.items():
+                while len(records) - begin >= rows:
+                    part = records[begin : begin + rows]
+                    self._db.execute(insert, tuple(chain.from_iterable(map(structs.astuple, part))))
+                    begin += rows
 
     def summary(self, since: float, until: float) -> Sequence[dict[str, Any]]:
         """Sums by decision, rule and saved reason, over Unix seconds [since, until). Raises LedgerError."""

@@ -1,10 +1,9 @@
 """Writes rows off the event loop, in batches, and loses none on a clean stop."""
 
 import logging
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Final, Generic, Protocol, TypeVar
 
 from gateway.ledger.store import LedgerError
@@ -12,7 +11,8 @@ from gateway.record import Record
 
 _log = logging.getLogger(__name__)
 _BATCH: Final = 2000
-_EVERY_S: Final = 0.2
+_EVERY_S: Final = 0.02
+"""How long rows are gathered for one write."""
 _RETRY_S: Final = 1.0
 _MOST_PENDING: Final = 200_000
 
@@ -47,9 +47,9 @@ class Writer(Generic[T]):
         self._most = most
         self._on_failure = on_failure
         self._on_lost = on_lost
-        self._queue: queue.SimpleQueue[T] = queue.SimpleQueue()
+        self._queue: deque[T] = deque()
         self._waiting: list[T] = []
-        self._stopping = threading.Event()
+        self._added, self._stopping = threading.Event(), threading.Event()
         self._failing = False
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self._thread.start()
@@ -57,35 +57,41 @@ class Writer(Generic[T]):
     @property
     def pending(self) -> int:
         """Rows not written yet."""
-        return self._queue.qsize() + len(self._waiting)
+        return len(self._queue) + len(self._waiting)
 
     @property
     def healthy(self) -> bool:
         """Whether the last write went through."""
         return not self._failing
 
-    def add(self, record: T) -> None:
-        """Takes a row; never blocks."""
-        self._queue.put(record)
+    def add(self, *records: T) -> None:
+        """Takes rows; never blocks."""
+        self._queue.extend(records)
+        self._added.set()
 
     def close(self) -> None:
         """Writes what is pending, then closes the store. Blocks for as long as that takes."""
         self._stopping.set()
+        self._added.set()
         self._thread.join()
         self._store.close()
 
     def _run(self) -> None:
-        while not self._stopping.wait(_RETRY_S if self._failing else _EVERY_S):
+        while not self._stopping.is_set():
+            self._added.wait()
+            self._stopping.wait(_RETRY_S if self._failing else _EVERY_S)
+            self._added.clear()
             self._write_all()
+            if self._waiting:
+                self._added.set()
         self._write_all()
         self._give_up(self.pending)
 
     def _write_all(self) -> None:
         written = True
         while written:
-            with suppress(queue.Empty):
-                while len(self._waiting) < _BATCH:
-                    self._waiting.append(self._queue.get_nowait())
+            while self._queue and len(self._waiting) < _BATCH:
+                self._waiting.append(self._queue.popleft())
             written = bool(self._waiting) and self._write()
 
     def _write(self) -> bool:
@@ -113,7 +119,7 @@ class Writer(Generic[T]):
         if rows <= 0:
             return
         for _ in range(rows - len(self._waiting)):
-            self._queue.get_nowait()
+            self._queue.popleft()
         self._waiting = self._waiting[rows:]
         _log.error("%d rows could not be written and are given up", rows)
         self._on_lost(rows)

@@ -1,11 +1,12 @@
 """How ledger records, verdicts and pairs move the gateway's instruments, and what is read at each scrape."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import product
-from typing import Any
+from operator import attrgetter
+from typing import Any, Final
 
-from prometheus_client import generate_latest
+from prometheus_client import Histogram, generate_latest
 
 from classifiers import Runtime, Worker
 from classifiers.verdict import Verdict
@@ -14,6 +15,12 @@ from gateway.contracts.owner import Owner
 from gateway.contracts.safety_owner import SafetyOwner
 from gateway.metrics.instruments import Instruments
 from gateway.record import ASIDE, PASSED, Record, may_have_cost, why_unknown
+
+_KIND: Final = attrgetter(
+    *("endpoint", "decision", "rule", "status", "upstream", "notional", "usage_source", "error", "saved_reason"),
+    "saved_estimated",
+)
+"""What of a record decides which series it moves."""
 
 
 class _Series(dict[tuple[Any, ...], Any]):
@@ -36,57 +43,72 @@ class Metrics(Instruments):
         """The exposition for /metrics."""
         return generate_latest(self.registry)
 
-    def observe(self, record: Record, *, model: str) -> None:
-        """Moves all instruments by one record. model: the requested model, or `other` where it is not configured."""
+    def observe(self, records: Iterable[tuple[Record, str]]) -> None:
+        """Moves all instruments by records, each with the requested model, or `other` where it is not configured. What
+        is the same of several is looked up once."""
+        alike: dict[tuple[Any, ...], list[Record]] = {}
+        for record, model in records:
+            alike.setdefault((model, *_KIND(record)), []).append(record)
+        for (model, *_), group in alike.items():
+            self._observe_alike(group, model)
+
+    def _observe_alike(self, group: Sequence[Record], model: str) -> None:
+        """Moves them by records that differ in figures alone."""
+        record = group[0]
         notional = flag(record.notional)
         # a call that no client asked for costs money, but is no request
         if record.decision not in ASIDE:
-            self._observe_request(record, model)
+            series = self.requests, record.endpoint, model, record.decision, record.rule, str(record.status)
+            self._series[series].inc(len(group))
+            self._time(self.gateway_seconds, record.endpoint, [one.gateway_s for one in group])
+            self._time(self.classifier_seconds, record.endpoint, [one.classifier_s for one in group])
         if record.upstream:
-            self._observe_spending(record, (model, record.upstream, record.rule, notional))
+            self._observe_spending(group, (model, record.upstream, record.rule, notional))
         if record.saved_reason is not None:
-            self._observe_saving(record, (record.saved_reason, record.rule, model, notional))
-        if (record.spent_usd is None or record.saved_usd is None) and record.endpoint != PASSED:
-            self.unpriced.labels(model, why_unknown(record)).inc()
+            self._observe_saving(group, (record.saved_reason, record.rule, model, notional))
+        unpriced = sum([one.spent_usd is None or one.saved_usd is None for one in group])
+        if unpriced and record.endpoint != PASSED:
+            self.unpriced.labels(model, why_unknown(record)).inc(unpriced)
 
-    def _observe_request(self, record: Record, model: str) -> None:
-        self._series[self.requests, record.endpoint, model, record.decision, record.rule, str(record.status)].inc()
-        self._series[self.gateway_seconds, record.endpoint].observe(record.gateway_s)
-        if record.classifier_s is not None:
-            self._series[self.classifier_seconds, record.endpoint].observe(record.classifier_s)
+    def _time(self, instrument: Histogram, label: str, seconds: Iterable[float | None]) -> None:
+        observe = None
+        for value in seconds:
+            if value is not None:
+                observe = observe or self._series[instrument, label].observe
+                observe(value)
 
-    def _observe_spending(self, record: Record, labels: tuple[str, ...]) -> None:
-        if record.provider_s is not None:
-            self._series[self.provider_seconds, record.upstream].observe(record.provider_s)
-        if record.first_token_s is not None:
-            self._series[self.first_token_seconds, record.upstream].observe(record.first_token_s)
-        self._series[self.input_tokens, *labels].inc(record.input_tokens)
-        self._series[self.output_tokens, *labels].inc(record.output_tokens)
-        if record.cached_input_tokens:
-            self._series[self.cached_input_tokens, *labels, "read"].inc(record.cached_input_tokens)
-        if record.cache_write_tokens:
-            self._series[self.cached_input_tokens, *labels, "write"].inc(record.cache_write_tokens)
-        if record.spent_usd:
-            self._series[self.spent, *labels].inc(record.spent_usd)
+    def _observe_spending(self, group: Sequence[Record], labels: tuple[str, ...]) -> None:
+        record = group[0]
+        self._time(self.provider_seconds, record.upstream, [one.provider_s for one in group])
+        self._time(self.first_token_seconds, record.upstream, [one.first_token_s for one in group])
+        self._series[self.input_tokens, *labels].inc(sum([one.input_tokens for one in group]))
+        self._series[self.output_tokens, *labels].inc(sum([one.output_tokens for one in group]))
+        if read := sum([one.cached_input_tokens for one in group]):
+            self._series[self.cached_input_tokens, *labels, "read"].inc(read)
+        if written := sum([one.cache_write_tokens for one in group]):
+            self._series[self.cached_input_tokens, *labels, "write"].inc(written)
+        if spent := sum([one.spent_usd or 0.0 for one in group]):
+            self._series[self.spent, *labels].inc(spent)
         # where the call cost nothing, the usage of an earlier target is missing, and that is counted already
         if record.usage_source == "missing" and may_have_cost(record) and record.endpoint != PASSED:
-            self.usage_missing.labels(record.upstream, why_unknown(record)).inc()
+            self.usage_missing.labels(record.upstream, why_unknown(record)).inc(len(group))
         # the gateway's own calls are not streamed: an error there is a judge's answer without a verdict
         if record.error and record.status < 400 and record.decision not in ASIDE:
-            self.upstream_failures.labels(record.upstream, "broke_off").inc()
+            self.upstream_failures.labels(record.upstream, "broke_off").inc(len(group))
 
-    def _observe_saving(self, record: Record, labels: tuple[str, ...]) -> None:
-        estimated = flag(record.saved_estimated)
-        usd = record.saved_usd or 0.0
-        if record.saved_reason in ("local_answer", "block"):
-            self._series[self.saved_calls, *labels].inc()
-            self._series[self.saved_tokens, *labels, estimated, "input"].inc(record.saved_input_tokens)
-            self._series[self.saved_tokens, *labels, estimated, "output"].inc(record.saved_output_tokens)
-        if usd >= 0:
-            self._series[self.saved, *labels, estimated].inc(usd)
-        else:
-            # a dearer route, a judge and a second answer save less than nothing, and counters only rise
-            self.overspent.labels(*labels[1:]).inc(-usd)
+    def _observe_saving(self, group: Sequence[Record], labels: tuple[str, ...]) -> None:
+        estimated = flag(group[0].saved_estimated)
+        if group[0].saved_reason in ("local_answer", "block"):
+            self._series[self.saved_calls, *labels].inc(len(group))
+            for direction, name in (("input", "saved_input_tokens"), ("output", "saved_output_tokens")):
+                tokens = sum([getattr(one, name) for one in group])
+                self._series[self.saved_tokens, *labels, estimated, direction].inc(tokens)
+        saved = [one.saved_usd or 0.0 for one in group]
+        if gains := [usd for usd in saved if usd >= 0]:
+            self._series[self.saved, *labels, estimated].inc(sum(gains))
+        # a dearer route, a judge and a second answer save less than nothing, and counters only rise
+        if over := -sum([usd for usd in saved if usd < 0]):
+            self.overspent.labels(*labels[1:]).inc(over)
 
     def observe_verdict(self, verdict: Verdict, rule: str) -> None:
         """Counts a verdict by its outcome; of one with parts, each of these."""

@@ -8,7 +8,7 @@ its silence.
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Final
 
 import msgspec
@@ -62,8 +62,11 @@ async def kept_alive(chunks: AsyncGenerator[bytes], heartbeat: bytes) -> AsyncIt
 def note_answer(record: Record, completion: Completion) -> None:
     """Notes the model and the usage of a whole answer."""
     record.usage_source = "missing"
-    with suppress(msgspec.DecodeError, RecursionError):
-        _note(record, completion.meta)
+    try:
+        meta = completion.meta
+    except (msgspec.DecodeError, RecursionError):
+        return
+    _note(record, meta)
 
 
 async def relay(
@@ -139,7 +142,7 @@ def _note(record: Record, meta: Meta) -> None:
     record.usage_source = "missing"
     if given is None or generated is None:
         return
-    if all(0 <= count <= _MAX_TOKENS for count in (given, generated, cached, written)):
+    if min(given, generated, cached, written) >= 0 and max(given, generated, cached, written) <= _MAX_TOKENS:
         record.usage_source = "reported"
         record.input_tokens, record.output_tokens = given, generated
         record.cached_input_tokens = min(cached, given)

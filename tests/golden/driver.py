@@ -217,5 +217,6 @@ def metrics(text: str) -> dict[str, float]:
     for line in text.splitlines():
         name, _, value = line.rpartition(" ")
         if not line.startswith("#") and not UNCOUNTED.search(name) and float(value):
-            found[mask(name)] = float(value)
+            # sums of dollars are added up in batches
+            found[mask(name)] = float(f"{float(value):.12g}")
     return found

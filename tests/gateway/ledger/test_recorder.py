@@ -1,5 +1,6 @@
 """What a request cost and saved: reported usage, the price of the model asked for, and nothing guessed."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 from gateway.config.prices import PriceTable
 from gateway.config.settings import ModelRoute
 from gateway.context import RequestContext, new_context
+from gateway.ledger import recorder as recording
+from gateway.ledger import writer as writing
 from gateway.ledger.recorder import Recorder
 from gateway.ledger.writer import LedgerWriter
 from gateway.metrics.observe import Metrics
@@ -73,6 +76,7 @@ def local(model: str = "dear", decision: Any = "answer", prompt_bytes: int = 400
 
 DEAR, CHEAP = 1000 * 10e-6 + 100 * 40e-6, 1000 * 1e-6 + 100 * 4e-6
 """Dollars of a call of 1,000 input and 100 output tokens."""
+LABELS = {"model": "dear", "upstream": "one", "rule": "r", "notional": "false"}
 
 
 @pytest.mark.parametrize(
@@ -227,3 +231,37 @@ def test_clients_cannot_make_up_labels(finish: Callable[..., Record], metrics: M
         if "model" in sample.labels
     }
     assert seen == {label}
+
+
+async def test_rows_and_figures_wait_for_a_batch_but_prices_do_not(
+    memory_store: Any, prices: PriceTable, metrics: Metrics
+) -> None:
+    """The batch ends after its time, when it is full, and at the close."""
+    writer = LedgerWriter(memory_store, on_failure=lambda _: None, on_lost=lambda _: None)
+    recorder = Recorder(
+        writer=writer, metrics=metrics, prices=prices, routes=ROUTES, notional={"one": False}, batch_s=0.02
+    )
+
+    def counted() -> float:
+        return metrics.registry.get_sample_value("offramp_spent_dollars_total", LABELS) or 0.0
+
+    def finish(count: int) -> RequestContext:
+        for _ in range(count):
+            recorder.finish(context := forwarded(rule="r"))
+        return context
+
+    assert finish(1).record.spent_usd == pytest.approx(DEAR)
+    assert (recorder.pending, counted()) == (1, 0)
+    await asyncio.sleep(0.1)
+    assert (recorder.pending, counted()) == (0, pytest.approx(DEAR))
+    finish(recording._MOST)
+    assert counted() == pytest.approx((recording._MOST + 1) * DEAR)
+    finish(2)
+    recorder.close()
+    assert len(memory_store.records) == recording._MOST + 3
+    assert counted() == pytest.approx((recording._MOST + 3) * DEAR)
+
+
+def test_a_killed_process_loses_no_more_than_a_tenth_of_a_second() -> None:
+    """The rest of it is for the write itself. tests/e2e/test_lifecycle.py kills one."""
+    assert recording.BATCH_S + writing._EVERY_S <= 0.08
