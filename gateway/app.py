@@ -135,18 +135,9 @@ class _Services:
         self.current = CurrentSnapshot(build_snapshot(loaded, runtime))
         self.memory, self.upstreams = ResponseMemory(), build_upstreams(settings)
         upstreams = self.upstreams
-        notional = {name: upstream.notional for name, upstream in upstreams.items()}
-        zero.initialise_series(metrics, settings.models, self.current.snapshot.rules, notional)
+        self.recorder = self._recorder(prices)
         self.forwarder = Forwarder(upstreams, metrics)
         self.listed = UpstreamModels(streaming(upstreams.get(self.routes.other or "")))
-        self.recorder = Recorder(
-            writer=self.writer,
-            metrics=metrics,
-            prices=prices,
-            routes=self.routes,
-            notional=notional,
-            batch_s=BATCH_S,
-        )
         self.passthrough = Passthrough(settings, upstreams, recorder=self.recorder, metrics=metrics)
         self.repeats = RepeatCalls(forwarder=self.forwarder, recorder=self.recorder)
         self.in_flight = InFlight()
@@ -170,6 +161,19 @@ class _Services:
     def wait_s(self) -> float:
         """How long the classifiers' queue is."""
         return 0.0 if self.worker is None else self.worker.wait_s
+
+    def _recorder(self, prices: PriceTable) -> Recorder:
+        """What closes records; the series that they move are there from the start."""
+        notional = {name: upstream.notional for name, upstream in self.upstreams.items()}
+        zero.initialise_series(self.metrics, self.loaded.settings.models, self.current.snapshot.rules, notional)
+        return Recorder(
+            writer=self.writer,
+            metrics=self.metrics,
+            prices=prices,
+            routes=self.routes,
+            notional=notional,
+            batch_s=BATCH_S,
+        )
 
     def _watch_contracts(self) -> None:
         rules, metrics = self.current.snapshot.rules, self.metrics
