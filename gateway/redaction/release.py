@@ -149,6 +149,9 @@ class _Event:
         read = all(end <= text.passed for _, text, _, end in self.places)
         return read and all(text.ended and text.passed == len(text.text) for _, text in self.repeats)
 
+    def has_text(self) -> bool:
+        return bool(self.repeats) or any(start < end for _, _, start, end in self.places)
+
 
 @dataclass(kw_only=True, slots=True)
 class Part:
@@ -181,6 +184,7 @@ class ReleasedEvents:
         self._texts: dict[tuple[int, str, Kind], StreamText] = {}
         self._latest: StreamText | None = None
         self._waiting: deque[_Event] = deque()
+        self._next: list[_Event] = []
         self._number = 0
         self._finished = self._unread = self._read_all = False
 
@@ -227,6 +231,8 @@ class ReleasedEvents:
         if rest:
             self.add(rest)
         self._finished = True
+        while self._next:
+            self._waiting.appendleft(self._next.pop())
         for text in self._texts.values():
             text.ended = True
 
@@ -242,11 +248,15 @@ class ReleasedEvents:
         return None
 
     def leaving(self) -> Iterator[bytes]:
-        """The events that may leave now, after their edits. None leaves before the first text."""
+        """The events that may leave now, after their edits. None leaves before the first text, and none without text
+        before the next that has some: what opens a call may not stay without its arguments where a rule blocks them."""
         if not (self._finished or any(text.passed for text in self._texts.values())):
             return
         while self._waiting and (self._finished or not self._waiting[0].unread) and self._waiting[0].may_leave():
-            yield self._edited(self._waiting.popleft())
+            self._next.append(self._waiting.popleft())
+            if self._next[-1].has_text() or (self._finished and not self._waiting):
+                yield from map(self._edited, self._next)
+                self._next.clear()
 
     def _edited(self, event: _Event) -> bytes:
         pairs = [(path, text.text[first:last], text.piece(first, last)) for path, text, first, last in event.places]
