@@ -8,11 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,8 @@ import pytest
 from tests.given import table_text
 
 PROXY = table_text("given/e2e-conftest-proxy.yaml")
+POLICIES = [Path(__file__).parents[1] / "tables/given/e2e-redaction-policy.yaml"]
+POLICIES += [Path(__file__).parents[1] / "golden/policies/harm.yaml"]
 
 
 def offramp(*arguments: str, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -65,6 +70,16 @@ class Running:
     def get(self, path: str) -> str:
         with urllib.request.urlopen(self.url + path, timeout=10) as answer:
             return answer.read().decode()
+
+    def post(self, path: str, body: bytes, **headers: str) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of the answer, errors included."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        try:
+            answer = urllib.request.urlopen(urllib.request.Request(self.url + path, body, sent), timeout=20)
+        except urllib.error.HTTPError as error:
+            answer = error
+        with answer:
+            return answer.status, dict(answer.headers), answer.read()
 
     def metric(self, sample: str) -> float:
         """A sample's value by its exact name and labels; 0 where it is not there."""
@@ -118,6 +133,46 @@ def start(config: Path, *, patch: str = "", **environment: str) -> Running:
             return running
     process.kill()
     raise AssertionError(f"the gateway did not become ready: {log.read_text()}")
+
+
+class ModelServer(BaseHTTPRequestHandler):
+    """A request to a model's server, whose `calls` are what it got."""
+
+    protocol_version = "HTTP/1.1"
+    server: Any
+
+    def body(self) -> bytes:
+        return self.rfile.read(int(self.headers["content-length"]))
+
+    def reply(self, body: bytes, **headers: str) -> None:
+        """As events unless it is JSON."""
+        kind = "application/json" if body.startswith(b"{") else "text/event-stream"
+        self.send_response(200)
+        for name, value in {"content-type": kind, "content-length": str(len(body)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def guarding(
+    folder: Path, server_of: type[ModelServer], gateway: str, **environment: str
+) -> Iterator[tuple[Running, Any]]:
+    """A gateway process of that YAML, with the policies `customer-data` and `harm`, before a model's server."""
+    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), server_of)
+    server.calls = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    (folder / "gateway.yaml").write_text(gateway.replace("PORT", str(server.server_port)))
+    trained = offramp("train", *map(str, POLICIES), "--models", "models", cwd=folder)
+    assert trained.returncode == 0, trained.stderr
+    running = start(folder / "gateway.yaml", **environment)
+    yield running, server
+    running.stop()
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture

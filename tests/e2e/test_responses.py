@@ -1,11 +1,7 @@
 """POST /v1/responses through a real gateway process, before a model server on a port that answers as it is asked to."""
 
 import json
-import threading
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
 import pytest
@@ -14,11 +10,10 @@ from pydantic import BaseModel
 
 from tests.given import table, table_text
 
-from .conftest import Running, start
+from .conftest import ModelServer, Running, guarding
 
 GATEWAY = table_text("given/e2e-responses-gateway.yaml")
 CASES = table("responses.yaml")
-POLICY = table_text("given/e2e-redaction-policy.yaml")
 MAIL, IBAN = "joe@example.com", "DE89 3704 0044 0532 0130 00"
 USAGE = {
     "input_tokens": 30,
@@ -30,39 +25,24 @@ USAGE = {
 FUNCTION, FORMAT = CASES["function"], CASES["format"]
 
 
-class Model(BaseHTTPRequestHandler):
-    """Says `metadata.say`; as a call's arguments where that is asked for. Breaks off after `metadata.breaks` events."""
-
-    protocol_version = "HTTP/1.1"
+class Model(ModelServer):
+    """Says `metadata.say`. Breaks off after `metadata.breaks` events."""
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        self.server.calls.append((self.path, json.loads(body)))  # type: ignore[attr-defined]
-        asked = json.loads(body)
+        asked = json.loads(self.body())
+        self.server.calls.append((self.path, asked))
         events = list(answered(asked))
-        kind, answer = "application/json", json.dumps(events[-1]["response"]).encode()
+        answer = json.dumps(events[-1]["response"])
         if asked.get("stream"):
             events = events[: int(asked["metadata"].get("breaks", len(events)))]
-            kind, frames = "text/event-stream", [f"event: {one['type']}\ndata: {json.dumps(one)}\n\n" for one in events]
-            answer = "".join(frames).encode()
-        self.send_response(200)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
+            answer = "".join(f"event: {one['type']}\ndata: {json.dumps(one)}\n\n" for one in events)
+        self.reply(answer.encode())
 
     def do_GET(self) -> None:
-        self.server.calls.append((self.path, self.command))  # type: ignore[attr-defined]
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", "22")
-        self.end_headers()
-        self.wfile.write(b'{"object": "response"}')
+        self.server.calls.append((self.path, self.command))
+        self.reply(b'{"object": "response"}')
 
     do_DELETE = do_GET
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
 
 
 def answered(asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -71,27 +51,22 @@ def answered(asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
     response = {"id": "resp_model", "object": "response", "created_at": 1, "model": asked["model"], "output": []}
     part = {"type": "output_text", "text": text, "annotations": [], "logprobs": [{"token": text, "logprob": 0}]}
     item = {"id": "msg_model", "type": "message", "role": "assistant", "status": "completed", "content": [part]}
-    stem, key, at = "response.output_text", "text", {"item_id": item["id"], "output_index": 1, "content_index": 0}
-    if asked["metadata"].get("as") == "call":
-        stem, key, at = "response.function_call_arguments", "arguments", {"item_id": "fc_model", "output_index": 1}
-        item = {"id": "fc_model", "type": "function_call", "call_id": "call_model", "name": "send", "arguments": text}
+    at = {"item_id": item["id"], "output_index": 1, "content_index": 0}
     thought = {"id": "rs_model", "type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}]}
     whole = {**response, "status": "completed", "output": [thought, item], "usage": USAGE}
-    more = {"logprobs": part["logprobs"]} if key == "text" else {}
     named = [
         ("response.created", {"response": {**response, "status": "in_progress"}}),
         ("response.output_item.added", {"output_index": 0, "item": {**thought, "summary": []}}),
         ("response.output_item.done", {"output_index": 0, "item": thought}),
-        ("response.output_item.added", {"output_index": 1, "item": {**item, "arguments": "", "content": []}}),
+        ("response.output_item.added", {"output_index": 1, "item": {**item, "content": []}}),
         ("response.content_part.added", {**at, "part": {**part, "text": "", "logprobs": []}}),
-        *((f"{stem}.delta", {**at, "delta": text[i : i + 4]}) for i in range(0, len(text), 4)),
-        (f"{stem}.done", {**at, key: text, **more}),
+        *(("response.output_text.delta", {**at, "delta": text[i : i + 4]}) for i in range(0, len(text), 4)),
+        ("response.output_text.done", {**at, "text": text, "logprobs": part["logprobs"]}),
         ("response.content_part.done", {**at, "part": part}),
         ("response.output_item.done", {"output_index": 1, "item": item}),
         ("response.completed", {"response": whole}),
     ]
-    kept = [each for each in named if key == "text" or "content_part" not in each[0]]
-    for number, (kind, fields) in enumerate(kept):
+    for number, (kind, fields) in enumerate(named):
         yield {"type": kind, "sequence_number": number, **fields}
 
 
@@ -104,12 +79,7 @@ class Served:
     def ask(self, model: str, text: str, /, **fields: Any) -> tuple[int, dict[str, str], bytes]:
         body = {"model": model, "input": [{"role": "user", "content": text}], "store": False, **fields}
         body["metadata"] = {"say": f"You said {text}.", **fields.get("metadata", {})}
-        request = urllib.request.Request(f"{self.running.url}/v1/responses", json.dumps(body).encode())
-        try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
-                return answer.status, dict(answer.headers), answer.read()
-        except urllib.error.HTTPError as error:
-            return error.code, dict(error.headers), error.read()
+        return self.running.post("/v1/responses", json.dumps(body).encode())
 
     def events(self, model: str, text: str, /, **fields: Any) -> list[dict[str, Any]]:
         """A stream's events, each named by its type, numbered without a gap from 0 where it was made here."""
@@ -123,19 +93,9 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, run_offramp: Any) -> Iterator[Served]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Model)
-    server.calls = []  # type: ignore[attr-defined]
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    folder = tmp_path_factory.mktemp("responses")
-    (folder / "customer-data.yaml").write_text(POLICY)
-    (folder / "gateway.yaml").write_text(GATEWAY.replace("PORT", str(server.server_port)))
-    assert run_offramp("train", "customer-data.yaml", "--models", "models", cwd=folder).returncode == 0
-    running = start(folder / "gateway.yaml")
-    yield Served(running, server.calls)  # type: ignore[attr-defined]
-    running.stop()
-    server.shutdown()
-    server.server_close()
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with guarding(tmp_path_factory.mktemp("responses"), Model, GATEWAY) as (running, server):
+        yield Served(running, server.calls)
 
 
 @pytest.fixture
@@ -161,41 +121,6 @@ def spoken(events: list[dict[str, Any]]) -> set[str]:
     items = [words({"output": [one["item"]]}) for one in events if one["type"] == "response.output_item.done"]
     parts = [words({"output": [{"type": "message", "content": [one["part"]]}]}) for one in whole if "part" in one]
     return {joined, *filter(None, named), *filter(None, items), *parts, words(events[-1]["response"])}
-
-
-TABLE = [
-    # model, text, decision, what the model gets of the text, what the client gets
-    ("plain", "hello", "forward", "hello", "You said hello."),
-    ("hides", f"mail {MAIL}", "redact", "mail [EMAIL_1]", "You said mail [EMAIL_1]."),
-    ("restores", f"mail {MAIL}", "redact", "mail [EMAIL_1]", f"You said mail {MAIL}."),
-    ("fixed", f"pay {IBAN}", "answer", None, "Ask the bank."),
-    ("blocks", f"pay {IBAN}", "block", None, "Not here."),
-    ("outblocks", f"mail {MAIL}", "block", f"mail {MAIL}", "Not here."),
-    ("outhides", f"mail {MAIL}", "redact", f"mail {MAIL}", "You said mail [EMAIL_1]."),
-]
-
-
-@pytest.mark.parametrize("call", [{}, {"as": "call"}], ids=["text", "call"])
-@pytest.mark.parametrize(("model", "text", "decision", "sent", "got"), TABLE, ids=[row[0] for row in TABLE])
-def test_each_decision_whole_and_streamed(
-    served: Served, model: str, text: str, decision: str, sent: str | None, got: str, call: dict[str, str]
-) -> None:
-    """The model repeats what it was sent, so that what it was sent can be seen in what the client gets."""
-    shown = got.replace(MAIL, "[EMAIL_1]") if model == "restores" else f"You said {sent}."
-    meta = {"say": shown if sent else "", **call}
-    del served.calls[:]
-    status, headers, body = served.ask(model, text, metadata=meta)
-    answer = json.loads(body)
-    assert (status, words(answer)) == (200, got)
-    assert headers["x-offramp-decision"] == decision
-    events = served.events(model, text, metadata=meta)
-    assert (spoken(events), events[-1]["type"]) == ({got}, "response.completed")
-    asked = [body["input"][0]["content"] for path, body in served.calls if path == "/v1/responses"]
-    assert asked == ([] if sent is None else [sent, sent])
-    if model in ("outblocks", "outhides"):
-        # what spells the text out again, token by token, goes with what changes
-        streamed = [{**one, "response": one.get("response", {}).get("output")} for one in events]
-        assert MAIL not in json.dumps([answer["output"], streamed])
 
 
 ASKED = "Which is it, payment or contact?"

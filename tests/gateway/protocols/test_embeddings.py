@@ -145,18 +145,6 @@ async def test_texts_are_redacted_in_place(wire_format: Wire, gateway: Any, ask:
 
 
 @BOTH
-@pytest.mark.parametrize("shape", ["message", "error"])
-async def test_a_block_is_an_error_whatever_its_shape(wire_format: Wire, shape: str, gateway: Any, ask: Any) -> None:
-    block = f"{{block: {{message: Not here., shape: {shape}}}}}"
-    wired = gateway(wire_format, (REDACTS % "").replace("payment: block", f"payment: {block}"))
-    answer = await ask(wired.app, body(wire_format, "card 4111 1111 1111 1111"))
-    error = json.loads(answer.body)["error"]
-    assert (answer.status, error["code"], error["message"]) == (400, "content_filter", "Not here.")
-    assert wired.upstreams["one"].calls == []
-    assert wired.record().decision == "block"
-
-
-@BOTH
 async def test_tokens_are_blocked_where_a_rule_does_not_let_the_unread_pass(
     wire_format: Wire, gateway: Any, ask: Any
 ) -> None:
@@ -187,12 +175,10 @@ async def test_all_rules_read_completions_but_those_of_other_endpoints(gateway: 
 
 
 @BOTH
-@pytest.mark.parametrize(
-    ("then", "contract"), [("{answer: label}", ""), ("{answer: label}", "contract: true,"), ("{answer: Hello!}", "")]
-)
-async def test_nothing_is_answered_here(wire_format: Wire, then: str, contract: str, gateway: Any, ask: Any) -> None:
+@pytest.mark.parametrize("contract", ["", "contract: true,"])
+async def test_nothing_is_answered_here(wire_format: Wire, contract: str, gateway: Any, ask: Any) -> None:
     when = "{any_system: true, endpoint: [embeddings, completions]}"
-    rule = f"rules: [{{name: bank, classifier: bank, when: {when}, {contract} then: {{greeting: {then}}}}}]"
+    rule = f"rules: [{{name: bank, classifier: bank, when: {when}, {contract} then: {{greeting: {{answer: label}}}}}}]"
     wired = gateway(wire_format, rule)
     answer = await ask(wired.app, body(wire_format, "greeting or rate?"))
     assert (answer.status, answer.body) == (200, VECTORS)
@@ -200,40 +186,11 @@ async def test_nothing_is_answered_here(wire_format: Wire, then: str, contract: 
     assert "bank:modality" in wired.record().abstentions
 
 
-async def test_vectors_are_read_by_no_rule(gateway: Any, ask: Any) -> None:
-    wired = gateway(EMBEDDINGS, REDACTS % "reads: {output: true},")
-    answer = await ask(wired.app, body(EMBEDDINGS, "of joe@example.com"))
-    assert answer.body == VECTORS
-    assert len(wired.classify.asked) == 1
-
-
-async def test_a_completion_is_read_blocked_and_restored(gateway: Any, ask: Any) -> None:
-    said = b'{"choices":[{"index":0,"text":"to [EMAIL_1] %s","logprobs":{"tokens":["x"]},"finish_reason":"stop"}]}'
-    rules = REDACTS % "reads: {output: true},"
-    wired = gateway(COMPLETIONS, rules, said % b"fine")
-    answer = await ask(wired.app, body(COMPLETIONS, "of joe@example.com"))
-    choice = json.loads(answer.body)["choices"][0]
-    assert (choice["text"], choice["logprobs"]) == ("to joe@example.com fine", None)
-    wired = gateway(COMPLETIONS, rules, said % b"4111 1111 1111 1111")
-    answer = await ask(wired.app, body(COMPLETIONS, "hello"))
-    assert (answer.status, json.loads(answer.body)["error"]["code"]) == (400, "content_filter")
-    wired = gateway(COMPLETIONS, rules, b'{"choices":[{"text":"x","audio":"what nobody reads"}]}')
+async def test_what_cannot_be_read_of_a_completion_is_blocked(gateway: Any, ask: Any) -> None:
+    wired = gateway(
+        COMPLETIONS, REDACTS % "reads: {output: true},", b'{"choices":[{"text":"x","audio":"what nobody reads"}]}'
+    )
     assert (await ask(wired.app, body(COMPLETIONS, "hello"))).status == 400
-
-
-async def test_a_streamed_completion_is_read_blocked_and_restored(gateway: Any, ask: Any) -> None:
-    rules = REDACTS % "reads: {output: true},"
-    events = [text_event("to [EMA"), text_event("IL_1]"), text_event("", finish_reason="stop"), sse.DONE]
-    wired = gateway(COMPLETIONS, rules, events=events)
-    answer = await ask(wired.app, body(COMPLETIONS, "of joe@example.com", stream=True))
-    passed = [sse.data_of(event) or b"" for event in sse.Splitter().feed(answer.body)]
-    said = [json.loads(data)["choices"][0]["text"] for data in passed[:-1]]
-    assert (said, passed[-1]) == (["to joe@example.com", "", ""], b"[DONE]")
-    events = [text_event("4111 1111 1111 1111"), sse.DONE]
-    wired = gateway(COMPLETIONS, rules, events=events)
-    answer = await ask(wired.app, body(COMPLETIONS, "hello", stream=True))
-    assert b"4111" not in answer.body
-    assert json.loads(sse.data_of(answer.body) or b"")["error"]["code"] == "content_filter"
 
 
 async def test_a_streamed_completion_is_priced_and_its_breaking_off_is_an_error(gateway: Any, ask: Any) -> None:
