@@ -18,6 +18,8 @@ UpstreamModel = NewType("UpstreamModel", str)
 
 REQUEST_ID: Final = "offramp.request_id"
 """Where a request's id stands in its ASGI scope."""
+TASK: Final = "offramp.task"
+"""Where a scope has the task of its request."""
 ID_HEADERS: Final = "offramp.id_headers"
 """Where a scope has the headers with the id that every reply gets."""
 HEADERS: Final = "offramp.headers"

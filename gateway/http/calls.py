@@ -7,7 +7,7 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from gateway.context import CREDENTIALS, HEADERS, REQUEST_ID, Headers, RequestContext, new_context
+from gateway.context import CREDENTIALS, HEADERS, REQUEST_ID, TASK, Headers, RequestContext, new_context
 from gateway.errors import ApiError, MethodNotAllowed, WebSocketRefused, stopping
 from gateway.http.asgi import client_of, read_body, send_error, send_failure, send_reply
 from gateway.http.auth import owner_of
@@ -72,7 +72,7 @@ class CallEndpoint:
         if self._wire.passes:
             query = scope["query_string"].decode("latin-1")
             headers += [header for header in scope["headers"] if header[0].startswith(self._wire.passes)]
-        with self._clients.watch(receive, context):
+        with self._clients.watch(receive, context, scope[TASK]):
             reply = await self._pipeline.answer(context, Incoming(self._wire, body, headers, query, owner=owner))
             context.record.status = reply.status
             reply.headers = [*reply.headers, *_decision_headers(context.record)]

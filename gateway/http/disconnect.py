@@ -21,11 +21,11 @@ class ClientWatch:
         self._open: set[Watched] = set()
         self._sweep: asyncio.TimerHandle | None = None
 
-    def watch(self, receive: Receive, context: RequestContext) -> "Watched":
-        """A context manager around the work of the current task. Use it once the body has been read."""
+    def watch(self, receive: Receive, context: RequestContext, task: "asyncio.Task[object]") -> "Watched":
+        """A context manager around the work of a task. Use it once the body has been read."""
         if self._sweep is None:
             self._sweep = asyncio.get_running_loop().call_later(_EVERY_S, self._look)
-        return Watched(self._open, receive, context)
+        return Watched(self._open, receive, context, task)
 
     def _look(self) -> None:
         before = time.perf_counter() - _EVERY_S
@@ -41,15 +41,16 @@ class Watched:
 
     __slots__ = ("_listener", "_open", "_receive", "_task", "context")
 
-    def __init__(self, open_: "set[Watched]", receive: Receive, context: RequestContext) -> None:
+    def __init__(
+        self, open_: "set[Watched]", receive: Receive, context: RequestContext, task: "asyncio.Task[object]"
+    ) -> None:
         self.context = context
         self._open = open_
         self._receive = receive
-        self._task: asyncio.Task[object] | None = None
+        self._task: asyncio.Task[object] | None = task
         self._listener: asyncio.Task[None] | None = None
 
     def __enter__(self) -> None:
-        self._task = asyncio.current_task()
         self._open.add(self)
 
     def __exit__(self, *_: object) -> None:

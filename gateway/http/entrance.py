@@ -10,7 +10,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.context import CREDENTIALS, HEADERS, ID_HEADERS, REQUEST_ID
+from gateway.context import CREDENTIALS, HEADERS, ID_HEADERS, REQUEST_ID, TASK
 from gateway.drain import InFlight
 from gateway.errors import ApiError
 from gateway.http.asgi import DEPLOYMENT, send_error
@@ -41,6 +41,7 @@ class Entrance:
         self._access = access
         self._in_flight = in_flight
         self._ids = request_ids()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -61,7 +62,9 @@ class Entrance:
             await send_error(scope, send, error)
             return
         app, named_already = self._serving(scope, wire)
-        task = asyncio.current_task()
+        # without a loop it asks for the running one, which up to Python 3.11 costs a system call
+        self._loop = self._loop or asyncio.get_running_loop()
+        task = scope[TASK] = asyncio.current_task(self._loop)
         assert task is not None
         self._in_flight.requests.add(task)
         try:

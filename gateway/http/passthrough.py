@@ -14,7 +14,7 @@ from typing import Any, Final
 from starlette.types import Receive, Scope, Send
 
 from gateway.config.settings import ACCOUNT, ALL_PATHS, OpenAISettings, Settings
-from gateway.context import BODY_IDLE_S, CREDENTIALS, REQUEST_ID, UPSTREAM, Reply, RequestContext, new_context
+from gateway.context import BODY_IDLE_S, CREDENTIALS, REQUEST_ID, TASK, UPSTREAM, Reply, RequestContext, new_context
 from gateway.errors import ApiError, BadRequest, MethodNotAllowed, NotFound, UpstreamFailed, no_such_path
 from gateway.http.asgi import ClientGone, client_of, send_error, send_failure, send_reply
 from gateway.http.auth import owner_of
@@ -129,7 +129,7 @@ class Passthrough:
     async def _pass(self, context: RequestContext, scope: Scope, receive: Receive, send: Send) -> None:
         upstream, record = scope.get(UPSTREAM, self._upstream), context.record
         assert upstream is not None
-        to, watched = target(scope), Watched(set(), receive, context)
+        to, watched = target(scope), Watched(set(), receive, context, scope[TASK])
         first = to[1:].partition("?")[0].partition("/")[0]
         record.label = first if first in _LABELS else ""
         record.upstream, record.notional = upstream.name, upstream.notional
