@@ -45,6 +45,7 @@ from gateway.ledger.call_log import CallLog, TextLog
 from gateway.ledger.call_store import CallStore, TextStore
 from gateway.ledger.recorder import BATCH_S, Recorder
 from gateway.ledger.writer import Appends, LedgerWriter
+from gateway.log import RequestLog
 from gateway.metrics.observe import Metrics
 from gateway.pipeline import Pipeline
 from gateway.plan import Classify, Planner, TimedClassifiers
@@ -69,11 +70,17 @@ _PAGES = ("/docs", "/redoc", "/openapi.json")
 
 
 def create_app(
-    loaded: Loaded, *, runtime: Runtime | None, store: Appends[Record], contracts: ContractStore, prices: PriceTable
+    loaded: Loaded,
+    *,
+    runtime: Runtime | None,
+    store: Appends[Record],
+    contracts: ContractStore,
+    prices: PriceTable,
+    log: RequestLog | None = None,
 ) -> ASGIApp:
-    """The gateway as an ASGI app. runtime: the classifiers that the rules bind, loaded and self-tested. Raises
-    LedgerError where the contracts cannot be read."""
-    services = _Services(loaded, runtime, store, contracts, prices)
+    """The gateway as an ASGI app. runtime: the classifiers that the rules bind, loaded and self-tested. log: of
+    requests. Raises LedgerError where the contracts cannot be read."""
+    services = _Services(loaded, runtime, store, contracts, prices, log=log)
     settings, limits = loaded.settings, loaded.settings.limits
     engine = Engine(
         current=services.current,
@@ -95,7 +102,7 @@ def create_app(
     paths = _Paths(hot, rest, services.passthrough, stored)
     keeps = any(one.credentials == "client" for one in remote)
     access = Access(settings.access_key, origins=settings.cors, keeps=keeps)
-    app: ASGIApp = Entrance(paths.serving, access, services.in_flight)
+    app: ASGIApp = Entrance(paths.serving, access, services.in_flight, log)
     if settings.cors:
         # a page asks first whether it may (a preflight), without its key
         app = CORSMiddleware(
@@ -119,6 +126,8 @@ class _Services:
         store: Appends[Record],
         contracts: ContractStore,
         prices: PriceTable,
+        *,
+        log: RequestLog | None,
     ) -> None:
         settings, metrics = loaded.settings, Metrics()
         self.loaded, self.metrics = loaded, metrics
@@ -135,7 +144,7 @@ class _Services:
         self.current = CurrentSnapshot(build_snapshot(loaded, runtime))
         self.memory, self.upstreams = ResponseMemory(), build_upstreams(settings)
         upstreams = self.upstreams
-        self.recorder = self._recorder(prices)
+        self.recorder = self._recorder(prices, log)
         self.forwarder = Forwarder(upstreams, metrics)
         self.listed = UpstreamModels(streaming(upstreams.get(self.routes.other or "")))
         self.passthrough = Passthrough(settings, upstreams, recorder=self.recorder, metrics=metrics)
@@ -162,7 +171,7 @@ class _Services:
         """How long the classifiers' queue is."""
         return 0.0 if self.worker is None else self.worker.wait_s
 
-    def _recorder(self, prices: PriceTable) -> Recorder:
+    def _recorder(self, prices: PriceTable, log: RequestLog | None) -> Recorder:
         """What closes records; the series that they move are there from the start."""
         notional = {name: upstream.notional for name, upstream in self.upstreams.items()}
         zero.initialise_series(self.metrics, self.loaded.settings.models, self.current.snapshot.rules, notional)
@@ -173,6 +182,7 @@ class _Services:
             routes=self.routes,
             notional=notional,
             batch_s=BATCH_S,
+            log=log,
         )
 
     def _watch_contracts(self) -> None:

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, NewType
 
+from starlette.types import Scope
+
 from classifiers import Runtime
 from gateway.errors import ApiError
 from gateway.ledger.call_store import KeptCall
@@ -26,6 +28,8 @@ HEADERS: Final = "offramp.headers"
 """Where a scope has its headers by name; of a name that came twice, the last."""
 BODY_IDLE_S: Final = "offramp.body_idle_s"
 """Where a scope has the seconds within which the next part of a body must come, for one that may take long."""
+RECORDED: Final = "offramp.recorded"
+"""In the scope of a request that has a record."""
 UPSTREAM: Final = "offramp.upstream"
 """Where a scope has the upstream that the call must go to, for what lies at one."""
 CREDENTIALS: Final = "offramp.credentials"
@@ -48,6 +52,7 @@ class RequestContext:
     credentials: the client's own keys, for upstreams that take them; None of the gateway's own calls. In no row or log.
     unbilled: nothing is charged for it, though it goes to an upstream.
     client: whose share of the classifiers' time it takes: an address.
+    method, path: as the log has them; empty of the gateway's own calls.
     runtime: the classifiers that it began with; a version that is loaded meanwhile does not judge it.
     wait_s: how long the classifiers' queue was, where they had no time.
     prompt_bytes: bytes of the text that a model would read; tokens are estimated from it. attaches: images, audio or
@@ -68,6 +73,8 @@ class RequestContext:
     record: Record
     started: float = field(default_factory=time.perf_counter)
     client: str = ""
+    method: str = ""
+    path: str = ""
     credentials: Headers | None = None
     unbilled: bool = False
     runtime: Runtime | None = None
@@ -87,15 +94,29 @@ class RequestContext:
     texts: list[Callable[[], None]] = field(default_factory=list)
 
 
-def new_context(request_id: str, endpoint: str, consumer: str, client: str = "") -> RequestContext:
+def new_context(request_id: str, endpoint: str, consumer: str) -> RequestContext:
     """A context for a request that has just come in."""
     record = Record(request_id=request_id, at=time.time(), endpoint=endpoint, consumer=consumer)
-    return RequestContext(record=record, client=client)
+    return RequestContext(record=record)
 
 
 def new_request_id() -> str:
     """A fresh id: `req_` and 24 hex digits."""
     return "req_" + os.urandom(12).hex()
+
+
+def client_of(scope: Scope) -> str:
+    """Who asks: the address. All that are admitted have the one access key, and any other header can be made up."""
+    return str((scope.get("client") or ("",))[0])
+
+
+def context_of(scope: Scope, endpoint: str) -> RequestContext:
+    """The context of a client's request that has just come in, and is to have a record."""
+    context = new_context(scope[REQUEST_ID], endpoint, "anonymous")
+    context.client = client_of(scope)
+    context.credentials, context.method, context.path = scope.get(CREDENTIALS), scope["method"], scope["path"]
+    scope[RECORDED] = True
+    return context
 
 
 @dataclass(slots=True, kw_only=True)

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -171,11 +170,12 @@ def _gateway(config: Path, port: int) -> Iterator[str]:
         command, env=_environment(), stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
     ) as process:
         assert process.stderr is not None
-        rest = threading.Thread(target=shutil.copyfileobj, args=(process.stderr, sys.stderr))
+        # line by line, as the calls go by
+        rest = threading.Thread(target=sys.stderr.writelines, args=(process.stderr,))
         try:
             for line in process.stderr:
                 sys.stderr.write(line)
-                if match := _SERVES.match(line):
+                if match := _SERVES.search(line):
                     break
             else:
                 raise typer.Exit(process.wait(timeout=60))

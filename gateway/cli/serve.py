@@ -1,6 +1,8 @@
 """`offramp serve`."""
 
+import logging
 import os
+import sys
 from contextlib import closing, nullcontext
 from pathlib import Path
 from threading import Thread
@@ -12,6 +14,7 @@ from gateway.cli.output import Exit, fail, log_to_stderr, stderr
 
 if TYPE_CHECKING:
     from gateway.config.load import Loaded
+    from gateway.config.settings import LogSettings
 
 
 def serve(
@@ -35,6 +38,7 @@ def serve(
     from gateway.contracts.store import ContractStore
     from gateway.contracts.tables import sole
     from gateway.ledger.store import SQLiteLedger, closed_on_failure
+    from gateway.log import logging_to
     from gateway.serving.snapshot import load_runtime
 
     host, port = _address(loaded, host, port)
@@ -43,23 +47,34 @@ def serve(
     except OSError as error:
         raise cannot_listen(host, port, error) from error
     bound = any(rule.contract for rule in loaded.settings.rules)
-    with closing(listener), sole(loaded.ledger) if bound else nullcontext():
+    with (
+        closing(listener),
+        logging_to(sys.stderr, loaded.settings.log) as log,
+        sole(loaded.ledger) if bound else nullcontext(),
+    ):
         runtime = load_runtime(loaded, detector=detector)
         prices = load_prices(loaded.prices, os.environ)
         with (
             closed_on_failure(SQLiteLedger(loaded.ledger)) as store,
             closed_on_failure(ContractStore(loaded.ledger)) as contracts,
         ):
-            app = create_app(loaded, runtime=runtime, store=store, contracts=contracts, prices=prices)
+            app = create_app(loaded, runtime=runtime, store=store, contracts=contracts, prices=prices, log=log)
         taken = listener.getsockname()[1]
         try:
             # not before all is ready to answer
             server.listen(listener)
         except OSError as error:
             raise cannot_listen(host, taken, error) from error
-        url = f"http://[{host}]:{taken}" if ":" in host else f"http://{host}:{taken}"
-        stderr().print(f"offramp serves {url}/v1  metrics {url}/metrics", soft_wrap=True)
+        _announce(f"http://[{host}]:{taken}" if ":" in host else f"http://{host}:{taken}", loaded.settings.log)
         server.serve(app, listener)
+
+
+def _announce(url: str, log: "LogSettings") -> None:
+    line = f"offramp serves {url}/v1  metrics {url}/metrics"
+    if log.format == "json":
+        logging.getLogger(__name__).info(line)
+    else:
+        stderr().print(line, soft_wrap=True)
 
 
 def _address(loaded: "Loaded", host: str | None, port: int | None) -> tuple[str, int]:

@@ -199,6 +199,13 @@ class Limits(FrozenRecord):
     classify_time: Annotated[Seconds, Field(gt=0)] = 2.0
 
 
+class LogSettings(FrozenRecord):
+    """What is written to stderr: a line for each request, and the program's own lines. level: the least that is."""
+
+    format: Literal["text", "json", "none"] = "text"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
 def _no_url(ledger: str) -> str:
     if re.match(r"[a-z][a-z0-9+.-]*://", ledger, re.IGNORECASE):
         # not repeated, for it may hold a password
@@ -217,6 +224,7 @@ class Settings(FrozenRecord):
     ledger: Annotated[Words, AfterValidator(_no_url)] = "offramp.db"
     prices: Words | None = None
     content: Content = Content()
+    log: LogSettings = LogSettings()
     limits: Limits = Limits()
     upstreams: Annotated[dict[Name, UpstreamSettings], Field(min_length=1)]
     models: dict[Words, Route] = Field(default_factory=dict)

@@ -22,11 +22,6 @@ class ClientGone(Exception):
     """The client closed its connection before its body was read."""
 
 
-def client_of(scope: Scope) -> str:
-    """Who asks: the address. All that are admitted have the one access key, and any other header can be made up."""
-    return str((scope.get("client") or ("",))[0])
-
-
 DEPLOYMENT: Final = "offramp.deployment"
 """Where a scope has the model that its path names, for a body that names none."""
 _PLAIN: Final = b"identity"

@@ -7,9 +7,9 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from gateway.context import CREDENTIALS, HEADERS, REQUEST_ID, TASK, Headers, RequestContext, new_context
+from gateway.context import HEADERS, TASK, Headers, RequestContext, context_of
 from gateway.errors import ApiError, MethodNotAllowed, WebSocketRefused, stopping
-from gateway.http.asgi import client_of, read_body, send_error, send_failure, send_reply
+from gateway.http.asgi import read_body, send_error, send_failure, send_reply
 from gateway.http.auth import owner_of
 from gateway.http.disconnect import ClientWatch
 from gateway.metrics.observe import Metrics
@@ -52,8 +52,7 @@ class CallEndpoint:
                 error = WebSocketRefused("there is no WebSocket here; use POST")
             await send_error(scope, send, error)
             return
-        context = new_context(scope[REQUEST_ID], self._wire.endpoint, "anonymous", client_of(scope))
-        context.credentials = scope[CREDENTIALS]
+        context = context_of(scope, self._wire.endpoint)
         self._in_flight.inc()
         try:
             await self._answer(context, scope, receive, send)

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from classifiers.verdict import Reading, Verdict
-from gateway.context import REQUEST_ID, RequestContext, new_context
+from gateway.context import RequestContext, context_of
 from gateway.errors import BadRequest
-from gateway.http.asgi import client_of, note_failure, read_body
+from gateway.http.asgi import note_failure, read_body
 from gateway.ledger.recorder import Recorder
 from gateway.metrics.observe import Metrics
 from gateway.plan import TimedClassifiers
@@ -60,7 +60,7 @@ def bounded(inputs: Sequence[object]) -> None:
 @asynccontextmanager
 async def recorded(engine: Engine, request: Request, endpoint: str) -> AsyncIterator[RequestContext]:
     """The context of a request, whose record is closed however the request ends."""
-    context = new_context(request.scope[REQUEST_ID], endpoint, "anonymous", client_of(request.scope))
+    context = context_of(request.scope, endpoint)
     context.record.decision = "answer"
     engine.metrics.in_flight.inc()
     try:

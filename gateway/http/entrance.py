@@ -5,18 +5,21 @@ One layer: each layer of ASGI costs every call, and wraps every chunk of a strea
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.context import CREDENTIALS, HEADERS, ID_HEADERS, REQUEST_ID, TASK
+from gateway.context import CREDENTIALS, HEADERS, ID_HEADERS, RECORDED, REQUEST_ID, TASK
 from gateway.drain import InFlight
 from gateway.errors import ApiError
 from gateway.http.asgi import DEPLOYMENT, send_error
 from gateway.http.auth import Access
+from gateway.log import RequestLog
 from gateway.protocols.served import wire_at
 from gateway.protocols.wire import Wire
+from gateway.record import Record
 
 _DIGITS: Final = 24
 _AT_ONCE: Final = 256
@@ -36,8 +39,9 @@ def request_ids() -> Iterator[str]:
 class Entrance:
     """Pure ASGI. What is in flight is known to `in_flight`, for which a stop waits."""
 
-    def __init__(self, serving: Serving, access: Access, in_flight: InFlight) -> None:
-        self._serving = serving
+    def __init__(self, serving: Serving, access: Access, in_flight: InFlight, log: RequestLog | None = None) -> None:
+        """log: gets a line here for each request without a record."""
+        self._serving, self._log = serving, log
         self._access = access
         self._in_flight = in_flight
         self._ids = request_ids()
@@ -59,6 +63,7 @@ class Entrance:
         try:
             scope[CREDENTIALS] = self._access.admit(scope["path"], headers)
         except ApiError as error:
+            self._note(scope, error.status, time.time())
             await send_error(scope, send, error)
             return
         app, named_already = self._serving(scope, wire)
@@ -68,20 +73,27 @@ class Entrance:
         assert task is not None
         self._in_flight.requests.add(task)
         try:
-            await app(scope, receive, send if named_already else _naming(send, named))
+            await app(scope, receive, send if named_already else self._naming(scope, send))
         finally:
             self._in_flight.requests.discard(task)
 
+    def _naming(self, scope: Scope, send: Send) -> Send:
+        """A `send` that gives replies the headers with the request's id, and logs those without a record."""
+        at = time.time()
 
-def _naming(send: Send, named: list[tuple[bytes, bytes]]) -> Send:
-    """A `send` that gives replies the headers with the request's id."""
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *scope[ID_HEADERS]]
+                if RECORDED not in scope:
+                    self._note(scope, message["status"], at)
+            await send(message)
 
-    async def send_with_id(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), *named]
-        await send(message)
+        return send_with_id
 
-    return send_with_id
+    def _note(self, scope: Scope, status: int, at: float) -> None:
+        if self._log is not None:
+            record = Record(request_id=scope[REQUEST_ID], at=at, endpoint="", status=status)
+            self._log.add([(record, time.time() - at, scope["method"], scope["path"])])
 
 
 def _rewrite_path(scope: Scope) -> None:

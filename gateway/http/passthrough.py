@@ -14,9 +14,9 @@ from typing import Any, Final
 from starlette.types import Receive, Scope, Send
 
 from gateway.config.settings import ACCOUNT, ALL_PATHS, OpenAISettings, Settings
-from gateway.context import BODY_IDLE_S, CREDENTIALS, REQUEST_ID, TASK, UPSTREAM, Reply, RequestContext, new_context
+from gateway.context import BODY_IDLE_S, TASK, UPSTREAM, Reply, RequestContext, context_of
 from gateway.errors import ApiError, BadRequest, MethodNotAllowed, NotFound, UpstreamFailed, no_such_path
-from gateway.http.asgi import ClientGone, client_of, send_error, send_failure, send_reply
+from gateway.http.asgi import ClientGone, send_error, send_failure, send_reply
 from gateway.http.auth import owner_of
 from gateway.http.disconnect import Watched
 from gateway.ledger.recorder import Recorder
@@ -114,8 +114,7 @@ class Passthrough:
         return no_such_path(method, path, f"upstreams.{self._name}.passthrough: [{names}] in gateway.yaml passes it on")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        context = new_context(scope[REQUEST_ID], PASSED, "anonymous", client_of(scope))
-        context.credentials = scope[CREDENTIALS]
+        context = context_of(scope, PASSED)
         context.unbilled = scope["method"] not in _BILLED
         self._metrics.in_flight.inc()
         try:

@@ -12,6 +12,7 @@ from gateway.config.prices import Price, PriceTable
 from gateway.context import RequestContext, RequestedModel
 from gateway.ledger.savings import UsageRatios
 from gateway.ledger.writer import LedgerWriter
+from gateway.log import Closed, RequestLog
 from gateway.metrics.observe import Metrics
 from gateway.record import Record, may_have_cost
 from gateway.routes import Routes
@@ -35,17 +36,19 @@ class Recorder:
         routes: Routes,
         notional: Mapping[str, bool],
         batch_s: float = 0.0,
+        log: RequestLog | None = None,
     ) -> None:
         """notional: by upstream, whether nobody is charged for its calls. batch_s: how long records wait; 0 where each
-        goes on at once, which needs no event loop."""
+        goes on at once, which needs no event loop. log: gets a line for each."""
         self._writer = writer
         self._metrics = metrics
         self._prices = prices
         self._routes = routes
         self._notional = notional
         self._ratios = UsageRatios()
-        self._batch_s = batch_s
+        self._batch_s, self._log = batch_s, log
         self._closed: list[tuple[Record, str]] = []
+        self._logged: list[Closed] = []
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -87,6 +90,8 @@ class Recorder:
         others = (record.classifier_s or 0.0) + (record.provider_s or 0.0) + context.judge_s
         record.gateway_s = max(0.0, elapsed - others)
         self._closed.append((record, self._label(record.requested_model)))
+        if self._log is not None:
+            self._logged.append((record, elapsed, context.method, context.path))
         if not self._batch_s or len(self._closed) >= _MOST:
             self.flush()
         elif self._timer is None:
@@ -100,6 +105,9 @@ class Recorder:
         closed, self._closed = self._closed, []
         self._writer.add(*[record for record, _ in closed])
         self._metrics.observe(closed)
+        if self._log is not None:
+            logged, self._logged = self._logged, []
+            self._log.add(logged)
 
     def close(self) -> None:
         """Hands on what waits, then writes it and closes the ledger. Blocks for as long as that takes."""

@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from gateway.context import HEADERS, ID_HEADERS, Reply
+from gateway.context import HEADERS, ID_HEADERS, Reply, client_of
 from gateway.errors import BadRequest, BodyTooLarge
-from gateway.http.asgi import ClientGone, client_of, read_body, send_reply
+from gateway.http.asgi import ClientGone, read_body, send_reply
 
 
 class Client:
