@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
 from gateway.errors import ApiError
 from gateway.protocols import sse
@@ -111,7 +111,7 @@ class MessagesAnswers:
         if not isinstance(value, dict):
             return TextItems(incomplete=True)
         if value.get("type") in _NO_TEXTS:
-            return TextItems()
+            return TextItems(closes=value["type"] == "content_block_stop")
         holder = "message" if isinstance(value.get("content"), list) else "delta"
         items: list[TextItem] = []
         incomplete = False
@@ -130,7 +130,8 @@ class MessagesAnswers:
             others = list(strings({key: delta[key] for key in delta if key not in _ENDS}, ("delta",)))
             items += [TextItem(0, holder, (part, *at), at, text) for at, text in others]
             incomplete = incomplete or (bool(others) and delta.get("type") not in (None, "citations_delta"))
-        return TextItems(items, incomplete=incomplete)
+        signature = isinstance(delta, dict) and delta.get("type") == "signature_delta" and not items
+        return TextItems(items, incomplete=incomplete, closes=signature)
 
     def stream(self) -> "MessagesStream":
         """As of AnswerReader."""
@@ -142,6 +143,7 @@ class MessagesStream:
 
     def __init__(self) -> None:
         self._meta = Meta()
+        self._usage = _used(0, None)
         self._open: int | None = None
         self._ended = self._over = False
 
@@ -165,6 +167,8 @@ class MessagesStream:
         elif view.type in ("message_start", "message_delta"):
             self._ended = self._ended or bool(view.delta and view.delta.stop_reason)
             self._meta = self._meta.then(_meta(view))
+            reported = structs.asdict((view.message or view).usage or ReportedTokens())
+            self._usage |= {key: count for key, count in reported.items() if count is not None}
             return EventFacts(meta=self._meta)
         return _NOTHING
 
@@ -177,10 +181,10 @@ class MessagesStream:
         return b"" if self._over else _event("error", **_error(error, None))
 
     def cut(self) -> bytes:
-        """The events that end the stream as a refusal; none where its last event has passed."""
-        usage = self._meta.usage
+        """The events that end the stream as a refusal, with the latest usage that the upstream reported; none where its
+        last event has passed."""
         closing = [] if self._open is None else [_event("content_block_stop", index=self._open)]
-        closing += _ending("refusal", None, (usage.generated if usage else None) or 0)
+        closing += _ending("refusal", None, self._usage)
         return b"" if self._over else b"".join(closing)
 
 
@@ -234,7 +238,7 @@ class MessagesReplies:
             kind, key = ("input_json_delta", "partial_json") if content.call else ("text_delta", "text")
             yield _event("content_block_delta", index=0, delta={"type": kind, key: content.text})
             yield _event("content_block_stop", index=0)
-        yield from _ending(message["stop_reason"], message["stop_details"], counts.generated, counts.given)
+        yield from _ending(message["stop_reason"], message["stop_details"], _used(counts.generated, counts.given))
 
     def error(self, error: ApiError, request_id: str) -> bytes:
         """As of ReplyWriter."""
@@ -287,9 +291,9 @@ def _used(generated: int, given: int | None) -> dict[str, Any]:
     }
 
 
-def _ending(reason: str, details: Any, generated: int, given: int | None = None) -> list[bytes]:
+def _ending(reason: str, details: Any, usage: Mapping[str, Any]) -> list[bytes]:
     delta = {"stop_reason": reason, "stop_sequence": None, "stop_details": details, "container": None}
-    return [_event("message_delta", delta=delta, usage=_used(generated, given)), _event("message_stop")]
+    return [_event("message_delta", delta=delta, usage=usage), _event("message_stop")]
 
 
 def _error(error: ApiError, request_id: str | None) -> dict[str, Any]:

@@ -320,11 +320,12 @@ class TextItem(Struct):
 
 class TextItems(Struct):
     """The texts of an answer, or of an event. repeats: by choice, the paths of values that spell its texts out again.
-    incomplete: something could not be read."""
+    incomplete: something could not be read. closes: an event only ends a text that came before it."""
 
     items: Sequence[TextItem] = ()
     repeats: Sequence[tuple[int, Path]] = ()
     incomplete: bool = False
+    closes: bool = False
 
 
 class EventFacts(Struct, frozen=True):

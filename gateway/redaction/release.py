@@ -144,6 +144,7 @@ class _Event:
     repeats: Sequence[tuple[Path, StreamText]] = ()
     blanks: Sequence[Path] = ()
     unread: bool = False
+    closes: bool = False
 
     def may_leave(self) -> bool:
         read = all(end <= text.passed for _, text, _, end in self.places)
@@ -199,7 +200,7 @@ class ReleasedEvents:
             found = self._reader.texts(data, self._number)
         except (msgspec.DecodeError, RecursionError):
             found = TextItems(incomplete=True)
-        taken.unread = found.incomplete
+        taken.unread, taken.closes = found.incomplete, found.closes
         self._unread = self._unread or found.incomplete
         taken.blanks = [path for _, path in found.repeats]
         for item in found.items:
@@ -249,12 +250,14 @@ class ReleasedEvents:
 
     def leaving(self) -> Iterator[bytes]:
         """The events that may leave now, after their edits. None leaves before the first text, and none without text
-        before the next that has some: what opens a call may not stay without its arguments where a rule blocks them."""
+        before the next that has some: what opens a call may not stay without its arguments where a rule blocks them.
+        What closes a text leaves behind it."""
         if not (self._finished or any(text.passed for text in self._texts.values())):
             return
         while self._waiting and (self._finished or not self._waiting[0].unread) and self._waiting[0].may_leave():
             self._next.append(self._waiting.popleft())
-            if self._next[-1].has_text() or (self._finished and not self._waiting):
+            last = self._next[-1]
+            if last.has_text() or last.closes or (self._finished and not self._waiting):
                 yield from map(self._edited, self._next)
                 self._next.clear()
 
