@@ -95,7 +95,7 @@ def main() -> None:
         logging_to(null, LogSettings(format="text" if arguments.log else "none")) as log,
     ):
         folder = Path(name)
-        (folder / "gateway.yaml").write_text(_CONFIG.format(base_url="http://127.0.0.1:9"))
+        (folder / "gateway.yaml").write_text(_CONFIG.format(base_url="http://127.0.0.1:9", more=""))
         loaded = load_gateway(folder / "gateway.yaml", {})
         app = create_app(
             loaded,

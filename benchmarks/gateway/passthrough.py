@@ -38,7 +38,7 @@ ledger: offramp.db
 upstreams:
   provider:
     kind: openai
-    base_url: {base_url}
+    base_url: {base_url}{more}
 models:
   gpt-4o: provider
 """
@@ -52,11 +52,11 @@ SCRIPT = 'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\
 Stack = Callable[[str, str], AbstractContextManager[tuple[int, str]]]
 
 
-def _gateway(tree: Path | None = None) -> Stack:
+def _gateway(tree: Path | None = None, more: str = "") -> Stack:
     @contextmanager
     def started(folder: str, base_url: str) -> Iterator[tuple[int, str]]:
         config = Path(folder, "gateway.yaml")
-        config.write_text(_CONFIG.format(base_url=base_url))
+        config.write_text(_CONFIG.format(base_url=base_url, more=more))
         with gateway(config, core=0, tree=tree) as (pid, _, address):
             yield pid, address
 
@@ -76,6 +76,7 @@ def _bare(client: str) -> Stack:
 
 STACKS: Mapping[str, Stack] = {
     "gateway": _gateway(),
+    "gateway, client: aiohttp": _gateway(more="\n    client: aiohttp"),
     "bare uvicorn + aiohttp": _bare("aiohttp"),
     "bare uvicorn + own client": _bare("own"),
     "nginx": lambda _, base_url: proxy(base_url, core=0),

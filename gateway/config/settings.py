@@ -103,7 +103,8 @@ class OpenAISettings(FrozenRecord):
     without_key: what to do where api_key is empty: send none, refuse to start, or echo (and say so).
     ask_usage: ask for usage in streams whose client did not, so that they can be priced.
     passthrough: paths that go on as they are. credentials: whose key goes on with a client's own call. headers: names
-    of a client's headers that go on, besides those that always do.
+    of a client's headers that go on, besides those that always do. client: what sends the calls, besides those that are
+    passed on.
     """
 
     model_config = ConfigDict(json_schema_extra={"required": ["kind"]})
@@ -117,6 +118,7 @@ class OpenAISettings(FrozenRecord):
     passthrough: Annotated[WordsList, AfterValidator(_passable)] = ()
     credentials: Literal["own", "client"] = "own"
     headers: Annotated[WordsList, AfterValidator(_travelling)] = ()
+    client: Literal["http1", "aiohttp"] = "http1"
 
     @model_validator(mode="before")
     @classmethod

@@ -120,8 +120,9 @@ class Forwarder:
         if now < self._silent_until.get(target.upstream, 0.0):
             return
         self._silent_until[target.upstream] = now + _SILENT_S
-        why = f"{type(cause).__name__}: {cause}" if isinstance(cause, OSError) else type(cause).__name__
-        _log.warning("%s: %s (%s)", context.record.request_id, error.message, why)
+        text = f": {cause}" if isinstance(cause, OSError) else ""
+        why = f" ({type(cause).__name__}{text})" if cause else ""
+        _log.warning("%s: %s%s", context.record.request_id, error.message, why)
 
     async def close(self) -> None:
         """Closes every upstream's connections."""
@@ -187,6 +188,7 @@ def _build(name: str, settings: UpstreamSettings) -> Upstream:
         ask_usage=settings.ask_usage,
         client_keys=settings.credentials == "client",
         client_headers=settings.headers,
+        client=settings.client,
     )
     return Retrying(upstream)
 

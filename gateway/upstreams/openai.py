@@ -1,9 +1,7 @@
-"""Any server that speaks OpenAI's API, or Anthropic's, over aiohttp."""
+"""Any server that speaks OpenAI's API, or Anthropic's, over the gateway's own HTTP client or aiohttp."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Collection
-from functools import lru_cache
 from typing import Any, Final, Literal
 from weakref import WeakSet
 
@@ -14,17 +12,10 @@ from yarl import URL
 
 import gateway
 from gateway.context import Headers
-from gateway.errors import AnswerLost, AnswerStalled, ApiError, CallDropped, UpstreamFailed, UpstreamTimeout
-from gateway.upstreams.base import Answer, UpstreamCall
+from gateway.errors import ApiError, UpstreamFailed
+from gateway.upstreams.base import CONTROL, STATUSES, Address, Answer, UpstreamCall, public_name
+from gateway.upstreams.http1 import Http1Client
 
-_CLIENT_HEADERS: Final = frozenset({b"content-type", b"retry-after", b"retry-after-ms", b"x-should-retry"})
-_CLIENT_PREFIXES: Final = (b"x-ratelimit-", b"openai-", b"anthropic-")
-_OPERATOR_HEADERS: Final = frozenset({b"openai-organization", b"openai-project", b"anthropic-organization-id"})
-_PASSED_HEADERS: Final = frozenset({
-    b"accept-ranges", b"cache-control", b"content-disposition", b"content-encoding", b"content-language",
-    b"content-length", b"content-range", b"etag", b"last-modified",
-})  # fmt: skip
-"""Of an answer that is passed on as it comes."""
 TRAVELS: Final = frozenset({b"openai-beta", b"idempotency-key", b"x-client-request-id"})
 """A client's headers that go on with every call, besides those of Anthropic's."""
 _ANTHROPICS: Final = b"anthropic-"
@@ -33,24 +24,14 @@ SPEAKS: Final = {
     "anthropic": frozenset({"messages", "messages.count_tokens"}),
 }
 """By kind, the endpoints of the wire formats that its servers take."""
-_NEVER_SENT: Final = (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, ValueError)
-"""Errors without a connection; ValueError: an invalid address or header."""
-_STATUSES: Final = range(200, 600)
 MAX_ANSWER_BYTES: Final = 32 * 1024**2
 """The largest answer of an upstream that is read."""
-_CHECK_S: Final = 1.0
-_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-"""Not allowed in a header that is sent on."""
-
-_Protocols = WeakSet[asyncio.Protocol]
+_NEVER_SENT: Final = (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, ValueError)
+"""Errors without a connection; ValueError: an invalid address or header."""
 
 
 class OpenAIUpstream:
-    """One base URL with its own connection pool. The pool opens on the first call, inside the running loop.
-
-    A connection that closes before it had the whole call, or soon after it without an answer, has not taken the call.
-    stale_s: how soon for a kept connection, which the upstream was most often just closing. at_once_s: for a new one.
-    """
+    """One base URL. client: which one sends its calls; what is passed on as it comes is sent by aiohttp."""
 
     notional = False
 
@@ -69,6 +50,7 @@ class OpenAIUpstream:
         client_keys: bool = False,
         client_headers: Collection[str] = (),
         kind: Literal["openai", "anthropic"] = "openai",
+        client: Literal["http1", "aiohttp"] = "http1",
     ) -> None:
         """client_headers: names of a client's headers that go on, besides TRAVELS. kind: whose API it is."""
         self.name = name
@@ -77,14 +59,8 @@ class OpenAIUpstream:
         self.client_keys = client_keys
         self.timeout_s = timeout_s
         self.client_headers = frozenset(name.encode() for name in client_headers)
-        self._base_url = base_url.rstrip("/")
-        self._urls: dict[str, URL] = {}
-        self._max_answer_bytes = max_answer_bytes
-        self._stale_s = stale_s
-        self._at_once_s = at_once_s
-        self._connect_timeout_s = connect_timeout_s
         # every header that aiohttp would add by itself, which saves the work on every call
-        self._headers = {
+        headers = {
             "Content-Type": "application/json",
             "Accept": "*/*",
             "Accept-Encoding": "identity",
@@ -93,48 +69,92 @@ class OpenAIUpstream:
         key = ("Authorization", f"Bearer {api_key}")
         if kind == "anthropic":
             # of a client that names its version, that one goes
-            key, self._headers["anthropic-version"] = ("x-api-key", api_key), "2023-06-01"
+            key, headers["anthropic-version"] = ("x-api-key", api_key), "2023-06-01"
         self._own = [(key[0].lower().encode(), key[1].encode())] if api_key else []
         if api_key and not client_keys:
-            self._headers[key[0]] = key[1]
-        self._session: aiohttp.ClientSession | None = None
-        self._written_to: _Protocols = WeakSet()
-        self._waits = _Waits(timeout_s)
+            headers[key[0]] = key[1]
+        address = Address(
+            upstream=name,
+            base_url=base_url.rstrip("/"),
+            headers=headers,
+            connect_timeout_s=connect_timeout_s,
+            timeout_s=timeout_s,
+            max_answer_bytes=max_answer_bytes,
+            stale_s=stale_s,
+            at_once_s=at_once_s,
+        )
+        self._passing = AiohttpClient(address)
+        self._client: AiohttpClient | Http1Client = self._passing if client == "aiohttp" else Http1Client(address)
 
     async def send(self, call: UpstreamCall) -> Answer:
-        headers = self._sent(call) if call.headers or self.client_keys else None
-        sending = _Sending(call.body, self._written_to)
-        try:
-            with self._waits.on(sending):
-                url = self._urls.get(call.path) or self._url(call.path)
-                ask = self._open().request
-                response = await ask(call.method, url, data=sending, headers=headers, allow_redirects=False)
-                sending.response = self._checked(response)
-                seen = _client_headers(response)
-                if call.stream and response.status == 200 and response.content_type == "text/event-stream":
-                    return Answer(status=200, headers=seen, chunks=self._chunks(sending, response))
-                body, theirs = await self._body(sending, response), self.client_keys and call.credentials is not None
-                return Answer(status=response.status, headers=seen, body=body, wire=call.wire, clients_key=theirs)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            if sending.response is None:
-                raise self._failure(error, sending) from error
-            # an upstream that refuses a call has not taken it
-            ok = sending.response.ok
-            if isinstance(error, TimeoutError):
-                stalled = AnswerStalled if ok else UpstreamTimeout
-                raise stalled(f"upstream {self.name} did not finish its answer in time") from error
-            raise (AnswerLost if ok else UpstreamFailed)(f"upstream {self.name} broke off its answer") from error
+        headers = self._sent(call) if call.headers or self.client_keys else []
+        answer = await self._client.ask(call, headers)
+        answer.wire, answer.clients_key = call.wire, self.client_keys and call.credentials is not None
+        return answer
 
     async def pass_on(
         self, method: str, target: str, headers: Headers, body: AsyncIterator[bytes] | None, credentials: Headers | None
     ) -> Answer:
         """Sends a call whose body goes as it comes; the answer's bytes are left as they are. target: path and query.
         credentials: as of an UpstreamCall. Raises UpstreamFailed or UpstreamTimeout; nothing is tried again."""
+        return await self._passing.pass_on(method, target, [*headers, *self._keys(credentials)], body)
+
+    def _keys(self, credentials: Headers | None) -> Headers:
+        """The headers with keys, where clients bring theirs. Raises UpstreamFailed."""
+        if not self.client_keys or credentials is not None:
+            return credentials if self.client_keys and credentials else []
+        if not self._own:
+            raise UpstreamFailed(f"upstream {self.name} takes clients' keys, and has none of the gateway's own")
+        return self._own
+
+    def _sent(self, call: UpstreamCall) -> Headers:
+        """The headers of a call. With the gateway's own key none goes that may belong to the client's."""
+        listed = self.client_headers if call.credentials is not None or not self.client_keys else ()
+        return [
+            *(one for one in call.headers if one[0] in TRAVELS or one[0] in listed or one[0].startswith(_ANTHROPICS)),
+            *self._keys(call.credentials),
+        ]
+
+    async def close(self) -> None:
+        await self._client.close()
+        await self._passing.close()
+
+
+class AiohttpClient:
+    """A client on aiohttp, which also takes bodies as they come."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._urls: dict[str, URL] = {}
+        self._session: aiohttp.ClientSession | None = None
+        self._written_to: WeakSet[asyncio.Protocol] = WeakSet()
+        self._waits = _Waits(address.timeout_s)
+
+    async def ask(self, call: UpstreamCall, headers: Headers) -> Answer:
+        sending = _Sending(call.body, self._written_to)
+        try:
+            with self._waits.on(sending):
+                url = self._urls.get(call.path) or self._url(call.path)
+                ask, sent = self._open().request, _decoded(headers) if headers else None
+                response = await ask(call.method, url, data=sending, headers=sent, allow_redirects=False)
+                sending.response = self._checked(response)
+                seen = _client_headers(response)
+                if call.stream and response.status == 200 and response.content_type == "text/event-stream":
+                    return Answer(status=200, headers=seen, chunks=self._chunks(sending, response))
+                return Answer(status=response.status, headers=seen, body=await self._body(response))
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            if sending.response is None:
+                raise self._failure(error, sending) from error
+            status, late = sending.response.status, isinstance(error, TimeoutError)
+            raise (self._address.late(status) if late else self._address.broken_off(status)) from error
+
+    async def pass_on(self, method: str, target: str, headers: Headers, body: AsyncIterator[bytes] | None) -> Answer:
+        """As of OpenAIUpstream."""
         sending = _Sending(b"", self._written_to)
         # from here on it may have been taken
         sending.sent_s = 0.0
         parts = None if body is None else _timed(body, sending)
-        url, sent = URL(self._base_url + target, encoded=True), _decoded([*headers, *self._keys(credentials)])
+        url, sent = URL(self._address.base_url + target, encoded=True), _decoded(headers)
         try:
             with self._waits.on(sending):
                 response = await self._open().request(
@@ -148,37 +168,22 @@ class OpenAIUpstream:
 
     def _checked(self, response: aiohttp.ClientResponse) -> aiohttp.ClientResponse:
         """The response itself. Raises UpstreamFailed where its status is none."""
-        if response.status not in _STATUSES:
+        if response.status not in STATUSES:
             response.close()
-            raise UpstreamFailed(f"upstream {self.name} answered with the status {response.status}, which is none")
+            raise self._address.no_status(response.status)
         return response
-
-    def _keys(self, credentials: Headers | None) -> Headers:
-        """The headers with keys, where clients bring theirs. Raises UpstreamFailed."""
-        if not self.client_keys or credentials is not None:
-            return credentials if self.client_keys and credentials else []
-        if not self._own:
-            raise UpstreamFailed(f"upstream {self.name} takes clients' keys, and has none of the gateway's own")
-        return self._own
-
-    def _sent(self, call: UpstreamCall) -> list[tuple[str, str]]:
-        """The headers of a call. With the gateway's own key none goes that may belong to the client's."""
-        listed = self.client_headers if call.credentials is not None or not self.client_keys else ()
-        named = (*TRAVELS, *listed)
-        sent = [header for header in call.headers if header[0] in named or header[0].startswith(_ANTHROPICS)]
-        return _decoded([*sent, *self._keys(call.credentials)])
 
     def _failure(self, error: Exception, sending: "_Sending") -> ApiError:
         """The error to raise, by whether the call may have been taken before the answer's first byte."""
         if isinstance(error, _NEVER_SENT):
-            return UpstreamFailed(f"upstream {self.name} could not be reached")
+            return self._address.unreached()
         if isinstance(error, TimeoutError):
-            return UpstreamTimeout(f"upstream {self.name} did not answer in time")
-        unreadable = isinstance(error, aiohttp.ClientResponseError)
-        why = "sent an answer that cannot be read" if unreadable else "closed the connection without an answer"
-        # an upstream that answers anything was not closing the connection
-        soon_s = self._stale_s if sending.kept and not unreadable else self._at_once_s
-        return (UpstreamFailed if sending.after_s() < soon_s else CallDropped)(f"upstream {self.name} {why}")
+            return self._address.late(0)
+        # where a head began, the message of a disconnection is what came of it
+        cut = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(error.message, str)
+        if cut or isinstance(error, aiohttp.ClientResponseError):
+            return self._address.unreadable("its head is cut off" if cut else "")
+        return self._address.unanswered(kept=sending.kept, after_s=sending.after_s())
 
     async def close(self) -> None:
         if self._session is not None:
@@ -187,39 +192,38 @@ class OpenAIUpstream:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             # name look-ups and connections are timed by themselves: a timer for each call costs more than it guards
-            within_s = self._connect_timeout_s
+            within_s = self._address.connect_timeout_s
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
                     limit=0, ttl_dns_cache=300, keepalive_timeout=60, resolver=_Resolver(within_s)
                 ),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=within_s),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                headers=self._headers,
+                headers=self._address.headers,
             )
         return self._session
 
     def _url(self, path: str) -> URL:
-        url = URL(self._base_url + path)
+        url = URL(self._address.base_url + path)
         if "?" not in path:
             # a query is the client's, who may send ever new ones
             self._urls[path] = url
         return url
 
-    async def _body(self, sending: "_Sending", response: aiohttp.ClientResponse) -> bytes:
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         parts: list[bytes] = []
         size, announced = 0, response.content_length or 0
         try:
-            while max(size, announced) <= self._max_answer_bytes:
+            while max(size, announced) <= self._address.max_answer_bytes:
                 part = await response.content.readany()
                 if not part:
                     return parts[0] if len(parts) == 1 else b"".join(parts)
-                sending.wait()
                 parts.append(part)
                 size += len(part)
         finally:
             # a whole answer has given its connection back by now
             response.close()
-        raise AnswerLost(f"upstream {self.name} sent an answer over {self._max_answer_bytes} bytes")
+        raise self._address.too_long()
 
     async def _chunks(self, sending: "_Sending", response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         try:
@@ -230,9 +234,9 @@ class OpenAIUpstream:
                     return
                 yield chunk
         except TimeoutError as error:
-            raise UpstreamTimeout(f"upstream {self.name} fell silent in mid-stream") from error
+            raise self._address.late(response.status, stream=True) from error
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
-            raise UpstreamFailed(f"upstream {self.name} broke off in mid-stream") from error
+            raise self._address.broken_off(response.status, stream=True) from error
         finally:
             # a stream that the client left must not go on upstream
             response.close()
@@ -265,7 +269,7 @@ class _Sending(aiohttp.BytesPayload):
     """A call's body on its way, and the wait for its answer. written_to: connections that had bodies before. kept:
     whether its connection was opened for an earlier call. aiohttp's traces know it too, for 14 µs a call."""
 
-    def __init__(self, body: bytes, written_to: _Protocols) -> None:
+    def __init__(self, body: bytes, written_to: WeakSet[asyncio.Protocol]) -> None:
         super().__init__(body)
         self.kept = self.late = False
         self.since = 0.0
@@ -314,7 +318,7 @@ class _Waits:
         return _Wait(self._open, sending)
 
     def _schedule(self) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_later(min(_CHECK_S, self._timeout_s / 10), self._check)
+        return asyncio.get_running_loop().call_later(min(1.0, self._timeout_s / 10), self._check)
 
     def _check(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -351,14 +355,5 @@ def _decoded(headers: Headers) -> list[tuple[str, str]]:
 
 
 def _client_headers(response: aiohttp.ClientResponse, *, passed: bool = False) -> Headers:
-    named = [(_public(key, passed), value) for key, value in response.raw_headers]
-    return [(name, value) for name, value in named if name and not _CONTROL.search(value)]
-
-
-@lru_cache(maxsize=512)
-def _public(key: bytes, passed: bool) -> bytes:
-    name = key.lower()
-    if name in (b"x-request-id", b"request-id"):
-        return b"x-upstream-request-id"
-    public = name in _CLIENT_HEADERS or (name.startswith(_CLIENT_PREFIXES) and name not in _OPERATOR_HEADERS)
-    return name if public or (passed and name in _PASSED_HEADERS) else b""
+    named = [(public_name(key, passed), value) for key, value in response.raw_headers]
+    return [(name, value) for name, value in named if name and not CONTROL.search(value)]
