@@ -95,12 +95,12 @@ def own_client(url: str) -> Post:
         f"POST / HTTP/1.1\r\nHost: {address.authority}\r\nContent-Type: application/json\r\nContent-Length: ".encode()
     )
 
+    async def connect() -> _Connection:
+        tls = True if address.scheme == "https" else None
+        return (await loop.create_connection(_Connection, str(address.host), address.port or 80, ssl=tls))[1]
+
     async def post(body: bytes) -> bytes:
-        one = (
-            kept.pop()
-            if kept
-            else (await loop.create_connection(_Connection, str(address.host), address.port or 80))[1]
-        )
+        one = kept.pop() if kept else await connect()
         answer = await one.ask(b"%b%d\r\n\r\n%b" % (head, len(body), body), loop.create_future())
         kept.append(one)
         return answer

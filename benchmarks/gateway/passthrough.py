@@ -52,7 +52,9 @@ SCRIPT = 'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\
 Stack = Callable[[str, str], AbstractContextManager[tuple[int, str]]]
 
 
-def _gateway(tree: Path | None = None, more: str = "") -> Stack:
+def gateway_of(tree: Path | None = None, more: str = "") -> Stack:
+    """The gateway of a checkout. more: lines behind its upstream's address."""
+
     @contextmanager
     def started(folder: str, base_url: str) -> Iterator[tuple[int, str]]:
         config = Path(folder, "gateway.yaml")
@@ -75,17 +77,17 @@ def _bare(client: str) -> Stack:
 
 
 STACKS: Mapping[str, Stack] = {
-    "gateway": _gateway(),
-    "gateway, client: aiohttp": _gateway(more="\n    client: aiohttp"),
+    "gateway": gateway_of(),
+    "gateway, client: aiohttp": gateway_of(more="\n    client: aiohttp"),
     "bare uvicorn + aiohttp": _bare("aiohttp"),
     "bare uvicorn + own client": _bare("own"),
     "nginx": lambda _, base_url: proxy(base_url, core=0),
 }
 
 
-def measure(stack: Stack, seconds: int, connections: int) -> dict[str, float]:
+def measure(stack: Stack, seconds: int, connections: int, *, tls: bool = False) -> dict[str, float]:
     """One run: requests, microseconds of the process's processor time for each, requests a second, errors, memory."""
-    with tempfile.TemporaryDirectory() as folder, provider(core=1) as base_url:
+    with tempfile.TemporaryDirectory() as folder, provider(core=1, tls=tls) as base_url:
         script = Path(folder, "post.lua")
         script.write_text(SCRIPT.format(body=_BODY))
         with stack(folder, base_url) as (pid, address):
@@ -114,15 +116,17 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=7)
     parser.add_argument("--tree", type=Path, action="append", default=[], help="another checkout; may be repeated")
     parser.add_argument("--output", type=Path, help="a file for the table")
+    parser.add_argument("--tls", action="store_true", help="between what is measured and the provider")
     arguments = parser.parse_args()
-    stacks = {f"gateway of {tree.name}": _gateway(tree.resolve()) for tree in arguments.tree} | STACKS
+    stacks = {f"gateway of {tree.name}": gateway_of(tree.resolve()) for tree in arguments.tree} | dict(STACKS)
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in stacks}
     for _ in range(arguments.repeat):
         for name, stack in stacks.items():
-            runs[name].append(measure(stack, arguments.seconds, arguments.connections))
+            runs[name].append(measure(stack, arguments.seconds, arguments.connections, tls=arguments.tls))
     lines = [
         f"{machine()}; {nginx_version()}, {versions(['uvicorn', 'uvloop', 'httptools', 'aiohttp', 'msgspec'])}",
         "",
+        "TLS to the provider." if arguments.tls else "Plain HTTP.",
         f"{arguments.connections} connections, request {len(_BODY)} bytes, answer {len(ANSWER)} bytes.",
         f"The stacks in turn, medians of {arguments.repeat} (lowest and highest).",
         "",

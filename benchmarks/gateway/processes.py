@@ -25,8 +25,9 @@ http {{
   access_log off; keepalive_requests 1000000000; client_body_buffer_size 64k;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;
   uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  {upstream}
+  {more}
   server {{
+    {listen}
     listen 127.0.0.1:{port};
     location / {{ {location} }}
   }}
@@ -103,30 +104,45 @@ def nginx_version() -> str:
 
 
 @contextlib.contextmanager
-def _nginx(location: str, upstream: str = "", *, core: int | None) -> Iterator[tuple[int, str]]:
+def _nginx(location: str, more: str = "", *, core: int | None, listen: str = "") -> Iterator[tuple[int, str]]:
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
         file = Path(folder, "nginx.conf")
-        file.write_text(_NGINX.format(folder=folder, port=port, location=location, upstream=upstream))
+        file.write_text(_NGINX.format(folder=folder, port=port, location=location, more=more, listen=listen))
         address = f"http://127.0.0.1:{port}"
         with running([need("nginx", "nginx-light"), "-c", str(file)], f"{address}/", core=core) as (pid, _):
             yield pid, address
 
 
 @contextlib.contextmanager
-def provider(core: int | None = None) -> Iterator[str]:
-    """An nginx that gives every call the same answer; yields its base URL."""
-    with _nginx(f"default_type application/json; return 200 '{ANSWER}';", core=core) as (_, address):
-        yield address
+def provider(core: int | None = None, *, tls: bool = False) -> Iterator[str]:
+    """An nginx that gives every call the same answer; yields its base URL. tls: over TLS, with a certificate that
+    processes which are started meanwhile trust."""
+    location = f"default_type application/json; return 200 '{ANSWER}';"
+    if not tls:
+        with _nginx(location, core=core) as (_, address):
+            yield address
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        key, certificate, port = f"{folder}/key.pem", f"{folder}/certificate.pem", free_port()
+        command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=provider"
+        files = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate]
+        subprocess.run([*command.split(), *files], check=True, capture_output=True)
+        more = f"ssl_certificate {certificate}; ssl_certificate_key {key};"
+        os.environ["SSL_CERT_FILE"] = certificate
+        try:
+            with _nginx(location, more, core=core, listen=f"listen 127.0.0.1:{port} ssl;"):
+                yield f"https://127.0.0.1:{port}"
+        finally:
+            del os.environ["SSL_CERT_FILE"]
 
 
 @contextlib.contextmanager
 def proxy(base_url: str, core: int | None = None) -> Iterator[tuple[int, str]]:
     """An nginx that passes every call on over kept connections; yields pid and base URL."""
-    upstream = (
-        f"upstream provider {{ server {base_url.partition('//')[2]}; keepalive 128; keepalive_requests 1000000; }}"
-    )
-    location = 'proxy_pass http://provider; proxy_http_version 1.1; proxy_set_header Connection "";'
+    scheme, _, server = base_url.partition("://")
+    upstream = f"upstream provider {{ server {server}; keepalive 128; keepalive_requests 1000000; }}"
+    location = f'proxy_pass {scheme}://provider; proxy_http_version 1.1; proxy_set_header Connection "";'
     with _nginx(location, upstream, core=core) as served:
         yield served
 
