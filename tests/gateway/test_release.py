@@ -2,19 +2,24 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.config.problems import ConfigError
+from gateway.ledger.call_store import TextStore
 from gateway.protocols import sse
 from gateway.protocols.chat_answers import CHAT
 from gateway.protocols.embeddings import COMPLETIONS
+from gateway.protocols.messages_answers import MESSAGES
 from gateway.protocols.responses_answers import RESPONSES
 from gateway.protocols.wire import ReplyContent, TokenCounts, Wire
 from gateway.upstreams.base import Answer
-from tests.given import table_text
+from tests.given import table, table_text
 
 BASE = table_text("given/gateway-conftest-base.yaml")
 RULES = """
@@ -31,6 +36,9 @@ rules:
 SENTENCES = ["It is the first of all sentences. ", "The second one has a jailbreak in it. ", "The third has a mark! "]
 BLOCKED = "But the fourth is about violence. "
 REST = "And there is a fifth one behind it."
+STREAMS = table("released.yaml")
+TEXTS = re.compile(r'"(?:content|text|thinking|arguments|partial_json|delta)":("(?:[^"\\]|\\.)*")')
+MAIL, CARD = "joe@example.com", "4111 1111\n1111 1111"
 BOTH = pytest.mark.parametrize("served", [CHAT, COMPLETIONS], ids=lambda each: each.endpoint)
 
 
@@ -69,22 +77,36 @@ def gateway(wire: Callable[..., Any], fake_upstream: Any, make_answer: Callable[
     return make
 
 
-@BOTH
-async def test_wherever_a_stream_is_cut_nothing_leaves_unread(served: Wire, gateway: Any, ask: Any) -> None:
-    whole = "".join([*SENTENCES, REST])
-    raw = b"".join(stream(served, *SENTENCES, REST))
+def written(raw: bytes, *, again: bool = False) -> list[str]:
+    """What a stream's deltas write, or what its other events write again, in any format, with the edits undone."""
+    lines = [line for line in raw.decode().splitlines() if ('.done"' in line or '.completed"' in line) is again]
+    texts = [json.loads(text) for line in lines for text in TEXTS.findall(line)]
+    return [text.replace(MAIL, "[EMAIL_1]").replace("[CARD_1]", CARD) for text in texts]
+
+
+@pytest.mark.parametrize("served", [CHAT, COMPLETIONS, RESPONSES, MESSAGES], ids=lambda each: each.endpoint)
+async def test_wherever_a_stream_is_cut_nothing_leaves_unread(
+    served: Wire, gateway: Any, make_answer: Any, ask: Any
+) -> None:
+    request, raw = (STREAMS[served.endpoint][key].encode() for key in ("request", "stream"))
+    whole, wired, bodies = "".join(written(raw)), gateway([], served=served), set()
+    asked, passed = wired.classify.asked, bytearray()
+
+    def on_part(part: bytes) -> None:
+        passed.extend(part)
+        read = [text for reading in asked for text in reading.texts if text in whole]
+        may = whole[: max((whole.index(text) + len(text) for text in read), default=0)]
+        assert may.startswith("".join(written(passed)))
+        assert all(text in may for text in written(passed, again=True))
+
     cuts = [[raw], [raw[place : place + 1] for place in range(len(raw))]]
     for chunks in (*cuts, *([raw[:place], raw[place:]] for place in range(1, len(raw)))):
-        wired = gateway(chunks, served=served)
-        passed = bytearray()
-
-        def on_part(part: bytes, wired: Any = wired, passed: bytearray = passed) -> None:
-            passed.extend(part)
-            read = [text for reading in wired.classify.asked for text in reading.texts if text in whole]
-            assert len(said(bytes(passed))) <= max((whole.index(text) + len(text) for text in read), default=0)
-
-        answer = await ask(wired.app, body(served), on_part=on_part)
-        assert answer.body == raw
+        asked.clear()
+        passed.clear()
+        wired.upstreams["one"].answers[:] = [make_answer(events=chunks)]
+        bodies.add((await ask(wired.app, request, on_part=on_part)).body)
+    [body] = bodies
+    assert ("".join(written(body)), MAIL.encode() in body, b"1111" in body) == (whole, True, False)
 
 
 @BOTH
@@ -148,6 +170,18 @@ async def test_what_a_response_says_again_follows_what_passed(gateway: Any, ask:
     assert b"joe@" not in answer.body
     assert answer.body.count(b"Write to [EMAIL_1] about all of it. He knows what is to be done.") == 4
     assert len(answer.parts) > 3
+
+
+async def test_of_a_blocked_stream_what_rules_read_is_kept_redacted(gateway: Any, ask: Any, tmp_path: Path) -> None:
+    texts = ["Write to joe@example.com about all of it. ", "It is violence to ann@example.com. "]
+    wired = gateway(stream(CHAT, *texts, REST), models="content: {blocked: 30d}\n")
+    await ask(wired.app, body(CHAT))
+    wired.review_log.close()
+    with closing(TextStore(tmp_path / "contracts.db", read_only=True)) as store:
+        [kept] = store.texts()
+    assert (kept.kept_as, kept.rule, kept.label) == ("blocked", "safe", "violence")
+    assert kept.text == "Write to [EMAIL_1] about all of it. It is violence to [EMAIL_2]. "
+    assert wired.classify.asked[-1].texts == ("".join(texts),)
 
 
 async def test_a_block_before_anything_has_passed_is_said_as_ever(gateway: Any, ask: Any) -> None:
