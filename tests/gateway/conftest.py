@@ -26,6 +26,7 @@ from classifiers.runtime.run import Passages
 from classifiers.verdict import Abstention, Reading, Verdict
 from gateway.config.load import Loaded, load_gateway
 from gateway.config.prices import Price, PriceTable
+from gateway.connection import Connection
 from gateway.context import Headers
 from gateway.contracts.audit import Audits
 from gateway.contracts.owner import Owner
@@ -54,7 +55,7 @@ from gateway.requests.system import PromptPatterns
 from gateway.routes import Routes
 from gateway.rules.compile import compile_rules
 from gateway.rules.rule import Act, Action, Rule
-from gateway.server import Guarded, bind
+from gateway.server import Server, bind
 from gateway.serving.snapshot import CurrentSnapshot, Snapshot
 from gateway.spelling import LabelNames
 from gateway.upstreams.base import Answer, Upstream, UpstreamCall
@@ -504,19 +505,25 @@ def serving() -> Serving:
 
     @asynccontextmanager
     async def serve(
-        app: ASGIApp, *, header_time_s: float = 10.0, body_time_s: float = 30.0, drain_s: int | None = None
+        app: ASGIApp,
+        *,
+        header_time_s: float = 10.0,
+        body_time_s: float = 30.0,
+        drain_s: int | None = None,
+        idle_s: int = 75,
     ) -> AsyncIterator[str]:
         listener = bind("127.0.0.1", 0)
         times = {"header_time_s": header_time_s, "body_time_s": body_time_s}
         config = uvicorn.Config(
             app,
-            http=type("Guarded", (Guarded,), times),
+            http=type("Timed", (Connection,), times),
             ws="none",
             access_log=False,
             log_config=None,
             timeout_graceful_shutdown=drain_s,
+            timeout_keep_alive=idle_s,
         )
-        server = uvicorn.Server(config)
+        server = Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.005)

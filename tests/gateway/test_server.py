@@ -176,3 +176,47 @@ def test_a_port_in_use_is_refused() -> None:
         first.listen()
         with pytest.raises(OSError, match="in use"):
             bind("127.0.0.1", first.getsockname()[1])
+
+
+async def test_a_connection_that_is_idle_for_long_is_closed(talk: Any) -> None:
+    async with talk(idle_s=0) as (connect, _):
+        reader, writer = await connect()
+        writer.write(WHOLE)
+        assert (await reply(reader))[0] == 200
+        assert not await rest(reader)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    ("headers", "parts", "answer"),
+    [
+        ([(b"content-length", b"2")], [b"ok"], b"content-length: 2\r\n\r\nok"),
+        ([(b"content-length", b"2")], [b"o", b"k"], b"content-length: 2\r\n\r\nok"),
+        ([], [b"ok", b""], b"transfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"),
+        ([(b"content-length", b"3")], [b"ok"], b""),
+        ([(b"content-length", b"1")], [b"ok"], b""),
+        ([(b"x", b"a\r\nb: c")], [b"ok"], b""),
+    ],
+)
+async def test_a_reply_is_what_its_headers_say(
+    serving: Any, method: str, headers: list[tuple[bytes, bytes]], parts: list[bytes], answer: bytes
+) -> None:
+    """One that is not is broken off, so that no client takes it for whole."""
+
+    async def app(scope: Any, _: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            for number, part in enumerate(parts, 1):
+                await send({"type": "http.response.body", "body": part, "more_body": number < len(parts)})
+
+    async with serving(app) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(method.encode() + b" / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        got = await rest(reader)
+        writer.close()
+    head, _, body = got.replace(b"connection: close\r\n", b"").partition(b"\r\n\r\n")
+    if method == "GET" or headers[:1] == [(b"x", b"a\r\nb: c")]:
+        assert got == b"" if not answer else head.endswith(answer.partition(b"\r\n\r\n")[0])
+        assert body == answer.partition(b"\r\n\r\n")[2]
+    else:
+        assert not body
