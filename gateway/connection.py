@@ -72,7 +72,7 @@ def _read_url(url: bytes) -> tuple[str, bytes, bytes]:
     return unquote(path) if "%" in path else path, parsed.path, parsed.query or b""
 
 
-class Exchange(RequestResponseCycle):
+class RequestCycle(RequestResponseCycle):
     """One request and its reply. A reply that is whole goes in one write."""
 
     def __init__(self, connection: "Connection", scope: Any, *, keep_alive: bool) -> None:
@@ -238,7 +238,7 @@ class Connection(HttpToolsProtocol):
         path = _read_url(url) if len(url) <= _LONGEST_KNOWN else _read_url.__wrapped__(url)
         scope["path"], scope["raw_path"], scope["query_string"] = path
         before, keep_alive = self.cycle, version != "1.0" and self.parser.should_keep_alive()
-        self.cycle = Exchange(self, scope, keep_alive=keep_alive)
+        self.cycle = RequestCycle(self, scope, keep_alive=keep_alive)
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, self.app)
         else:
