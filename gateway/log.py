@@ -203,6 +203,8 @@ def logging_to(stream: TextIO | None, settings: LogSettings) -> Iterator[Request
     level, json = logging.getLevelNamesMapping()[settings.level.upper()], settings.format == "json"
     for name in ("gateway", "classifiers"):
         logging.getLogger(name).setLevel(level)
+    # uvicorn reports its own start and stop; the gateway has its own line for those
+    logging.getLogger("uvicorn.error").setLevel(max(level, logging.WARNING))
     root = logging.getLogger()
     root.setLevel(max(level, logging.INFO))
     try:
@@ -221,3 +223,8 @@ def logging_to(stream: TextIO | None, settings: LogSettings) -> Iterator[Request
     finally:
         root.handlers = before
         lines.close()
+
+
+def announce(line: str) -> None:
+    """Logs a line whatever the level, as the one that says the port."""
+    logging.getLogger(__name__).handle(logging.LogRecord(__name__, logging.INFO, "", 0, line, None, None))

@@ -2,7 +2,6 @@
 SIGTERM as Ctrl-C."""
 
 import json
-import logging
 import signal
 import sys
 import unicodedata
@@ -125,13 +124,6 @@ def problems_as_exit_codes() -> Iterator[None]:
         if isinstance(error, OSError):
             message = (f"{error.filename}: " if error.filename else "") + (error.strerror or message)
         raise fail(message, code) from error
-
-
-def log_to_stderr(level: int = logging.INFO) -> None:
-    """Plain log lines on stderr."""
-    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(message)s", force=True)
-    # uvicorn reports its own start and stop; the gateway prints its own lines for those
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
 
 
 class Bar:

@@ -1,6 +1,5 @@
 """`offramp serve`."""
 
-import logging
 import os
 import sys
 from contextlib import closing, nullcontext
@@ -10,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.output import Exit, fail, log_to_stderr, stderr
+from gateway.cli.output import Exit, fail
 
 if TYPE_CHECKING:
     from gateway.config.load import Loaded
-    from gateway.config.settings import LogSettings
 
 
 def serve(
@@ -26,7 +24,6 @@ def serve(
     from classifiers.text.language import LanguageDetector
     from gateway.config.load import load_gateway
 
-    log_to_stderr()
     loaded = load_gateway(config, os.environ)
     detector = LanguageDetector()
     if loaded.settings.rules:
@@ -38,7 +35,7 @@ def serve(
     from gateway.contracts.store import ContractStore
     from gateway.contracts.tables import sole
     from gateway.ledger.store import SQLiteLedger, closed_on_failure
-    from gateway.log import logging_to
+    from gateway.log import announce, logging_to
     from gateway.serving.snapshot import load_runtime
 
     host, port = _address(loaded, host, port)
@@ -46,12 +43,8 @@ def serve(
         listener = server.bind(host, port)
     except OSError as error:
         raise cannot_listen(host, port, error) from error
-    bound = any(rule.contract for rule in loaded.settings.rules)
-    with (
-        closing(listener),
-        logging_to(sys.stderr, loaded.settings.log) as log,
-        sole(loaded.ledger) if bound else nullcontext(),
-    ):
+    alone = sole(loaded.ledger) if any(rule.contract for rule in loaded.settings.rules) else nullcontext()
+    with closing(listener), logging_to(sys.stderr, loaded.settings.log) as log, alone:
         runtime = load_runtime(loaded, detector=detector)
         prices = load_prices(loaded.prices, os.environ)
         with (
@@ -65,16 +58,9 @@ def serve(
             server.listen(listener)
         except OSError as error:
             raise cannot_listen(host, taken, error) from error
-        _announce(f"http://[{host}]:{taken}" if ":" in host else f"http://{host}:{taken}", loaded.settings.log)
+        url = f"http://[{host}]:{taken}" if ":" in host else f"http://{host}:{taken}"
+        announce(f"offramp serves {url}/v1  metrics {url}/metrics")
         server.serve(app, listener)
-
-
-def _announce(url: str, log: "LogSettings") -> None:
-    line = f"offramp serves {url}/v1  metrics {url}/metrics"
-    if log.format == "json":
-        logging.getLogger(__name__).info(line)
-    else:
-        stderr().print(line, soft_wrap=True)
 
 
 def _address(loaded: "Loaded", host: str | None, port: int | None) -> tuple[str, int]:

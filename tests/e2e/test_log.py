@@ -37,9 +37,9 @@ def ask(running: Any, *, key: str = KEY, model: str = "gpt-4o") -> str:
         return str(error.headers["x-request-id"])
 
 
-@pytest.mark.parametrize("form", ["text", "json", "none"])
-def test_a_request_has_one_line_without_content(start_gateway, form: str) -> None:
-    running = start_gateway(CONFIG.format(log=f"{{format: {form}}}"), OFFRAMP_KEY=KEY)
+@pytest.mark.parametrize(("form", "level"), [("text", "info"), ("json", "debug"), ("none", "error")])
+def test_a_request_has_one_line_without_content(start_gateway, form: str, level: str) -> None:
+    running = start_gateway(CONFIG.format(log=f"{{format: {form}, level: {level}}}"), OFFRAMP_KEY=KEY)
     ids = [ask(running), ask(running, key=f"wrong-{CANARY}"), ask(running, model=CANARY)]
     running.stop()
     log = running.log.read_text()

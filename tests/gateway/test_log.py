@@ -12,21 +12,11 @@ import pytest
 from gateway.config.settings import LogSettings
 from gateway.log import LineWriter, RequestLog, logging_to
 from gateway.record import Record
+from tests.given import table
 
 AT = 1_700_000_000.25
-FORWARDED = {"upstream": "one", "input_tokens": 1000, "output_tokens": 100, "spent_usd": 0.0035}
-ANSWERED = {
-    "decision": "answer",
-    "rule": "intents",
-    "label": "greeting",
-    "confidence": 0.971,
-    "saved_reason": "local_answer",
-    "saved_input_tokens": 12,
-    "saved_output_tokens": 5,
-    "saved_usd": 0.00012,
-    "notional": True,
-}
-BLOCKED = {"decision": "block", "rule": "guard", "saved_reason": "block", "saved_usd": 0.1}
+LINES = table("given/gateway-log-lines.yaml")
+ANSWERED = LINES[2][0]
 
 
 def logged(tmp_path: Path, *records: Record, path: str = "/v1/chat/completions", **options: Any) -> list[str]:
@@ -43,26 +33,7 @@ def record(**fields: Any) -> Record:
     return Record(**{"request_id": "req_1", "at": AT, "endpoint": "chat.completions", **fields})
 
 
-@pytest.mark.parametrize(
-    ("fields", "level", "text"),
-    [
-        (FORWARDED, "INFO", "200 forward 3.1ms input_tokens=1000 output_tokens=100 spent_usd=0.0035"),
-        ({"spent_usd": None}, "INFO", "200 forward 3.1ms spent_usd=?"),
-        (
-            ANSWERED,
-            "INFO",
-            (
-                "200 answer 3.1ms rule=intents label=greeting score=0.971 input_tokens=12 output_tokens=5 "
-                "saved_usd=0.00012 notional"
-            ),
-        ),
-        # a block is no saving
-        (BLOCKED, "INFO", "200 block 3.1ms rule=guard"),
-        ({"endpoint": "", "status": 404}, "WARNING", "404 3.1ms"),
-        ({"error": "upstream_failed"}, "WARNING", "200 forward 3.1ms error=upstream_failed"),
-        ({"status": 502, "decision": "error"}, "ERROR", "502 error 3.1ms"),
-    ],
-)
+@pytest.mark.parametrize(("fields", "level", "text"), LINES)
 def test_a_line_says_what_was_done(tmp_path: Path, fields: dict[str, Any], level: str, text: str) -> None:
     (line,) = logged(tmp_path, record(**fields))
     at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(AT))
@@ -89,10 +60,8 @@ def test_json_has_the_same_and_leaves_out_what_is_not_there(tmp_path: Path) -> N
 def test_a_level_leaves_out_what_is_less(tmp_path: Path) -> None:
     """Debug has the gateway's own calls, and what probes ask."""
     rows = [record(decision="judge"), record(), record(status=429), record(status=500)]
-    counts = [
-        len(logged(tmp_path, *rows, level=level))
-        for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
-    ]
+    levels = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
+    counts = [len(logged(tmp_path, *rows, level=level)) for level in levels]
     assert counts == [4, 3, 2, 1]
     assert logged(tmp_path, record(), path="/metrics") == []
 

@@ -15,7 +15,6 @@ from gateway.server import bind
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A gateway that any address may reach."""
-    monkeypatch.setattr("gateway.cli.serve.log_to_stderr", lambda: None)
     monkeypatch.setenv("K", "secret")
     file = tmp_path / "gateway.yaml"
     file.write_text('version: 1\naccess_key: "${K}"\nupstreams: {one: {kind: echo}}\nmodels: {dear: one}\n')
