@@ -15,8 +15,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.gateway.passthrough import _BODY as BODY
-from benchmarks.gateway.passthrough import _CONFIG as CONFIG
-from benchmarks.gateway.processes import gateway, provider
+from benchmarks.gateway.passthrough import gateway_of
+from benchmarks.gateway.processes import provider
 from benchmarks.machine import machine
 
 _PER_SECOND = 50
@@ -73,9 +73,8 @@ def main() -> None:
             base_url = open_.enter_context(provider(core=1))
             addresses = {"direct": base_url}
             for name, tree in trees.items():
-                config = Path(open_.enter_context(tempfile.TemporaryDirectory()), "gateway.yaml")
-                config.write_text(CONFIG.format(base_url=base_url))
-                addresses[name] = open_.enter_context(gateway(config, core=0, tree=tree))[2]
+                folder = open_.enter_context(tempfile.TemporaryDirectory())
+                addresses[name] = open_.enter_context(gateway_of(tree)(folder, base_url))[1]
             seconds = asyncio.run(_measure(addresses, arguments.seconds))
         cuts = {name: statistics.quantiles(one, n=100) for name, one in seconds.items()}
         for name in trees:
