@@ -42,6 +42,11 @@ upstreams:
 models:
   gpt-4o: provider
 """
+_LITELLM = """\
+model_list:
+  - model_name: gpt-4o
+    litellm_params: {{model: openai/gpt-4o, api_base: "{base_url}/v1", api_key: none}}
+"""
 _BODY = (
     '{"model":"gpt-4o","temperature":0.2,"messages":[{"role":"system","content":"You are a helpful assistant."},'
     '{"role":"user","content":"' + "some words of text " * 38 + '"}]}'
@@ -71,6 +76,26 @@ def _bare(client: str) -> Stack:
         address = f"http://127.0.0.1:{(port := free_port())}"
         command = [sys.executable, "-m", "benchmarks.gateway.bare"]
         with running(command, address, core=0, PROVIDER=base_url, PORT=str(port), CLIENT=client) as (pid, _):
+            yield pid, address
+
+    return started
+
+
+def _litellm(program: Path) -> Stack:
+    """LiteLLM's proxy. program: its `litellm`, of an environment of its own."""
+
+    @contextmanager
+    def started(folder: str, base_url: str) -> Iterator[tuple[int, str]]:
+        config = Path(folder, "litellm.yaml")
+        config.write_text(_LITELLM.format(base_url=base_url))
+        address = f"http://127.0.0.1:{(port := free_port())}"
+        command = [str(program), "--config", str(config), "--port", str(port), "--host", "127.0.0.1"]
+        # its prices are those it came with; as the gateway, it serves this machine without a key
+        settings = {
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
+        }
+        with running(command, f"{address}/health/liveliness", core=0, **settings) as (pid, _):
             yield pid, address
 
     return started
@@ -117,12 +142,15 @@ def main() -> None:
     parser.add_argument("--tree", type=Path, action="append", default=[], help="another checkout; may be repeated")
     parser.add_argument("--output", type=Path, help="a file for the table")
     parser.add_argument("--tls", action="store_true", help="between what is measured and the provider")
+    parser.add_argument("--litellm", type=Path, help="a `litellm` program, whose proxy is measured once")
     arguments = parser.parse_args()
     stacks = {f"gateway of {tree.name}": gateway_of(tree.resolve()) for tree in arguments.tree} | dict(STACKS)
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in stacks}
     for _ in range(arguments.repeat):
         for name, stack in stacks.items():
             runs[name].append(measure(stack, arguments.seconds, arguments.connections, tls=arguments.tls))
+    if arguments.litellm:
+        runs["LiteLLM's proxy, once"] = [measure(_litellm(arguments.litellm), 10, arguments.connections)]
     lines = [
         f"{machine()}; {nginx_version()}, {versions(['uvicorn', 'uvloop', 'httptools', 'aiohttp', 'msgspec'])}",
         "",
