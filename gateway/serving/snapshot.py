@@ -8,6 +8,7 @@ from pathlib import Path
 
 from classifiers import Runtime
 from classifiers.encoder.session import Encoder
+from classifiers.errors import missing
 from classifiers.model.registry import Registry
 from classifiers.policy import OTHER, Policy
 from classifiers.text.language import ANY, LanguageDetector
@@ -48,6 +49,8 @@ def _mismatches(loaded: Loaded, rule: RuleSettings, policies: Mapping[str, Polic
     file = policy_file(loaded, rule.classifier)
     if rule.retrain and not file.is_file():
         yield ("retrain",), f"needs the policy beside this file, at {file}"
+    if rule.retrain and (lacking := missing("sklearn", "scipy")):
+        yield ("retrain",), lacking
     for setting, judge in rule.asked:
         endpoint = loaded.settings.models[judge].endpoint
         yield from (((setting, "ask"), message) for message in _judge_mismatches(endpoint, policy))
@@ -185,14 +188,14 @@ def load_runtime(
     lacks, and ArtifactError where one is damaged or fails its own tests."""
     registry = Registry(loaded.models_dir)
     names = _bound(loaded)
-    missing = [
+    untrained = [
         loaded.document.problem(("rules", index, *path), _untrained(name, loaded))
         for index, rule in enumerate(loaded.settings.rules)
         for path, name in rule.bindings
         if registry.current(name) is None
     ]
-    if missing:
-        raise ConfigError(missing)
+    if untrained:
+        raise ConfigError(untrained)
     if not names:
         return None
     runtime = Runtime.load(loaded.models_dir, names, opened=opened, detector=detector, challengers=proposed)

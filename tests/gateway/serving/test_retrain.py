@@ -17,6 +17,7 @@ from classifiers import Worker
 from classifiers.model.registry import Registry
 from classifiers.policy import Policy
 from gateway.config.load import Loaded
+from gateway.config.problems import ConfigError
 from gateway.contracts.memory import Trial
 from gateway.contracts.owner import Owner
 from gateway.contracts.scope import among
@@ -25,7 +26,7 @@ from gateway.metrics.observe import Metrics
 from gateway.rules.compile import compile_rules
 from gateway.serving.reload import Reloader
 from gateway.serving.retrain import Retrainer, this_program
-from gateway.serving.snapshot import CurrentSnapshot, Snapshot, build_snapshot, load_runtime
+from gateway.serving.snapshot import CurrentSnapshot, Snapshot, build_snapshot, load_runtime, rule_problems
 from tests.given import table_text
 
 GATEWAY = table_text("given/gateway-serving-retrain-gateway.yaml")
@@ -250,6 +251,26 @@ async def test_a_file_of_another_name_or_with_other_labels_than_the_version_in_u
     assert await learning.look() == ["failed"]
     assert f"bank.yaml{why}" in caplog.text
     assert "; it is tried again in 1 h" in caplog.text
+
+
+def test_without_its_extra_check_and_serve_refuse_it_where_it_is_written(
+    load: Callable[[str], Loaded],
+    publish: Callable[[datetime], str],
+    policies: dict[str, Policy],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded = load(GATEWAY)
+    file = loaded.file.parent / "policies" / "bank.yaml"
+    file.parent.mkdir()
+    file.write_text(policies["bank"].model_dump_json(), "utf-8")
+    Registry(loaded.models_dir).promote("bank", publish(OLD))
+    assert rule_problems(loaded, policies) == []
+    monkeypatch.setattr("classifiers.errors.find_spec", lambda name: None)
+    why = f"{loaded.file}:12:5: rules[0].retrain: sklearn is not installed; run: pip install 'offramp[train]'"
+    assert list(map(str, rule_problems(loaded, policies))) == [why]
+    with pytest.raises(ConfigError) as refused:
+        load_runtime(loaded)
+    assert str(refused.value) == why
 
 
 def test_a_module_of_the_same_name_in_the_folder_is_not_run_instead(
