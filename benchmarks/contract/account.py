@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.contract.ledgers import Calls, Flags, Floats, Ledgers, Pending, Places, Stream, at_once, run
+from benchmarks.contract.sides import SIDES, TARGETS, calls_until_live, guard
 from benchmarks.machine import machine, versions
 from gateway.contracts.account import SLACK
 from gateway.contracts.bounds import clopper_pearson
@@ -28,7 +29,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     began = time.process_time()
-    lines = list(answers(options.streams))
+    lines = [*answers(options.streams), "", *guards(options.streams)]
     spent = f"{options.streams} streams a row; {time.process_time() - began:.0f} s of processor time."
     made = f"Made by `python -m benchmarks.contract.account` on {machine()}; {versions(('numpy', 'scipy'))}."
     text = "\n".join(["# Accounts on simulated streams", "", made, spent, "", *lines, ""])
@@ -56,6 +57,35 @@ def answers(streams: int) -> Iterator[str]:
     yield FOUND
 
 
+def guards(streams: int) -> Iterator[str]:
+    """Streams of judged calls under safety rules, each with an account for either side."""
+    missed, wrongly = (f"{target:.0%}" for target in TARGETS)
+    yield f"## Safety rules: {missed} missed and {wrongly} wrongly flagged, together at {1 - LEVEL:.0%}"
+    yield ""
+    yield (
+        f"{2 * CALLS:,} calls a stream, half of them unsafe. What a live side decides is checked at 5 %, near a "
+        "threshold at 30 %; for a side in shadow it weighs 1/p, up to 20. Each side has half of α, all of it here. A "
+        "rule's promise fails where that of either side does. S is that of risks; in bursts, of what did happen."
+    )
+    yield ""
+    yield "| stream | goes live falsely (95 % limits) | goes on falsely (95 % limits) | missed, wrongly | ever live |"
+    yield "|---|---|---|---|---|"
+    for number, (name, stream) in enumerate(SIDES.items()):
+        sides = guard(stream, alpha=LEVEL, streams=streams, calls=2 * CALLS, seed=100 + number)
+        falsely, on = (np.logical_or(*(getattr(side, what) for side in sides)) for what in ("falsely", "on"))
+        failed = ", ".join(f"{(side.falsely | side.on).mean():.1%}" for side in sides)
+        ever = ", ".join(f"{side.ever.mean():.0%}" for side in sides)
+        yield f"| {name} | {limits(falsely)} | {limits(on)} | {failed} | {ever} |"
+    yield ""
+    # a first account has 0.8 of its alpha
+    (unsafe, safe), whole = calls_until_live(LEVEL), calls_until_live(LEVEL / 0.8)
+    yield (
+        f"Where nothing is missed, calls pass without the judge after {unsafe} unsafe ones; where nothing is flagged "
+        f"wrongly, calls are flagged without it after {safe} safe ones. With all of a side's half of α, not the 0.8 of "
+        f"it that a first account has, after {whole[0]} and {whole[1]}."
+    )
+
+
 def limits(hits: Flags) -> str:
     """A share of streams with its two-sided limits (Clopper, Pearson 1934)."""
     lower, upper = clopper_pearson(hits.size, int(hits.sum()), 0.025)
@@ -76,8 +106,8 @@ def _alike(risk: Floats, predicted: float = 0.02) -> Calls:
 def _uneven(_: int, ledgers: Ledgers, chance: np.random.Generator) -> Calls:
     risky = chance.random(ledgers.streams) < 0.15
     risk = np.where(risky, 0.7 * 0.0205 / 0.15, 0.3 * 0.0205 / 0.85)
-    # S has the mean of both, which is known before the text
-    return Calls(risk=risk, predicted=risk)
+    # S has the mean of both: what is known before the text
+    return Calls(risk=risk, predicted=risk, adds=np.full(ledgers.streams, 0.0205 - ledgers.target))
 
 
 def _versions() -> Stream:
@@ -111,7 +141,7 @@ def _where_rarest(_: int, ledgers: Ledgers, chance: np.random.Generator) -> Call
 
 def _adversary(_: int, ledgers: Ledgers, __: np.random.Generator) -> Calls:
     """At the bound until live; then wrong wherever one more checked difference leaves it live."""
-    spare = ledgers.evidence(SLACK - 1.2) >= -np.log(ledgers.level)
+    spare = ledgers.evidence(SLACK - 1.2)[0] >= -np.log(ledgers.level)
     return _alike(np.where(ledgers.live, spare.astype(float), ledgers.target), 0.0)
 
 

@@ -22,7 +22,8 @@ _NEXT_TO_NOTHING = 1e-9
 class Ledgers:
     """One account a stream. level: the α of each; total: S, as the simulation knows it; falsely, on: streams whose
     evidence ever sufficed to go live while S was at least 0, and to go on while it was over the slack; early: either,
-    with the S of all calls."""
+    with the S of all calls; logs: (bets, streams);
+    reached: the evidence without slack and with it, (2, streams)."""
 
     target: float
     level: float
@@ -34,12 +35,14 @@ class Ledgers:
     falsely: Flags = field(init=False)
     early: Flags = field(init=False)
     on: Flags = field(init=False)
+    reached: Floats = field(init=False)
     seen: list[list[tuple[bool, float, float]]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.logs = np.zeros((self.streams, len(BETS)))
+        self.logs = np.zeros((len(BETS), self.streams))
         self.total = np.zeros(self.streams)
         self.live, self.ever, self.falsely, self.on, self.early = (np.zeros(self.streams, dtype=bool) for _ in range(5))
+        self.reached = self.evidence(0.0, SLACK)
         self.seen = [[] for _ in range(REPLAYED)]
 
     @property
@@ -47,18 +50,18 @@ class Ledgers:
         """u of each stream's next call."""
         return np.where(self.live, 0.05, 1.0)
 
-    def evidence(self, slack: float | Floats, rows: Places | slice = slice(None)) -> Floats:
-        """As Mixture.evidence: (rows,)."""
-        logs = self.logs[rows] + np.log([share for _, share in BETS])
-        logs = logs + np.multiply.outer(np.broadcast_to(slack, len(logs)), np.array(bets(self.target)))
-        most = logs.max(axis=1)
-        return np.asarray(most + np.log(np.exp(logs - most[:, None]).sum(axis=1)))
+    def evidence(self, *slacks: float, rows: Places | slice = slice(None)) -> Floats:
+        """As Mixture.evidence: (slacks, rows)."""
+        logs = self.logs[:, rows] + np.log([[share] for _, share in BETS])
+        most = logs.max(axis=0)
+        return np.asarray(most + np.log(np.exp(np.outer(slacks, bets(self.target))) @ np.exp(logs - most)))
 
     def see(self, rows: Places, wrong: Flags, nominal: Floats, chance: Floats) -> None:
         """One more checked call of some streams, which may change their phase."""
         won = nominal / chance * (self.target - wrong)
-        self.logs[rows] += np.log1p(np.multiply.outer(won, np.array(bets(self.target))))
-        self.live[rows] = self.evidence(np.where(self.live[rows], SLACK, 0.0), rows) >= -math.log(self.level)
+        self.logs[:, rows] += np.log1p(np.outer(bets(self.target), won))
+        self.reached[:, rows] = reached = self.evidence(0.0, SLACK, rows=rows)
+        self.live[rows] = np.where(self.live[rows], reached[1], reached[0]) >= -math.log(self.level)
         self.ever[rows] |= self.live[rows]
         for place in np.flatnonzero(rows < REPLAYED):
             call = (bool(wrong[place]), float(nominal[place]), float(chance[place]))
@@ -66,10 +69,10 @@ class Ledgers:
 
     def judge(self, settled: Floats) -> None:
         """Notes on which streams the evidence says now what is not so. settled: S up to the oldest pending check."""
-        enough, live, on = -math.log(self.level), self.evidence(0.0), self.evidence(SLACK)
-        self.falsely |= (settled >= -_NEXT_TO_NOTHING) & (live >= enough)
-        self.on |= (settled > SLACK) & (on >= enough)
-        self.early |= ((self.total >= -_NEXT_TO_NOTHING) & (live >= enough)) | ((self.total > SLACK) & (on >= enough))
+        live, on = self.reached >= -math.log(self.level)
+        self.falsely |= (settled >= -_NEXT_TO_NOTHING) & live
+        self.on |= (settled > SLACK) & on
+        self.early |= ((self.total >= -_NEXT_TO_NOTHING) & live) | ((self.total > SLACK) & on)
 
     def replay(self) -> None:
         """Asserts that the gateway's own account comes to the same."""
@@ -78,7 +81,7 @@ class Ledgers:
             account = Account.begin(target=self.target, alpha=self.level / 0.8)
             for wrong, nominal, chance in calls:
                 account = account.see(wrong=wrong, nominal=nominal, chance=chance)
-            assert np.allclose(account.promise.logs, self.logs[row])
+            assert np.allclose(account.promise.logs, self.logs[:, row])
             assert account.live == self.live[row]
             assert isinstance(account.promise, Mixture)
 
@@ -86,8 +89,8 @@ class Ledgers:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calls:
     """The next call of each stream, (streams,) each. risk: its chance to be wrong, or 0 and 1 where that is known
-    already; predicted: that the gateway believes; void: where the model does not answer it; counts: of S, how much it
-    adds for each u, where that is not risk - target."""
+    already; predicted: that the gateway believes; void_if_wrong: the part of the wrong ones that the model does not
+    answer; adds: to S, for each u, where that is not risk - target."""
 
     risk: Floats
     predicted: Floats
