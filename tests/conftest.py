@@ -15,7 +15,7 @@ from classifiers.encoder.prepare import prepare
 from classifiers.encoder.session import Encoder
 from classifiers.encoder.source import from_package, resolve
 from classifiers.text.language import LanguageDetector
-from gateway.contracts.bounds import clopper_pearson
+from gateway.intervals import clopper_pearson
 
 # how fast examples are made and run tells of the machine and its load, not of the code
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

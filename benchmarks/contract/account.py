@@ -11,7 +11,7 @@ from benchmarks.contract.ledgers import Calls, Flags, Floats, Ledgers, Pending, 
 from benchmarks.contract.sides import SIDES, TARGETS, calls_until_live, guard
 from benchmarks.machine import machine, versions
 from gateway.contracts.account import SLACK
-from gateway.contracts.bounds import clopper_pearson
+from gateway.intervals import clopper_pearson
 
 RESULTS = Path(__file__).parents[1] / "results" / "account.md"
 FOUND = (

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.contracts.bounds import clopper_pearson, spend
+from gateway.contracts.bounds import spend
 from gateway.contracts.detector import LIMIT, rates
 from gateway.contracts.evidence import weighted_against_at_least
+from gateway.intervals import clopper_pearson
 
 Floats = NDArray[np.float64]
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from gateway.contracts.bounds import clopper_pearson
 from gateway.contracts.contract import Phase
+from gateway.intervals import clopper_pearson
 
 _USUAL: Final = 0.95
 """Of the certified period's calls, those that are less novel than what counts as unlike it."""

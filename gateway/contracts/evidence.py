@@ -4,8 +4,7 @@
 below the target, of (likelihood at q) / (likelihood at the target); against "at most the target", the same over rates
 above it. Under either hypothesis each ratio is a supermartingale that starts at 1, and so is their mean. By Ville's
 inequality it ever reaches 1/α with a chance of at most α, however often it is looked at and whenever one stops.
-The mixture is the Beta(1/2, 1), so a mean is an incomplete beta function. It is computed here, since serving does not
-carry scipy.
+The mixture is the Beta(1/2, 1), so a mean is an incomplete beta function.
 
 Not all pairs are seen with the same chance: once calls are answered here, those that are not so sure are all forwarded,
 the others only where a coin chose them. A pair then counts by one over its chance, so that what is seen stands for all
@@ -13,7 +12,7 @@ calls, and the bet on it is kept so low that no pair can cost more than what was
 
 Sources: Robbins 1970 (mixtures); Howard, Ramdas, McAuliffe, Sekhon 2021 (one-sided Beta-binomial mixtures);
 Waudby-Smith, Ramdas 2024 (betting; with weights: Waudby-Smith, Wu, Ramdas, Karampatziakis, Mineiro 2022);
-Ramdas, Grünwald, Vovk, Shafer 2023 (e-processes); Press et al. 2007, section 6.4 (the incomplete beta function).
+Ramdas, Grünwald, Vovk, Shafer 2023 (e-processes).
 """
 
 import math
@@ -23,6 +22,8 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.intervals import log_beta_integral
+
 Counts = NDArray[np.integer]
 Logs = NDArray[np.float64]
 
@@ -30,9 +31,6 @@ _MASS = 0.5
 """Of the Beta(1/2, 1) that weighs the rates: dense near zero, where a good classifier lies."""
 _RATES = 32
 """Of disagreement, below the target, that weighted pairs are bet on."""
-_EXACT, _TINY, _MAX_STEPS = 1e-14, 1e-300, 100_000
-"""Of a continued fraction: the relative change that ends it, and how many steps it has. It takes about as many as the
-root of the larger parameter."""
 
 
 @overload
@@ -88,36 +86,3 @@ def _log_integrals(a: Any, b: Any, x: float, rest: float) -> Any:
     counts, places = np.unique(a + 1j * b, return_inverse=True)
     logs = [log_beta_integral(float(count.real), float(count.imag), x, rest) for count in counts]
     return np.asarray(logs)[places].reshape(np.shape(a + b))
-
-
-def log_beta(a: float, b: float) -> float:
-    """The logarithm of the beta function. a, b: positive."""
-    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
-
-
-def log_beta_integral(a: float, b: float, x: float, rest: float) -> float:
-    """The logarithm of the integral of t^(a-1) (1-t)^(b-1) from 0 to x. a, b: at least 1/2; x: in (0, 1); rest: 1 -
-    x."""
-    if x * (a + b + 2) <= a + 1:
-        return _log_side(a, b, x, rest)
-    # the fraction converges up to about the mean; beyond, the integral from x to 1 is taken from the whole
-    whole = log_beta(a, b)
-    return whole + math.log1p(-math.exp(_log_side(b, a, rest, x) - whole))
-
-
-def _log_side(a: float, b: float, x: float, rest: float) -> float:
-    """`log_beta_integral` by its continued fraction, for x up to about the mean."""
-    c, d = 1.0, 1 / (1 - (a + b) * x / (a + 1))
-    fraction = d
-    for step in range(1, _MAX_STEPS):
-        double = a + 2 * step
-        even = step * (b - step) * x / ((double - 1) * double)
-        odd = -(a + step) * (a + b + step) * x / (double * (double + 1))
-        # never divided by zero
-        c, d = 1 + even / c + _TINY, 1 / (1 + even * d + _TINY)
-        fraction *= c * d
-        c, d = 1 + odd / c + _TINY, 1 / (1 + odd * d + _TINY)
-        fraction *= c * d
-        if abs(c * d - 1) < _EXACT:
-            break
-    return a * math.log(x) + b * math.log(rest) - math.log(a) + math.log(fraction)

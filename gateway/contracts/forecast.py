@@ -11,12 +11,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.contracts.bounds import clopper_pearson, longest
+from gateway.contracts.bounds import longest
 from gateway.contracts.certificate import Rung
 from gateway.contracts.contract import Contract
 from gateway.contracts.detector import LIMIT, rates
 from gateway.contracts.evidence import against_at_least
 from gateway.contracts.sampling import NOTICE_S, floor
+from gateway.intervals import clopper_pearson
 
 _STREAMS: Final = 400
 _LONGEST: Final = 20_000

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Final
 from gateway.answers.build import build
 from gateway.answers.format import Prediction
 from gateway.config.prices import PriceTable
-from gateway.contracts.bounds import clopper_pearson, is_rate_below
 from gateway.discover.calls import LoggedCall
 from gateway.discover.group import Group, unread
 from gateway.discover.labels import Labels, names_of, reserved
+from gateway.intervals import clopper_pearson, is_rate_below
 from gateway.ledger.savings import BYTES_PER_TOKEN
 from gateway.protocols.chat_answers import CHAT
 from gateway.protocols.wire import Unsupported, UnsupportedReason, system_text

@@ -1,4 +1,4 @@
-"""The statistics of contracts: limits, evidence, bets, alarms, rates of audits, and what inconsistency leaves."""
+"""The statistics of contracts: evidence, bets, alarms, rates of audits, and what inconsistency leaves."""
 
 import math
 
@@ -6,30 +6,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import betainc, betaincc, betaincinv, betaln
+from scipy.special import betainc, betaincc, betaln
 
 from gateway.contracts.bets import Alarm, Evidence, bets_above, bets_below
-from gateway.contracts.bounds import beta_quantile, clopper_pearson, is_rate_below, spend, upper_at_any_time
+from gateway.contracts.bounds import spend, upper_at_any_time
 from gateway.contracts.certificate import Attempt
 from gateway.contracts.consistency import MOST, RepeatedAnswers, share
 from gateway.contracts.detector import AlarmDetector
 from gateway.contracts.evidence import against_at_least, against_at_most, weighted_against_at_least
 from gateway.contracts.sampling import FRESH, LEAST, floor, live_rate
+from gateway.intervals import clopper_pearson
 
 TARGETS = st.sampled_from([0.005, 0.02, 0.08, 0.3])
 SHARES = st.lists(st.floats(0.01, 1.0), min_size=1, max_size=6)
-
-
-@given(st.integers(1, 10**6), st.integers(1, 10**6), st.floats(1e-9, 1 - 1e-9))
-def test_quantiles_equal_those_of_scipy(a: int, b: int, share: float) -> None:
-    assert beta_quantile(a, b, share) == pytest.approx(float(betaincinv(a, b, share)), abs=1e-10)
-
-
-@given(st.integers(1, 3000), st.integers(0, 200), st.floats(1e-6, 0.5), st.floats(0.001, 0.9))
-def test_a_limit_is_compared_as_it_is_computed(pairs: int, wrong: int, alpha: float, bound: float) -> None:
-    limit = clopper_pearson(pairs, min(wrong, pairs), alpha)[1]
-    if abs(limit - bound) > 1e-9:
-        assert is_rate_below(pairs, min(wrong, pairs), alpha, bound) == (limit <= bound)
 
 
 @given(st.integers(1, 2000), st.integers(0, 100))
