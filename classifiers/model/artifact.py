@@ -3,7 +3,8 @@
 manifest.json        what it is, its stages with their numbers, and the sha256 of every other file
 head.safetensors     for each stage, under its name: weights (classes, dimensions), bias (classes,), prototypes
                      (n, dimensions), float32; owners (n,), int32, where the head also asks the nearest sentences;
-                     for slots tagger.weights (tags, dimensions) and tagger.bias (tags,), float32
+                     for slots tagger.weights (tags, dimensions) and tagger.bias (tags,), float32; held_out (n, 3),
+                     float32: confidence, weight and whether wrong of texts that were held out
 encoders/<name>/     an encoder of the artifact's own, as `encoder.prepare` leaves one; shared ones lie in the
                      models folder
 policy.filled.yaml   the policy with every default written out, without secrets; of a safety goal only what is stated
@@ -23,6 +24,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar
 
 import msgspec
+import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -38,6 +40,7 @@ from classifiers.policy import Policy
 MANIFEST, HEAD, POLICY, REPORT = "manifest.json", "head.safetensors", "policy.filled.yaml", "report.json"
 JUDGE = "judge.txt"
 ENCODERS = "encoders"
+_HELD_OUT, _NONE = "held_out", np.zeros((0, 3), np.float32)
 _T = TypeVar("_T")
 VERSION = re.compile(r"\d{8}-\d{6}-([0-9a-f]{8})")
 
@@ -119,18 +122,11 @@ def save(
     The same model gives the same bytes of head.safetensors. Raises OSError where the folder cannot be written, and
     ValueError where a stage's own encoder is not given or is another one.
     """
-    from safetensors.numpy import save as pack
-
-    tensors: dict[str, NDArray[Any]] = {}
-    for stage in model.stages:
-        tensors |= stages.stage_tensors(stage)
-    if model.tagger is not None:
-        tensors |= stages.tagger_tensors(model.tagger)
     texts = {**(files or {}), POLICY: policy_text(model.policy), REPORT: report_text(report)}
     if model.policy.kind == "safety":
         texts[JUDGE] = instructions(model.policy)
     contents = {name: text.encode() if isinstance(text, str) else text for name, text in texts.items()}
-    contents[HEAD] = pack(tensors)
+    contents[HEAD] = _packed(model)
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     for name, content in contents.items():
         (folder / name).write_bytes(content)
@@ -188,6 +184,15 @@ def _check(folder: Path, name: str, wanted: str | None) -> None:
         raise ArtifactError(f"{folder / name} has been changed since it was trained; {mend}")
 
 
+def _packed(model: Model) -> bytes:
+    from safetensors.numpy import save as pack
+
+    tensors: dict[str, NDArray[Any]] = {_HELD_OUT: np.array(model.held_out, np.float32)} if model.held_out else {}
+    for stage in model.stages:
+        tensors |= stages.stage_tensors(stage)
+    return pack(tensors if model.tagger is None else tensors | stages.tagger_tensors(model.tagger))
+
+
 def _copied(model: Model, encoders: Mapping[str, Path], folder: Path) -> dict[str, str]:
     """Copies the model's own encoders; the sha256 of each file written, by its name."""
     wanted = {stage.encoder.own: stage.encoder for stage in model.stages if stage.encoder.own}
@@ -212,6 +217,7 @@ def _model(folder: Path, manifest: Manifest) -> Model:
         policy=policy,
         stages=tuple(stages.read_stage(entry, tensors, policy, str(folder)) for entry in manifest.stages),
         tagger=stages.read_tagger(manifest.tagger, tensors, policy, str(folder)),
+        held_out=tuple((sure, weight, bool(wrong)) for sure, weight, wrong in tensors.get(_HELD_OUT, _NONE).tolist()),
     )
     for own in filter(None, (stage.encoder.own for stage in model.stages)):
         if f"{ENCODERS}/{own}/{DESCRIPTION}" not in manifest.files:

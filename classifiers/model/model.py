@@ -271,13 +271,17 @@ class Model:
 
     How a stage settles a text: `classifiers.runtime.cascade`. A policy whose labels are all told by patterns needs no
     stage.
-    tagger: where the policy has slots. Raises ValueError where a stage is needed and there is none, or two have one
-    name.
+    tagger: where the policy has slots.
+    held_out: (confidence, weight, wrong) of texts that it was measured on by fits without them, by rising confidence:
+    how sure it is of what it would say, for how many texts it stands, and whether that would be wrong. Of safety, how
+    sure it is of its likeliest label, and whether the text is harmful.
+    Raises ValueError where a stage is needed and there is none, or two have one name.
     """
 
     policy: Policy
     stages: tuple[Stage, ...]
     tagger: Tagger | None = None
+    held_out: tuple[tuple[float, float, bool], ...] = ()
 
     def __post_init__(self) -> None:
         names = [stage.name for stage in self.stages]

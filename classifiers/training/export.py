@@ -4,7 +4,7 @@ import platform
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,15 +21,19 @@ from classifiers.model.registry import Registry
 from classifiers.policy import OTHER, Policy
 from classifiers.report import pages
 from classifiers.runtime.cascade import score
+from classifiers.runtime.thresholds import NOVEL_REASON
 from classifiers.training import calibrate, label_noise, language_filter, thresholds
 from classifiers.training.accept import Evaluation
 from classifiers.training.examine import add_neighbours
 from classifiers.training.fit.fitted import FittedModel, MeasuredModel
 from classifiers.training.prepare import TrainingText
-from classifiers.training.rows import REAL
+from classifiers.training.rows import REAL, Row
 from classifiers.training.write.sentences import WrittenSentences
+from classifiers.verdict import Verdict
 
 _CHECKED_ROWS = 64
+_MOST_HELD_OUT = 2_000
+"""Held-out texts whose confidence an artifact holds, evenly of all that were measured."""
 _TOOLS = ("numpy", "onnxruntime", "scikit-learn", "tokenizers")
 REFUSED = "refused"
 """Next to a classifier's versions: the report of the last training that missed its goals."""
@@ -134,6 +138,31 @@ def _measures(policy: Policy, trained: MeasuredModel, chosen: Sequence[int]) -> 
         [trained.read[index].labels for index in chosen],
         [trained.verdicts[index] for index in chosen],
     )
+
+
+def with_held_out(fitted: FittedModel) -> FittedModel:
+    """The model with what it says of held-out texts: of a gateway's calls, else of what users wrote, else of all. What
+    it would not answer with a label has no confidence, and is wrong. Topics have none."""
+    trained, policy = fitted.trained, fitted.trained.model.policy
+    if policy.several:
+        return fitted
+    pairs = list(zip(trained.read, language_filter.as_served(policy, trained).verdicts, strict=True))
+    calls = [pair for pair in pairs if pair[0].digest]
+    shown = calls or [pair for pair in pairs if pair[0].source in REAL] or pairs
+    judged = sorted(_confidence(policy, row, verdict) for row, verdict in shown)
+    places = np.linspace(0, len(judged) - 1, min(len(judged), _MOST_HELD_OUT)).round().astype(int)
+    model = replace(trained.model, held_out=tuple(judged[place] for place in places))
+    return replace(fitted, trained=replace(trained, model=model))
+
+
+def _confidence(policy: Policy, row: Row, verdict: Verdict) -> tuple[float, float, bool]:
+    likely = max(verdict.scores, key=lambda name: verdict.scores[name])
+    sure = verdict.scores[likely]
+    if policy.kind == "safety":
+        return sure, row.calls, bool(row.labels)
+    # of one label, the confidence is the likeliest class's, which may be `other`
+    named = sure >= verdict.confidence and verdict.reason != NOVEL_REASON and not row.foreign
+    return (sure, row.calls, row.labels != (likely,)) if named else (0.0, row.calls, True)
 
 
 def publish(

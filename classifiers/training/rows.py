@@ -32,7 +32,7 @@ class Row:
     system: the system prompt of the text; empty where there was none, or it is not known.
     marks: the places of slots, none overlapping; None where they are not known.
     writer: which teacher wrote it, by the name or file that the policy gives; empty for other sources.
-    digest: of a call's text, which is neither stored nor shown.
+    digest: of a call's text, which is neither stored nor shown; calls: for how many calls it stands.
     foreign: the language or script of a text, if the policy does not list it.
     """
 
@@ -46,6 +46,7 @@ class Row:
     writer: str = ""
     system: str = ""
     digest: str = ""
+    calls: float = 1.0
     foreign: str = ""
 
     @property

@@ -24,7 +24,7 @@ from classifiers.training import patterns
 from classifiers.training.accept import Evaluation, Incumbent
 from classifiers.training.data import archived_rows, read_calls, read_rows
 from classifiers.training.examine import alone, latency
-from classifiers.training.export import publish, refuse, report_of
+from classifiers.training.export import publish, refuse, report_of, with_held_out
 from classifiers.training.fit import checkpoint, recipe
 from classifiers.training.fit.fitted import FittedModel, Progress, Silent, TrainingSet, Workbench
 from classifiers.training.prepare import TrainingText, nothing, prepare_text
@@ -202,6 +202,7 @@ class _Run:
         unread_calls: int = 0,
     ) -> TrainingOutcome:
         """Evaluate the model, and publish it, or leave the report of one that is refused."""
+        fitted = with_held_out(fitted)
         evaluation, model = self.evaluate(text, fitted, incumbent), fitted.trained.model
         self.clock.step("accept")
         report = report_of(

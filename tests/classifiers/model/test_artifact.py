@@ -46,6 +46,7 @@ def test_what_is_saved_is_loaded(model: Model, tmp_path: Path) -> None:
     found = load(tmp_path)
     assert (found.name, found.version, found.report()) == ("bank", "", {"accuracy": 0.9})
     assert found.model.policy == model.policy
+    assert found.model.held_out == ()
     # arrays are compared as they read
     assert repr(found.model.stages) == repr(model.stages)
     assert found.manifest.seed == 7
@@ -70,7 +71,9 @@ def test_optional_parts_of_a_stage_are_kept(model: Model, tmp_path: Path) -> Non
     nearest = Nearest(owners=np.array([0, 1], np.int32), sharpness=10.0, share=0.5)
     parts = {"calibration": calibration, "novelty": novelty, "nearest": nearest}
     stage = replace(model.last, system_tokens=64, bands=bands, earlier=0.25, **parts)
-    save(replace(model, stages=(stage,)), tmp_path, report={})
+    held_out = ((0.25, 1.0, True), (0.75, 20.0, False))
+    save(replace(model, stages=(stage,), held_out=held_out), tmp_path, report={})
+    assert from_artifact(load(tmp_path)).held_out == held_out
     loaded = load(tmp_path).model.last
     assert (loaded.system_tokens, loaded.bands, loaded.earlier) == (64, bands, 0.25)
     assert (loaded.calibration.chances, loaded.calibration.whole) == (1, (1.5, -0.25))

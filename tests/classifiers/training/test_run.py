@@ -29,7 +29,9 @@ Train = Callable[..., TrainingOutcome]
 def trainer(base_dir: Path, models_dir: Path, **given: Any) -> Train:
     def make(**changes: Any) -> TrainingOutcome:
         options = {
-            key: changes.pop(key) for key in ("seed", "progress", "teacher_factory", "approve") if key in changes
+            key: changes.pop(key)
+            for key in ("seed", "progress", "teacher_factory", "approve", "calls")
+            if key in changes
         }
         policy = Policy.model_validate(BANK | given | changes)
         return train(policy, base_dir=base_dir, models_dir=models_dir, threads=1, **options)
@@ -85,6 +87,14 @@ def test_a_policy_becomes_a_classifier_that_answers_until_a_test_fails(
     assert stored["everyday"]["answered"] < 10
     assert next(iter(stored["seconds"])) == "load"
 
+    # of written text all that was held out shows how sure the model is of what is right
+    sure = runtime.classifiers["bank"].held_out
+    assert len(sure) == stored["held_out"]["rows"] + stored["everyday"]["rows"]
+    assert sorted(sure) == list(sure)
+    wrong = [[wrong for confidence, _, wrong in sure if (confidence > 0.9) is high] for high in (True, False)]
+    assert len(wrong[0]) > 5
+    assert 3 * sum(wrong[0]) / len(wrong[0]) < sum(wrong[1]) / len(wrong[1])
+
     # a sentence that reads like another label is relabelled and listed
     doubts = stored["text"]["doubts"]
     assert (doubts["rows"], doubts["done"], doubts["shown"][0]["instead"]) == (1, {"relabelled": 1}, "lost_card")
@@ -123,6 +133,25 @@ def test_little_or_lopsided_text_still_makes_a_model(run: Train, labels: dict[st
     outcome = run(labels=labels, other=None, tests=[])
     assert outcome.accepted
     assert artifact.load(outcome.folder).model.last.head.classes == tuple(labels)
+
+
+@pytest.mark.parametrize("kind", ["intent", "safety"])
+def test_an_artifact_holds_what_it_says_of_held_out_calls(run_real: Train, kind: str) -> None:
+    """Of these alone where there are any. Of intents text that no label holds of is wrong whatever it names, of safety
+    what a label holds of."""
+    changes: dict[str, Any] = {"other": None, "everyday": False} if kind == "safety" else {}
+    apart = "none" if kind == "safety" else OTHER
+    calls = [(f"my card number {n} was lost", "lost_card") for n in range(40)]
+    calls += [(f"{n} is it", apart) for n in range(9)]
+    outcome = run_real(kind=kind, calls=calls, tests=[], **changes)
+    sure = artifact.load(outcome.folder).model.held_out
+    wrong = {"intent": 9, "safety": 40}[kind]
+    assert (len(sure), sum(wrong for _, _, wrong in sure)) == (49, wrong)
+    assert {weight for _, weight, _ in sure} == {1.0}
+    assert all(0 <= confidence <= 1 for confidence, _, _ in sure)
+    surest = [wrong for confidence, _, wrong in sure if confidence > 0.8]
+    assert len(surest) > 9
+    assert set(surest) == {kind == "safety"}
 
 
 def test_what_a_guard_picked_teaches_and_is_not_measured_on(run: Train, tmp_path: Path) -> None:
