@@ -35,11 +35,9 @@ rules:
     classifier: bank
     when: {{any_system: true}}
     contract: {{max_disagreement: {target}, confidence: 95%}}
-    retrain: {every} pairs
+    retrain: true
     then: {{"*": {{answer: label}}}}
 """
-_EVERY = 2000
-"""Kept texts from one training to the next, at least."""
 _LOOK = 50
 """Calls from one look for a training to the next."""
 _SETTLE_S = 3.0
@@ -103,9 +101,7 @@ def run(dataset: Dataset, case: Case, *, models: Path, calls: int | None) -> Out
         server = Paid(gold.__getitem__)
         try:
             _prepare(dataset, folder, models)
-            (folder / "gateway.yaml").write_text(
-                _GATEWAY.format(url=server.url, target=f"{case.target:.0%}", every=_EVERY)
-            )
+            (folder / "gateway.yaml").write_text(_GATEWAY.format(url=server.url, target=f"{case.target:.0%}"))
             with gateway(folder / "gateway.yaml") as (_, _, address):
                 outcome = _send(stream, labels, address, folder, server, case)
             outcome.paid = server.calls
@@ -157,7 +153,7 @@ def _wait(address: str, folder: Path, outcome: Outcome, number: int, done: int) 
             time.sleep(_SETTLE_S)
             outcome.events.append((number, ", ".join(f"{name} {count:g}" for name, count in ended.items() if count)))
             done = int(sum(ended.values()))
-        if ended["proposed"] + ended["refused"] + ended["failed"] >= begun:
+        if sum(ended.values()) >= begun:
             return done
         time.sleep(0.5)
 
@@ -167,7 +163,7 @@ def _ended(address: str) -> dict[str, float]:
     with urllib.request.urlopen(f"{address}/metrics", timeout=30) as answer:
         lines = answer.read().decode().splitlines()
     found = {}
-    for outcome in ("proposed", "refused", "failed", "promoted", "withdrawn"):
+    for outcome in ("published", "refused", "failed"):
         sample = f'offramp_retrainings_total{{outcome="{outcome}",rule="intents"}}'
         found[outcome] = next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(sample)), 0.0)
     return found

@@ -35,7 +35,6 @@ def publish(made: Path, folder: Path, sign: str) -> None:
 
 
 CURRENT = "current"
-PROPOSED = "proposed"
 USED = "used"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _TAKEN = frozenset({"encoders"})
@@ -93,15 +92,15 @@ class Registry:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def publish(self, name: str, folder: Path, now: datetime | None = None, *, challenger: bool = False) -> str:
+    def publish(self, name: str, folder: Path, now: datetime | None = None) -> str:
         """Rename a staged artifact into its place, put it in use, and return its version. now: the time in its name, as
-        of which its tests are run. challenger: propose it instead of putting it in use."""
+        of which its tests are run."""
         version = f"{now or datetime.now(UTC):%Y%m%d-%H%M%S}-{manifest_digest(folder)}"
         target = self._home(name) / version
         if not target.exists():
             folder.chmod(0o755)
             folder.rename(target)
-        (self.propose if challenger else self.promote)(name, version)
+        self.promote(name, version)
         return version
 
     def install(self, folder: Path) -> tuple[str, str]:
@@ -123,21 +122,6 @@ class Registry:
         # written first: after a crash between the two, the version in use is still known
         self._write(name, USED, *before, version)
         self._write(name, CURRENT, version)
-        if self.proposed(name) == version:
-            self.withdraw(name)
-
-    def propose(self, name: str, version: str) -> None:
-        """Name the challenger version, instead of any before. Raises ArtifactError where there is no such version."""
-        self.resolve(name, version)
-        self._write(name, PROPOSED, version)
-
-    def proposed(self, name: str) -> str | None:
-        """The challenger version, if any."""
-        version = self._read(name, PROPOSED)
-        return version if version in self.versions(name) else None
-
-    def withdraw(self, name: str) -> None:
-        (self._home(name) / PROPOSED).unlink(missing_ok=True)
 
     def rollback(self, name: str) -> str:
         """Put the version before the current one in use again and return it. The current one need not exist. Raises
@@ -152,7 +136,7 @@ class Registry:
         return before[-1]
 
     def _used(self, name: str) -> list[str]:
-        """The versions up to the one in use, without rolled back, merely proposed or deleted ones."""
+        """The versions up to the one in use, without rolled back or deleted ones."""
         current, used = self.named(name) or "", (self._read(name, USED) or "").split()
         before = used[: used.index(current)] if current in used else used
         there = self.versions(name)

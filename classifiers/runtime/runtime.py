@@ -65,19 +65,15 @@ class Runtime:
         *,
         opened: Iterable[Encoder] = (),
         detector: LanguageDetector | None = None,
-        challengers: Mapping[str, str] | None = None,
     ) -> Self:
         """Load the versions in use, and their encoders; prepare a shared one if it is not there yet.
 
         opened, detector: encoders and language detector of the Runtime to replace, which are not opened again.
-        challengers: other versions to load too, by classifier; readings call them as `key_of_version` says.
         Raises ArtifactError where one is missing, changed or (self_test) fails a test of its own policy, and
         EncoderError where an encoder is out of reach or computes wrongly here.
         """
         registry = Registry(models_dir)
         loaded = {name: _loaded(registry, name) for name in dict.fromkeys(names)}
-        for name, version in (challengers or {}).items():
-            loaded[key_of_version(name, version)] = _loaded(registry, name, version)
         if not loaded:
             raise ArtifactError("there is no classifier to load; name at least one")
         encoders = {encoder.id.sha256: encoder for encoder in opened}
@@ -245,8 +241,8 @@ class Runtime:
             raise ArtifactError("classifiers fail their own tests:\n" + "\n".join(failed))
 
 
-def _loaded(registry: Registry, name: str, version: str | None = None) -> Artifact:
-    folder = registry.resolve(name, version)
+def _loaded(registry: Registry, name: str) -> Artifact:
+    folder = registry.resolve(name)
     loaded = artifact.load(folder)
     if loaded.name != name:
         raise ArtifactError(f"{folder} holds the classifier {loaded.name}, not {name}; roll back or train {name} again")

@@ -166,10 +166,10 @@ def _confidence(policy: Policy, row: Row, verdict: Verdict) -> tuple[float, floa
 
 
 def publish(
-    fitted: FittedModel, report: Mapping[str, Any], models_dir: Path, *, seed: int, propose: bool, now: datetime
+    fitted: FittedModel, report: Mapping[str, Any], models_dir: Path, *, seed: int, now: datetime
 ) -> tuple[str, Path]:
     """Write the artifact, load it again, and publish it if it predicts as the model in memory does: (version, folder).
-    propose: propose it instead of putting it in use. now: what the version is named for. Raises TrainingError where it
+    now: what the version is named for. Raises TrainingError where it
     does not, OSError where the folder cannot be written."""
     model, registry = fitted.trained.model, Registry(models_dir)
     made_with = {"python": platform.python_version(), **{tool: version(tool) for tool in _TOOLS}}
@@ -182,7 +182,7 @@ def publish(
             sample = vectors[:_CHECKED_ROWS]
             if not np.array_equal(score(stage, sample)[0], score(loaded, sample)[0]):
                 raise TrainingError(f"{model.policy.name}: the saved model does not predict as the trained one does")
-        name = registry.publish(model.policy.name, folder, now, challenger=propose)
+        name = registry.publish(model.policy.name, folder, now)
     shutil.rmtree(models_dir / model.policy.name / REFUSED, ignore_errors=True)
     return name, registry.resolve(model.policy.name, name)
 

@@ -60,7 +60,6 @@ def train(
     teacher_factory: TeacherFactory | None = None,
     approve: Approve | None = None,
     threads: int | None = None,
-    propose: bool = False,
     more: Sequence[Path] = (),
     calls: Sequence[tuple[str, str]] = (),
 ) -> TrainingOutcome:
@@ -70,7 +69,6 @@ def train(
     base_dir: what the policy's paths are relative to.
     teacher_factory: gets a teacher's model ready; needed where the policy names one.
     approve: given what asking a teacher will come to, before that is spent; by default it agrees.
-    propose: propose what is published instead of putting it in use.
     more: files of labelled rows besides the policy's own.
     calls: (text, label) of a gateway's calls besides those, texts that no file and no report is to hold.
     Raises PolicyError, EncoderError, TrainingError, TeacherError, and OSError where models_dir cannot be written.
@@ -83,7 +81,6 @@ def train(
         threads=threads or os.cpu_count() or 1,
         teacher_factory=teacher_factory,
         approve=approve or (lambda *_: True),
-        propose=propose,
         clock=_Clock(progress or Silent()),
     ).outcome(more, calls)
 
@@ -99,7 +96,6 @@ class _Run:
     threads: int
     teacher_factory: TeacherFactory | None
     approve: Approve
-    propose: bool
     clock: "_Clock"
     detector: LanguageDetector = field(default_factory=LanguageDetector)
 
@@ -220,9 +216,7 @@ class _Run:
             version, folder = None, refuse(model, report, self.models_dir)
         else:
             with archived_rows(self.models_dir, model.policy.name, text.rows, text.doubts) as archive:
-                version, folder = publish(
-                    fitted, report, self.models_dir, seed=self.seed, propose=self.propose, now=evaluation.made_at
-                )
+                version, folder = publish(fitted, report, self.models_dir, seed=self.seed, now=evaluation.made_at)
                 archive(version)
             checkpoint.forget(self.models_dir, model.policy.name)
         self.clock.finish()

@@ -107,12 +107,12 @@ def _agreement_of_rule(rule: RuleSettings, loaded: Loaded, store: ContractStore)
     assert rule.contract is not None
     registry, routes = Registry(loaded.models_dir), Routes(loaded.settings.models)
     terms = f"{rule.contract.max_disagreement:g} at {rule.contract.confidence:g}"
-    versions = (registry.current(rule.classifier), registry.proposed(rule.classifier))
+    version = registry.current(rule.classifier)
     contracts = [
         stored
         for stored in store.contracts()
         if (stored.scope.rule, stored.scope.terms) == (rule.name, terms)
-        and stored.scope.version in versions
+        and stored.scope.version == version
         and stored.scope.reached(routes.first)
     ]
     if not contracts:

@@ -32,9 +32,6 @@ def train(
     data: Annotated[
         list[Path] | None, typer.Option(help="More labelled rows, besides those that the policy names.")
     ] = None,
-    propose: Annotated[
-        bool, typer.Option("--propose", help="Leave the version in use; propose the new one to be tried beside it.")
-    ] = False,
     larger: Annotated[str | None, typer.Option(help="Tune this larger encoder: of a guard NAME, NAME-large.")] = None,
     calls: Annotated[
         bool, typer.Option("--calls", help="Read rows of calls from standard input, too; no file or report has them.")
@@ -57,7 +54,7 @@ def train(
         for file, policy in _load_all(policies, larger):
             name = policy.name
             _print_notes(file, policy, more)
-            fit = partial(run, seed=seed, propose=propose, more=data or (), calls=rows, base_dir=file.parent)
+            fit = partial(run, seed=seed, more=data or (), calls=rows, base_dir=file.parent)
             with _at_its_place(file):
                 outcome, why = _train_policy(policy, partial(fit, models_dir=models or _models_dir(file)), asking)
             results.append(outcomes.as_dict(name, outcome, why))

@@ -257,11 +257,10 @@ class ContractSettings(FrozenRecord):
     confidence: Annotated[Share, Field(ge=0.5, lt=1)] = 0.95
 
 
-def _pairs(value: object) -> object:
-    count = str(value).removesuffix("pairs").strip()
-    if not count.isdecimal():
-        raise ValueError("takes a number: write retrain: 500 pairs")
-    return int(count)
+def _switch(value: object) -> object:
+    if str(value).removesuffix("pairs").strip().isdecimal():
+        raise ValueError("is true or false, since training has a schedule of its own: write retrain: true")
+    return value
 
 
 class RuleSettings(FrozenRecord):
@@ -278,8 +277,7 @@ class RuleSettings(FrozenRecord):
     …}`; needed where several fields could take the label. ignores: fields that are not compared: left out, or given
     this value where a schema requires them. order: whether lists have to be in the model's order.
     aliases: other words for labels, in callers' requests and models' answers. contract: the bound under which it
-    answers. retrain: the number of kept pairs after which its classifier is trained anew, in the background; the new
-    version takes over when it answers more calls under the same bound.
+    answers. retrain: whether its classifier is trained anew on what the model answers, in the background.
     """
 
     name: Name
@@ -300,7 +298,7 @@ class RuleSettings(FrozenRecord):
     contract: Annotated[
         ContractSettings | None, BeforeValidator(_defaults, json_schema_input_type=Literal[True] | ContractSettings)
     ] = None
-    retrain: Annotated[int, BeforeValidator(_pairs, json_schema_input_type=str | int), Field(ge=50)] | None = None
+    retrain: Annotated[bool, BeforeValidator(_switch)] = False
 
     @property
     def other_languages(self) -> str | None:

@@ -86,7 +86,7 @@ def _rule(
         languages=policy.languages,
         redacts=redacts,
         taxonomy={name: label.taxonomy for name, label in policy.labels.items()},
-        retrains=rule.retrain is not None,
+        retrains=rule.retrain,
     )
     if rule.judge is not None:
         bounds = None if contract is None else _safety(contract)

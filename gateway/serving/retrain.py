@@ -1,9 +1,7 @@
-"""Retrains rules' classifiers on the answers of the model, and puts a new version in use if it answers more calls.
+"""Retrains rules' classifiers on the answers of the model.
 
 Training is another process of the lowest priority. Its texts go through a pipe: no file but the ledger's holds them.
-The new version is a challenger: audited calls certify it, too. It takes over when, in each contract of the rules that
-bind the classifier, its certified threshold lets through no fewer of the latest audited calls than the champion's, and
-more in at least one.
+What meets the goals and tests of its policy, and is not worse than the version before, is put in use.
 """
 
 import asyncio
@@ -11,6 +9,7 @@ import json
 import logging
 import math
 import os
+import resource
 import shutil
 import sys
 import time
@@ -18,8 +17,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from classifiers.errors import ArtifactError
-from classifiers.model.registry import Registry
 from classifiers.policy import OTHER, Policy
 from gateway.config.load import Loaded, load_policy, policy_file
 from gateway.config.problems import ConfigError
@@ -38,25 +35,46 @@ def this_program() -> list[str]:
 
 
 _log = logging.getLogger(__name__)
-_LONGEST_TRIAL: Final = 4000
-"""Pairs of calls, forwarded for any reason, after which a challenger that answers no more calls is withdrawn."""
-_DONE: Final = 0
-_GOAL_MISSED: Final = 3
-"""Exit codes of `offramp train`."""
+_OUTCOMES: Final = {0: "published", 3: "refused"}
+"""By the exit code of `offramp train`."""
 _SHOWN: Final = 2000
 _REST_S: Final = 3600.0
 _LONGEST_REST_S: Final = 86400.0
 """After a failed training of a rule, and twice as long after each further one: its cause may last."""
 _TAKING_BACK_S: Final = 5.0
 """For a training that is stopped, to undo what it began."""
+_STEPS: Final = ((1000, 125), (2000, 250), (5000, 500), (math.inf, 1000))
+"""Up to how many texts a training comes after so many further ones."""
+_HOUR_S: Final = 3600.0
+MOST_CPU_S: Final = 360.0
+"""Of trainings in any hour, all rules together."""
 
 
 class _Failed(Exception):
     """A training failed; the message says why."""
 
 
+def texts_needed(known: int) -> int:
+    """How many new texts the next training takes. known: texts that the last one had and that are kept still."""
+    return next(step for most, step in _STEPS if known < most)
+
+
+def may_train(spent: Sequence[tuple[float, float]], now: float) -> bool:
+    """Whether a training that takes as long as the last one keeps to the processor time of an hour. One that took more
+    than that stands for as many hours. spent: when each training ended, and its seconds of processor time."""
+    counted = [cpu_s for end, cpu_s in spent if now < end + _HOUR_S * max(1.0, cpu_s / MOST_CPU_S)]
+    return not counted or sum(counted) + min(spent[-1][1], MOST_CPU_S) <= MOST_CPU_S
+
+
+def children_cpu_s() -> float:
+    """Processor time of all processes that this one began and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 class Retrainer:
-    """Retrains the rules of a gateway that ask for it. clock: monotonic seconds."""
+    """Retrains the rules of a gateway that ask for it, one at a time. clock: monotonic seconds; cpu: processor time of
+    ended children."""
 
     def __init__(
         self,
@@ -66,23 +84,26 @@ class Retrainer:
         current: CurrentSnapshot,
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
+        cpu: Callable[[], float] = children_cpu_s,
     ) -> None:
         self._loaded = loaded
-        self._registry = Registry(loaded.models_dir)
         self._owner = owner
         self._current = current
         self._metrics = metrics
         self._clock = clock
+        self._cpu = cpu
         self._training: asyncio.Task[None] | None = None
         self._rests: dict[str, tuple[float, float]] = {}
+        self._spent: list[tuple[float, float]] = []
 
     async def tick(self) -> None:
-        """Trains, promotes or withdraws what is due."""
+        """Begins a training that is due."""
         try:
             for rule in self._loaded.settings.rules:
-                if rule.retrain is not None:
-                    await self._look_at(rule, rule.retrain)
-        except (LedgerError, ArtifactError, OSError) as error:
+                busy = self._training is not None and not self._training.done()
+                if rule.retrain and not busy and await self._is_due(rule):
+                    self._training = asyncio.create_task(self._try_to_train(rule, self._current.snapshot))
+        except (LedgerError, OSError) as error:
             _log.error("%s", error)
 
     async def close(self) -> None:
@@ -90,38 +111,16 @@ class Retrainer:
             self._training.cancel()
             await asyncio.gather(self._training, return_exceptions=True)
 
-    async def _look_at(self, rule: RuleSettings, every: int) -> None:
-        snapshot = self._current.snapshot
-        tried = snapshot.proposed.get(rule.classifier)
-        proposed = self._registry.proposed(rule.classifier)
-        if tried is not None:
-            if proposed == tried:
-                # a version that was just promoted or withdrawn is in the snapshot until the next reload
-                await self._judge(rule, tried, snapshot.versions[rule.classifier])
-            return
-        busy = self._training is not None and not self._training.done()
+    async def _is_due(self, rule: RuleSettings) -> bool:
         until, _ = self._rests.get(rule.name, (-math.inf, 0.0))
-        if busy or proposed is not None or self._clock() < until:
-            return
-        labels = among(rule.classifier, _labels(snapshot, rule))
-        # each challenger spends some of α and of the answers: the next one must know twice as much
-        since, last = await self._owner.ask(lambda store: store.texts_since_training(rule.name, labels))
-        if since >= max(every, last):
-            self._training = asyncio.create_task(self._try_to_train(rule, snapshot))
-
-    async def _judge(self, rule: RuleSettings, tried: str, current: str) -> None:
-        trial = await self._owner.trial(rule.classifier, tried, current=current)
-        if (self._registry.proposed(rule.classifier), self._registry.named(rule.classifier)) != (tried, current):
-            # somebody put another version there meanwhile, of which the trial says nothing
-            return
-        if trial.outdoes:
-            await asyncio.to_thread(self._registry.promote, rule.classifier, tried)
-            self._ended(rule, "promoted", f"version {tried} answers more than {current} under the same bound")
-        elif trial.pairs >= _LONGEST_TRIAL or not trial.hopeful:
-            self._registry.withdraw(rule.classifier)
-            self._ended(rule, "withdrawn", f"version {tried} did not outdo {current} within {trial.pairs} pairs")
+        if self._clock() < until or not may_train(self._spent, self._clock()):
+            return False
+        labels = among(rule.classifier, _labels(self._current.snapshot, rule))
+        since, known = await self._owner.ask(lambda store: store.texts_since_training(rule.name, labels))
+        return since >= texts_needed(known)
 
     async def _try_to_train(self, rule: RuleSettings, snapshot: Snapshot) -> None:
+        before = self._cpu()
         try:
             self._ended(rule, *await self._train(rule, snapshot))
             self._rests.pop(rule.name, None)
@@ -133,16 +132,17 @@ class Retrainer:
             if not isinstance(error, (_Failed, LedgerError, ConfigError, OSError)):
                 # an unexpected error needs its traceback
                 _log.exception("a training")
+        self._spent = [*self._spent[-999:], (self._clock(), self._cpu() - before)]
 
     async def _train(self, rule: RuleSettings, snapshot: Snapshot) -> tuple[str, str]:
-        """The outcome, proposed or refused, and why. A training that is cancelled leaves no trace."""
+        """The outcome, published or refused, and why. A training that is cancelled leaves no trace."""
         file = policy_file(self._loaded, rule.classifier)
         policy = await asyncio.to_thread(load_policy, file, os.environ, secrets=False)
         labels = _labels(snapshot, rule)
         if policy.name != rule.classifier:
             raise _Failed(f"{file}: its name: is {policy.name}, not {rule.classifier}, which is to be trained")
         if _named(policy) != labels:
-            # labels in their order are part of a contract: none that the trial certifies would stand
+            # kept texts are of the labels in use
             raise _Failed(
                 f"{file} names other labels than the version in use, or in another order; "
                 f"run: {train_command(file, self._loaded)}"
@@ -153,19 +153,19 @@ class Retrainer:
         await self._owner.ask(lambda store: store.training(rule.name, began, len(texts), among=source))
         _log.warning("rule %s: %s is trained on %d texts of its calls", rule.name, rule.classifier, len(texts))
         code, output = await self._run(rule, texts)
-        if code not in (_DONE, _GOAL_MISSED):
+        if (outcome := _OUTCOMES.get(code)) is None:
             raise _Failed(f"the training ended with {code}\n{output}")
         await self._owner.ask(lambda store: store.trained(rule.name, began))
-        if code == _DONE:
-            return "proposed", "the new version is tried beside the one in use"
+        if outcome == "published":
+            return outcome, "the new version is in use"
         why = "it misses its goals or its tests, or does worse than the one in use"
-        return "refused", f"{why}; see offramp train's report\n{output}"
+        return outcome, f"{why}; see offramp train's report\n{output}"
 
     async def _run(self, rule: RuleSettings, texts: Sequence[tuple[str, str]]) -> tuple[int, str]:
         """The training's exit code, and the end of its output. texts: (text, label)."""
         calls = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in texts)
         command = [*this_program(), "train", str(policy_file(self._loaded, rule.classifier))]
-        command += ["--calls", "--models", str(self._loaded.models_dir), "--propose", "--yes"]
+        command += ["--calls", "--models", str(self._loaded.models_dir), "--yes"]
         nice = shutil.which("nice")
         process = await asyncio.create_subprocess_exec(
             *([nice, "-n", "19"] if nice else []),

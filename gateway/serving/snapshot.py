@@ -134,8 +134,8 @@ def _redact_mismatches(rule: RuleSettings, policy: Policy) -> _Mismatches:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """policies, versions: of each loaded classifier, by its name; proposed: its challenger's version, if it has one;
-    runtime: holds them all, None where no rule binds a classifier."""
+    """policies, versions: of each loaded classifier, by its name; runtime: holds them all, None
+    where no rule binds a classifier."""
 
     rules: tuple[Rule, ...] = ()
     policies: Mapping[str, Policy] = field(default_factory=dict)
@@ -161,7 +161,7 @@ class CurrentSnapshot:
     snapshot: Snapshot
 
 
-def build_snapshot(loaded: Loaded, runtime: Runtime | None, proposed: Mapping[str, str] | None = None) -> Snapshot:
+def build_snapshot(loaded: Loaded, runtime: Runtime | None) -> Snapshot:
     """The rules of a gateway file with the classifiers that they bind."""
     names = _bound(loaded)
     classifiers = {} if runtime is None else {n: one for n, one in runtime.classifiers.items() if n in names}
@@ -171,20 +171,15 @@ def build_snapshot(loaded: Loaded, runtime: Runtime | None, proposed: Mapping[st
         rules=compile_rules(loaded.settings.rules, policies, loaded.replies, instructions),
         policies=policies,
         versions={name: classifier.version for name, classifier in classifiers.items()},
-        proposed=proposed or {},
         runtime=runtime,
     )
 
 
 def load_runtime(
-    loaded: Loaded,
-    *,
-    opened: Iterable[Encoder] = (),
-    detector: LanguageDetector | None = None,
-    proposed: Mapping[str, str] | None = None,
+    loaded: Loaded, *, opened: Iterable[Encoder] = (), detector: LanguageDetector | None = None
 ) -> Runtime | None:
-    """Loads and tests the classifiers that rules bind; None where no rule binds one. opened, detector: open already;
-    proposed: challengers' versions, by classifier. Raises ConfigError where one is missing or a rule names a label it
+    """Loads and tests the classifiers that rules bind; None where no rule binds one. opened, detector: open already.
+    Raises ConfigError where one is missing or a rule names a label it
     lacks, and ArtifactError where one is damaged or fails its own tests."""
     registry = Registry(loaded.models_dir)
     names = _bound(loaded)
@@ -198,7 +193,7 @@ def load_runtime(
         raise ConfigError(untrained)
     if not names:
         return None
-    runtime = Runtime.load(loaded.models_dir, names, opened=opened, detector=detector, challengers=proposed)
+    runtime = Runtime.load(loaded.models_dir, names, opened=opened, detector=detector)
     problems = rule_problems(loaded, {name: c.model.policy for name, c in runtime.classifiers.items()})
     if problems:
         raise ConfigError([_since_trained(problem, loaded) for problem in problems])

@@ -50,7 +50,7 @@ _DECISIONS: Final[Mapping[Act, Sequence[str]]] = {
     Act.ERROR: ("error",),
 }
 _MISSING: Final = ("not_reported", "cut_off")
-_RETRAININGS: Final = ("proposed", "refused", "failed", "promoted", "withdrawn")
+_RETRAININGS: Final = ("published", "refused", "failed")
 
 
 def initialise_series(

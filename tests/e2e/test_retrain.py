@@ -1,9 +1,7 @@
-"""A classifier that knows little learns from the calls that the model answers, and takes over when it can."""
+"""A classifier that knows little learns from the calls that the model answers, and answers at once."""
 
 import itertools
-import json
 import random
-import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -33,7 +31,7 @@ rules:
     classifier: desks
     when: {{any_system: true}}
     contract: {{max_disagreement: 10%, confidence: 80%}}
-    retrain: 120 pairs
+    retrain: true
     then: {{"*": {{answer: label}}}}
 """
 POLICY = table_text("given/e2e-retrain-policy.yaml")
@@ -69,41 +67,15 @@ def test_it_learns_and_takes_over(
     gateway = start_gateway(tmp_path / "gateway.yaml")
     texts = _texts()
 
-    before = ask(gateway.url, itertools.islice(texts, 120))
-    assert before.count("answer") < 60
-    until(lambda: gateway.metric('offramp_retrainings_total{outcome="proposed",rule="desks"}') == 1, seconds=180)
-
-    def promoted() -> bool:
-        ask(gateway.url, itertools.islice(texts, 20))
-        return gateway.metric('offramp_retrainings_total{outcome="promoted",rule="desks"}') >= 1
-
-    until(promoted, seconds=180)
-    until(lambda: (tmp_path / "models" / "desks" / "current").read_text().strip() != first, seconds=10)
+    assert ask(gateway.url, itertools.islice(texts, 130)).count("answer") < 65
+    until(lambda: gateway.metric('offramp_retrainings_total{outcome="published",rule="desks"}') == 1, seconds=180)
+    assert (tmp_path / "models" / "desks" / "current").read_text().strip() != first
     until(lambda: first not in gateway.get("/ready"), seconds=30)
-    after = ask(gateway.url, itertools.islice(texts, 60))
-    assert after.count("answer") > 20
-    shown = json.loads(run_offramp("contract", "show", "gateway.yaml", "--json", cwd=tmp_path).stdout)
-    assert {one["phase"] for one in shown if not one["classifier"].endswith(first)} == {"live"}
+    until(lambda: ask(gateway.url, itertools.islice(texts, 40)).count("answer") > 20, seconds=180)
     with closing(sqlite3.connect(tmp_path / "offramp.db")) as db:
         kept = dict(db.execute("SELECT text, label FROM contract_texts"))
     assert kept
     assert all(desk(text) == label for text, label in kept.items())
-
-    gateway.stop()
-    file = tmp_path / "gateway.yaml"
-    file.write_text(file.read_text().replace("120 pairs", "50000 pairs"))
-    (tmp_path / "models" / "desks" / "proposed").unlink(missing_ok=True)
-    _a_damaged_proposal_is_withdrawn(start_gateway(file), tmp_path / "models" / "desks", first)
-
-
-def _a_damaged_proposal_is_withdrawn(gateway: Any, home: Path, version: str) -> None:
-    """Otherwise it would keep out every version after it."""
-    damaged = home / version.replace(version[:8], "29990101")
-    shutil.copytree(home / version, damaged)
-    next(damaged.glob("*.safetensors")).write_bytes(b"no weights")
-    (home / "proposed").write_text(damaged.name + "\n")
-    until(lambda: gateway.metric("offramp_reload_failures_total") == 1, seconds=30)
-    until(lambda: not (home / "proposed").exists(), seconds=30)
 
 
 def _texts() -> Iterator[str]:

@@ -20,7 +20,7 @@ from tests.given import table_text
 Wire = Callable[..., Any]
 BASE = table_text("given/gateway-audits_fallback-base.yaml")
 BANK = among("bank", ("greeting", "rate", "card", "other"))
-RETRAINED = RULES.replace("    then:", "    retrain: 200 pairs\n    then:")
+RETRAINED = RULES.replace("    then:", "    retrain: true\n    then:")
 
 
 def wired(wire: Wire, first: Reference, fallback: Reference, rules: str = RULES) -> Any:

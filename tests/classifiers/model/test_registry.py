@@ -18,13 +18,13 @@ Publish = Callable[..., str]
 
 @pytest.fixture
 def publish(bare_model: Callable[..., Model], tmp_path: Path) -> Publish:
-    """publish(n, beside=False): train nothing, publish a version n seconds past noon."""
+    """publish(n): train nothing, publish a version n seconds past noon."""
 
-    def made(seconds: int, *, beside: bool = False) -> str:
+    def made(seconds: int) -> str:
         registry = Registry(tmp_path)
         with registry.staging("bank") as folder:
             save(bare_model(), folder, report={"n": seconds})
-            return registry.publish("bank", folder, NOON + timedelta(seconds=seconds), challenger=beside)
+            return registry.publish("bank", folder, NOON + timedelta(seconds=seconds))
 
     return made
 
@@ -51,17 +51,6 @@ def test_rollback_goes_back_one_version_at_a_time(publish: Publish, tmp_path: Pa
     registry.promote("bank", versions[2])
     assert registry.current("bank") == versions[2]
     assert registry.rollback("bank") == versions[0]
-
-
-def test_rollback_passes_by_versions_that_were_only_tried(publish: Publish, tmp_path: Path) -> None:
-    registry = Registry(tmp_path)
-    first, tried = publish(0), publish(1, beside=True)
-    registry.withdraw("bank")
-    publish(2)
-    assert registry.rollback("bank") == first
-    with pytest.raises(ArtifactError, match="no version that was in use"):
-        registry.rollback("bank")
-    assert tried in registry.versions("bank")
 
 
 def test_what_is_not_there(publish: Publish, tmp_path: Path) -> None:

@@ -10,8 +10,7 @@ import pytest
 
 from classifiers import Worker
 from classifiers.model import artifact
-from classifiers.model.registry import CURRENT, Registry
-from classifiers.policy import Policy
+from classifiers.model.registry import CURRENT
 from gateway.config.load import Loaded
 from gateway.config.problems import ConfigError
 from gateway.metrics.observe import Metrics
@@ -20,7 +19,7 @@ from gateway.serving.snapshot import CurrentSnapshot, build_snapshot, load_runti
 from tests.given import table_text
 
 GATEWAY = table_text("given/gateway-serving-reload-gateway.yaml")
-FIRST, SECOND, THIRD = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3))
+FIRST, SECOND = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2))
 
 
 class Watched:
@@ -42,11 +41,6 @@ class Watched:
     @property
     def failures(self) -> float | None:
         return self.metrics.registry.get_sample_value("offramp_reload_failures_total")
-
-
-BOUND = GATEWAY.replace('then: {greeting: {answer: "Hi."}}', "contract: true\n    then: {greeting: {answer: label}}")
-"""The same rule under a contract."""
-SHOP = BOUND[BOUND.index("  - name") :].replace("intents", "goods").replace("bank", "shop")
 
 
 async def looks(watched: Watched, times: int = 4) -> None:
@@ -78,63 +72,6 @@ async def test_a_version_that_is_copied_file_by_file_is_taken_up_when_it_is_whol
     assert watched.failures == 0
     await watched.tick()
     assert watched.version == second
-
-
-@pytest.mark.parametrize("fault", ["cannot be taken up", "has other labels than"])
-async def test_what_is_at_fault_is_not_tried_but_withdrawn_logged_and_counted(
-    load: Callable[..., Loaded],
-    publish: Callable[..., str],
-    policies: dict[str, Policy],
-    caplog: pytest.LogCaptureFixture,
-    fault: str,
-) -> None:
-    """Labels in another order are another contract's, which would begin in shadow once the version takes over."""
-    bank = policies["bank"]
-    turned = bank.model_copy(update={"labels": dict(reversed(bank.labels.items()))})
-    second, alike, first = publish(SECOND, turned if "labels" in fault else bank), publish(THIRD), publish(FIRST)
-    loaded = load(
-        BOUND.replace("upstreams", "content: {keep: 1d}\nupstreams").replace(
-            "contract", "retrain: 500 pairs\n    contract"
-        )
-    )
-    file = loaded.file.parent / "policies" / "bank.yaml"
-    file.parent.mkdir()
-    file.write_text(bank.model_dump_json(), "utf-8")
-    watched, registry = Watched(loaded), Registry(loaded.models_dir)
-    if "labels" not in fault:
-        (watched.home / second / artifact.HEAD).write_bytes(b"none")
-    registry.propose("bank", second)
-    await looks(watched)
-    assert (watched.version, registry.proposed("bank"), watched.current.snapshot.proposed) == (first, None, {})
-    assert caplog.text.count(f"bank: version {second} is not tried: it {fault}") == 1
-    labels = {"rule": "intents", "outcome": "withdrawn"}
-    assert watched.metrics.registry.get_sample_value("offramp_retrainings_total", labels) == 1
-    registry.propose("bank", alike)
-    await looks(watched)
-    watched.worker.close()
-    assert (watched.version, watched.current.snapshot.proposed) == (first, {"bank": alike})
-
-
-async def test_of_several_to_be_tried_only_what_is_at_fault_is_withdrawn(
-    load: Callable[..., Loaded], publish: Callable[..., str], policies: dict[str, Policy]
-) -> None:
-    shop = policies["bank"].model_copy(update={"name": "shop"})
-    second, _ = publish(SECOND), publish(FIRST)
-    proposed, _ = publish(SECOND, shop), publish(FIRST, shop)
-    loaded = load(BOUND + SHOP)
-    watched, registry = Watched(loaded), Registry(loaded.models_dir)
-    (watched.home / second / artifact.HEAD).write_bytes(b"none")
-    registry.propose("bank", second)
-    registry.propose("shop", proposed)
-    await looks(watched)
-    assert (registry.proposed("bank"), registry.proposed("shop")) == (None, proposed)
-    assert watched.current.snapshot.proposed == {"shop": proposed}
-    # though it is tried by now
-    (watched.home.parent / "shop" / proposed / artifact.HEAD).write_bytes(b"none")
-    third = publish(THIRD)
-    await looks(watched)
-    assert (watched.version, registry.proposed("shop"), watched.current.snapshot.proposed) == (third, None, {})
-    watched.worker.close()
 
 
 async def test_what_cannot_be_taken_up_is_logged_once_and_tried_again_when_its_files_change(

@@ -1,89 +1,35 @@
-"""What becomes of a version that is tried, where a real runtime takes up what the folder of models says."""
+"""When a training is due, what it is given, and what becomes of one that fails or is stopped."""
 
 import asyncio
 import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import gateway
-from classifiers import Worker
 from classifiers.model.registry import Registry
 from classifiers.policy import Policy
 from gateway.config.load import Loaded
 from gateway.config.problems import ConfigError
-from gateway.contracts.memory import Trial
 from gateway.contracts.owner import Owner
 from gateway.contracts.scope import among
 from gateway.contracts.store import ContractStore
 from gateway.metrics.observe import Metrics
 from gateway.rules.compile import compile_rules
-from gateway.serving.reload import Reloader
-from gateway.serving.retrain import Retrainer, this_program
-from gateway.serving.snapshot import CurrentSnapshot, Snapshot, build_snapshot, load_runtime, rule_problems
+from gateway.serving.retrain import Retrainer, may_train, texts_needed, this_program
+from gateway.serving.snapshot import CurrentSnapshot, Snapshot, load_runtime, rule_problems
 from tests.given import table_text
 
 GATEWAY = table_text("given/gateway-serving-retrain-gateway.yaml")
 BANK = among("bank", ("greeting", "rate", "card", "other"))
-OLD, NEW, THIRD = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3))
-
-
-class Tries:
-    """An owner of contracts whose trial stands so."""
-
-    def __init__(self, *, outdoes: bool, hopeful: bool = False) -> None:
-        self._trial = Trial(pairs=10, outdoes=outdoes, hopeful=outdoes or hopeful)
-
-    async def trial(self, *_: str, **__: str) -> Trial:
-        return self._trial
-
-    async def ask(self, _: Any) -> tuple[int, int]:
-        """No text since the last training."""
-        return 0, 0
-
-
-@pytest.fixture
-def trial(load: Callable[[str], Loaded], publish: Callable[[datetime], str]) -> tuple[Loaded, Registry, str, str]:
-    """A gateway whose classifier has a version in use and one that is tried."""
-    old, new = publish(OLD), publish(NEW)
-    loaded = load(GATEWAY)
-    registry = Registry(loaded.models_dir)
-    registry.promote("bank", old)
-    registry.propose("bank", new)
-    return loaded, registry, old, new
-
-
-@pytest.mark.parametrize("end", ["promoted", "withdrawn", ""])
-async def test_the_end_of_a_trial_is_counted_once(
-    trial: tuple[Loaded, Registry, str, str], policies: dict[str, Policy], end: str
-) -> None:
-    loaded, _, old, new = trial
-    file = loaded.file.parent / "policies" / "bank.yaml"
-    file.parent.mkdir()
-    file.write_text(policies["bank"].model_dump_json(), "utf-8")
-    runtime = load_runtime(loaded, proposed={"bank": new})
-    current, metrics = CurrentSnapshot(build_snapshot(loaded, runtime, {"bank": new})), Metrics()
-    assert runtime is not None
-    with closing(Worker(runtime, max_queue=10)) as worker:
-        reloader = Reloader(loaded, worker=worker, current=current, metrics=metrics)
-        owner = cast("Owner", Tries(outdoes=end == "promoted", hopeful=not end))
-        retrainer = Retrainer(loaded, owner=owner, current=current, metrics=metrics)
-        for _ in range(4):
-            await reloader.tick()
-            await retrainer.tick()
-        await retrainer.close()
-    assert [counted(metrics, outcome) for outcome in ("promoted", "withdrawn")] == [
-        end == "promoted",
-        end == "withdrawn",
-    ]
-    assert current.snapshot.versions == {"bank": new if end == "promoted" else old}
-    assert current.snapshot.proposed == ({} if end else {"bank": new})
+DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def counted(metrics: Metrics, outcome: str) -> int:
@@ -91,34 +37,49 @@ def counted(metrics: Metrics, outcome: str) -> int:
     return int(metrics.registry.get_sample_value("offramp_retrainings_total", labels) or 0)
 
 
-@pytest.mark.parametrize("outdoes", [True, False])
-@pytest.mark.parametrize("put", ["propose", "promote"])
-async def test_what_is_put_there_by_hand_while_a_trial_ends_stays(
-    trial: tuple[Loaded, Registry, str, str],
-    publish: Callable[[datetime], str],
-    policies: dict[str, Policy],
-    outdoes: bool,
-    put: str,
+@pytest.mark.parametrize(
+    ("known", "needed"),
+    [(0, 125), (125, 125), (999, 125), (1000, 250), (1999, 250), (2000, 500), (4999, 500), (5000, 1000), (10**6, 1000)],
+)
+def test_the_more_is_known_the_more_new_texts_a_training_takes(known: int, needed: int) -> None:
+    assert texts_needed(known) == needed
+
+
+@pytest.mark.parametrize(
+    ("spent", "now", "may"),
+    [
+        ([], 0, True),
+        ([(0, 180)], 1, True),
+        ([(0, 181)], 1, False),
+        ([(0, 181)], 3599, False),
+        ([(0, 181)], 3600, True),
+        ([(0, 100), (10, 130), (20, 10)], 30, True),
+        ([(0, 100), (10, 130), (20, 90)], 30, False),
+        ([(0, 100), (10, 130), (20, 90)], 3600, True),
+        # what takes an hour and a half of the share rests so long
+        ([(0, 540)], 5399, False),
+        ([(0, 540)], 5400, True),
+    ],
+)
+def test_trainings_keep_to_six_minutes_of_processor_time_in_an_hour(
+    spent: list[tuple[float, float]], now: float, may: bool
 ) -> None:
-    loaded, registry, old, new = trial
-    third = publish(THIRD)
-    registry.promote("bank", old)
-    registry.propose("bank", new)
+    assert may_train(spent, now) is may
 
-    class Meanwhile(Tries):
-        async def trial(self, *_: str, **__: str) -> Trial:
-            getattr(registry, put)("bank", third)
-            return await super().trial()
 
-    current = CurrentSnapshot(Snapshot(policies=policies, versions={"bank": old}, proposed={"bank": new}))
-    owner = cast("Owner", Meanwhile(outdoes=outdoes))
-    await Retrainer(loaded, owner=owner, current=current, metrics=Metrics()).tick()
-    expected = (old, third) if put == "propose" else (third, new)
-    assert (registry.current("bank"), registry.proposed("bank")) == expected
+@given(costs=st.lists(st.floats(0.1, 360), min_size=1, max_size=60), wait=st.floats(0, 120))
+def test_no_hour_has_more_than_six_minutes_of_trainings_that_take_alike(costs: list[float], wait: float) -> None:
+    """Each takes no longer than the one before."""
+    now, spent = 0.0, []
+    for cost in sorted(costs, reverse=True):
+        while not may_train(spent, now):
+            now += wait + 1
+        spent.append((now, cost))
+        assert sum(cpu for end, cpu in spent if now - 3600 < end) <= 360 + 1e-6
 
 
 class Trains:
-    """`offramp train` as another process that ends with these codes, or never. given: what it was told of calls."""
+    """`offramp train` as another process that ends with these codes, or never. given: its calls."""
 
     def __init__(self, *codes: int | Exception | None) -> None:
         self.codes = list(codes)
@@ -128,7 +89,7 @@ class Trains:
         self.ends_on = "terminate"
 
     async def __call__(self, *command: str, **_: Any) -> "Trains":
-        assert {"--calls", "--propose"} <= set(command)
+        assert {"--calls", "--yes"} <= set(command)
         code = self.codes.pop(0)
         if isinstance(code, Exception):
             raise code
@@ -153,7 +114,7 @@ class Trains:
 
 
 class Learns:
-    """A gateway with texts, whose trainings end so. now: seconds of its clock."""
+    """A gateway with texts, whose trainings end so. now: seconds of its clock; cpu_s: processor time of a training."""
 
     def __init__(
         self, loaded: Loaded, policy: Policy, monkeypatch: pytest.MonkeyPatch, *codes: int | Exception | None
@@ -164,11 +125,16 @@ class Learns:
         self.file.parent.mkdir()
         self.write(policy)
         self.store = ContractStore(loaded.file.parent / "offramp.db")
-        self.owner, self.metrics, self.now = Owner(self.store), Metrics(), 0.0
+        self.owner, self.metrics, self.now, self.cpu_s = Owner(self.store), Metrics(), 0.0, 0.0
         rules = compile_rules(loaded.settings.rules, {"bank": policy}, loaded.replies)
         current = CurrentSnapshot(Snapshot(rules=rules, policies={"bank": policy}, versions={"bank": "v1"}))
         self.retrainer = Retrainer(
-            loaded, owner=self.owner, current=current, metrics=self.metrics, clock=lambda: self.now
+            loaded,
+            owner=self.owner,
+            current=current,
+            metrics=self.metrics,
+            clock=lambda: self.now,
+            cpu=lambda: self.cpu_s * len(self.trains.given),
         )
 
     def write(self, policy: Policy) -> None:
@@ -184,7 +150,7 @@ class Learns:
         training = self.retrainer._training
         if training is not None and ends:
             await training
-        outcomes = ("proposed", "refused", "failed")
+        outcomes = ("published", "refused", "failed")
         return [outcome for outcome in outcomes for _ in range(counted(self.metrics, outcome))]
 
 
@@ -192,13 +158,12 @@ class Learns:
 def learns(
     load: Callable[[str], Loaded], policies: dict[str, Policy], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Learns]]:
-    """learns(*codes): with 60 texts of its calls, of which 50 are enough to train on."""
+    """learns(*codes): with 130 texts of its calls, of which 125 are enough to train on."""
     made: list[Learns] = []
 
     def make(*codes: int | Exception | None) -> Learns:
-        loaded = load(GATEWAY.replace("500 pairs", "50 pairs"))
-        made.append(Learns(loaded, policies["bank"], monkeypatch, *codes))
-        made[-1].keep(60)
+        made.append(Learns(load(GATEWAY), policies["bank"], monkeypatch, *codes))
+        made[-1].keep(130)
         return made[-1]
 
     yield make
@@ -206,15 +171,17 @@ def learns(
         learning.owner.close()
 
 
-@pytest.mark.parametrize(("code", "outcome"), [(0, "proposed"), (3, "refused")])
-async def test_the_next_training_knows_twice_as_much(learns: Callable[..., Learns], code: int, outcome: str) -> None:
+@pytest.mark.parametrize(("code", "outcome"), [(0, "published"), (3, "refused")])
+async def test_a_training_comes_after_so_many_texts_and_knows_them_all(
+    learns: Callable[..., Learns], code: int, outcome: str
+) -> None:
     learning = learns(code, code)
     assert await learning.look() == [outcome]
-    learning.keep(59)
+    learning.keep(124)
     assert await learning.look() == [outcome]
     learning.keep(1)
     assert await learning.look() == [outcome, outcome]
-    assert [len(calls) for calls in learning.trains.given] == [60, 120]
+    assert [len(calls) for calls in learning.trains.given] == [130, 255]
     assert learning.trains.given[0][0] == {"text": "text [0](time)", "label": "card"}
 
 
@@ -222,8 +189,21 @@ async def test_texts_of_other_labels_are_not_trained_on(learns: Callable[..., Le
     learning = learns(0)
     learning.keep(10, among("bank", ["greeting", "card"]))
     learning.keep(10, among("shop", ["greeting", "rate", "card", "other"]))
-    assert await learning.look() == ["proposed"]
-    assert [len(calls) for calls in learning.trains.given] == [60]
+    assert await learning.look() == ["published"]
+    assert [len(calls) for calls in learning.trains.given] == [130]
+
+
+@pytest.mark.parametrize("code", [0, 1])
+async def test_a_training_waits_where_the_one_before_took_long(learns: Callable[..., Learns], code: int) -> None:
+    """Also where that one failed."""
+    learning = learns(code, 0)
+    learning.cpu_s = 720
+    first = await learning.look()
+    learning.keep(130)
+    learning.now = 7199
+    assert await learning.look() == first
+    learning.now = 7200
+    assert await learning.look() == ["published", *first] if code else ["published"] * 2
 
 
 @pytest.mark.parametrize(
@@ -233,7 +213,6 @@ async def test_texts_of_other_labels_are_not_trained_on(learns: Callable[..., Le
             lambda policy: {"labels": {name: policy.labels[name] for name in ("greeting", "card")}},
             " names other labels",
         ),
-        # in which the contract of the trial would not be that of the version in use
         (lambda policy: {"labels": dict(reversed(policy.labels.items()))}, " names other labels"),
         (lambda _: {"other": None}, " names other labels"),
         (lambda _: {"name": "shop"}, ": its name: is shop, not bank"),
@@ -263,7 +242,7 @@ def test_without_its_extra_check_and_serve_refuse_it_where_it_is_written(
     file = loaded.file.parent / "policies" / "bank.yaml"
     file.parent.mkdir()
     file.write_text(policies["bank"].model_dump_json(), "utf-8")
-    Registry(loaded.models_dir).promote("bank", publish(OLD))
+    Registry(loaded.models_dir).promote("bank", publish(DAY))
     assert rule_problems(loaded, policies) == []
     monkeypatch.setattr("classifiers.errors.find_spec", lambda name: None)
     why = f"{loaded.file}:12:5: rules[0].retrain: sklearn is not installed; run: pip install 'offramp[train]'"
@@ -289,7 +268,7 @@ async def test_what_failed_is_tried_again_in_an_hour_and_then_more_seldom(learns
         learning.now = now
         assert await learning.look() == ["failed"] * failed
     learning.now = 25200
-    assert await learning.look() == ["proposed"] + ["failed"] * 3
+    assert await learning.look() == ["published"] + ["failed"] * 3
 
 
 @pytest.mark.parametrize("stopped", [["terminate"], ["terminate", "kill"]])
@@ -304,5 +283,5 @@ async def test_a_training_that_a_stop_cuts_off_is_done_after_the_start(
         await asyncio.sleep(0.01)
     await learning.retrainer.close()
     assert learning.trains.stopped == stopped
-    assert await learning.look() == ["proposed"]
-    assert [len(calls) for calls in learning.trains.given] == [60, 60]
+    assert await learning.look() == ["published"]
+    assert [len(calls) for calls in learning.trains.given] == [130, 130]
