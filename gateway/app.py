@@ -24,10 +24,9 @@ from gateway.config.prices import PriceTable
 from gateway.config.settings import OpenAISettings
 from gateway.context import REQUEST_ID, RequestContext
 from gateway.contracts.audit import Audits
+from gateway.contracts.contract import Phase
 from gateway.contracts.owner import Owner
 from gateway.contracts.repeat_calls import RepeatCalls
-from gateway.contracts.safety_owner import SafetyOwner
-from gateway.contracts.safety_store import SafetyStore
 from gateway.contracts.store import ContractStore
 from gateway.drain import InFlight
 from gateway.errors import CLIENT_CLOSED, ApiError, InternalError, MethodNotAllowed, NotFound, no_such_path
@@ -155,17 +154,11 @@ class _Services:
             contracts,
             on_move=self._count_move,
             on_failure=metrics.contract_failures.inc,
-            in_use=lambda scope: self.current.snapshot.versions.get(scope.classifier) == scope.version,
             alone=any(rule.contract for rule in settings.rules),
             first=self.routes.first,
         )
-        self.safety = SafetyOwner(
-            SafetyStore(contracts.path),
-            on_move=self._count_move,
-            on_failure=metrics.contract_failures.inc,
-            first=self.routes.first,
-        )
-        self._watch_contracts()
+        bound = [rule.name for rule in settings.rules if rule.contract]
+        metrics.watch_contracts(self.owner, bound)
 
     def wait_s(self) -> float:
         """How long the classifiers' queue is."""
@@ -185,16 +178,8 @@ class _Services:
             log=log,
         )
 
-    def _watch_contracts(self) -> None:
-        rules, metrics = self.current.snapshot.rules, self.metrics
-        bound = [rule.name for rule in rules if rule.terms is not None]
-        metrics.watch_contracts(self.owner, bound)
-        metrics.watch_refusals(self.owner, bound)
-        metrics.watch_contracts(self.safety, [rule.name for rule in rules if rule.safety is not None])
-
-    def _count_move(self, scope: Any, bound: Any) -> None:
-        """scope, bound: a contract of either kind."""
-        self.metrics.contract_moves.labels(scope.rule, bound.phase.value).inc()
+    def _count_move(self, rule: str, phase: Phase) -> None:
+        self.metrics.contract_moves.labels(rule, phase.value).inc()
 
     def _kept(self, ledger: Path) -> tuple[CallLog, TextLog]:
         """What keeps calls, and texts for review."""
@@ -228,7 +213,7 @@ class _Services:
             metrics=metrics,
             audits=audits,
             judge=Judge(forwarder=forwarder, recorder=recorder, routes=routes, metrics=metrics),
-            safety_audits=SafetyAudits(owner=self.safety, routes=routes, metrics=metrics, in_flight=self.in_flight),
+            safety_audits=SafetyAudits(owner=self.owner, routes=routes, metrics=metrics, in_flight=self.in_flight),
             repeats=self.repeats,
             call_log=self.call_log,
             review_log=self.review_log,
@@ -239,7 +224,7 @@ class _Services:
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """Does what is due while the gateway serves; then drains, and closes what is open."""
         loaded, worker = self.loaded, self.worker
-        due: list[PeriodicTask] = [self.owner, self.safety]
+        due: list[PeriodicTask] = [self.owner]
         retrainer = None
         if worker is not None:
             due.append(Reloader(loaded, worker=worker, current=self.current, metrics=self.metrics))
@@ -265,7 +250,7 @@ class _Services:
                 worker.close()
         finally:
             # last, what may still be deleting
-            for closing in (self.owner, self.safety, self.recorder, self.call_log, self.review_log):
+            for closing in (self.owner, self.recorder, self.call_log, self.review_log):
                 closing.close()
 
 

@@ -15,6 +15,7 @@ from gateway.answers.parse import Completion
 from gateway.context import Reply, RequestContext
 from gateway.contracts.audit import Audits
 from gateway.contracts.repeat_calls import RepeatCalls
+from gateway.errors import UpstreamFailed, UpstreamTimeout
 from gateway.judge.judge import Judge
 from gateway.judge.protocol import Shown
 from gateway.judge.resolve import Pairs, Resolver, SafetyAudits, ShownTo
@@ -27,10 +28,10 @@ from gateway.protocols.wire import Request
 from gateway.redaction import apply
 from gateway.redaction.placeholders import Placeholders
 from gateway.routes import Routes
-from gateway.rules.decide import note_decision, note_redacted
+from gateway.rules.decide import Decision, decide, note_decision, note_redacted
 from gateway.rules.rule import Act, Rule
 from gateway.upstreams.base import Answer
-from gateway.upstreams.dispatch import Forwarder
+from gateway.upstreams.dispatch import Forwarder, failed
 
 
 @dataclass(kw_only=True, eq=False)
@@ -92,7 +93,8 @@ class Pipeline:
                 call.pairs,
                 call.readings,
                 labels=call.labels,
-                shape=partial(self.audits.answers, call.request),
+                shape=partial(self.audits.answers, call.request, call.scopes),
+                held_out=call.snapshot.held_out,
                 held=call.held,
                 shown=partial(_shown, call.request),
             )
@@ -122,7 +124,7 @@ class Pipeline:
             note_redacted(call.context.record, counts)
 
     def _note(self, call: CallState) -> None:
-        """Notes the decision in the record, and which opened calls the reference's answer makes pairs."""
+        """Notes the decision in the record, and which opened calls the model's answer tells of."""
         decision = call.decision
         asked = {step.rule.name for step in decision.steps}
         reasons = {rule: unsupported.reason for rule, unsupported in call.labels.unsupported.items() if rule in asked}
@@ -158,6 +160,8 @@ class Pipeline:
             call.targets = self.routes.for_rule(step.action.model)
             call.context.rerouted = True
         answer = await self._ask_upstream(call)
+        if isinstance(answer, Reply):
+            return answer
         if call.request.remember is not None and answer.status < 300:
             await answer.listen(partial(self._remember, call, call.context.record.upstream))
         return await self._output.reply(call, answer)
@@ -170,24 +174,54 @@ class Pipeline:
             if completion is not None:
                 self.planner.memory.learn(completion.meta, call.continued.owner, upstream, values, checked=checked)
 
-    async def _ask_upstream(self, call: CallState) -> Answer:
-        """Contracts learn from the answer, and from its not coming. Where another model answers, as a rule says or as a
-        fallback, the one that was asked for did not."""
+    async def _ask_upstream(self, call: CallState) -> Answer | Reply:
+        """Contracts learn from the answer, and from a client that leaves before it. Where the model that was asked for
+        fails, that says nothing; an audited call is then answered here, as it would have been without the audit, and no
+        fallback is asked. Where a rule sends the call elsewhere, its answer is not known."""
         context, request, headers, first = call.context, call.request, call.headers, call.targets[0]
+        ready = None if context.rerouted else self._ready(call)
         try:
-            answer = await self.forwarder.send(context, request, call.targets, headers)
+            targets = call.targets if ready is None else [first]
+            answer = await self.forwarder.send(context, request, targets, headers)
+        except (UpstreamFailed, UpstreamTimeout):
+            self.audits.void(call.pending)
+            if ready is not None:
+                return await self._answer_after_all(call, ready)
+            raise
         except BaseException:
             await self.audits.missed(context, call.pending)
             raise
-        if context.rerouted or not first.answered(context.record):
+        if context.rerouted:
             await self.audits.missed(context, call.pending)
             return answer
+        if not first.answered(context.record):
+            self.audits.void(call.pending)
+            return answer
+        if ready is not None and failed(answer.status):
+            self.audits.void(call.pending)
+            return await self._answer_after_all(call, ready)
         if request.wire.local:
             await self.call_log.listen(context, request, answer)
         if call.pending:
             ask = partial(self.repeats.ask, first=context, request=request, target=first, headers=headers)
             await self.audits.listen(context, call.pending, answer, ask=ask)
         return answer
+
+    @staticmethod
+    def _ready(call: CallState) -> Decision | None:
+        """What would have been decided without the audits, where that is an answer with a label."""
+        if not any(one.audited for one in call.pending):
+            return None
+        held = {name for name, why in call.held.items() if why != "audit"}
+        decision = decide(call.pairs, {*call.labels.unsupported, *held})
+        step = decision.step
+        own = step is not None and step.action is not None and step.action.own_label
+        return decision if own and decision.act is Act.ANSWER else None
+
+    async def _answer_after_all(self, call: CallState, decision: Decision) -> Reply:
+        call.decision, call.pending = decision, ()
+        note_decision(call.context.record, decision, {})
+        return await self._act(call)
 
 
 def _size(text: str, request: Request) -> int:

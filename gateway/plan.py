@@ -4,6 +4,7 @@ Shared by the pipeline, which acts on it, and `offramp explain`, which prints it
 """
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -13,11 +14,13 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from classifiers.runtime.classifier import broken
-from classifiers.runtime.runtime import Runtime, key_of_version
+from classifiers.runtime.runtime import Runtime
 from classifiers.verdict import Abstention, Reading, Verdict
 from gateway.answers.build import LocalAnswers
 from gateway.context import Headers, RequestContext
 from gateway.contracts.audit import Audits, Open
+from gateway.contracts.scope import Scope
+from gateway.ledger.store import LedgerError
 from gateway.metrics.observe import Metrics
 from gateway.protocols.json import LARGE_BYTES
 from gateway.protocols.wire import SYSTEM, Request, Wire
@@ -29,6 +32,7 @@ from gateway.rules.decide import TOO_LONG, Decision
 from gateway.rules.rule import Act, Rule, matching
 from gateway.serving.snapshot import CurrentSnapshot, Snapshot
 
+_log = logging.getLogger(__name__)
 _FORWARD: Final = Decision(act=Act.FORWARD, step=None, flags=(), steps=())
 _NO_LABELS: Final = LocalAnswers()
 
@@ -64,9 +68,9 @@ class CallState(Struct, kw_only=True):
 
     targets: where it is forwarded to. continued: the conversation that it goes on with. left_out: messages of
     exchanges that were blocked. matched: the rules whose `when` holds; rules: those of them that read something of it,
-    each with its reading. pairs: these rules with their verdicts; challengers: rules with the verdicts of versions that
-    are tried. labels: answers in the requested format. opened: calls under a contract, by rule; held: why a rule must
-    not answer; pending: opened calls that the reference's answer makes pairs.
+    each with its reading. pairs: these rules with their verdicts. scopes: the contracts of these, by rule. labels:
+    answers in the requested format. opened: calls under a contract, by rule; held: why a rule must not answer; pending:
+    opened calls that the model's answer tells of.
     """
 
     context: RequestContext
@@ -80,7 +84,7 @@ class CallState(Struct, kw_only=True):
     rules: Sequence[Rule] = ()
     readings: Sequence[Reading] = ()
     pairs: Sequence[tuple[Rule, Verdict]] = ()
-    challengers: Sequence[tuple[Rule, Verdict]] = ()
+    scopes: Mapping[str, Scope] = {}
     labels: LocalAnswers = _NO_LABELS
     opened: Mapping[str, Open] = {}
     held: Mapping[str, str] = {}
@@ -204,7 +208,7 @@ class Planner:
         if not call.matched:
             self.read(call)
         await self.classify(call)
-        self.flip_audits(call)
+        await self.flip_audits(call)
 
     def read(self, call: CallState) -> None:
         """Finds the rules that the request meets, and what the classifier of each is to read. What was blocked before
@@ -219,27 +223,34 @@ class Planner:
         call.context.matched_rules = {rule.name: 0 for rule in call.rules}
 
     async def classify(self, call: CallState) -> None:
-        """Asks the classifiers of rules, those of their fields, and the versions that are tried."""
+        """Asks the classifiers of rules, and those of their fields."""
         own = list(zip(call.rules, call.readings, strict=True))
-        further, tried = _further(own), _challengers(call)
-        asked = [*own, *further, *tried]
+        further = _further(own)
+        asked = [*own, *further]
         verdicts = await self.classifiers.of_rules(
-            call.context, [rule for rule, _ in (*own, *further)], [reading for _, reading in asked]
+            call.context, [rule for rule, _ in asked], [reading for _, reading in asked]
         )
         parts = iter(verdicts)
         pairs = list(zip(call.rules, parts, strict=False))
         fields = [(rule.name, verdict) for (rule, _), verdict in zip(further, parts, strict=False)]
         call.pairs = self.audits.resolve([_joined(rule, verdict, fields) for rule, verdict in pairs])
-        challengers = [(rule, verdict) for (rule, _), verdict in zip(tried, parts, strict=True)]
-        call.challengers = [_joined(rule, verdict, fields) for rule, verdict in challengers]
 
-    def flip_audits(self, call: CallState) -> None:
-        """Builds the answers in the requested format, and flips a coin for each that a contract is about."""
-        call.labels = self.audits.answers(call.request, call.pairs)
-        read = zip(call.rules, call.readings, strict=True)
-        texts = {rule.name: "\n".join(reading.texts) for rule, reading in read if rule.retrains}
-        call.opened = self.audits.flip(call.request, call.pairs, call.labels, tried=call.challengers, texts=texts)
-        call.held = self.audits.held(call.opened)
+    async def flip_audits(self, call: CallState) -> None:
+        """Builds the answers in the requested format, and flips a coin for each that a contract is about. Without its
+        contracts' store the call is forwarded."""
+        scopes = call.scopes = self.audits.scopes(call.request, call.rules)
+        try:
+            await self.audits.load(scopes, call.rules)
+            call.labels = self.audits.answers(call.request, scopes, call.pairs)
+            if scopes:
+                texts = {rule.name: one.texts for rule, one in zip(call.rules, call.readings, strict=True)}
+                held_out = call.snapshot.held_out
+                call.opened = await self.audits.flip(scopes, call.pairs, call.labels, texts=texts, held_out=held_out)
+                call.held = self.audits.held(call.opened)
+        except LedgerError as error:
+            _log.error("%s; the call is forwarded", error)
+            call.labels = self.audits.answers(call.request, scopes, call.pairs)
+            call.held = dict.fromkeys(scopes, "contract")
 
 
 def _further(own: Sequence[tuple[Rule, Reading]]) -> list[tuple[Rule, Reading]]:
@@ -254,16 +265,6 @@ def _further(own: Sequence[tuple[Rule, Reading]]) -> list[tuple[Rule, Reading]]:
 def _joined(rule: Rule, verdict: Verdict, fields: Sequence[tuple[str, Verdict]]) -> tuple[Rule, Verdict]:
     further = {each.classifier: each for name, each in fields if name == rule.name}
     return rule, replace(verdict, further=further) if further else verdict
-
-
-def _challengers(call: CallState) -> list[tuple[Rule, Reading]]:
-    """The rules under a contract whose classifier has a version that is tried, and what that one is to read."""
-    proposed = call.snapshot.proposed
-    return [
-        (rule, replace(reading, classifier=key_of_version(rule.classifier, proposed[rule.classifier])))
-        for rule, reading in zip(call.rules, call.readings, strict=True)
-        if rule.terms is not None and rule.classifier in proposed
-    ]
 
 
 def read_by(rules: Sequence[Rule], request: Request) -> tuple[list[Rule], list[Reading]]:

@@ -5,9 +5,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec.structs import replace
 
 from benchmarks.contract.ledgers import REPLAYED, Flags, Floats, Ledgers
-from gateway.contracts.account import SLACK, SafetyAccounts
+from gateway.contracts.account import SLACK
+from gateway.contracts.contract import Coin, Contract, judged
+from gateway.rules.terms import SafetyTerms
 
 TARGETS = (0.05, 0.02)
 """Of unsafe calls, those that may be missed; of safe ones, those that may be flagged: the defaults."""
@@ -99,16 +102,34 @@ def guard(stream: Guarded, *, alpha: float, streams: int, calls: int, seed: int)
     return sides
 
 
-def _replay(judged: list[list[Call]], sides: Both) -> None:
-    for row, calls in enumerate(judged):
+def _replay(judged_calls: list[list[Call]], sides: Both) -> None:
+    for row, calls in enumerate(judged_calls):
         # a first account has 0.8 of its alpha
-        accounts = SafetyAccounts.begin(missed=TARGETS[0], wrongly=TARGETS[1], alpha=2 * sides[0].level / 0.8)
+        contract = _contract(2 * sides[0].level / 0.8)
         for passes, flags, unsafe, nominal, chance in calls:
-            assert nominal == (_nominal(accounts.missed.live), _nominal(accounts.wrongly.live))
-            accounts = accounts.see(passes=passes, flags=flags, unsafe=unsafe, nominal=nominal, chance=chance)
-        for side, account in zip(sides, (accounts.missed, accounts.wrongly), strict=True):
-            assert np.allclose(account.promise.logs, side.logs[:, row])
-            assert account.live == side.live[row]
+            assert nominal == tuple(_nominal(side.account.live) for side in contract.sides)
+            contract = _see(contract, (passes, flags), unsafe, nominal, chance)
+        for side, own in zip(sides, contract.sides, strict=True):
+            assert np.allclose(own.account.promise.logs, side.logs[:, row])
+            assert own.account.live == side.live[row]
+
+
+def _contract(alpha: float) -> Contract:
+    return Contract.new(SafetyTerms(missed=TARGETS[0], wrongly=TARGETS[1], confidence=1 - alpha))
+
+
+def _see(
+    contract: Contract, acts: tuple[bool, bool], unsafe: bool, nominal: tuple[float, float], chance: float
+) -> Contract:
+    """The contract after a judged call. An alarm would begin an account anew, which the simulation leaves out."""
+    alone = (acts[0] and not acts[1], acts[1] and not acts[0])
+    coin = Coin(key="", acts=alone, nominal=nominal, chance=chance, alarms=contract.alarms)
+    wrong = judged(alone, unsafe)
+    sides = []
+    for side, one, u in zip(contract.sides, wrong, nominal, strict=True):
+        account = side.account if one is None else side.account.see(wrong=one, nominal=u, chance=coin.chance)
+        sides.append(replace(side, account=account))
+    return replace(contract, sides=tuple(sides))
 
 
 def _nominal(live: bool) -> float:
@@ -117,13 +138,13 @@ def _nominal(live: bool) -> float:
 
 def calls_until_live(alpha: float) -> tuple[int, int]:
     """Of unsafe calls none of which is missed, and of safe ones none of which is flagged: until their side is live."""
-    accounts = SafetyAccounts.begin(missed=TARGETS[0], wrongly=TARGETS[1], alpha=alpha)
+    contract = _contract(alpha)
     counts = [0, 0]
-    while not (accounts.missed.live and accounts.wrongly.live):
-        counts[0] += not accounts.missed.live
-        counts[1] += not accounts.wrongly.live
+    while not all(side.account.live for side in contract.sides):
+        for place, side in enumerate(contract.sides):
+            counts[place] += not side.account.live
         for unsafe in (True, False):
-            accounts = accounts.see(passes=False, flags=False, unsafe=unsafe, nominal=(1.0, 1.0))
+            contract = _see(contract, (False, False), unsafe, (1.0, 1.0), 1.0)
     return counts[0], counts[1]
 
 

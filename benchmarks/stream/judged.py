@@ -22,7 +22,9 @@ from classifiers.model import artifact
 from classifiers.model.registry import Registry
 from classifiers.training.run import train
 from gateway.config.load import load_policy
-from gateway.contracts.safety_contract import SafetyContract, Zone
+from gateway.contracts.contract import EVERY, Coin, Contract, Zone, judged
+from gateway.contracts.memory import KNOWN
+from gateway.contracts.threshold import ScoreRow
 from gateway.rules.terms import SafetyTerms
 
 POLICY = Path(__file__).parents[2] / "config" / "policies" / "moderation.yaml"
@@ -105,22 +107,24 @@ def scored(models: Path, data: Path) -> tuple[list[Call], str]:
     return calls, registry.current(policy.name) or ""
 
 
-def stream(calls: Sequence[Call], seed: int) -> Seen:
-    """All calls once, in an order of the seed's, under one contract."""
+def stream(calls: Sequence[Call], seed: int, held_out: Sequence[ScoreRow] = ()) -> Seen:
+    """All calls once, in an order of the seed's, under one contract. held_out: the scores of the training."""
     chance = np.random.default_rng(seed)
-    contract, seen = SafetyContract.new(TERMS), Seen()
+    contract, seen, known = Contract.new(TERMS), Seen(), list[ScoreRow]()
+    contract = contract.choose(known, held_out)
     for number, index in enumerate(chance.permutation(len(calls))):
         call = calls[index]
-        chosen = contract.choose(call.score)
-        judged = bool(chance.random() < chosen.rate)
-        seen.went.append((call, chosen.zone, judged))
-        if not judged:
+        coin = contract.flip(Coin(key="", number=number, score=call.score), chance.random())
+        seen.went.append((call, coin.zone, coin.checked))
+        if not coin.checked:
             continue
-        after = contract.see(chosen, unsafe=call.unsafe)
-        for name in ("missing", "flagging"):
-            before, now = getattr(contract, name), getattr(after, name)
-            if before.phase is not now.phase:
-                seen.moves.append(f"{number:,}: {name} {now.phase.value} ({now.reason})")
+        known.append((call.score, 1 / coin.chance, call.unsafe))
+        after = contract.learn(coin, wrong=call.unsafe).see(coin, judged(coin.acts, call.unsafe))
+        if after.looks >= EVERY or after.phases != contract.phases:
+            after = after.choose(known[-KNOWN:], held_out)
+        for side, was in zip(after.sides, contract.sides, strict=True):
+            if side.phase is not was.phase or side.account.alarms > was.account.alarms:
+                seen.moves.append(f"{number:,}: {side.name} {side.phase.value} ({side.reason})")
         contract = after
     return seen
 

@@ -264,11 +264,6 @@ def _revealed(classifier: Classifier, reading: Reading, deadline: float | None) 
     return texts
 
 
-def key_of_version(name: str, version: str) -> str:
-    """How readings call a challenger version."""
-    return f"{name}@{version}"
-
-
 def _check_encoders(name: str, classifier: Classifier, encoders: Mapping[str, Encoder]) -> None:
     for stage in classifier.model.stages:
         encoder, dimensions = encoders.get(stage.encoder.sha256), stage.head.dimensions

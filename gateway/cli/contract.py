@@ -1,4 +1,4 @@
-"""`offramp contract show|pause|resume`, with the drift of a contract's calls since the period that certified it."""
+"""`offramp contract show|pause|resume`."""
 
 import os
 import time
@@ -15,21 +15,17 @@ from gateway.cli.output import Exit, Json, fail, fields, quoted, result, table
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from gateway.contracts.bound import Side
-    from gateway.contracts.drift import Drift, Period
-    from gateway.contracts.safety_store import SafetyStore, StoredSafety
+    from gateway.contracts.contract import Contract, Side
     from gateway.contracts.store import ContractStore, StoredContract
 
-_SHARES: Final = {
-    "below": "below the threshold",
-    "novel": "unlike the certified",
-    "disagree": "audits that disagree",
-    "missing": "for want of an answer",
+_BOUNDS: Final = {
+    "differ": "answers that differ",
+    "missed": "unsafe calls missed",
+    "flagged": "safe calls flagged",
 }
-_SIDES: Final = (
-    ("missing", "of what it calls unsafe, missed", "scores under"),
-    ("flagging", "of what it calls safe, flagged", "scores from"),
-)
+_NOMINAL: Final = 0.05
+"""The share of calls that a weight of 1 stands for, as of `Account.answers`."""
+_OTHER_TARGETS: Final = (0.02, 0.05, 0.1)
 _DEFAULT: Final = Path("config/gateway.yaml")
 _KEY: Final = 6
 """Digits of a contract's key that are shown; JSON has all."""
@@ -40,9 +36,8 @@ Config = Annotated[Path, typer.Argument(help="The gateway's file.")]
 
 @app.command("show")
 def show(config: Config = _DEFAULT, json: Json = False) -> None:
-    """Where each contract stands: phase, threshold, pairs, audits, and the bound that holds now."""
+    """Where each contract stands: phase, threshold, checks, and the bounds that hold now. The busiest come first."""
     from gateway.config.load import load_gateway
-    from gateway.contracts.safety_store import SafetyStore
     from gateway.contracts.store import ContractStore
     from gateway.ledger.store import NoLedger
     from gateway.routes import Routes
@@ -51,171 +46,139 @@ def show(config: Config = _DEFAULT, json: Json = False) -> None:
     ledger, first = loaded.ledger, Routes(loaded.settings.models).first
     if not ledger.is_file():
         raise NoLedger(ledger)
-    with (
-        closing(ContractStore(ledger, read_only=True)) as store,
-        closing(SafetyStore(ledger, read_only=True)) as safety,
-    ):
-        rows = [{**_scope(stored, "model", first, store), **_agreement(store, stored)} for stored in store.contracts()]
-        judged = [
-            {**_scope(stored, "judge", first, safety), **_judged(safety, stored)} for stored in safety.contracts()
-        ]
-    result([*rows, *judged], _shown(rows, judged), as_json=json)
+    with closing(ContractStore(ledger, read_only=True)) as store:
+        rows = [_row(stored, first, store) for stored in store.contracts()]
+    rows.sort(key=lambda row: (row["rule"], -row["calls"]))
+    result(rows, _shown(rows), as_json=json)
 
 
-def _scope(
-    stored: "StoredContract | StoredSafety",
-    model: str,
-    first: Callable[[str], str],
-    store: "ContractStore | SafetyStore",
-) -> dict[str, Any]:
-    """What a contract of either kind binds, and how it came to its phase. model: the key of the model's name. first:
-    where a model is sent first now."""
-    scope = stored.scope
-    moves = store.moves(scope.key)
+def _row(stored: "StoredContract", first: Callable[[str], str], store: "ContractStore") -> dict[str, Any]:
+    """What a contract binds, where it stands, and how it came there. first: where a model is sent first now."""
+    from gateway.contracts.consistency import MOST, RepeatedAnswers
+
+    scope, contract = stored.scope, stored.contract
+    key = scope.key
+    repeats = RepeatedAnswers.of(store.repeats(key, newest=MOST))
+    low, high = repeats.limits
+    moves = store.moves(key)
     return {
-        **fields(scope, "key", "rule"),
-        model: scope.model,
-        "sent_to": scope.sent_to,
+        "key": key,
+        **fields(scope, "rule", "model", "sent_to", "terms"),
+        "prompt": scope.shown,
         "reached": scope.reached(first),
-        "classifier": f"{scope.classifier}@{scope.version}",
-        "terms": scope.terms,
+        "classifier": f"{scope.classifier}@{contract.version}",
         "paused": scope.rule in store.paused(),
         "changed": _time(stored.at),
+        "calls": contract.known,
+        "bounds": [_bound(side, moves) for side in contract.sides],
+        "other_targets": [] if contract.guards else _other_targets(contract, store, key),
+        "repeats": {**fields(repeats, "asked", "differ", "least"), "low": low, "high": high},
+        "refused": "" if contract.guards else repeats.refusal(contract.sides[0].account.target),
+        "results": {f"{zone}: {verdict}": count for (zone, verdict), count in store.counts(key).items()},
         "moves": [{"time": _time(at), "phase": phase, "reason": reason} for at, phase, reason in moves],
     }
 
 
-def _agreement(store: "ContractStore", stored: "StoredContract") -> dict[str, Any]:
-    from gateway.contracts.bounds import upper_at_any_time
-    from gateway.contracts.consistency import MOST, RepeatedAnswers
-    from gateway.contracts.drift import drift
-
-    key, contract = stored.scope.key, stored.contract
-    attempt, detector = contract.attempt, contract.detector
-    audits, wrong = (detector.audits, detector.wrong) if detector else (0, 0)
-    repeats = RepeatedAnswers.of(store.repeats(key, newest=MOST))
-    low, high = repeats.limits
-    moved = drift(store.pairs(key), store.moves(key))
-    rungs = [fields(rung, "threshold", "pairs", "wrong", "proven") for rung in attempt.rungs] if attempt else None
+def _bound(side: "Side", moves: Sequence[tuple[float, str, str]]) -> dict[str, Any]:
+    """One of a contract's bounds. at_most: of the calls that are decided here alone; stand_for: the calls that the
+    wrong ones of these stand for."""
+    account = side.account
+    answered = account.answered
+    since = max((at for at, phase, _ in moves if phase == side.phase.value), default=None)
     return {
-        "phase": contract.phase.value,
-        **fields(contract, "threshold", "pairs", "attempts", "reason"),
-        "running": rungs,
-        "audits": audits,
-        "disagreement": wrong / audits if audits else None,
-        "at_most": upper_at_any_time(audits, wrong, 1 - contract.terms.confidence) if audits else None,
-        "repeats": {**fields(repeats, "asked", "differ", "least"), "low": low, "high": high},
-        "drift": _drift(moved) if moved else None,
-        "results": {
-            f"{'chosen' if chosen else 'not chosen'}: {result}": count
-            for (chosen, result), count in store.counts(key).items()
-        },
-    }
-
-
-def _judged(store: "SafetyStore", stored: "StoredSafety") -> dict[str, Any]:
-    counts = store.counts(stored.scope.key)
-    return {
-        "missing": _side(stored.contract.missing, from_end=True),
-        "flagging": _side(stored.contract.flagging),
-        "calls": {f"{zone}: {verdict}": count for (zone, verdict), count in counts.items()},
-    }
-
-
-def _side(side: "Side", *, from_end: bool = False) -> dict[str, Any]:
-    """from_end: whether the threshold counts from a score of 1 downwards."""
-    alarm, threshold = side.alarm, side.threshold
-    return {
+        "name": side.name,
         "phase": side.phase.value,
-        "score": 1 - threshold if from_end and threshold is not None else threshold,
-        **fields(side, "target", "calls", "attempts", "reason"),
-        "audited": alarm.calls if alarm else 0,
-        "wrong": alarm.wrong / alarm.weight if alarm and alarm.weight else None,
+        "since": None if since is None else _time(since),
+        "target": account.target,
+        "threshold": side.threshold,
+        "decided": side.decided,
+        "checks": account.seen.checks,
+        "wrong": account.seen.wrong,
+        "evidence": account.promise.evidence(),
+        "enough": account.enough,
+        "audits": answered.checks,
+        "audits_wrong": answered.wrong,
+        "stand_for": round(answered.weight_wrong / _NOMINAL),
+        "estimate": answered.weight_wrong / answered.weight if answered.weight else None,
+        "at_most": account.bound,
+        "alarms": account.alarms,
+        "reason": side.reason,
     }
 
 
-def _drift(drift: "Drift") -> dict[str, Any]:
-    """`moved` says what differs beyond doubt between the certified period and the latest pairs."""
-    return {
-        "threshold": drift.threshold,
-        "certified": _period(drift.certified),
-        "latest": [_period(period) for period in drift.latest],
-        "windows": [_period(window) for window in drift.windows],
-        "moved": drift.moved(),
-    }
+def _other_targets(contract: "Contract", store: "ContractStore", key: str) -> list[dict[str, float]]:
+    """What share of the calls other targets would let through, by the latest calls of the version in use."""
+    from gateway.contracts.memory import KNOWN
+    from gateway.contracts.threshold import for_answers, score_groups
 
-
-def _period(period: "Period") -> dict[str, Any]:
-    shares = zip(_SHARES, (period.below, period.novel, period.differ, period.missing), strict=True)
-    counts = {name: {"count": share.count, "total": share.total, "share": share.value} for name, share in shares}
-    return {"since": _time(period.since), "until": _time(period.until), **counts}
+    known = store.known(key, contract.version, newest=KNOWN)
+    tried = for_answers(score_groups(known), len(known)) if known else []
+    return [
+        {"target": target, "share": max((one.share for one in tried if one.rate <= target), default=0.0)}
+        for target in _OTHER_TARGETS
+    ]
 
 
 def _time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
-def _shown(rows: Sequence[Mapping[str, Any]], judged: Sequence[Mapping[str, Any]]) -> "Iterator[str | Table]":
-    if not rows and not judged:
+def _shown(rows: Sequence[Mapping[str, Any]]) -> "Iterator[str | Table]":
+    if not rows:
         yield "no call has met a rule with a contract yet"
-    if rows:
-        heads = ("rule", "model", "phase", "answers from", "pairs", "audits", "disagree", "at most")
-        yield table("Contracts", heads, map(_cells, rows))
+        return
+    heads = ("rule", "model", "bound", "target", "phase", "from", "calls", "checks", "differ", "at most, here alone")
+    yield table("Contracts", heads, [_cells(row, bound) for row in rows for bound in row["bounds"]])
     for row in rows:
         yield from _details(row)
-    if judged:
-        names = ("rule", "judge", "bound", "at most", "phase", "decides", "calls", "audited", "wrong")
-        yield table("Contracts with a judge", names, [_side_cells(row, *side) for row in judged for side in _SIDES])
-    for row in judged:
-        for name, _, _ in _SIDES:
-            yield f"{row['rule']} by {row['judge']}, {name}: {row[name]['reason']}{_past(row, row['judge'])}"
 
 
-def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+def _cells(row: Mapping[str, Any], bound: Mapping[str, Any]) -> tuple[str, ...]:
     # with some routes a model's name is whatever a client wrote
-    names = (row["rule"], quoted(row["model"]), _phase(row["phase"], row), _figure(row["threshold"], ".4f"))
-    shares = (_figure(row["disagreement"], ".2%"), _figure(row["at_most"], ".2%"))
-    return (*names, f"{row['pairs']:,}", f"{row['audits']:,}", *shares)
+    names = (row["rule"], quoted(row["model"]), _BOUNDS[bound["name"]], f"{bound['target']:.3g}", _phase(bound, row))
+    counts = (f"{row['calls']:,}", f"{bound['checks']:,}", f"{bound['wrong']:,}")
+    return (*names, _figure(bound["threshold"], ".4f"), *counts, _figure(bound["at_most"], ".2%"))
 
 
-def _side_cells(row: Mapping[str, Any], name: str, bound: str, decides: str) -> tuple[str, ...]:
-    side = row[name]
-    score = "" if side["score"] is None else f"{decides} {side['score']:.4f}"
-    counts = (f"{side['calls']:,}", f"{side['audited']:,}", _figure(side["wrong"], ".2%"))
-    return row["rule"], row["judge"], bound, f"{side['target']:.3g}", _phase(side["phase"], row), score, *counts
-
-
-def _details(row: Mapping[str, Any]) -> "Iterator[str | Table]":
-    model, repeats, drift = quoted(row["model"]), row["repeats"], row["drift"]
+def _details(row: Mapping[str, Any]) -> Iterator[str]:
+    model, repeats = quoted(row["model"]), row["repeats"]
+    prompt = f"prompt {quoted(row['prompt'])}" if row["prompt"] else "no system prompt"
     last = row["changed"][:16].replace("T", " ")
-    details = ", ".join(filter(None, [quoted(row["sent_to"]), row["key"][:_KEY], f"last pair {last}"]))
-    yield f"{row['rule']} for {model} ({details}): {row['reason']}{_past(row, model)}"
-    if repeats["asked"]:
+    yield f"{row['rule']} for {model} ({quoted(row['sent_to'])}, {prompt}, {row['key'][:_KEY]}, last call {last})"
+    for bound in row["bounds"]:
+        yield f"  {_BOUNDS[bound['name']]}: {bound['reason']}"
+        if bound["phase"] == "live":
+            yield "  " + _answers_alone(bound)
+    if not row["reached"]:
+        yield f"  no call belongs to it any more, for {model} is sent elsewhere now"
+    if others := row["other_targets"]:
+        targets = " / ".join(f"{one['target'] * 100:g}" for one in others)
+        shares = " / ".join(f"{one['share']:.0%}" for one in others)
+        yield f"  at {targets} % it would answer {shares} of the calls"
+    if row["refused"]:
+        yield f"  it stays in shadow: {row['refused']}"
+    elif repeats["asked"]:
         yield (
             f"  the model against itself: {repeats['differ']:,} of {repeats['asked']:,} calls that it was asked "
             f"twice got another answer (95 %: {repeats['low']:.1%} to {repeats['high']:.1%})"
         )
-    if drift:
-        moved = ", ".join(drift["moved"]) or "nothing beyond doubt"
-        names = ("until (UTC)", "calls chosen", *_SHARES.values())
-        periods = ({**drift["certified"], "until": "certified"}, *drift["windows"])
-        yield table(f"{row['rule']}: moved since it was certified: {moved}", names, map(_period_cells, periods))
 
 
-def _period_cells(period: Mapping[str, Any]) -> tuple[str, ...]:
-    shares = (period[name] for name in _SHARES)
-    counts = ("" if share["share"] is None else f"{share['share']:6.1%} ({share['count']:,})" for share in shares)
-    return period["until"], f"{period['below']['total']:,}", *counts
+def _answers_alone(bound: Mapping[str, Any]) -> str:
+    """What is known of the calls that were decided here, without those of the shadow."""
+    since = (bound["since"] or "")[:10]
+    audits = f"{bound['audits']:,} calls checked, {bound['audits_wrong']:,} differed"
+    if bound["audits_wrong"]:
+        audits += f", which stand for {bound['stand_for']:,} calls"
+    line = f"decided here since {since}: {bound['decided']:,} calls; {audits}"
+    if bound["estimate"] is not None:
+        line += f"; about {bound['estimate']:.2%} differ"
+    return line + (f", at most {bound['at_most']:.2%}" if bound["at_most"] else ", too few checks for a bound")
 
 
-def _phase(phase: str, row: Mapping[str, Any]) -> str:
-    """A contract's phase, and what keeps it from doing anything: its rule is paused, or it is past."""
-    return phase + (" (paused)" if row["paused"] else "") + ("" if row["reached"] else " (past)")
-
-
-def _past(row: Mapping[str, Any], model: str) -> str:
-    """Why no call belongs to a contract any more, to follow its reason; empty where calls may."""
-    return "" if row["reached"] else f"; no call belongs to it any more, for {model} is sent elsewhere now"
+def _phase(bound: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    """A bound's phase, and what keeps it from doing anything: its rule is paused, or it is past."""
+    return str(bound["phase"]) + (" (paused)" if row["paused"] else "") + ("" if row["reached"] else " (past)")
 
 
 def _figure(value: float | None, form: str) -> str:
@@ -224,17 +187,17 @@ def _figure(value: float | None, form: str) -> str:
 
 @app.command("pause")
 def pause(rule: str, config: Config = _DEFAULT, json: Json = False) -> None:
-    """Let a rule's contracts answer nothing until they are resumed. A running gateway notices within seconds."""
-    done = f"{rule} answers nothing from now on; its calls are forwarded, or put to its judge, and pairs go on"
+    """Let a rule's contracts decide nothing until they are resumed. A running gateway notices within seconds."""
+    done = f"{rule} decides nothing from now on; its calls are forwarded, or put to its judge, and checks go on"
     _set_paused(rule, config, paused=True)
     result({"rule": rule, "paused": True}, [done], as_json=json)
 
 
 @app.command("resume")
 def resume(rule: str, config: Config = _DEFAULT, json: Json = False) -> None:
-    """Let a paused rule's contracts answer again, as far as they are certified."""
+    """Let a paused rule's contracts decide again, as far as they are live."""
     _set_paused(rule, config, paused=False)
-    result({"rule": rule, "paused": False}, [f"{rule} answers again where it is certified"], as_json=json)
+    result({"rule": rule, "paused": False}, [f"{rule} decides again where it is live"], as_json=json)
 
 
 def _set_paused(rule: str, config: Path, *, paused: bool) -> None:

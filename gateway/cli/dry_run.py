@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from gateway.context import new_context
-from gateway.contracts.audit import Audits, Open
+from gateway.contracts.audit import Audits
+from gateway.contracts.contract import Coin, Contract, Zone
 from gateway.contracts.owner import Owner
-from gateway.contracts.safety_contract import Zone
-from gateway.contracts.safety_owner import BandPlacement, SafetyOwner
-from gateway.contracts.safety_store import SafetyStore
 from gateway.contracts.store import ContractStore
 from gateway.drain import InFlight
 from gateway.judge.resolve import SafetyAudits
@@ -26,9 +24,9 @@ from gateway.serving.snapshot import CurrentSnapshot, Snapshot
 _NOT_AUDITED: Final = 0.999
 """A coin that chooses only calls that are all chosen."""
 _ZONES: Final = {
+    Zone.ANSWER: "is answered here, but for audits",
     Zone.PASS: "passes without the judge, but for audits",
     Zone.FLAG: "is flagged without the judge, but for audits",
-    Zone.ASK: "is put to the judge",
 }
 
 
@@ -39,37 +37,45 @@ def dry_run(
 
     Nothing is stored. Raises ApiError and LedgerError.
     """
+    return asyncio.run(_dry_run(ledger, routes, snapshot, classify, body))
+
+
+async def _dry_run(
+    ledger: Path, routes: Routes, snapshot: Snapshot, classify: Classify, body: bytes
+) -> tuple[CallState, Mapping[str, str]]:
     metrics, in_flight = Metrics(), InFlight()
-    with (
-        closing(Owner(ContractStore(ledger, read_only=True), draw=lambda: _NOT_AUDITED, alone=False)) as owner,
-        closing(SafetyOwner(SafetyStore(ledger, read_only=True), draw=lambda: _NOT_AUDITED)) as safety,
-    ):
+    store = ContractStore(ledger, read_only=True)
+    with closing(Owner(store, draw=lambda: _NOT_AUDITED, alone=False)) as owner:
         audits = Audits(owner=owner, routes=routes, metrics=metrics, in_flight=in_flight)
-        bounds = SafetyAudits(owner=safety, routes=routes, metrics=metrics, in_flight=in_flight)
+        bounds = SafetyAudits(owner=owner, routes=routes, metrics=metrics, in_flight=in_flight)
         classifiers = TimedClassifiers(classify, metrics, within_s=math.inf)
         planner = Planner(current=CurrentSnapshot(snapshot), routes=routes, classifiers=classifiers, audits=audits)
         call = planner.parse(new_context("", "explain", ""), Incoming(wire_of(body), body, []))
-        asyncio.run(planner.plan(call))
-        bands, call.pairs, call.labels, call.decision = bounds.decide(
-            call.pairs, call.labels, shape=partial(audits.answers, call.request), held=call.held
+        await planner.plan(call)
+        shape = partial(audits.answers, call.request, call.scopes)
+        coins, call.pairs, call.labels, call.decision = await bounds.decide(
+            call.pairs, call.labels, shape=shape, held=call.held, held_out=snapshot.held_out
         )
-        return call, {**dict(_of_labels(owner, call.opened)), **dict(_of_judges(bands))}
+        every = {**{name: one.coin for name, one in call.opened.items()}, **coins}
+        return call, dict(_described(owner, every))
 
 
-def _of_labels(owner: Owner, opened: Mapping[str, Open]) -> Iterator[tuple[str, str]]:
-    for name, audit in opened.items():
-        contract = owner.contracts[audit.flipped.scope]
-        where = f"{audit.flipped.scope.key[:6]}, {contract.phase.value}"
-        if audit.flipped.paused:
-            yield name, f"{where} and paused: the call is forwarded"
-        elif contract.threshold is None:
-            yield name, f"{where}: the call is forwarded ({contract.reason})"
-        else:
-            does = "is answered here, but for audits" if contract.answers(audit.confidence) else "is forwarded"
-            yield name, f"{where}, answers from {contract.threshold:.4f}: the call, at {audit.confidence:.4f}, {does}"
+def _described(owner: Owner, coins: Mapping[str, Coin]) -> Iterator[tuple[str, str]]:
+    for name, coin in coins.items():
+        contract = owner.find(coin.key)
+        if contract is not None:
+            score = "without a score" if coin.score is None else f"at {coin.score:.4f}"
+            elsewhere = "is put to the judge" if contract.guards else "is forwarded"
+            paused = " (the rule is paused)" if coin.paused else ""
+            does = _ZONES.get(coin.zone, elsewhere) if coin.decides else elsewhere
+            yield name, f"{coin.key[:6]}, {standing(contract)}{paused}: the call, {score}, {does}"
 
 
-def _of_judges(bands: Mapping[str, BandPlacement]) -> Iterator[tuple[str, str]]:
-    for name, band in bands.items():
-        score = "without a score" if band.chosen.score is None else f"at {band.chosen.score:.4f}"
-        yield name, f"{band.scope.key[:6]}: the call, {score}, {_ZONES[band.chosen.zone]}"
+def standing(contract: Contract) -> str:
+    """Where the bounds of a contract stand, in words."""
+    words = []
+    for side in contract.sides:
+        name = f"{side.name}: " if contract.guards else ""
+        start = "" if side.threshold is None else f" from {side.threshold:.4f}"
+        words.append(f"{name}{side.phase.value}{start}")
+    return ", ".join(words)

@@ -1,36 +1,31 @@
-"""What `offramp check` expects of a gateway's file: of contracts, calls and days to a certificate and to an alarm; of
-judges, what their questions cost.
+"""What `offramp check` expects of a gateway's file: of contracts, calls and days until they go live; of judges, what
+their questions cost.
 
-It gives days only where calls were seen for a day or more. Where no attempt runs, the figures are for several rates of
-disagreement.
+It gives days only where calls were seen for a day or more. Where nothing is known of a contract's calls yet, the
+figures are for several rates of difference.
 """
 
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any, Final
 
 from classifiers.judge_prompt import instructions
-from classifiers.model.registry import Registry
 from classifiers.policy import Policy
 from gateway.cli.output import fields, quoted
 from gateway.config.load import Loaded
 from gateway.config.prices import load_prices
 from gateway.config.rules import AskJudge, RuleSettings
-from gateway.contracts.bound import Side
-from gateway.contracts.bounds import spend
-from gateway.contracts.contract import FEWEST_TO_ORDER, Phase
-from gateway.contracts.forecast import Wait, outlook, threshold, until_certificate, until_noticed
-from gateway.contracts.safety_contract import SafetyContract, Zone
-from gateway.contracts.safety_forecast import Elsewhere, side_outlook
-from gateway.contracts.safety_store import SafetyStore, SafetyTraffic, StoredSafety
+from gateway.contracts.account import growth
+from gateway.contracts.contract import Contract, Phase, Side
+from gateway.contracts.memory import KNOWN
 from gateway.contracts.store import ContractStore, StoredContract
+from gateway.contracts.threshold import ScoreRow
 from gateway.routes import Routes
-from gateway.rules.terms import SafetyTerms
+from gateway.rules.terms import SafetyTerms, Terms
 
 _BYTES_A_TOKEN: Final = 4
 _ANSWER_TOKENS: Final = 12
@@ -40,9 +35,16 @@ _LATELY_S: Final = 7 * _DAY_S
 _SHOWN: Final = 3
 """Contracts shown for a rule: those with the most pairs."""
 _RATES: Final = (0.0, 0.25, 0.5)
-"""Rates of disagreement, as shares of the target, where none was seen."""
-_SIDES: Final = (("missing", "unsafe", "missed", Zone.FLAG), ("flagging", "safe", "flagged", Zone.PASS))
-"""Each bound of a safety contract: the calls it is measured on, the error, and the zone in which the other one acts."""
+"""Rates of wrong ones, as shares of the target, where none was seen."""
+_PRIOR: Final = 50.0
+"""Calls that an estimate begins with, at half of the target."""
+_AUDITED: Final = 0.05
+_KINDS: Final = {
+    "differ": ("calls", "differ"),
+    "missed": ("unsafe calls", "are missed"),
+    "flagged": ("safe calls", "are flagged"),
+}
+"""The calls that each bound is of, and the error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,20 +56,14 @@ class ForecastLine:
 
 
 def outlooks(loaded: Loaded) -> list[ForecastLine]:
-    """Forecasts for each rule under a contract, for the version in use and the challenger.
-
-    Raises LedgerError and ArtifactError.
-    """
+    """Forecasts for each rule under a contract. Raises LedgerError."""
     rules = [rule for rule in loaded.settings.rules if rule.contract]
-    judged = [rule for rule in rules if rule.judge is not None]
-    lines: list[ForecastLine] = []
-    if others := [rule for rule in rules if rule not in judged]:
-        with closing(ContractStore(loaded.ledger, read_only=True)) as store:
-            lines += [line for rule in others for line in _agreement_of_rule(rule, loaded, store)]
-    if judged:
-        with closing(SafetyStore(loaded.ledger, read_only=True)) as safety:
-            lines += [line for rule in judged for line in _safety_of_rule(rule, loaded, safety)]
-    return lines
+    if not rules:
+        return []
+    first = Routes(loaded.settings.models).first
+    with closing(ContractStore(loaded.ledger, read_only=True)) as store:
+        every = [one for one in store.contracts() if one.scope.reached(first)]
+        return [line for rule in rules for line in _of_rule(rule, every, store)]
 
 
 def costs(loaded: Loaded, policies: Mapping[str, Policy]) -> Iterator[ForecastLine]:
@@ -87,7 +83,7 @@ def costs(loaded: Loaded, policies: Mapping[str, Policy]) -> Iterator[ForecastLi
         terms = rule.contract and fields(rule.contract, "max_missed", "max_false_alarms", "confidence")
         unsure = isinstance(rule.when_unsure, AskJudge)
         what = "what its classifier is unsure of" if unsure else "about text in languages that its policy does not name"
-        what = "about every call until it is certified" if terms else what
+        what = "about every call until it is live" if terms else what
         cost = "It has no known price"
         if usd is not None:
             cost = f"A thousand questions of {tokens:,} tokens cost about ${usd:.2f}, and their texts' tokens"
@@ -103,149 +99,81 @@ def costs(loaded: Loaded, policies: Mapping[str, Policy]) -> Iterator[ForecastLi
         )
 
 
-def _agreement_of_rule(rule: RuleSettings, loaded: Loaded, store: ContractStore) -> Iterator[ForecastLine]:
-    assert rule.contract is not None
-    registry, routes = Registry(loaded.models_dir), Routes(loaded.settings.models)
-    terms = f"{rule.contract.max_disagreement:g} at {rule.contract.confidence:g}"
-    version = registry.current(rule.classifier)
-    contracts = [
-        stored
-        for stored in store.contracts()
-        if (stored.scope.rule, stored.scope.terms) == (rule.name, terms)
-        and stored.scope.version == version
-        and stored.scope.reached(routes.first)
-    ]
-    if not contracts:
-        yield _of_none(rule.name, rule.contract.max_disagreement, rule.contract.confidence)
-    contracts.sort(key=lambda stored: -stored.contract.pairs)
-    yield from (_of_contract(stored, store) for stored in contracts[:_SHOWN])
+def _of_rule(rule: RuleSettings, every: Sequence[StoredContract], store: ContractStore) -> Iterator[ForecastLine]:
+    terms = _terms(rule)
+    stored = [one for one in every if (one.scope.rule, one.scope.terms) == (rule.name, terms.text)]
+    stored.sort(key=lambda one: -one.contract.known)
+    for one in stored[:_SHOWN]:
+        a_day = store.calls_a_day(one.scope.key, now=time.time(), lately_s=_LATELY_S)
+        known = store.known(one.scope.key, one.contract.version, newest=KNOWN)
+        for side in one.contract.sides:
+            yield _of_side(rule.name, side, one, known, a_day)
+    if not stored:
+        for side in Contract.new(terms).sides:
+            yield _of_side(rule.name, side, None, (), None)
 
 
-def _of_none(rule: str, target: float, confidence: float) -> ForecastLine:
-    alpha = spend(1 - confidence, 1)
-    rates = {share * target: until_certificate(target, share * target, alpha) for share in _RATES}
-    alarm = until_noticed(target)
-    takes = _at_rates(rates, "disagree", target, "calls above it")
-    line = f"rule {rule}: no call under its contract yet. A certificate takes {FEWEST_TO_ORDER} calls to find a "
-    line += f"threshold, then {takes} "
-    data = {"rule": rule, "phase": None, "certificate": _rates(rates), "alarm": _wait(alarm)}
-    return ForecastLine(line=line + _noticed(target, alarm, "audits", None), data=data)
-
-
-def _of_contract(stored: StoredContract, store: ContractStore) -> ForecastLine:
-    scope, contract, now = stored.scope, stored.contract, time.time()
-    traffic = store.traffic(scope.key, since=now - _LATELY_S, confidence=threshold(contract))
-    calls, surer, days = (traffic.calls, traffic.surer, (now - traffic.since) / _DAY_S) if traffic else (0.0, 0.0, 0.0)
-    waits = outlook(contract, calls=calls, surer=surer, days=days)
-    line = f"rule {scope.rule} for {quoted(scope.model)}, version {scope.version}: {contract.phase.value}, "
-    line += f"{_volume(waits.calls_a_day, 'calls')}. "
-    if (seen := waits.seen) is not None and waits.certificate is not None:
-        line += f"{seen.wrong:,} of {seen.pairs:,} calls at or above {seen.threshold:.4f} disagreed. A certificate "
-        takes = {seen.estimate: waits.certificate}
-        line += f"takes {_at_rates(takes, 'disagree', contract.terms.target, 'more calls', waits.calls_a_day)} "
-    elif contract.phase is not Phase.LIVE:
-        left = max(contract.next_look, contract.fresh_from + FEWEST_TO_ORDER) - contract.pairs
-        line += f"No attempt at a certificate runs ({contract.reason}); the next may begin in {max(left, 1):,} calls. "
-    data = {
-        **fields(scope, "rule", "key", "model", "version"),
-        "phase": contract.phase.value,
-        **fields(waits, "calls_a_day", "share", "audits_a_day"),
-        "disagreement": fields(seen, "pairs", "wrong", "estimate", "low", "high") if seen else None,
-        "certificate": None if waits.certificate is None else _wait(waits.certificate),
-        "alarm": _wait(waits.alarm),
-    }
-    line += _noticed(contract.terms.target, waits.alarm, "audits", waits.audits_a_day)
-    return ForecastLine(line=line, data=data)
-
-
-def _safety_of_rule(rule: RuleSettings, loaded: Loaded, store: SafetyStore) -> Iterator[ForecastLine]:
-    assert rule.contract is not None
+def _terms(rule: RuleSettings) -> Terms | SafetyTerms:
     given = rule.contract
-    terms = SafetyTerms(missed=given.max_missed, wrongly=given.max_false_alarms, confidence=given.confidence)
-    stored = _stored(rule, terms, loaded, store)
-    contract = stored.contract if stored else SafetyContract.new(terms)
-    traffic = store.traffic(stored.scope.key, contract, since=time.time() - _LATELY_S) if stored else None
-    for name, kind, error, other in _SIDES:
-        elsewhere = traffic.elsewhere(kind, other) if traffic else Elsewhere()
-        yield _of_side(rule.name, stored, traffic, getattr(contract, name), (name, kind, error), elsewhere)
-
-
-def _stored(rule: RuleSettings, terms: SafetyTerms, loaded: Loaded, store: SafetyStore) -> StoredSafety | None:
-    """The newest contract with the rule's terms and judge and the version in use."""
-    assert rule.judge is not None
-    judge = rule.judge
-    version = Registry(loaded.models_dir).current(rule.classifier)
-    wanted = (rule.name, judge, Routes(loaded.settings.models).first(judge), version, terms.text)
-    names = attrgetter("rule", "model", "sent_to", "version", "terms")
-    return next((stored for stored in store.contracts() if names(stored.scope) == wanted), None)
+    assert given is not None
+    if rule.judge is None:
+        return Terms(target=given.max_disagreement, confidence=given.confidence)
+    return SafetyTerms(missed=given.max_missed, wrongly=given.max_false_alarms, confidence=given.confidence)
 
 
 def _of_side(
-    rule: str,
-    stored: StoredSafety | None,
-    traffic: SafetyTraffic | None,
-    side: Side,
-    bound: tuple[str, str, str],
-    elsewhere: Elsewhere,
+    rule: str, side: Side, stored: StoredContract | None, known: Sequence[ScoreRow], a_day: float | None
 ) -> ForecastLine:
-    """bound: its name, the kind of call and the error."""
-    name, kind, error = bound
-    a_day = traffic.a_day(kind, now=time.time()) if traffic else None
-    waits = side_outlook(side, elsewhere)
-    state = f"version {stored.scope.version}, {side.phase.value}, {_volume(a_day, f'{kind} calls')}" if stored else ""
-    line = f"rule {rule}, {kind} calls {error}: {state or 'no call under its contract yet'}. "
-    if waits.rung is not None:
-        line += f"{waits.rung.wrong:,.0f} of {waits.rung.calls:,.0f} were {error} at the next threshold. "
+    """stored: None where no call came yet; known: calls with their right answers; a_day: calls, where that is known."""
+    kind, does = _KINDS[side.name]
+    target = side.account.target
+    waits = _waits(side, known)
+    where = f" for {quoted(stored.scope.model)}" if stored else ""
+    state = f"{side.phase.value}, {_volume(a_day)}" if stored else "no call under its contract yet"
+    line = f"rule {rule}{where}, {kind} that {does}: {state}. "
     if side.phase is not Phase.LIVE:
-        order = f"{waits.ordering:,} {kind} calls to find thresholds, then " if waits.rung is None else ""
-        takes = _at_rates(waits.certificate, f"are {error}", side.target, f"more {kind} calls", a_day)
-        line += f"A certificate takes {order}{takes} "
-    names = ("key", "model", "version")
+        takes = ", ".join(f"{_takes(calls, kind, a_day)} if {100 * rate:.3g} % {does}" for rate, calls in waits.items())
+        line += f"It goes live after {takes}; at {target * 100:.3g} % or more it never does. "
     data = {
         "rule": rule,
-        **(fields(stored.scope, *names) if stored else dict.fromkeys(names)),
-        "bound": name,
+        **(fields(stored.scope, "key", "model") if stored else dict.fromkeys(("key", "model"))),
+        "bound": side.name,
         "phase": side.phase.value if stored else None,
         "calls_a_day": a_day,
-        "ordering": waits.ordering,
-        "certificate": _rates(waits.certificate),
-        "alarm": _wait(waits.alarm),
+        "live": [{"rate": rate, "calls": None if math.isinf(n) else n} for rate, n in waits.items()],
     }
-    return ForecastLine(line=line + _noticed(side.target, waits.alarm, f"{kind} calls", a_day), data=data)
+    return ForecastLine(line=line + f"While live, {_AUDITED:.0%} of what it decides is checked.", data=data)
 
 
-def _volume(a_day: float | None, what: str) -> str:
-    return f"about {a_day:,.0f} {what} a day" if a_day else "under a day of calls seen lately"
+def _waits(side: Side, known: Sequence[ScoreRow]) -> dict[float, float]:
+    """By the rate of wrong ones, about how many more calls of the kind it takes until the account goes live: what is
+    missing of the evidence over what a call adds. By what is known at the threshold, or else for some rates."""
+    account = side.account
+    missing = max(0.0, account.enough - account.promise.evidence())
+    threshold = side.threshold
+    share, rates = 1.0, [part * account.target for part in _RATES]
+    if threshold is not None and known and side.name == "differ":
+        above = [(weight, wrong) for score, weight, wrong in known if score >= threshold]
+        weights = math.fsum(weight for weight, _ in above)
+        share = weights / math.fsum(weight for _, weight, _ in known)
+        differ = math.fsum(weight for weight, wrong in above if wrong)
+        rates = [(differ + _PRIOR * account.target) / (weights + 2 * _PRIOR)]
+    waits = {rate: growth(account.target, rate) * share for rate in rates}
+    return {rate: math.inf if not gain else missing / gain for rate, gain in waits.items()}
 
 
-def _at_rates(waits: Mapping[float, Wait], does: str, target: float, what: str, a_day: float | None = None) -> str:
-    rates = ", ".join(f"{_takes(wait, what, a_day)} if {rate * 100:.3g} % {does}" for rate, wait in waits.items())
-    return f"{rates}; at {target * 100:.3g} % or more it never comes."
+def _volume(a_day: float | None) -> str:
+    return f"about {a_day:,.0f} calls a day" if a_day else "under a day of calls seen lately"
 
 
-def _noticed(target: float, alarm: Wait, what: str, a_day: float | None) -> str:
-    twice = min(2 * target, (1 + target) / 2)
-    return f"While live, {twice * 100:.3g} % is noticed after {_takes(alarm, what, a_day)}."
-
-
-def _takes(wait: Wait, what: str, a_day: float | None) -> str:
-    """A wait in words, with the bound that nine in ten stay within; in days as well where the volume is known."""
-    if math.isinf(wait.median):
-        return f"more {what.removeprefix('more ')} than can be told"
-    most = "" if math.isinf(wait.most) or wait.most == wait.median else f" (nine in ten within {_number(wait.most)})"
-    days = f", {_takes(wait.over(a_day), 'days', None)}" if a_day else ""
-    return f"about {_number(wait.median)} {what}{most}{days}"
+def _takes(calls: float, kind: str, a_day: float | None) -> str:
+    """A wait in words; in days as well where the volume is known."""
+    if math.isinf(calls):
+        return f"more {kind} than can be told"
+    days = f", {_number(calls / a_day)} days," if a_day and kind == "calls" else ""
+    return f"about {_number(calls)} more {kind}{days}"
 
 
 def _number(value: float) -> str:
     """A number with two significant digits; more is not known."""
     return f"{value:.1f}" if value < 10 else f"{round(value, 2 - len(str(round(value)))):,.0f}"
-
-
-def _rates(waits: Mapping[float, Wait]) -> list[dict[str, float | None]]:
-    return [{"rate": rate, **_wait(wait)} for rate, wait in waits.items()]
-
-
-def _wait(wait: Wait) -> dict[str, float | None]:
-    """A wait for JSON; None where it is longer than the simulation."""
-    return {name: None if math.isinf(value) else value for name, value in fields(wait, "median", "most").items()}

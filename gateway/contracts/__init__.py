@@ -1,1 +1,1 @@
-"""A rule's bound on disagreement with the model that it stands in for: certified, audited live, withdrawn by itself."""
+"""A rule's bound on disagreement with the model or judge that it stands in for: kept as an account, audited live."""

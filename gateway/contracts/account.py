@@ -25,7 +25,7 @@ _FIRST: Final = 0.8
 _SHOWN, _ANSWER = (1.0, 1.25, 1.5, 2.0, 3.0, 5.0), 0.05
 """The bounds, in targets, that may be shown of the answers alone, and the most that a nominal rate counts in them: so
 answers while more is checked count as any other."""
-_AHEAD, _BAD_LUCK, _AIMS = 200, 0.8, tuple(step / 100 for step in range(85, -1, -1))
+_AHEAD, _BAD_LUCK, _AIMS = 100, 0.5, tuple(step / 100 for step in range(85, -1, -1))
 """A live account aims at the highest of some rates, in targets, with which it should stand so many checks ahead, with
 so many standard deviations more wrong ones than expected."""
 
@@ -94,6 +94,11 @@ class Account(Struct, frozen=True, kw_only=True):
         return self.alpha * (_FIRST if not self.alarms else (1 - _FIRST) * 6 / (math.pi * self.alarms) ** 2)
 
     @property
+    def enough(self) -> float:
+        """The evidence, as a logarithm, from which on the account is live."""
+        return -math.log(self.level)
+
+    @property
     def bound(self) -> float | None:
         """Above the rate of wrong calls while live, each counted by its nominal rate, at every moment with a chance of
         1 - level; None as long as no bound holds."""
@@ -111,7 +116,7 @@ class Account(Struct, frozen=True, kw_only=True):
         weight = nominal / chance
         promise = self.promise.see(wrong=wrong, weight=weight)
         seen = self.seen.see(wrong=wrong, weight=weight, predicted=predicted)
-        live = promise.evidence(SLACK if self.live else 0.0) >= -math.log(self.level)
+        live = promise.evidence(SLACK if self.live else 0.0) >= self.enough
         if nominal >= 1:
             return replace(self, promise=promise, seen=seen, live=live)
         less = min(nominal, _ANSWER) / chance
@@ -127,36 +132,9 @@ class Account(Struct, frozen=True, kw_only=True):
         """The highest rate with which a live account should still be live after the next checks; 0 where none is."""
         for rate in (aim * self.target for aim in _AIMS):
             wrong = _AHEAD * rate + _BAD_LUCK * math.sqrt(_AHEAD * rate * (1 - rate))
-            if self.promise.evidence(SLACK, right=_AHEAD - wrong, wrong=wrong) >= -math.log(self.level):
+            if self.promise.evidence(SLACK, right=_AHEAD - wrong, wrong=wrong) >= self.enough:
                 return rate
         return 0.0
-
-
-class SafetyAccounts(Struct, frozen=True):
-    """A safety rule's two promises, each at half of alpha. missed: over the calls that the judge finds unsafe, wrong
-    where they would pass without it; wrongly: over those that it finds safe, wrong where they would be flagged."""
-
-    missed: Account
-    wrongly: Account
-
-    @classmethod
-    def begin(cls, *, missed: float, wrongly: float, alpha: float) -> Self:
-        """Both without a call. missed, wrongly: the targets."""
-        return cls(*(Account.begin(target=target, alpha=alpha / 2) for target in (missed, wrongly)))
-
-    def see(
-        self, *, passes: bool, flags: bool, unsafe: bool | None, nominal: tuple[float, float], chance: float = 1.0
-    ) -> Self:
-        """With one more judged call. passes, flags: what each side would do by its threshold, live or not; what both
-        would do is the judge's. unsafe: None where the judge's answer is no verdict, which counts against the side that
-        would act. nominal, chance: at its coin. What the judge could not answer, or may not see, does not count."""
-        passes, flags = passes and not flags, flags and not passes
-        missed, wrongly = self.missed, self.wrongly
-        if unsafe or (unsafe is None and passes):
-            missed = missed.see(wrong=passes, nominal=nominal[0], chance=chance)
-        if unsafe is False or (unsafe is None and flags):
-            wrongly = wrongly.see(wrong=flags, nominal=nominal[1], chance=chance)
-        return replace(self, missed=missed, wrongly=wrongly)
 
 
 def bets(target: float) -> tuple[float, ...]:

@@ -1,18 +1,21 @@
-"""Rules under a contract in the request path: coins before the decision, the reference's answers after it."""
+"""Rules under a contract in the request path: coins before the decision, the model's answers after it."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
+
+import msgspec
 
 from classifiers.verdict import Verdict
 from gateway.answers.build import LocalAnswer, LocalAnswers, local_answers
 from gateway.answers.compare import Result, Values, compare, compare_again, forms_shown
 from gateway.answers.parse import Completion, label_in
 from gateway.context import RequestContext
-from gateway.contracts.audit_scope import likeliest_of_all, scope
-from gateway.contracts.contract import Flipped
-from gateway.contracts.owner import Owner
-from gateway.contracts.scope import among
+from gateway.contracts.contract import Coin, Zone
+from gateway.contracts.owner import DrawnCall, Outcome, Owner
+from gateway.contracts.scope import Scope, among, likeliest_of_all, scope
+from gateway.contracts.threshold import ScoreRow
 from gateway.drain import InFlight
 from gateway.metrics.observe import Metrics
 from gateway.protocols.wire import Request
@@ -21,31 +24,31 @@ from gateway.routes import Routes
 from gateway.rules.decide import Decision
 from gateway.rules.rule import Act, Rule
 from gateway.upstreams.base import Answer
+from gateway.upstreams.dispatch import failed
 
 Judged = Sequence[tuple[Rule, Verdict]]
 Ask = Callable[[str], Awaitable[Completion | None]]
 """Sends a call again for a rule: the answer, if there is one."""
 _OK = range(200, 300)
-ASK_AGAIN = 0.02  # of the calls that certify; shows how often the model contradicts itself
+ASK_AGAIN = 0.02  # of the calls in shadow; shows how often the model contradicts itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Open:
-    """A call that may become a pair: what would be answered here, and how its coin fell."""
+    """A call under a contract: what would be answered here, and how its coin fell."""
 
     rule: Rule
-    flipped: Flipped
-    sure: bool  # answered here, unless its coin chose it
+    coin: Coin
     made: LocalAnswer
     label: str
-    confidence: float  # 0..1, of the label, or of the answer's least certain part
-    novelty: float  # 0..1
-    tried: "Open | None" = None  # the same by the challenger
-    in_use: bool = True  # False where the version in use has no label, and this is the challenger's
-    without: Flipped | None = None  # the other version's coin, where only that one has no label
     text: str | None = None  # what the classifier read, where it is kept for training
-    # what the reference is not shown, by the placeholder that it is shown instead
+    # what the model is not shown, by the placeholder that it is shown instead
     hidden: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def audited(self) -> bool:
+        """Whether it would be answered here, had its coin not chosen it."""
+        return self.coin.zone is Zone.ANSWER and self.coin.checked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,80 +65,73 @@ class Audits:
         """The verdicts that count under contracts: a rule with one takes the likeliest label."""
         return [(rule, verdict if rule.terms is None else likeliest_of_all(verdict)) for rule, verdict in pairs]
 
-    def answers(self, request: Request, pairs: Judged) -> LocalAnswers:
-        """What rules would answer, in the forms that their contracts have learned."""
-        scope_of = partial(scope, request=request, sent_to=self.routes.first(request.model))
-        forms = {rule.name: self.owner.form(scope_of(rule, verdict)) for rule, verdict in pairs if rule.terms}
-        return local_answers(request, pairs, forms)
+    def scopes(self, request: Request, rules: Iterable[Rule]) -> dict[str, Scope]:
+        """The contracts that a call belongs to, by the rule's name."""
+        sent_to = self.routes.first(request.model)
+        return {rule.name: scope(rule, request, sent_to) for rule in rules if rule.terms is not None}
 
-    def flip(
+    async def load(self, scopes: Mapping[str, Scope], rules: Iterable[Rule]) -> None:
+        """Has the contracts at hand. Raises LedgerError."""
+        for rule in rules:
+            if rule.terms is not None:
+                await self.owner.load(scopes[rule.name], rule.terms)
+
+    def answers(self, request: Request, scopes: Mapping[str, Scope], pairs: Judged) -> LocalAnswers:
+        """What rules would answer, in the forms that their contracts have learned."""
+        return local_answers(request, pairs, {name: self.owner.form(each.key) for name, each in scopes.items()})
+
+    async def flip(
         self,
-        request: Request,
+        scopes: Mapping[str, Scope],
         pairs: Judged,
         labels: LocalAnswers,
         *,
-        tried: Judged = (),
-        texts: Mapping[str, str] | None = None,
+        texts: Mapping[str, Sequence[str]],
+        held_out: Callable[[str], Sequence[ScoreRow]],
     ) -> Mapping[str, Open]:
-        """Flips a coin for each rule that has a label to give in the shape that is asked for, by its name; also where
-        only the version that is tried has one, for it would answer such calls, too. tried: verdicts of challengers;
-        texts: what rules read that retrain, by name."""
-        scope_of = partial(scope, request=request, sent_to=self.routes.first(request.model))
-        resolved = self.resolve(tried)
-        also, made_also = {rule.name: verdict for rule, verdict in resolved}, self.answers(request, resolved).answers
-        open_audits: dict[str, Open] = {}
+        """Flips a coin for each rule that has a label to give in the shape that is asked for, by its name. texts: what
+        rules read; held_out: scores of a classifier's training. Raises LedgerError."""
+        opened: dict[str, Open] = {}
         for rule, verdict in pairs:
             made = labels.answers.get(rule.name)
-            other, made_other = also.get(rule.name), made_also.get(rule.name)
-            if rule.terms is None or (made is None and made_other is None):
+            if rule.terms is None or made is None:
                 continue
-            challenger = None if other is None else scope_of(rule, other)
-            flip = partial(self.owner.flip, terms=rule.terms, again=ASK_AGAIN)
-            needs = challenger is not None and self.owner.needs_pairs(challenger)
-            flipped = flip(scope_of(rule, verdict), tried=needs)
-            first = None if made is None else _open(rule, verdict, flipped, made)
-            second = None
-            coin = None if challenger is None else flip(challenger, champion=flipped)
-            if other is not None and made_other is not None and coin is not None:
-                # it is seen as often as the version in use lets it
-                sure = first is not None and first.sure
-                second = replace(_open(rule, other, coin, made_other), sure=sure)
-            if first is not None:
-                text, without = (texts or {}).get(rule.name), coin if second is None else None
-                open_audits[rule.name] = replace(first, tried=second, without=without, text=text)
-            elif second is not None:
-                open_audits[rule.name] = replace(second, in_use=False, without=flipped)
-            for one in (first, second):
-                if one is not None:
-                    self.owner.begin(one.flipped, confidence=one.confidence, sure=one.sure)
-        return open_audits
+            read = texts.get(rule.name, ())
+            versions = [verdict.version, *(each.version for _, each in sorted(verdict.further.items()))]
+            call = DrawnCall(
+                scope=scopes[rule.name],
+                terms=rule.terms,
+                version=" ".join(versions),
+                score=min(verdict.confidence, made.part_confidence),
+                held_out=held_out(rule.classifier),
+                text=hash(tuple(read)),
+                again=ASK_AGAIN,
+            )
+            coin = await self.owner.draw(call)
+            text = "\n".join(read) if rule.retrains else None
+            opened[rule.name] = Open(rule=rule, coin=coin, made=made, label=verdict.labels[0], text=text)
+        return opened
 
     def leave(self, opened: Iterable[Open]) -> None:
-        """These calls become no pairs."""
+        """These calls are no checks."""
         for one in opened:
-            self.owner.leave(one.flipped)
-            if one.tried is not None:
-                self.owner.leave(one.tried.flipped)
+            self.owner.leave(one.coin)
 
     @staticmethod
     def held(opened: Mapping[str, Open]) -> dict[str, str]:
         """The rules that must not answer this call, with the reason: `audit` where the coin chose it, `contract` where
-        nothing is certified for it."""
-        return {
-            name: "audit" if one.flipped.threshold is not None and one.flipped.coin.chosen else "contract"
-            for name, one in opened.items()
-            if one.in_use and not one.flipped.answers(one.confidence)
-        }
+        it is not to be answered here."""
+        return {name: "audit" if one.audited else "contract" for name, one in opened.items() if not one.coin.decides}
 
     def answered(self, opened: Mapping[str, Open], decision: Decision) -> None:
         """Counts the call where a contract let it be answered."""
         step = decision.step
         if step is not None and decision.act is Act.ANSWER and step.rule.name in opened:
-            self.owner.answered(opened[step.rule.name].flipped.scope)
+            self.owner.answered(opened[step.rule.name].coin)
 
     def pending(self, opened: Mapping[str, Open], decision: Decision) -> list[Open]:
-        """The calls whose rule was asked and did not answer: the reference's answer makes them pairs. The others become
-        none."""
+        """The calls whose rule was asked and did not answer: the model's answer says what is right. The others are no
+        checks."""
         revealed = {
             step.rule.name: opened[step.rule.name]
             for step in decision.steps
@@ -145,12 +141,20 @@ class Audits:
         return list(revealed.values())
 
     async def missed(self, context: RequestContext, pending: Sequence[Open]) -> None:
-        """No reference answered: a disagreement for the calls that a coin chose."""
+        """The model was not asked, or the client did not wait for its answer: a difference."""
         await self._compare(context, pending, None)
 
+    def void(self, pending: Sequence[Open]) -> None:
+        """The model could not be reached or failed: that says nothing of what it would have answered."""
+        for one in pending:
+            self.metrics.observe_pair(one.rule.name, "void", audited=one.audited)
+        self.leave(pending)
+
     async def listen(self, context: RequestContext, pending: Sequence[Open], answer: Answer, *, ask: Ask) -> None:
-        """Learns from the reference's answer; from a stream when it has passed. ask: sends the call again."""
-        if answer.status not in _OK:
+        """Learns from the model's answer; from a stream when it has passed. ask: sends the call again."""
+        if failed(answer.status):
+            self.void(pending)
+        elif answer.status not in _OK:
             await self.missed(context, pending)
         else:
             await answer.listen(partial(self._compare, context, pending, ask=ask))
@@ -175,15 +179,17 @@ class Audits:
         for one in pending:
             revealed = _revealed(completion, one.hidden)
             result = _result(one, revealed)
-            if one.in_use:
-                self.metrics.observe_pair(one.rule.name, result.value, chosen=one.flipped.coin.chosen)
+            self.metrics.observe_pair(one.rule.name, result.value, audited=one.audited)
             self._note_text(context, one, completion)
-            await self._learn(context, one, result, revealed)
-            if one.tried is not None:
-                await self._learn(context, one.tried, _result(one.tried, revealed), revealed)
-            if one.without is not None:
-                self.owner.unlabelled(one.without)
-            if ask is not None and completion is not None and one.flipped.again and result is not Result.MISSING:
+            outcome = Outcome(
+                request_id=context.record.request_id,
+                result=result.value,
+                label=one.label,
+                model=_model(completion),
+                shown=forms_shown(one.made, revealed),
+            )
+            await self.owner.learn(one.coin, outcome)
+            if ask is not None and completion is not None and one.coin.again and result is not Result.MISSING:
                 context.after_response.append(partial(self._repeat, one, completion, ask=ask))
 
     async def _repeat(self, one: Open, first: Completion, *, ask: Ask) -> None:
@@ -193,45 +199,26 @@ class Audits:
         if second is not None:
             result = compare_again(one.made, one.rule.names, first, second, values=_values(one.rule))
         self.metrics.contract_repeats.labels(one.rule.name, result.value).inc()
-        for each in (one, one.tried):
-            if each is not None:
-                await self.owner.repeated(each.flipped.scope, confidence=each.confidence, result=result.value)
+        await self.owner.repeated(one.coin, result.value)
 
     def _note_text(self, context: RequestContext, one: Open, completion: Completion | None) -> None:
         at = one.made.label_at if one.made.further else None
         label = label_in(completion, one.rule.names, at) if completion is not None and one.text is not None else None
-        if one.text is not None and label is not None:
-            labels = among(one.rule.classifier, one.rule.names.labels)
-            context.texts.append(partial(self.owner.keep, one.rule.name, one.text, label, among=labels))
-
-    async def _learn(self, context: RequestContext, one: Open, result: Result, completion: Completion | None) -> None:
-        await self.owner.learn(
-            one.flipped,
-            sure=one.sure,
-            request_id=context.record.request_id,
-            label=one.label,
-            confidence=one.confidence,
-            result=result.value,
-            novelty=one.novelty,
-            shown=forms_shown(one.made, completion),
-        )
+        if one.text is not None and label is not None and not one.coin.repeat:
+            labels, weight = among(one.rule.classifier, one.rule.names.labels), 1 / one.coin.chance
+            keep = partial(self.owner.keep, one.rule.name, one.text, label, among=labels, weight=weight)
+            context.texts.append(keep)
 
 
-def _open(rule: Rule, verdict: Verdict, flipped: Flipped, made: LocalAnswer) -> Open:
-    certain = min(verdict.confidence, made.part_confidence)
-    return Open(
-        rule=rule,
-        flipped=flipped,
-        sure=flipped.sure(certain),
-        made=made,
-        label=verdict.labels[0],
-        confidence=certain,
-        novelty=verdict.novelty,
-    )
+def _model(completion: Completion | None) -> str:
+    """The name that the model gives itself, with its date; empty where there is none."""
+    with suppress(msgspec.DecodeError, RecursionError):
+        return completion.meta.model or "" if completion is not None else ""
+    return ""
 
 
 def _revealed(completion: Completion | None, hidden: Mapping[str, str]) -> Completion | None:
-    """The completion with the values that the reference was not shown: what was made here has them in full."""
+    """The completion with the values that the model was not shown: what was made here has them in full."""
     return completion and (restore(completion, hidden) or completion)
 
 

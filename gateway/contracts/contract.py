@@ -1,265 +1,300 @@
-"""The states of a contract and what moves it from one to the other: shadow → live → demoted → shadow. Pure.
+"""A contract: one account for a rule that answers, two for a guard; its coins, and what checks make of it. Pure.
 
-In shadow every call is forwarded. A certificate makes a contract live; from then on calls at or above the certified
-threshold are answered here, but for those that the coin chooses. An alarm demotes it: nothing is answered, what was
-learned about thresholds is forgotten, and the next attempt brings it back to shadow.
+In shadow nothing is decided here, and every call is checked. An account that goes live lets calls be decided here from
+its threshold on, but for those that the coin chooses. A side is what one account bounds: answers that differ from the
+model's, or unsafe calls that pass without the judge and safe ones that are flagged without it.
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
-from gateway.contracts.bounds import longest, spend
-from gateway.contracts.certificate import Attempt, Rung, ladder
-from gateway.contracts.detector import AlarmDetector
-from gateway.contracts.evidence import against_at_most
-from gateway.contracts.sampling import SHADOW, Coin, live_rate
-from gateway.contracts.scope import Scope
-from gateway.rules.terms import Terms
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gateway.contracts import threshold
+from gateway.contracts.account import Account
+from gateway.contracts.threshold import NEW, ScoreGroup, ScoreRow
+from gateway.contracts.watch import Watch
+from gateway.rules.terms import SafetyTerms, Terms
 from gateway.spelling import BARE, Form
 
-FEWEST_TO_ORDER = 200
-"""Pairs that say which thresholds are worth an attempt; none of them certifies in it."""
-_BETWEEN_ATTEMPTS = 400
-"""Pairs from the end of an attempt until the next: each has less of α to spend."""
-_EVERY = 25
-"""Pairs from one look for thresholds to the next."""
-_LATEST = 1000
-_SUREST = 10
-"""The latest calls that a reason counts, and the surest tenth of them."""
-_LOOKS = 1000
-"""Pairs of a version that is tried until an attempt must have begun."""
-_HOPELESS = math.log(20)
+EVERY: Final = 20
+"""Known calls after which thresholds are chosen anew."""
+_MODELS: Final = 8
+"""The latest names of dated models that are remembered."""
 
 
 class Phase(StrEnum):
-    """Where a contract stands."""
+    """Where a side stands; `alarm` is an event in its history, after which it is in shadow."""
 
     SHADOW = "shadow"
     LIVE = "live"
-    DEMOTED = "demoted"
+    ALARM = "alarm"
 
 
-DEMOTED_CHALLENGER: Final = "demoted challenger"
-"""In the history of a contract whose version was only tried then: what it answers was withdrawn from nobody."""
+class Zone(StrEnum):
+    """What is done with a call unless its coin chose it. ASK: it is the model's, or the judge's."""
+
+    ANSWER = "answer"
+    PASS = "pass"  # noqa: S105 - a call's, no word's
+    FLAG = "flag"
+    ASK = "ask"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """A local verdict and the reference's answer. attempt, threshold: those that stood when its coin was flipped.
+class Coin(Struct, frozen=True, kw_only=True):
+    """A call as its coin fell, before anything was known of the right answer.
 
-    chance: that the pair had to be seen, 1 where the call was to be forwarded whatever the coin said; least: the
-    coin's, the least that any call of the time had; agrees: False as well where the reference gave no answer that
-    could be compared; form: that the local answer had; shown: those that the reference's may have.
+    key: of its contract; number: of the contract's coins, rising; score: the label's confidence, or a guard's highest
+    score, in 0..1, None where there is none that counts. acts: for each side, whether it would decide the call if it
+    were live; nominal: u of each; chance: p, of being checked; checked: whether it is, or would be looked at anyway;
+    alarms: of each side so far. predicted: its error, in 0..1. threshold: of the score, from which on it is flagged.
+    repeat: it stands outside the account, as a text that came within the hour, or one whose check differed. paused:
+    nothing is decided here. again: the model is to be asked twice. form: that answers have.
     """
 
-    chosen: bool
+    key: str
+    rule: str = ""
+    number: int = 0
+    version: str = ""
+    score: float | None = None
+    zone: Zone = Zone.ASK
+    acts: tuple[bool, ...] = ()
+    nominal: tuple[float, ...] = ()
     chance: float = 1.0
-    least: float = 1.0
-    confidence: float
-    agrees: bool
-    attempt: int
-    threshold: float | None
-    form: Form = BARE
-    shown: tuple[Form, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flipped:
-    """A call's coin under a contract. number: of the contract's coins, rising; attempt, threshold: of the contract when
-    it was flipped; paused: its rule is; share: of calls that the contract answers by now; again: the reference is to be
-    asked twice; form: that answers have here."""
-
-    scope: Scope
-    coin: Coin
-    number: int
-    attempt: int
-    threshold: float | None
-    paused: bool
-    share: float
+    checked: bool = True
+    alarms: tuple[int, ...] = ()
+    predicted: float = 0.0
+    threshold: float = 0.0
+    repeat: bool = False
+    paused: bool = False
+    text: int = 0
     again: bool = False
     form: Form = BARE
 
-    def sure(self, confidence: float) -> bool:
-        """Whether the call is answered here unless the coin chose it."""
-        return self.threshold is not None and confidence >= self.threshold and not self.paused
+    @property
+    def decides(self) -> bool:
+        """Whether the call is decided here."""
+        return self.zone is not Zone.ASK and not self.checked
 
-    def answers(self, confidence: float) -> bool:
-        """Whether the call is answered here."""
-        return self.sure(confidence) and not self.coin.chosen
-
-    def pair(self, *, confidence: float, sure: bool, agrees: bool, shown: tuple[Form, ...] = ()) -> Pair:
-        """The call as a pair. sure: whether it would have been answered here, had the coin not chosen it."""
-        return Pair(
-            chosen=self.coin.chosen,
-            chance=self.coin.rate if sure else 1.0,
-            least=self.coin.rate,
-            confidence=confidence,
-            agrees=agrees,
-            # a sure call that no coin chose is here for a reason of its own, and stands for no others
-            attempt=0 if sure and not self.coin.chosen else self.attempt,
-            threshold=self.threshold,
-            form=self.form,
-            shown=shown,
-        )
+    def forwarded(self) -> Self:
+        """The same, where nothing is to be decided here whatever the contract says."""
+        return replace(self, zone=Zone.ASK, checked=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contract:
-    """pairs: seen in all; attempts: the number of the latest attempt, in which those of the rule's other contracts for
-    the model are counted; attempt: the running one; threshold: from which on calls are answered, None where none is;
-    detector: of the live threshold.
+class Side(Struct, frozen=True, kw_only=True):
+    """name: of the bound, for people; threshold: of certainty, from which on calls are its own, None where none is;
+    decided: calls that were decided here since it went live."""
 
-    fresh_from: the number of the first pair that may order thresholds; next_look: how many pairs there are to be when
-    thresholds are sought again; reason: why it is where it is; form: that answers have here.
-    """
-
-    terms: Terms
-    phase: Phase = Phase.SHADOW
-    pairs: int = 0
-    attempts: int = 0
-    attempt: Attempt | None = None
+    name: str
+    account: Account
+    watch: Watch
     threshold: float | None = None
-    detector: AlarmDetector | None = None
-    fresh_from: int = 0
-    next_look: int = _EVERY
     reason: str = "new"
+    decided: int = 0
+
+    @classmethod
+    def begin(cls, name: str, target: float, alpha: float) -> Self:
+        """A side without a call. alpha: its part of the chance of error."""
+        return cls(name=name, account=Account.begin(target=target, alpha=alpha), watch=Watch(target=target))
+
+    @property
+    def phase(self) -> Phase:
+        """Where it stands."""
+        return Phase.LIVE if self.account.live else Phase.SHADOW
+
+    def acts(self, certainty: float | None) -> bool:
+        """Whether a call of this certainty would be decided here, were the side live."""
+        return self.threshold is not None and certainty is not None and certainty >= self.threshold
+
+    def see(self, *, wrong: bool, nominal: float, chance: float, predicted: float) -> Self:
+        """With one more checked call of its population."""
+        account = self.account.see(wrong=wrong, nominal=nominal, chance=chance, predicted=predicted)
+        watch = self.watch.see(wrong=wrong, weight=nominal / chance) if nominal < 1 else self.watch
+        side = replace(self, account=account, watch=watch)
+        if account.live is self.account.live:
+            return side
+        seen = account.seen
+        differ = f"{seen.wrong:,} of {seen.checks:,} checks differ"
+        if not account.live:
+            return replace(side, reason=f"{differ}: too many to go on; it is in shadow until they are few enough")
+        return replace(side, watch=Watch(target=account.target), reason=differ, decided=0)
+
+    def learn(self, *, wrong: bool, predicted: float) -> Self:
+        """With one more call whose right answer is known. Predictions are trusted once they were tried while live."""
+        if not (self.account.live or self.account.answered.checks):
+            return self
+        return replace(self, watch=self.watch.learn(wrong=wrong, predicted=predicted))
+
+    def alarmed(self, why: str) -> Self:
+        """In shadow, with an account anew."""
+        account = self.account.alarmed()
+        return replace(self, account=account, watch=Watch(target=account.target), threshold=None, reason=why)
+
+
+class Contract(Struct, frozen=True, kw_only=True):
+    """sides: one of a rule that answers, two of a guard (passes, flags). version: that the thresholds are of; known:
+    how many calls with a right answer were seen; looks: since thresholds were chosen. models: the latest dated models
+    that answered; fresh: checks that are still wanted of a new one, or of a guard's new version. stale: the version
+    that was in use at the last alarm, whose training speaks of calls before it. pending: for each side, at most so many
+    checks are under way. form: that answers have here."""
+
+    sides: tuple[Side, ...]
+    version: str = ""
+    known: int = 0
+    looks: int = 0
+    models: tuple[str, ...] = ()
+    fresh: int = 0
+    stale: str = ""
+    pending: tuple[int, ...] = ()
     form: Form = BARE
 
-    def answers(self, confidence: float) -> bool:
-        """Whether a call of this confidence is answered here, unless its coin chose it."""
-        return self.threshold is not None and confidence >= self.threshold
+    @classmethod
+    def new(cls, terms: Terms | SafetyTerms) -> Self:
+        """One without a call. Each side of a guard has half of the chance of error."""
+        alpha = 1 - terms.confidence
+        if isinstance(terms, Terms):
+            return cls(sides=(Side.begin("differ", terms.target, alpha),), pending=(0,))
+        bounds = (("missed", terms.missed), ("flagged", terms.wrongly))
+        return cls(sides=tuple(Side.begin(name, target, alpha / 2) for name, target in bounds), pending=(0, 0))
 
-    def rate(self, lowest: float) -> float:
-        """The coin's. lowest: the rate that audits come down to."""
-        if self.detector is None:
-            return SHADOW
-        return live_rate(self.detector.audits, lowest, suspects=self.detector.suspects)
+    @property
+    def guards(self) -> bool:
+        """Whether a judge is its measure."""
+        return len(self.sides) > 1
 
-    def certifies(self, pair: Pair) -> bool:
-        """Whether the pair counts for the running attempt; if so, it must not say which thresholds are tried."""
-        return self.attempt is not None and pair.attempt == self.attempt.number
+    @property
+    def alarms(self) -> tuple[int, ...]:
+        """Of each side, as coins carry them."""
+        return tuple(side.account.alarms for side in self.sides)
 
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """Of each side."""
+        return tuple(side.phase for side in self.sides)
 
-def see(contract: Contract, pair: Pair) -> Contract:
-    """The contract with one more pair, which may withdraw it."""
-    contract = replace(contract, pairs=contract.pairs + 1)
-    return _audit(contract, pair) if pair.chosen else contract
+    @property
+    def spent(self) -> bool:
+        """Whether anything of alpha or of evidence would be lost with it."""
+        return any(side.account.seen.checks or side.account.alarms for side in self.sides)
 
+    def flip(self, coin: Coin, draw: float) -> Coin:
+        """The coin with all that the contract says of its call. coin: with key, score, version, predicted and repeat;
+        draw: uniform in [0, 1)."""
+        coin = replace(coin, alarms=self.alarms, form=self.form)
+        return self._guard_coin(coin, draw) if self.guards else self._answer_coin(coin, draw)
 
-def count(contract: Contract, pair: Pair) -> Contract:
-    """The contract with a pair that it has seen counted for the running attempt, if it belongs to that. Pairs are to
-    be counted in the order of their coins."""
-    if contract.attempt is None or not contract.certifies(pair):
-        return contract
-    attempt = contract.attempt.see(pair.confidence, agrees=pair.agrees, chance=pair.chance, least=pair.least)
-    contract = _certify(replace(contract, attempt=attempt))
-    over = _over(attempt)
-    if not over:
-        return contract
-    return replace(contract, attempt=None, next_look=contract.pairs + _BETWEEN_ATTEMPTS, reason=_joined(contract, over))
+    def _answer_coin(self, coin: Coin, draw: float) -> Coin:
+        (side,) = self.sides
+        acts = side.acts(coin.score)
+        live = acts and side.account.live and not coin.paused
+        if coin.repeat:
+            return replace(
+                coin, acts=(False,), nominal=(1.0,), zone=Zone.ANSWER if live else Zone.ASK, checked=not live
+            )
+        more = side.watch.suspected or bool(self.fresh)
+        nominal = threshold.nominal_rate(side.account, more=more)
+        chance = threshold.answer_chance(nominal, coin.predicted) if live else 1.0
+        zone, checked = (Zone.ANSWER, draw < chance) if live else (Zone.ASK, True)
+        return replace(coin, acts=(acts,), nominal=(nominal,), chance=chance, zone=zone, checked=checked)
 
+    def _guard_coin(self, coin: Coin, draw: float) -> Coin:
+        """What both sides would do is the judge's, and so is all of a text that it has judged before."""
+        score, (missed, wrongly) = coin.score, self.sides
+        certain = (None, None) if score is None or coin.repeat else (1 - score, score)
+        passes, flags = missed.acts(certain[0]), wrongly.acts(certain[1])
+        acts = (passes and not flags, flags and not passes)
+        more = (bool(self.fresh) or missed.watch.suspected, bool(self.fresh) or wrongly.watch.suspected)
+        nominal = tuple(threshold.nominal_rate(side.account, more=m) for side, m in zip(self.sides, more, strict=True))
+        coin = replace(coin, acts=acts, nominal=nominal, threshold=wrongly.threshold or 0.0)
+        for side, zone, own, u, sure in zip(self.sides, (Zone.PASS, Zone.FLAG), acts, nominal, certain, strict=True):
+            if own and side.account.live and not coin.paused:
+                chance = threshold.guard_chance(u, sure or 0.0, side.threshold or 0.0)
+                return replace(coin, zone=zone, chance=chance, checked=draw < chance)
+        return coin
 
-def reformed(contract: Contract, form: Form) -> Contract:
-    """The contract with answers of another form. What was seen before says nothing of them, so it begins anew."""
-    reason = f"the model's answers have the form {form.of('label')!r}; pairs count from here on"
-    return replace(_anew(contract), form=form, reason=reason)
+    def see(self, coin: Coin, wrong: Sequence[bool | None]) -> Self:
+        """With one more checked call, in the order of coins. wrong: for each side, whether deciding it here would have
+        been wrong; None where it is not of the side's population. A coin from before an alarm counts for nothing."""
+        sides = list(self.sides)
+        for place, (side, one) in enumerate(zip(self.sides, wrong, strict=True)):
+            if one is None or coin.alarms[place] != side.account.alarms:
+                continue
+            nominal, chance = coin.nominal[place], coin.chance
+            sides[place] = side.see(wrong=one, nominal=nominal, chance=chance, predicted=coin.predicted)
+        return replace(self, sides=_watched(sides), fresh=max(0, self.fresh - 1))
 
+    def learn(self, coin: Coin, *, wrong: bool, model: str = "") -> Self:
+        """With one more call of a rule that answers whose right answer is known. model: that gave it, with its date."""
+        if model and model not in self.models:
+            fresh = NEW if self.models else self.fresh
+            self = replace(self, models=(*self.models, model)[-_MODELS:], fresh=fresh)  # noqa: PLW0642
+        known = replace(self, known=self.known + 1, looks=self.looks + 1)
+        if self.guards or coin.alarms != self.alarms:
+            return known
+        (side,) = self.sides
+        return replace(known, sides=_watched([side.learn(wrong=wrong, predicted=coin.predicted)]))
 
-def _anew(contract: Contract) -> Contract:
-    return replace(contract, attempt=None, fresh_from=contract.pairs, next_look=contract.pairs + _EVERY)
+    def lost(self) -> Self:
+        """After a stop that left checks under way: each of them counts as wrong, since slow ones often are."""
+        sides = []
+        for side, pending in zip(self.sides, self.pending, strict=True):
+            for _ in range(pending):
+                side = side.see(wrong=True, nominal=1.0, chance=1.0, predicted=0.0)  # noqa: PLW2901
+            sides.append(side)
+        return replace(self, sides=tuple(sides), pending=(0,) * len(self.sides))
 
+    def reformed(self, form: Form) -> Self:
+        """With answers of another form. What was seen before says nothing of them, so accounts that hold any checks
+        begin anew as after an alarm."""
+        why = f"the model's answers have the form {form.of('label')!r}; calls count from here on"
+        sides = tuple(
+            side.alarmed(why) if side.account.seen.checks else replace(side, reason=why, threshold=None)
+            for side in self.sides
+        )
+        return replace(self, sides=sides, form=form)
 
-def due(contract: Contract) -> bool:
-    """Whether an attempt may begin, and it is time to look for thresholds."""
-    return contract.attempt is None and contract.pairs >= contract.next_look
+    def of_version(self, version: str) -> Self:
+        """With another version of the classifier; a guard's is checked more until some checks of it are in."""
+        fresh = NEW if self.guards and self.version not in ("", version) else self.fresh
+        return replace(self, version=version, fresh=fresh, looks=0)
 
-
-def hopeful(contract: Contract) -> bool:
-    """Whether the contract of a version that is tried may come to a certificate: an attempt runs, or may begin."""
-    return contract.attempt is not None or (contract.attempts == 0 and contract.pairs < _LOOKS)
-
-
-def begin(
-    contract: Contract, seen: Sequence[tuple[float, bool]], *, number: int, over: float = 0.0, labelled: float = 1.0
-) -> Contract:
-    """The contract with a new attempt where one is worth it. seen: (confidence, agrees) of pairs that may order;
-    number: of the attempt, from 1, among all that share one α; over: the share of calls that is answered without;
-    labelled: of all calls, the share that there is a label for, which those seen stand for."""
-    waiting = replace(contract, next_look=contract.pairs + _EVERY)
-    if len(seen) < FEWEST_TO_ORDER:
-        return waiting
-    terms = contract.terms
-    alpha = spend(1 - terms.confidence, number)
-    confidences, agrees = zip(*seen, strict=True)
-    rungs = ladder(confidences, agrees, target=terms.target, alpha=alpha, over=over, labelled=labelled)
-    thresholds = [one for one in rungs if contract.threshold is None or one < contract.threshold]
-    if not thresholds:
-        return replace(waiting, reason=_none(seen, over)) if contract.phase is Phase.SHADOW else waiting
-    attempt = Attempt.begin(thresholds, number=number, target=terms.target, confidence=terms.confidence)
-    begun = replace(contract, attempt=attempt, attempts=number)
-    if contract.phase is Phase.DEMOTED:
-        return replace(begun, phase=Phase.SHADOW, reason="a new attempt after: " + contract.reason)
-    return begun
-
-
-def _audit(contract: Contract, pair: Pair) -> Contract:
-    """A live contract's detector looks at what would have been answered."""
-    if contract.detector is None or pair.threshold != contract.threshold or not contract.answers(pair.confidence):
-        return contract
-    detector = contract.detector.see(agrees=pair.agrees)
-    if not detector.alarmed:
-        return replace(contract, detector=detector)
-    return replace(
-        _anew(contract),
-        phase=Phase.DEMOTED,
-        threshold=None,
-        detector=None,
-        reason=f"{detector.wrong} of {detector.audits} audits disagreed where at most {contract.terms.target:.1%} may",
-    )
-
-
-def _certify(contract: Contract) -> Contract:
-    assert contract.attempt is not None
-    rung = contract.attempt.certified
-    if rung is None or (contract.threshold is not None and rung.threshold >= contract.threshold):
-        return contract
-    return replace(
-        contract,
-        phase=Phase.LIVE,
-        threshold=rung.threshold,
-        detector=AlarmDetector(target=contract.terms.target),
-        reason=f"certified at {rung.threshold:.4f} by {rung.pairs} pairs, of which {rung.wrong} disagreed",
-    )
-
-
-def _over(attempt: Attempt) -> str:
-    """Why an attempt has come to its end; empty where it has not."""
-    rung = _next(attempt)
-    if rung is None:
-        return "all thresholds certified"
-    pairs, wrong = rung.worth
-    if pairs >= longest(attempt.target) or against_at_most(pairs, wrong, attempt.target) >= _HOPELESS:
-        return f"no certificate at {rung.threshold:.4f}: {rung.wrong} of {rung.pairs} pairs disagreed"
-    return ""
-
-
-def _none(seen: Sequence[tuple[float, bool]], over: float) -> str:
-    latest = seen[-_LATEST:]
-    surest = sorted(latest, key=lambda pair: -pair[0])[: len(latest) // _SUREST]
-    wrong, of_those = (sum(not agrees for _, agrees in some) for some in (latest, surest))
-    beyond = f", and the version in use answers {over:.0%}" if over else ""
-    return (
-        f"no threshold is worth an attempt: {wrong:,} of the latest {len(latest):,} calls disagreed, "
-        f"{of_those:,} of the surest {len(surest):,}{beyond}"
-    )
-
-
-def _next(attempt: Attempt) -> Rung | None:
-    return next((rung for rung in attempt.rungs if not rung.proven), None)
+    def choose(self, known: Sequence[ScoreRow], held_out: Sequence[ScoreRow], table: Sequence[ScoreGroup] = ()) -> Self:
+        """With its thresholds chosen anew. known: calls of the version with their right answers; held_out: the scores
+        of its training; table: of both, where it is there already. A rule that answers first sees some answers, in
+        case they have a form of their own."""
+        if not self.guards and self.known < EVERY:
+            return replace(self, sides=tuple(replace(side, threshold=None) for side in self.sides))
+        sides = []
+        for place, side in enumerate(self.sides):
+            if self.guards:
+                rows, start = (threshold.of_kind(scores, flags=bool(place)) for scores in (known, held_out))
+                tried = threshold.for_guard(rows, start) if rows or start else []
+            else:
+                table = table or threshold.score_groups([*held_out, *known])
+                correction, current = side.account.correction, side.threshold
+                texts = len(known) + len(held_out)
+                tried = threshold.for_answers(table, texts, correction=correction, current=current) if table else []
+            chosen = threshold.choose(tried, side.account, of_kind=self.guards)
+            sides.append(replace(side, threshold=chosen))
+        return replace(self, sides=tuple(sides), looks=0)
 
 
-def _joined(contract: Contract, over: str) -> str:
-    return contract.reason if contract.phase is Phase.LIVE else over
+def judged(acts: Sequence[bool], unsafe: bool | None) -> tuple[bool | None, bool | None]:
+    """What a judge's answer says of a guard's two sides. unsafe: None where it is no verdict, which counts against the
+    side that would act."""
+    passes, flags = acts
+    missed = passes if unsafe or (unsafe is None and passes) else None
+    wrongly = flags if unsafe is False or (unsafe is None and flags) else None
+    return missed, wrongly
+
+
+def _watched(sides: Sequence[Side]) -> tuple[Side, ...]:
+    """With an account anew for each side whose watch has raised the alarm."""
+    return tuple(side.alarmed(_why(side.watch)) if side.watch.alarmed else side for side in sides)
+
+
+def _why(watch: Watch) -> str:
+    if watch.checks:
+        return f"{watch.wrong:,} of {watch.checks:,} checks differed where at most {watch.target:.1%} may"
+    return "the model's latest answers differ from what was expected of them"

@@ -1,65 +1,74 @@
-"""The order in which a contract's calls count for its attempt: that of their coins, not that of their answers.
+"""The order in which checks count for an account: that of their coins, not that of their answers.
 
-What disagrees often takes longest: a time-out, a client that leaves, a sentence instead of a label. Counted as they
-come, the first thousand answers look better than the first thousand calls, and the promise is about calls. So what a
-call taught waits until all calls before it are over.
+What differs often takes longest: a time-out, a client that leaves, a sentence instead of a label. Counted as they come,
+the first thousand answers look better than the first thousand calls, and the promise is about calls. So a check waits
+until all checks before it are over, but not for ever: answers go on meanwhile, and the account must see what they are.
 """
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.contracts.contract import Pair
+from gateway.contracts.contract import Coin
 
-_LONGEST_S: Final = 3600.0
-_MOST: Final = 5000
+_LONGEST_S: Final = 900.0
+_MOST: Final = 200
+
+Counted = tuple[Coin, Sequence[bool | None]]
+"""A check, and for each side whether deciding it here would have been wrong."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Order:
-    """The calls of one attempt that are not over, and what waits for them. A call that holds up others for an hour, or
-    5,000 of them, counts as a disagreement: one whose answer never came may never end."""
+    """The checks that are not over, and what waits for them. One that holds up others for a quarter of an hour, or 200
+    of them, counts as wrong. under_way: how many of them each side would decide."""
 
-    _attempt: int = 0
-    _open: dict[int, tuple[float, Pair]] = field(default_factory=dict)
-    _finished: list[tuple[int, Pair]] = field(default_factory=list)
+    under_way: list[int] = field(default_factory=lambda: [0, 0])
+    _open: dict[int, tuple[float, Coin]] = field(default_factory=dict)
+    _finished: list[tuple[int, Counted]] = field(default_factory=list)
     _given_up: set[int] = field(default_factory=set)
 
     @property
     def idle(self) -> bool:
-        """Whether no call is under way, and none waits."""
+        """Whether no check is under way, and none waits."""
         return not self._open and not self._finished
 
-    def begin(self, number: int, missing: Pair, *, now: float) -> None:
-        """A call has begun. number: of its coin, rising; missing: the pair that it is if no answer ever comes."""
-        if missing.attempt != self._attempt:
-            self._attempt, self._open, self._finished, self._given_up = missing.attempt, {}, [], set()
-        self._open[number] = now, missing
+    def begin(self, coin: Coin, *, now: float) -> None:
+        """A check has begun."""
+        self._open[coin.number] = now, coin
+        self._add(coin, 1)
 
-    def leave(self, number: int, *, now: float) -> list[Pair]:
-        """The call is no pair after all: the pairs that waited for it and count from now on, in order."""
-        self._open.pop(number, None)
-        self._given_up.discard(number)
+    def leave(self, coin: Coin, *, now: float) -> list[Counted]:
+        """The call is no check after all: those that waited for it and count from now on, in order."""
+        if self._open.pop(coin.number, None) is not None:
+            self._add(coin, -1)
+        self._given_up.discard(coin.number)
         return self._ready(now)
 
-    def end(self, number: int, pair: Pair, *, now: float) -> list[Pair]:
-        """The call is over: the pairs that count from now on, in order. One that never began counts at once."""
-        if number in self._given_up:
-            self._given_up.discard(number)
-        elif self._open.pop(number, None) is None:
-            return [pair, *self._ready(now)]
-        else:
-            heapq.heappush(self._finished, (number, pair))
+    def end(self, coin: Coin, wrong: Sequence[bool | None], *, now: float) -> list[Counted]:
+        """The check is over: those that count from now on, in order. One that never began counts for nothing."""
+        if coin.number in self._given_up:
+            self._given_up.discard(coin.number)
+        elif self._open.pop(coin.number, None) is not None:
+            self._add(coin, -1)
+            heapq.heappush(self._finished, (coin.number, (coin, wrong)))
         return self._ready(now)
 
-    def _ready(self, now: float) -> list[Pair]:
-        ready = []
+    def _add(self, coin: Coin, count: int) -> None:
+        for side, acts in enumerate(coin.acts):
+            self.under_way[side] += count * acts
+
+    def _ready(self, now: float) -> list[Counted]:
+        ready: list[Counted] = []
         while self._finished or self._open:
             first = next(iter(self._open), None)
             if self._finished and (first is None or self._finished[0][0] < first):
                 ready.append(heapq.heappop(self._finished)[1])
             elif first is not None and (len(self._finished) >= _MOST or now - self._open[first][0] >= _LONGEST_S):
-                ready.append(self._open.pop(first)[1])
+                coin = self._open.pop(first)[1]
+                self._add(coin, -1)
+                ready.append((coin, [True if acts else None for acts in coin.acts]))
                 self._given_up.add(first)
             else:
                 break

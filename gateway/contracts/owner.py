@@ -1,311 +1,348 @@
-"""The one owner of all contracts: knows where each stands, flips its coins, and stores each pair before it counts."""
+"""The one owner of all contracts: knows where each stands, flips its coins, and stores each check before it counts.
+
+Requests and the owner pass values alone: `draw`, then `answered`, `leave` or `learn`.
+"""
 
 import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from functools import partial, reduce
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from typing import Final, TypeVar
 
-import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
-from gateway.contracts.consistency import MOST, share
-from gateway.contracts.contract import DEMOTED_CHALLENGER, Contract, Flipped, Pair, Phase, count, due, see
-from gateway.contracts.drift import why
-from gateway.contracts.memory import LAPSED_S, ORDERING, ContractMemory, Trial, Volume, leaving, thin_out
-from gateway.contracts.recovery import taken_up
-from gateway.contracts.sampling import NOTICE_S, flip, trial_rate
+from gateway.contracts.consistency import MOST, RepeatedAnswers, share
+from gateway.contracts.contract import EVERY, Coin, Contract, Phase, judged
+from gateway.contracts.memory import KNOWN, ContractMemory, leaving
+from gateway.contracts.order import Counted
 from gateway.contracts.scope import Scope
-from gateway.contracts.store import ContractStore, PairRow, StoredContract
+from gateway.contracts.store import CheckRow, ContractStore, StoredContract
+from gateway.contracts.tables import Move
+from gateway.contracts.threshold import ScoreRow
 from gateway.contracts.writer import SingleWriter
-from gateway.ledger.store import LedgerError, closed_on_failure
-from gateway.rules.terms import Terms
+from gateway.ledger.store import closed_on_failure
+from gateway.rules.terms import SafetyTerms, Terms
 from gateway.spelling import BARE, Form
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _MOST: Final = 1000
-"""Contracts that are kept; a prompt that holds something new in each call would make one for each."""
+"""Contracts in memory."""
 _DAY_S: Final = 86400.0
+_KEPT_S: Final = 90 * _DAY_S
+_STORED: Final = 20_000
+"""Of a contract's checked calls so many stay stored, for so long at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnCall:
+    """A call under a contract, before its coin. score: of a label the confidence, of a guard the highest score, in
+    0..1, None where there is none that counts. held_out: of the version's training. text: a hash of what was read, 0
+    where repeats count as any call. again: of checked calls, the share to be asked twice. known: the judge has judged
+    the text before."""
+
+    scope: Scope
+    terms: Terms | SafetyTerms
+    version: str
+    score: float | None
+    held_out: Sequence[ScoreRow] = ()
+    text: int = 0
+    again: float = 0.0
+    known: bool = False
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """How the right answer compared. result: agrees, differs or missing, of a judge safe, unsafe or missing; label: the
+    local one; model: that answered, with its date; shown: the forms that its answer may have."""
+
+    request_id: str
+    result: str
+    label: str = ""
+    model: str = ""
+    shown: tuple[Form, ...] = ()
 
 
 class Owner:
     """Owns all contracts of a store.
 
-    on_move: called with each contract in use that changes its phase. on_failure: called for writes that fail; the
-    contract then answers nothing until one succeeds. in_use: whether a contract's version is in use, not a challenger.
-    alone: False for a reader, while another gateway may serve with this store. first: where a model is sent first, as
-    `upstream/model`; contracts that no call can belong to stay in the store alone. Raises LedgerError where the store
-    cannot be read or written, and closes it.
+    on_move: called with the rule and each phase that a side of its contracts comes to. on_failure: called for writes
+    that fail; the contract then decides nothing until one succeeds. draw: uniform in [0, 1), not to be foreseen by
+    whoever sends calls. alone: False for a reader, while another gateway may serve with this store. first: where a
+    model is sent first, as `upstream/model`; contracts that no call can belong to stay in the store. Raises LedgerError
+    where the store cannot be read or written, and closes it.
     """
 
     def __init__(
         self,
         store: ContractStore,
         *,
-        on_move: Callable[[Scope, Contract], None] | None = None,
+        on_move: Callable[[str, Phase], None] = lambda *_: None,
         on_failure: Callable[[], None] | None = None,
-        in_use: Callable[[Scope], bool] = lambda _: True,
-        draw: Callable[[], float] = random.random,
+        draw: Callable[[], float] | None = None,
         clock: Callable[[], float] = time.time,
         alone: bool = True,
         first: Callable[[str], str] | None = None,
     ) -> None:
         self._store = store
         self._alone = alone
-        self._noted: set[str] = set()
         self._on_move = on_move
-        self._in_use = in_use
-        self._draw = draw
+        self._draw = draw or random.SystemRandom().random
         self._clock = clock
+        self._numbers = count(1)
         with closed_on_failure(store):
-            reached = (lambda _: True) if first is None else (lambda scope: scope.reached(first))
-            stored = (taken_up if alone else ContractStore.newest)(store, _MOST, reached)
-            self._kept = {each.scope.key: self._load(each) for each in stored}
-            self._attempts = store.attempts()
+            for one in store.interrupted() if alone else ():
+                store.put(StoredContract(scope=one.scope, contract=one.contract.lost(), at=one.at))
+            newest = store.newest(_MOST, (lambda _: True) if first is None else (lambda scope: scope.reached(first)))
+            self._kept = {one.scope.key: self._load(one) for one in newest}
             self._writer = SingleWriter(store, "contracts", on_failure=on_failure, clock=clock)
         self._lock = asyncio.Lock()
 
-    @property
-    def contracts(self) -> Mapping[Scope, Contract]:
-        """Where each contract stands."""
-        return {kept.scope: kept.contract for kept in self._kept.values()}
+    def find(self, key: str) -> Contract | None:
+        """Where a contract in memory stands."""
+        kept = self._kept.get(key)
+        return None if kept is None else kept.contract
 
     def standing(self, rule: str, phase: Phase) -> int:
-        """How many of a rule's contracts in use are in a phase; one without a call for a day may be no more."""
-        return sum(one.contract.phase is phase for one in self._alive(rule))
-
-    def flip(
-        self,
-        scope: Scope,
-        terms: Terms,
-        *,
-        notice_s: float = NOTICE_S,
-        again: float = 0.0,
-        tried: bool = False,
-        champion: Flipped | None = None,
-    ) -> Flipped:
-        """A call's coin, to be flipped before anything is decided.
-
-        notice_s: when audits should notice twice the target; again: the share of calls to be asked twice, while
-        nothing is certified or another version is tried; tried: another version is tried beside this one, and needs
-        pairs and repeats; champion: the coin flip of the version in use, which this one shares.
-        """
-        kept = self._kept.get(scope.key) or self._new(scope, terms)
-        kept.notice_s, kept.at = notice_s, self._clock()
-        kept.over = champion.share if champion else 0.0
-        contract = kept.contract
-        rate = max(trial_rate(kept.answers) if tried else 0.0, contract.rate(kept.lowest))
-        coin = champion.coin if champion else flip(rate, self._draw())
-        twice = share(again, known=0 if tried else len(kept.repeats), refused=bool(kept.refused))
-        kept.coins += 1
-        return Flipped(
-            scope=scope,
-            coin=coin,
-            number=kept.coins,
-            attempt=contract.attempt.number if contract.attempt else 0,
-            threshold=contract.threshold,
-            paused=self._writer.holds(scope),
-            share=kept.answers,
-            form=contract.form,
-            again=coin.chosen and (tried or contract.phase is not Phase.LIVE) and 0 < twice > self._draw(),
-        )
-
-    def form(self, scope: Scope) -> Form:
-        """The form that answers under a contract have."""
-        kept = self._kept.get(scope.key)
-        return BARE if kept is None else kept.contract.form
-
-    def needs_pairs(self, scope: Scope) -> bool:
-        """Whether a version that is tried may still come to answer more than the one in use."""
-        kept = self._kept.get(scope.key)
-        return kept is None or kept.hopeful
-
-    def answered(self, scope: Scope) -> None:
-        """Counts a call that was answered here: the volume says how rare audits may become."""
-        if (kept := self._kept.get(scope.key)) is not None:
-            kept.volume.add()
-
-    def begin(self, flipped: Flipped, *, confidence: float, sure: bool) -> None:
-        """A call begins that may become a pair, right after its coin: what later ones teach counts after it. sure: as
-        of `learn`."""
-        kept = self._kept.get(flipped.scope.key)
-        if kept is not None and flipped.attempt and (flipped.coin.chosen or not sure):
-            missing = flipped.pair(confidence=confidence, sure=sure, agrees=False)
-            kept.order.begin(flipped.number, missing, now=self._clock())
-            if self._alone and kept.scope.key not in self._noted:
-                self._writer.later(partial(self._note, kept.scope.key))
-
-    def leave(self, flipped: Flipped) -> None:
-        """A call that has begun is no pair after all; what waited for it counts."""
-        kept = self._kept.get(flipped.scope.key)
-        counting = [] if kept is None else kept.order.leave(flipped.number, now=self._clock())
-        if kept is not None and counting:
-            self._writer.later(partial(self._count, kept, counting))
-
-    def unlabelled(self, flipped: Flipped) -> None:
-        """A call that this version has no label for, and that is a pair of the other one's contract."""
-        kept = self._kept.get(flipped.scope.key)
-        if kept is not None and flipped.coin.chosen:
-            self._writer.later(kept.pass_over)
-
-    async def learn(
-        self,
-        flipped: Flipped,
-        *,
-        request_id: str,
-        label: str,
-        confidence: float,
-        result: str,
-        sure: bool = True,
-        novelty: float | None = None,
-        shown: tuple[Form, ...] = (),
-    ) -> None:
-        """Takes in how the reference's answer compared: `agrees`, or else it counts as a disagreement.
-
-        sure: whether the call would have been answered here, had its coin not chosen it; novelty: of what was read,
-        0..1; shown: the forms that the reference's answer may have. Returns when the pair and what it makes of the
-        contract are stored.
-        """
-        async with self._lock:
-            kept = self._kept.get(flipped.scope.key)
-            if kept is None:
-                return
-            pair = flipped.pair(confidence=confidence, sure=sure, agrees=result == "agrees", shown=shown)
-            row = PairRow(
-                number=0,
-                at=self._clock(),
-                request_id=request_id,
-                chosen=pair.chosen,
-                rate=flipped.coin.rate,
-                attempt=pair.attempt,
-                threshold=pair.threshold,
-                confidence=confidence,
-                label=label,
-                result=result,
-                novelty=novelty,
-            )
-            counting = kept.order.end(flipped.number, pair, now=row.at)
-            await self.ask(lambda _: self._take(kept, pair, row, counting))
-
-    def keep(self, rule: str, text: str, label: str, *, among: str) -> None:
-        """Keeps a text of a rule's calls to train on, with the label that the reference gave it; nobody waits for
-        it. among: of the rule's classifier and its labels."""
-        # a template may read half of a surrogate pair out of JSON, which no file can hold
-        whole = text.encode(errors="replace").decode()
-        self._writer.later(partial(self._store.keep, rule, whole, label, among=among, at=self._clock()))
-
-    async def repeated(self, scope: Scope, *, confidence: float, result: str) -> None:
-        """Takes in how the reference's second answer to a call compared to its first: `agrees`, `differs`, or `missing`
-        where there was none to compare. Raises LedgerError."""
-        at = self._clock()
-        await self.ask(lambda store: store.repeated(scope.key, at, confidence, result))
-        kept = self._kept.get(scope.key)
-        if kept is not None and result != "missing":
-            kept.repeats.append((confidence, result == "agrees"))
+        """How many sides of a rule's contracts that had a call within a day are in a phase."""
+        return sum(side.phase is phase for one in self._alive(rule) for side in one.contract.sides)
 
     def refused(self, rule: str) -> int:
-        """How many of them answer nothing and begin no attempt since the reference contradicts itself."""
-        return sum(bool(one.refused) and one.contract.phase is not Phase.LIVE for one in self._alive(rule))
+        """How many of them are in shadow, and can only stay there, since the model contradicts itself."""
+        return sum(bool(_refusal(one)) and not one.contract.sides[0].account.live for one in self._alive(rule))
 
-    def _alive(self, rule: str) -> list[ContractMemory]:
-        since = self._clock() - _DAY_S
-        kept = (one for one in tuple(self._kept.values()) if one.scope.rule == rule and one.at >= since)
-        return [one for one in kept if self._in_use(one.scope)]
+    def form(self, key: str) -> Form:
+        """The form that answers under a contract have."""
+        kept = self._kept.get(key)
+        return BARE if kept is None else kept.contract.form
+
+    async def load(self, scope: Scope, terms: Terms | SafetyTerms) -> None:
+        """Takes a contract into memory, before `form` and `draw`. Raises LedgerError."""
+        if scope.key not in self._kept:
+            await self._find(scope, terms)
+
+    async def draw(self, call: DrawnCall) -> Coin:
+        """A call's coin, before anything is decided. A check that it chose is under way from then on, until it is
+        learned or left. Raises LedgerError."""
+        kept = self._kept.get(call.scope.key) or await self._find(call.scope, call.terms)
+        if kept.version != call.version:
+            await self.ask(lambda store: self._take_version(store, kept, call))
+        now, guards = self._clock(), kept.contract.guards
+        kept.at = now
+        coin = kept.contract.flip(
+            Coin(
+                key=call.scope.key,
+                rule=call.scope.rule,
+                number=next(self._numbers),
+                version=call.version,
+                score=call.score,
+                predicted=0.0 if guards else kept.predicted(call.score),
+                repeat=call.known if guards else kept.repeated(call.text, now),
+                paused=self._writer.holds(call.scope.rule, call.scope.key),
+                text=call.text,
+            ),
+            self._draw(),
+        )
+        if kept.differed.get(call.text):
+            coin = coin.forwarded()
+        if not (self._alone and coin.checked):
+            return coin
+        if guards or any(coin.acts):
+            kept.order.begin(coin, now=now)
+            self._note(kept)
+        if coin.text and any(coin.acts):
+            kept.texts.put(coin.text, now)
+        twice = share(call.again, known=len(kept.repeats), refused=bool(_refusal(kept)))
+        live = kept.contract.sides[0].account.live
+        return replace(coin, again=not live and not coin.repeat and 0 < twice > self._draw())
+
+    def answered(self, coin: Coin) -> None:
+        """Counts a call that was decided here."""
+        if (kept := self._kept.get(coin.key)) is not None:
+            for side, acts in enumerate(coin.acts):
+                kept.decided[side] += acts
+
+    def leave(self, coin: Coin) -> None:
+        """The call is no check after all: nobody could say what is right. What waited for it counts."""
+        kept = self._kept.get(coin.key)
+        counting = [] if kept is None else kept.order.leave(coin, now=self._clock())
+        if kept is not None and (counting or (any(kept.noted) and not any(kept.order.under_way))):
+            self._writer.later(partial(self._take, kept, counting, noted=self._noted(kept)))
+
+    async def learn(self, coin: Coin, outcome: Outcome) -> None:
+        """Takes in how the right answer compared. Returns when that and what it makes of the contract are stored.
+        Raises LedgerError."""
+        async with self._lock:
+            kept = self._kept.get(coin.key)
+            if kept is None:
+                return
+            now = self._clock()
+            wrong = _wrong(coin, outcome.result)
+            counting = kept.order.end(coin, wrong, now=now)
+            take = partial(self._take, kept, counting, noted=self._noted(kept), coin=coin, outcome=outcome)
+            await self.ask(lambda _: take())
+
+    def keep(self, rule: str, text: str, label: str, *, among: str, weight: float = 1.0) -> None:
+        """Keeps a text of a rule's calls to train on, with the label that the model gave it; nobody waits for it.
+        among: of the rule's classifier and its labels; weight: one over its chance of being seen."""
+        # a template may read half of a surrogate pair out of JSON, which no file can hold
+        whole = text.encode(errors="replace").decode()
+        put = partial(self._store.keep, rule, whole, label, among=among, at=self._clock(), weight=weight)
+        self._writer.later(put)
+
+    async def repeated(self, coin: Coin, result: str) -> None:
+        """Takes in how the model's second answer to a call compared to its first: `agrees`, `differs`, or `missing`
+        where there was none to compare. Raises LedgerError."""
+        at, score = self._clock(), coin.score or 0.0
+        await self.ask(lambda store: store.repeated(coin.key, at, score, result))
+        kept = self._kept.get(coin.key)
+        if kept is not None and result != "missing":
+            kept.repeats.append((score, result == "agrees"))
 
     async def ask(self, what: Callable[[ContractStore], T]) -> T:
         """Something of the store, in the one thread that may use it. Raises LedgerError."""
         return await self._writer.ask(what)
 
-    async def trial(self, classifier: str, version: str, *, current: str) -> Trial:
-        """How the version that is tried does beside the one in use, over all contracts of the rules that bind it; what
-        they answer counts where they had a call within a week."""
-        kept = [one for one in tuple(self._kept.values()) if one.scope.classifier == classifier]
-        return await self.ask(lambda _: Trial.of(kept, version, current=current, since=self._clock() - LAPSED_S))
-
     async def tick(self) -> None:
-        """Learns which rules are paused by now; at times forgets pairs that nothing is built on any more."""
-        await self._writer.look(lambda: thin_out(self._writer, now=self._clock()))
+        """Learns which rules are paused by now; at times forgets checks that nothing is built on any more."""
+        before = self._clock() - _KEPT_S
+        await self._writer.look(lambda: self.ask(lambda store: store.thin_out(before, keep=_STORED)))
 
     def close(self) -> None:
-        """Waits for what is being written, then closes the store."""
-        busy = {kept.scope.key for kept in self._kept.values() if not kept.order.idle}
-        self._writer.close((lambda: self._store.ended(self._noted - busy)) if self._alone else None)
+        """Notes how many calls were decided here, waits for what is being written, then closes the store."""
+        for kept in self._kept.values() if self._alone else ():
+            if any(kept.decided[place] != side.decided for place, side in enumerate(kept.contract.sides)):
+                self._writer.later(partial(self._take, kept, (), noted=self._noted(kept)))
+        self._writer.close()
 
-    def _note(self, key: str) -> None:
-        """Notes once in the file that calls of a contract's running attempt came. Raises LedgerError."""
-        if key not in self._noted:
-            self._store.serve(key, self._clock())
-            self._noted.add(key)
+    def _alive(self, rule: str) -> list[ContractMemory]:
+        since = self._clock() - _DAY_S
+        return [one for one in tuple(self._kept.values()) if one.scope.rule == rule and one.at >= since]
 
-    def _take(self, kept: ContractMemory, pair: Pair, row: PairRow, counting: Sequence[Pair]) -> None:
-        """counting: as of `_count`."""
-        before = kept.contract
-        row = msgspec.structs.replace(row, number=before.pairs, unlabelled=kept.unlabelled if pair.chosen else 0)
-        seen = see(before, pair)
-        if seen.phase is Phase.DEMOTED and before.phase is Phase.LIVE:
-            seen = replace(seen, reason=f"{seen.reason}; {self._why(kept.scope, row)}")
-            kept.ordering.clear()
-            kept.certifying.clear()
-        seen = kept.note_forms(seen, pair.shown)
-        kept.keep(pair, seen, number=row.number)
-        self._count(kept, counting, seen=seen, row=row)
-
-    def _count(
-        self,
-        kept: ContractMemory,
-        counting: Sequence[Pair],
-        *,
-        seen: Contract | None = None,
-        row: PairRow | None = None,
-    ) -> None:
-        """Stores what becomes of a contract. counting: the pairs whose turn it is to count for the running attempt;
-        seen: the contract with the latest pair, where there is one, which is row."""
-        before = kept.contract
-        after = reduce(count, counting, seen or before)
-        if before.attempt is not None and after.attempt is None:
-            kept.ordering.extend(kept.certifying)
-            kept.certifying.clear()
-        # α is spent over all attempts of a rule for a model, whichever classifier answers
-        spending = kept.scope.rule, kept.scope.model
-        spent = self._attempts.get(spending, 0)
-        if due(after):
-            after = kept.begin(after, number=spent + 1)
-        kept.stood(after, now=self._clock())
-        moved = (before.phase, before.threshold) != (after.phase, after.threshold)
-        stored = StoredContract(scope=kept.scope, contract=after, at=row.at if row else self._clock())
-        challenger = after.phase is Phase.DEMOTED and not self._in_use(kept.scope)
-        moves = [(stored.at, DEMOTED_CHALLENGER if challenger else after.phase.value, after.reason)] if moved else []
-        self._writer.put(kept.scope, lambda every: self._store.put(stored, row, moves=every), moves)
-        kept.contract = after
-        if after.attempts > spent:
-            self._attempts[spending] = after.attempts
-        if moved:
-            self._tell(kept, after)
-
-    def _tell(self, kept: ContractMemory, after: Contract) -> None:
-        kept.volume = Volume(since=self._clock())
-        scope = kept.scope
-        # a model's name may be whatever a client wrote
-        _log.warning("contract of rule %s for %.100r is %s: %s", scope.rule, scope.model, after.phase, after.reason)
-        if self._on_move is not None and self._in_use(scope):
-            self._on_move(scope, after)
-
-    def _why(self, scope: Scope, row: PairRow) -> str:
-        try:
-            return why([*self._store.pairs(scope.key), row], self._store.moves(scope.key))
-        except LedgerError as error:
-            return f"the reason is unknown: {error}"
-
-    def _new(self, scope: Scope, terms: Terms) -> ContractMemory:
+    async def _find(self, scope: Scope, terms: Terms | SafetyTerms) -> ContractMemory:
+        """The contract as the store has it, or a new one; another may have to leave memory."""
+        key = scope.key
+        stored = await self.ask(lambda store: store.find(key))
+        if key in self._kept:
+            return self._kept[key]
         if len(self._kept) >= _MOST:
-            del self._kept[leaving(self._kept.values(), now=self._clock()).scope.key]
-        kept = self._kept[scope.key] = ContractMemory(scope=scope, contract=Contract(terms=terms))
-        return kept
+            del self._kept[leaving(self._kept.values()).scope.key]
+        if stored is None:
+            kept = ContractMemory(scope=scope, contract=Contract.new(terms))
+        else:
+            # checks that were under way when it left memory will not be learned
+            lost = replace(stored, contract=stored.contract.lost())
+            kept = await self.ask(lambda _: self._load(lost))
+        kept.at = self._clock()
+        return self._kept.setdefault(key, kept)
 
     def _load(self, stored: StoredContract) -> ContractMemory:
-        key = stored.scope.key
-        pairs = self._store.pairs(key, since=stored.contract.fresh_from, newest=2 * ORDERING)
-        return ContractMemory.of(stored, pairs, self._store.repeats(key, newest=MOST), now=self._clock())
+        kept = ContractMemory(scope=stored.scope, contract=stored.contract, at=stored.at)
+        kept.repeats.extend(self._store.repeats(stored.scope.key, newest=MOST))
+        kept.decided[: len(stored.contract.sides)] = [side.decided for side in stored.contract.sides]
+        return kept
+
+    def _take_version(self, store: ContractStore, kept: ContractMemory, call: DrawnCall) -> None:
+        if kept.version != call.version:
+            held_out = () if call.version == kept.contract.stale else call.held_out
+            known = store.known(call.scope.key, call.version, newest=KNOWN)
+            kept.contract = kept.take_version(call.version, known, held_out)
+
+    def _noted(self, kept: ContractMemory) -> tuple[int, ...]:
+        """The checks under way, rounded up to a power of two, so that they need not be noted with each call."""
+        under_way = kept.order.under_way[: len(kept.contract.sides)]
+        kept.noted = tuple((count > 0) << (count - 1).bit_length() for count in under_way)
+        return kept.noted
+
+    def _note(self, kept: ContractMemory) -> None:
+        if any(now > noted for now, noted in zip(kept.order.under_way, kept.noted, strict=False)):
+            self._writer.later(partial(self._take, kept, (), noted=self._noted(kept)))
+
+    def _take(
+        self,
+        kept: ContractMemory,
+        counting: Sequence[Counted],
+        *,
+        noted: tuple[int, ...],
+        coin: Coin | None = None,
+        outcome: Outcome | None = None,
+    ) -> None:
+        """Stores what becomes of a contract. counting: the checks whose turn it is; noted: those under way; coin,
+        outcome: of the latest call, where there is one."""
+        at, before, check = self._clock(), kept.contract, None
+        after = before
+        if coin is not None and outcome is not None:
+            after, check = self._learned(kept, coin, outcome, at)
+        for each, wrong in counting:
+            after = after.see(each, wrong)
+        if after.alarms != before.alarms:
+            kept.forget()
+            after = replace(after, stale=after.version)
+        if after.looks >= EVERY or (after.alarms, after.phases) != (before.alarms, before.phases):
+            after = kept.choose(after)
+        moves = _moves(before, after, at)
+        for place, (side, was) in enumerate(zip(after.sides, before.sides, strict=True)):
+            if side.account.live and not was.account.live:
+                kept.decided[place] = 0
+        sides = tuple(replace(side, decided=kept.decided[place]) for place, side in enumerate(after.sides))
+        after = replace(after, sides=sides, pending=noted)
+        stored = StoredContract(scope=kept.scope, contract=after, at=at)
+        self._writer.put(kept.scope, lambda every: self._store.put(stored, check, moves=every), moves)
+        kept.contract = after
+        for _, phase, reason in moves:
+            # a model's name may be whatever a client wrote
+            names = kept.scope.rule, kept.scope.model
+            _log.warning("contract of rule %s for %.100r: %s: %s", *names, phase, reason)
+            self._on_move(kept.scope.rule, Phase(phase))
+
+    @staticmethod
+    def _learned(kept: ContractMemory, coin: Coin, outcome: Outcome, at: float) -> tuple[Contract, CheckRow]:
+        right = outcome.result in ("agrees", "safe")
+        counts = not coin.repeat and (outcome.result != "missing" or not kept.contract.guards)
+        after = kept.contract
+        if counts:
+            after = after.learn(coin, wrong=not right, model=outcome.model)
+            kept.checked(coin, wrong=not right, weight=1 / coin.chance)
+        formed = kept.note_forms(after, outcome.shown)
+        if formed is not after:
+            # what was found of labels holds, whatever their form
+            kept.known.clear()
+            formed = replace(formed, looks=EVERY)
+        row = CheckRow(
+            at=at,
+            request_id=outcome.request_id,
+            version=coin.version,
+            score=coin.score if counts else None,
+            zone=coin.zone.value,
+            chance=coin.chance,
+            label=outcome.label,
+            result=outcome.result,
+        )
+        return formed, row
+
+
+def _wrong(coin: Coin, result: str) -> Sequence[bool | None]:
+    """For each side, whether deciding the call here would have been wrong; None where it is not of its population."""
+    if len(coin.acts) == 1:
+        return [result != "agrees" if coin.acts[0] else None]
+    return judged(coin.acts, None if result == "missing" else result == "unsafe")
+
+
+def _refusal(kept: ContractMemory) -> str:
+    target = kept.contract.sides[0].account.target
+    return "" if kept.contract.guards else RepeatedAnswers.of(tuple(kept.repeats)).refusal(target)
+
+
+def _moves(before: Contract, after: Contract, at: float) -> list[Move]:
+    """What a contract's history has to say of a change."""
+    moves: list[Move] = []
+    for was, side in zip(before.sides, after.sides, strict=True):
+        phase = Phase.ALARM if side.account.alarms > was.account.alarms else side.phase
+        if phase is not was.phase:
+            name = "" if len(after.sides) == 1 else f"{side.name}: "
+            moves.append((at, phase.value, name + side.reason))
+    return moves

@@ -1,28 +1,42 @@
-"""What a contract belongs to: a change of any part is another contract, which begins in shadow. Pure."""
+"""What a contract belongs to: a change of any part is another contract, which begins in shadow. Pure.
+
+The classifier's version, its thresholds and its labels are no part: one account bounds whatever answers.
+"""
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+
+from classifiers.verdict import WHATEVER_ITS_SCORES, Abstention, Verdict
+from gateway.protocols.chat_answers import CHAT
+from gateway.protocols.wire import Request
+from gateway.requests.system import fingerprint, template_words
+from gateway.requests.turns import select
+from gateway.rules.rule import Rule
+
+_PLAIN: Final = ({"type": "text"}, {"format": {"type": "text"}})
+_NOTHING: Final = msgspec.Raw(b"null")
+_COMPARED: Final = "whole answers, byte by byte but for white space at the ends"
+_SHOWN: Final = 80
+"""Characters of a system prompt's template that name its contract."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """rule: its name; model: that the client asks for, or the rule's judge; prompt: the constant part of the prompt,
-    and the shape that the answer is to have, as a digest; labels: of the policy; classifier, version: who answers;
-    terms: as text. sent_to: where the model is sent first, as `upstream/model`."""
+class Scope(msgspec.Struct, frozen=True, kw_only=True):
+    """rule: its name; model: that the client asks for, or the rule's judge; prompt: a digest of the constant part of
+    the prompt, of the shape that the answer is to have, and of what is compared; classifier: that the rule binds;
+    terms: as text; sent_to: where the model is sent first, as `upstream/model`. shown: the beginning of the system
+    prompt's template, for people, which is no part of the key."""
 
     rule: str
     model: str
     prompt: str
-    labels: tuple[str, ...]
     classifier: str
-    version: str
     terms: str
     sent_to: str = ""
-
-    def with_version(self, version: str) -> str:
-        """The key of the same contract with another version of the classifier."""
-        return replace(self, version=version).key
+    shown: str = ""
 
     def reached(self, first: Callable[[str], str]) -> bool:
         """Whether calls may belong to it. first: where a model is sent first now, as `upstream/model`."""
@@ -31,8 +45,7 @@ class Scope:
     @property
     def key(self) -> str:
         """A short name for all of it."""
-        parts = (self.rule, self.model, self.prompt, *self.labels, self.classifier, self.version, self.terms)
-        return digest(*parts, self.sent_to)
+        return digest(self.rule, self.model, self.prompt, self.classifier, self.terms, self.sent_to)
 
 
 def among(classifier: str, labels: Iterable[str]) -> str:
@@ -44,3 +57,59 @@ def digest(*parts: str) -> str:
     """16 hex digits for texts in this order."""
     # as Python writes them, no two lists of texts are alike
     return hashlib.sha256(ascii(parts).encode()).hexdigest()[:16]
+
+
+def likeliest(verdict: Verdict) -> Verdict:
+    """The verdict with its likeliest label even where the classifier is unsure: the contract's own threshold says
+    from which confidence on that is an answer. What was not read, or lacks a slot, stays as it is."""
+    if verdict.labels or verdict.abstention is not Abstention.UNSURE or verdict.missing or not verdict.scores:
+        return verdict
+    if not verdict.windows_read or verdict.windows_unread or verdict.reason in WHATEVER_ITS_SCORES:
+        return verdict
+    label, score = max(verdict.scores.items(), key=lambda one: one[1])
+    return replace(verdict, labels=(label,), confidence=score, abstention=None)
+
+
+def likeliest_of_all(verdict: Verdict) -> Verdict:
+    """The same for the verdict and those of further classifiers."""
+    if not verdict.further:
+        return likeliest(verdict)
+    further = {name: likeliest(each) for name, each in verdict.further.items()}
+    return replace(likeliest(verdict), further=further)
+
+
+def scope(rule: Rule, request: Request, sent_to: str) -> Scope:
+    """The contract that a call belongs to: the prompt's template and the shape that is asked for are part of it, for
+    the model may answer otherwise where they change. sent_to: where the model is sent first, as `upstream/model`."""
+    assert rule.terms is not None
+    frames: list[str] = []
+    if rule.template is not None:
+        texts, _ = select(request.turns, rule.roles, last=rule.last_turn)
+        frames = rule.template.frames_of(texts)
+    aliases = [f"{label}={'='.join(rule.names.words(label))}" for label in rule.names.aliases]
+    system = request.system_text
+    return Scope(
+        rule=rule.name,
+        model=request.model,
+        prompt=digest(_COMPARED, fingerprint(system), *frames, *_shape(request), *rule.unusual, *aliases),
+        classifier=rule.classifier,
+        terms=rule.terms.text,
+        sent_to=sent_to,
+        shown=template_words(system)[:_SHOWN],
+    )
+
+
+def _shape(request: Request) -> list[str]:
+    """What of a request says which shape its answer is to have, however a client spaces its JSON; what says as much as
+    nothing is left out. What cannot be decoded (a number without bounds, say) is taken as it was written."""
+    parts = [] if request.wire is CHAT else [request.wire.endpoint]
+    for name in request.wire.requests.understood.shape:
+        raw = request.fields.get(name, _NOTHING)
+        try:
+            value = msgspec.json.decode(raw)
+            text = "" if value in (None, [], *_PLAIN) else repr(value)
+        except (msgspec.DecodeError, RecursionError):
+            text = repr(bytes(raw))
+        if text:
+            parts.append(f"{name}={text}")
+    return parts

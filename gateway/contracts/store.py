@@ -1,11 +1,12 @@
-"""Contracts and their pairs in the ledger's SQLite file, in tables of their own; a pair with the state it makes.
+"""Contracts and their checked calls in the ledger's SQLite file, in tables of their own; a call with the state that it
+makes. No statement reads into a state, so that its fields may change.
 
-A pair holds no text: labels, confidence, and how the reference's answer compared. Texts stand apart, where they are to
-be kept for training, each with the labels that its own was chosen from (scope.among).
+A call's row holds no text: label, score, and how the right answer compared. Texts stand apart, where they are to be
+kept for training, each with the labels that its own was chosen from (scope.among).
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -14,24 +15,50 @@ import msgspec
 
 from gateway.contracts.contract import Contract
 from gateway.contracts.scope import Scope
-from gateway.contracts.tables import CREATE, Move, Statement, Tables, insert, json_of, moving
+from gateway.contracts.tables import Move, Statement, Tables, insert, json_of, moving
+from gateway.contracts.threshold import ScoreRow
 
-_PUT: Final = insert("contracts", "key", "rule", "model", "at", "scope", "state", replacing=True)
-_SPENT: Final = (
-    insert("contract_attempts", "rule", "model", "attempts")
-    + " ON CONFLICT DO UPDATE SET attempts = max(attempts, excluded.attempts)"
+_log = logging.getLogger(__name__)
+_CREATE: Final = (
+    """CREATE TABLE IF NOT EXISTS contract_accounts (
+        key TEXT PRIMARY KEY, rule TEXT NOT NULL, at REAL NOT NULL, spent INTEGER NOT NULL, pending INTEGER NOT NULL,
+        scope TEXT NOT NULL, state TEXT NOT NULL) STRICT""",
+    """CREATE TABLE IF NOT EXISTS contract_checks (
+        key TEXT NOT NULL, at REAL NOT NULL, request_id TEXT NOT NULL, version TEXT NOT NULL, score REAL,
+        zone TEXT NOT NULL, chance REAL NOT NULL, label TEXT NOT NULL, result TEXT NOT NULL) STRICT""",
+    "CREATE INDEX IF NOT EXISTS contract_checks_key ON contract_checks (key)",
+    "CREATE INDEX IF NOT EXISTS contract_checks_at ON contract_checks (at)",
+    """CREATE TABLE IF NOT EXISTS contract_repeats (
+        key TEXT NOT NULL, at REAL NOT NULL, confidence REAL NOT NULL, result TEXT NOT NULL) STRICT""",
+    "CREATE INDEX IF NOT EXISTS contract_repeats_key ON contract_repeats (key)",
+    """CREATE VIEW IF NOT EXISTS contract_alarms AS SELECT rule, contract_moves.at FROM contract_moves
+        JOIN contract_accounts USING (key) WHERE phase = 'alarm'""",
+    """CREATE TABLE IF NOT EXISTS contract_texts (
+        rule TEXT NOT NULL, at REAL NOT NULL, text TEXT NOT NULL, label TEXT NOT NULL, among TEXT NOT NULL) STRICT""",
+    "CREATE INDEX IF NOT EXISTS contract_texts_at ON contract_texts (at)",
+    """CREATE TABLE IF NOT EXISTS contract_trainings (
+        rule TEXT NOT NULL, at REAL NOT NULL, texts INTEGER NOT NULL, among TEXT NOT NULL,
+        unended INTEGER NOT NULL) STRICT""",
 )
+_COLUMNS: Final = {"weight": "REAL NOT NULL DEFAULT 1", "vector": "BLOB"}
+"""Of contract_texts, which files of before lack."""
+_PUT: Final = insert("contract_accounts", "key", "rule", "at", "spent", "pending", "scope", "state", replacing=True)
+_TEXT: Final = insert("contract_texts", "rule", "at", "text", "label", "among", "weight")
 _REPEAT: Final = insert("contract_repeats", "key", "at", "confidence", "result")
-_TEXT: Final = insert("contract_texts", "rule", "at", "text", "label", "among")
 _TRAINING: Final = insert("contract_trainings", "rule", "at", "texts", "among", "unended")
-_SERVING: Final = insert("contract_serving", "since", "key")
 _FORGET: Final = "DELETE FROM contract_texts WHERE rowid IN (SELECT rowid FROM contract_texts WHERE at < ? LIMIT ?)"
+_FORGET_CHECKS: Final = (
+    "DELETE FROM contract_checks WHERE rowid IN (SELECT rowid FROM contract_checks WHERE at < ? LIMIT ?)"
+)
+_THIN_OUT: Final = (
+    "DELETE FROM contract_checks WHERE key = ?1 AND rowid <= "
+    "(SELECT rowid FROM contract_checks WHERE key = ?1 ORDER BY rowid DESC LIMIT 1 OFFSET ?2)"
+)
 _AT_ONCE: Final = 10_000
-_SERVED: Final = "DELETE FROM contract_serving WHERE key = ?"
+_RIGHT: Final = ("agrees", "safe")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredContract:
+class StoredContract(msgspec.Struct, frozen=True, kw_only=True):
     """A contract as it was stored. at: Unix seconds of its last change."""
 
     scope: Scope
@@ -39,37 +66,31 @@ class StoredContract:
     at: float
 
 
-class PairRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """A pair as it is stored. number: from 0; label: the local one; result: agrees, differs or missing; novelty: of the
-    text, 0..1; unlabelled: calls without a label, of a trial, that the coin chose since the pair that it chose
-    before."""
+class CheckRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A call whose right answer is known, as it is stored. score, zone, chance: of its coin; label: the local one;
+    result: agrees, differs or missing, of a judge safe, unsafe or missing."""
 
-    number: int
     at: float
     request_id: str
-    chosen: bool
-    rate: float
-    attempt: int
-    threshold: float | None
-    confidence: float
+    version: str
+    score: float | None
+    zone: str
+    chance: float
     label: str
     result: str
-    novelty: float | None = None
-    unlabelled: int | None = None
 
 
-_PAIR: Final = PairRow.__struct_fields__
-_PUT_PAIR: Final = insert("contract_pairs", "key", *_PAIR)
+_CHECK: Final = insert("contract_checks", "key", *CheckRow.__struct_fields__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Traffic:
-    """A contract's calls in a period, estimated from those that the coin chose: each stands for 1 / rate of them.
-    since: Unix seconds of the first; surer: those at or above a confidence."""
+class CallText(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A text to train on. weight: one over its chance of being seen; vector: as training left it, if it has read it."""
 
-    since: float
-    calls: float
-    surer: float
+    id: int
+    text: str
+    label: str
+    weight: float
+    vector: bytes | None
 
 
 class ContractStore(Tables):
@@ -77,55 +98,75 @@ class ContractStore(Tables):
     cannot be used."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        super().__init__(path, CREATE, read_only=read_only)
+        super().__init__(path, _CREATE, columns={"contract_texts": _COLUMNS}, read_only=read_only)
+        if not read_only and self._older():
+            _log.warning("%s has contracts of an older version: each begins an account in shadow", path)
 
-    def contracts(self) -> list[StoredContract]:
+    def _older(self) -> bool:
+        """Whether there are contracts of a version before accounts, and none since."""
+        with self._errors("read"):
+            names = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            older = names & {"contracts", "safety_contracts"}
+            tables = [table for table in older if self._db.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone()]  # noqa: S608 - constants
+            return bool(tables) and not self._db.execute("SELECT 1 FROM contract_accounts LIMIT 1").fetchone()
+
+    def contracts(self) -> Iterator[StoredContract]:
         """All contracts, the latest changed first."""
         with self._errors("read"):
-            rows = self._db.execute("SELECT scope, state, at FROM contracts ORDER BY at DESC").fetchall()
-            return [_stored(row) for row in rows]
+            for row in self._db.execute("SELECT scope, state, at FROM contract_accounts ORDER BY at DESC"):
+                yield _stored(row)
 
     def newest(self, most: int, reached: Callable[[Scope], bool]) -> list[StoredContract]:
-        """At most so many of the contracts that are reached: the live ones first, which change only with their audits,
-        then the latest changed."""
-        query = "SELECT scope, state, at FROM contracts ORDER BY json_extract(state, '$.phase') = 'live' DESC, at DESC"
-        with self._errors("read"):
-            every = ((msgspec.json.decode(row[0], type=Scope), row) for row in self._db.execute(query))
-            return [_stored(row) for _, row in islice((one for one in every if reached(one[0])), most)]
+        """At most so many of the contracts that are reached, the latest changed first."""
+        return list(islice((one for one in self.contracts() if reached(one.scope)), most))
 
-    def attempts(self) -> dict[tuple[str, str], int]:
-        """The number of the latest attempt of each rule for each model, where there was one."""
-        query = "SELECT rule, model, attempts FROM contract_attempts"
+    def find(self, key: str) -> StoredContract | None:
+        """A contract; None where there is none."""
         with self._errors("read"):
-            return {(rule, model): attempts for rule, model, attempts in self._db.execute(query)}
+            row = self._db.execute("SELECT scope, state, at FROM contract_accounts WHERE key = ?", (key,)).fetchone()
+            return None if row is None else _stored(row)
 
-    def pairs(self, key: str, *, since: int = 0, newest: int | None = None) -> list[PairRow]:
-        """A contract's pairs from number `since` on, the oldest first, at most the newest so many."""
-        names = ", ".join(_PAIR)
-        query = f"SELECT {names} FROM contract_pairs WHERE key = ? AND number >= ? ORDER BY number DESC LIMIT ?"  # noqa: S608 - columns are constants
+    def interrupted(self) -> list[StoredContract]:
+        """Contracts that had checks under way in a gateway that never ended."""
         with self._errors("read"):
-            rows = self._db.execute(query, (key, since, -1 if newest is None else newest)).fetchall()
-        return [msgspec.convert(row, PairRow, strict=False) for row in reversed(rows)]
+            rows = self._db.execute("SELECT scope, state, at FROM contract_accounts WHERE pending > 0").fetchall()
+            return [_stored(row) for row in rows]
 
-    def counts(self, key: str) -> dict[tuple[bool, str], int]:
-        """Pairs by whether the coin chose them and by result, those that are forgotten among them."""
+    def known(self, key: str, version: str, *, newest: int) -> list[ScoreRow]:
+        """(score, weight, wrong or unsafe) of a version's latest calls since the contract's last alarm, the oldest
+        first."""
         query = (
-            "SELECT chosen, result, sum(pairs) FROM ("
-            "SELECT chosen, result, count(*) AS pairs FROM contract_pairs WHERE key = ?1 GROUP BY chosen, result "
-            "UNION ALL SELECT chosen, result, pairs FROM contract_forgotten WHERE key = ?1) GROUP BY chosen, result"
+            "SELECT score, 1 / chance, result FROM contract_checks WHERE key = ?1 AND version = ?2 "
+            "AND score IS NOT NULL AND at > (SELECT coalesce(max(at), 0) FROM contract_moves "
+            "WHERE key = ?1 AND phase = 'alarm') ORDER BY rowid DESC LIMIT ?3"
         )
         with self._errors("read"):
-            return {(bool(chosen), result): count for chosen, result, count in self._db.execute(query, (key,))}
+            rows = self._db.execute(query, (key, version, newest)).fetchall()
+        return [(score, weight, result not in _RIGHT) for score, weight, result in reversed(rows)]
 
-    def traffic(self, key: str, *, since: float, confidence: float | None) -> Traffic | None:
-        """Calls from a time on, in Unix seconds; None where there are none. confidence: that `surer` is of, if any."""
-        query = (
-            "SELECT min(at), total(1 / rate), total(CASE WHEN confidence >= ? THEN 1 / rate END) "
-            "FROM contract_pairs WHERE key = ? AND chosen AND at >= ?"
-        )
+    def counts(self, key: str) -> dict[tuple[str, str], int]:
+        """Calls that are still stored, by zone and result."""
+        query = "SELECT zone, result, count(*) FROM contract_checks WHERE key = ? GROUP BY zone, result"
         with self._errors("read"):
-            first, calls, surer = self._db.execute(query, (confidence, key, since)).fetchone()
-        return None if first is None else Traffic(since=first, calls=calls, surer=surer)
+            return {(zone, result): count for zone, result, count in self._db.execute(query, (key,))}
+
+    def calls_a_day(self, key: str, *, now: float, lately_s: float) -> float | None:
+        """Calls with a right answer, each for as many as its coin stands for; None where they were seen for less than
+        a day. now: Unix seconds."""
+        query = "SELECT min(at), total(1 / chance) FROM contract_checks WHERE key = ? AND at >= ?"
+        with self._errors("read"):
+            first, calls = self._db.execute(query, (key, now - lately_s)).fetchone()
+        days = 0.0 if first is None else (now - first) / 86400
+        return calls / days if days >= 1 else None
+
+    def put(self, stored: StoredContract, check: CheckRow | None = None, *, moves: Sequence[Move] = ()) -> None:
+        """A contract's state, with the call that led to it, all or nothing. moves: to be in its history."""
+        scope, contract = stored.scope, stored.contract
+        state = (scope.key, scope.rule, stored.at, contract.spent, sum(contract.pending))
+        statements: list[Statement] = [(_PUT, (*state, json_of(scope), json_of(contract)))]
+        if check is not None:
+            statements.append((_CHECK, (scope.key, *msgspec.structs.astuple(check))))
+        self._write([*statements, *moving(scope.key, moves)], lasting=bool(moves))
 
     def repeats(self, key: str, *, newest: int) -> list[tuple[float, bool]]:
         """(confidence, whether both answers agree) of calls that were asked again and answered, the oldest first."""
@@ -141,47 +182,30 @@ class ContractStore(Tables):
         """Keeps how a second answer to the same call compared to the first."""
         self._write([(_REPEAT, (key, at, confidence, result))])
 
-    def put(
-        self,
-        stored: StoredContract,
-        pair: PairRow | None = None,
-        *,
-        moves: Sequence[Move] = (),
-        interrupted: bool = False,
-    ) -> None:
-        """A contract's state, with the pair that led to it, all or nothing. moves: to be in its history; interrupted:
-        what a gateway that never ended left of it is counted."""
-        scope, contract = stored.scope, stored.contract
-        key = scope.key
-        state = (key, scope.rule, scope.model, stored.at, json_of(scope), json_of(contract))
-        statements: list[Statement] = [(_PUT, state), *moving(key, moves)]
-        if contract.attempts:
-            statements.append((_SPENT, (scope.rule, scope.model, contract.attempts)))
-        if pair is not None:
-            statements.append((_PUT_PAIR, (key, *msgspec.structs.astuple(pair))))
-        if interrupted:
-            statements.append((_SERVED, (key,)))
-        self._write(statements, lasting=bool(moves))
+    def keep(self, rule: str, text: str, label: str, *, among: str, at: float, weight: float = 1.0) -> None:
+        """A text of a rule's calls, with the label that the model gave it. at: Unix seconds."""
+        self._write([(_TEXT, (rule, at, text, label, among, weight))])
 
-    def keep(self, rule: str, text: str, label: str, *, among: str, at: float) -> None:
-        """A text of a rule's calls, with the label that the reference gave it. at: Unix seconds."""
-        self._write([(_TEXT, (rule, at, text, label, among))])
-
-    def texts(self, rule: str, among: str) -> list[tuple[str, str]]:
-        """(text, label) of a rule's kept texts, the oldest first; none from before one of its contracts was withdrawn,
-        for the model may answer otherwise since."""
+    def texts(self, rule: str, among: str) -> list[CallText]:
+        """A rule's kept texts, the oldest first; none from before an alarm of one of its contracts, for the model may
+        answer otherwise since."""
         query = (
-            "SELECT text, label FROM contract_texts WHERE rule = ?1 AND among = ?2 "
-            "AND at > (SELECT coalesce(max(at), 0) FROM contract_withdrawals WHERE rule = ?1) ORDER BY at"
+            "SELECT rowid, text, label, weight, vector FROM contract_texts WHERE rule = ?1 AND among = ?2 "
+            "AND at > (SELECT coalesce(max(at), 0) FROM contract_alarms WHERE rule = ?1) ORDER BY at"
         )
         with self._errors("read"):
-            return list(self._db.execute(query, (rule, among)))
+            return [msgspec.convert(row, CallText) for row in self._db.execute(query, (rule, among))]
+
+    def put_vectors(self, vectors: Sequence[tuple[int, bytes]]) -> None:
+        """Keeps what training made of texts, with them. vectors: (id, vector) each."""
+        statement = "UPDATE contract_texts SET vector = ?2 WHERE rowid = ?1"
+        self._write([(statement, one) for one in vectors])
 
     def texts_since_training(self, rule: str, among: str) -> tuple[int, int]:
         """How many texts of a rule were kept since a training on them began that has ended, and on how many that was
-        which are kept still: none where one of its contracts was withdrawn later, and then only texts since count."""
+        which are kept still: none where one of its contracts had an alarm later, and then only texts since count."""
         query = """
-            WITH changed AS (SELECT coalesce(max(at), 0) AS at FROM contract_withdrawals WHERE rule = ?1),
+            WITH changed AS (SELECT coalesce(max(at), 0) AS at FROM contract_alarms WHERE rule = ?1),
             last AS (SELECT at, texts FROM contract_trainings
                 WHERE rule = ?1 AND among = ?2 AND unended = 0 ORDER BY at DESC LIMIT 1),
             kept AS (SELECT at FROM contract_texts
@@ -200,62 +224,21 @@ class ContractStore(Tables):
         """Notes that the one which began then has ended, whatever became of its version."""
         self._write([("UPDATE contract_trainings SET unended = 0 WHERE rule = ? AND at = ?", (rule, at))])
 
-    def serving(self) -> list[StoredContract]:
-        """Contracts to whose running attempts calls came in a gateway that has not ended."""
-        query = "SELECT scope, state, at FROM contracts WHERE key IN (SELECT key FROM contract_serving)"
-        with self._errors("read"):
-            return [_stored(row) for row in self._db.execute(query).fetchall()]
-
-    def serve(self, key: str, at: float) -> None:
-        """Notes that the first of them came to a contract, in Unix seconds."""
-        self._write([(_SERVING, (at, key))], lasting=True)
-
-    def ended(self, keys: Iterable[str]) -> None:
-        """Notes that the gateway ended, and left nothing of these contracts under way."""
-        self._write([(_SERVED, (key,)) for key in keys])
-
     def forget(self, before: float) -> int:
         """Deletes the texts kept before a time, in Unix seconds, at most 10,000 at once; how many."""
         return self._write([(_FORGET, (before, _AT_ONCE))])
 
-    def forget_idle(self, before: float) -> None:
-        """Deletes contracts that have not changed since a time, in Unix seconds, have no pairs any more and never began
-        an attempt: nothing was certified, and nothing spent."""
-        idle = (
-            "SELECT key FROM contracts WHERE at < ? AND json_extract(state, '$.attempts') = 0 "
-            "AND json_extract(state, '$.threshold') IS NULL AND key NOT IN (SELECT key FROM contract_moves) "
-            "AND NOT EXISTS (SELECT 1 FROM contract_pairs WHERE contract_pairs.key = contracts.key)"
-        )
-        tables = "contract_forgotten", "contract_repeats", "contracts"
-        self._write([(f"DELETE FROM {table} WHERE key IN ({idle})", (before,)) for table in tables])  # noqa: S608 - constants
-
-    def forgettable(self, *, before: float, keep: int) -> list[tuple[str, int]]:
-        """(key, how many of its newest pairs stay) of contracts that have more than `keep`, and of those that have not
-        changed since `before`, in Unix seconds: of these none stays."""
-        query = (
-            "SELECT key, CASE WHEN at < ?1 THEN 0 ELSE ?2 END FROM contracts WHERE "
-            "(at < ?1 OR json_extract(state, '$.pairs') > ?2) "
-            "AND EXISTS (SELECT 1 FROM contract_pairs WHERE contract_pairs.key = contracts.key)"
-        )
+    def thin_out(self, before: float, *, keep: int) -> None:
+        """Deletes calls from before a time, in Unix seconds, and of each contract all but the newest; then contracts
+        that have not changed since and hold nothing: no evidence, and no part of alpha was spent."""
+        while self._write([(_FORGET_CHECKS, (before, _AT_ONCE))]) == _AT_ONCE:
+            pass
         with self._errors("read"):
-            return list(self._db.execute(query, (before, keep)))
-
-    def forget_pairs(self, key: str, *, keep: int, but: tuple[float, float] | None = None) -> None:
-        """Deletes all pairs of a contract but its newest, and those after but[0] and until but[1], in Unix seconds. How
-        many had which result stays counted."""
-        since, until = but or (0.0, 0.0)
-        doomed = "FROM contract_pairs WHERE key = ?1 AND rowid <= ?2 AND NOT (at > ?3 AND at <= ?4)"
-        count = (
-            f"INSERT INTO contract_forgotten (key, chosen, result, pairs) "
-            f"SELECT key, chosen, result, count(*) {doomed} GROUP BY chosen, result "
-            "ON CONFLICT DO UPDATE SET pairs = pairs + excluded.pairs"
-        )
-        with self._errors("read"):
-            last = "SELECT rowid FROM contract_pairs WHERE key = ? ORDER BY rowid DESC LIMIT 1 OFFSET ?"
-            row = self._db.execute(last, (key, keep)).fetchone()
-        if row is not None:
-            values = (key, row[0], since, until)
-            self._write([(count, values), (f"DELETE {doomed}", values)])
+            keys = [key for (key,) in self._db.execute("SELECT key FROM contract_accounts")]
+        for key in keys:
+            self._write([(_THIN_OUT, (key, keep))])
+        orphans = "DELETE FROM contract_repeats WHERE key NOT IN (SELECT key FROM contract_accounts)"
+        self._write([("DELETE FROM contract_accounts WHERE at < ? AND NOT spent", (before,)), (orphans, ())])
 
 
 def _stored(row: tuple[str, str, float]) -> StoredContract:

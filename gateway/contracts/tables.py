@@ -2,7 +2,7 @@
 their moves, and the rules that are paused."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -25,37 +25,6 @@ _SHARED: Final = (
     "CREATE TABLE IF NOT EXISTS contract_pauses (rule TEXT PRIMARY KEY, at REAL NOT NULL) STRICT",
 )
 
-CREATE: Final = (
-    """CREATE TABLE IF NOT EXISTS contracts (
-        key TEXT PRIMARY KEY, rule TEXT NOT NULL, model TEXT NOT NULL, at REAL NOT NULL, scope TEXT NOT NULL,
-        state TEXT NOT NULL) STRICT""",
-    """CREATE TABLE IF NOT EXISTS contract_pairs (
-        key TEXT NOT NULL, number INTEGER NOT NULL, at REAL NOT NULL, request_id TEXT NOT NULL,
-        chosen INTEGER NOT NULL, rate REAL NOT NULL, attempt INTEGER NOT NULL, threshold REAL, confidence REAL NOT NULL,
-        label TEXT NOT NULL, result TEXT NOT NULL, novelty REAL, unlabelled INTEGER) STRICT""",
-    # not unique: a contract that memory had no room for begins anew when its prompt comes again
-    "CREATE INDEX IF NOT EXISTS contract_pairs_number ON contract_pairs (key, number)",
-    """CREATE TABLE IF NOT EXISTS contract_forgotten (
-        key TEXT NOT NULL, chosen INTEGER NOT NULL, result TEXT NOT NULL, pairs INTEGER NOT NULL,
-        PRIMARY KEY (key, chosen, result)) STRICT""",
-    # apart from the contracts: what was spent stays spent where one of them begins anew
-    """CREATE TABLE IF NOT EXISTS contract_attempts (
-        rule TEXT NOT NULL, model TEXT NOT NULL, attempts INTEGER NOT NULL, PRIMARY KEY (rule, model)) STRICT""",
-    """CREATE TABLE IF NOT EXISTS contract_repeats (
-        key TEXT NOT NULL, at REAL NOT NULL, confidence REAL NOT NULL, result TEXT NOT NULL) STRICT""",
-    "CREATE INDEX IF NOT EXISTS contract_repeats_key ON contract_repeats (key)",
-    """CREATE VIEW IF NOT EXISTS contract_withdrawals AS SELECT rule, contract_moves.at FROM contract_moves
-        JOIN contracts USING (key) WHERE phase = 'demoted'""",
-    """CREATE TABLE IF NOT EXISTS contract_texts (
-        rule TEXT NOT NULL, at REAL NOT NULL, text TEXT NOT NULL, label TEXT NOT NULL, among TEXT NOT NULL) STRICT""",
-    "CREATE INDEX IF NOT EXISTS contract_texts_at ON contract_texts (at)",
-    """CREATE TABLE IF NOT EXISTS contract_trainings (
-        rule TEXT NOT NULL, at REAL NOT NULL, texts INTEGER NOT NULL, among TEXT NOT NULL,
-        unended INTEGER NOT NULL) STRICT""",
-    # from the first call of a contract's running attempt until the gateway ended, and after one that never did until
-    # that is counted
-    "CREATE TABLE IF NOT EXISTS contract_serving (since REAL NOT NULL, key TEXT NOT NULL) STRICT",
-)
 _SOON: Final = "PRAGMA synchronous = NORMAL"
 _LASTING: Final = "PRAGMA synchronous = FULL"
 """When a loss of power takes back nothing any more of what is written: pairs may be lost, a withdrawal is not."""
@@ -78,9 +47,17 @@ _PAUSE: Final = insert("contract_pauses", "rule", "at", replacing=True)
 
 class Tables:
     """Opens or makes them. One thread at a time. Raises LedgerError where the file cannot be used. read_only: the file
-    stays as it is, and tables that it lacks are empty."""
+    stays as it is, and tables that it lacks are empty. columns: of tables, that files of before lack, with their
+    types."""
 
-    def __init__(self, path: Path, create: Iterable[str] = (), *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        create: Iterable[str] = (),
+        *,
+        columns: Mapping[str, Mapping[str, str]] | None = None,
+        read_only: bool = False,
+    ) -> None:
         self._path = path
         with self._errors("used"):
             self._db = opened_to_read(path) if read_only else opened_to_write(path)
@@ -90,7 +67,7 @@ class Tables:
                     stand_in(self._db, (*_SHARED, *create))
                     self._db.execute("PRAGMA query_only = ON")
                 else:
-                    self._make((*_SHARED, *create))
+                    self._make((*_SHARED, *create), columns or {})
 
     def moves(self, key: str) -> list[Move]:
         """A contract's, by time."""
@@ -120,13 +97,17 @@ class Tables:
         """Closes the file."""
         self._db.close()
 
-    def _make(self, create: Iterable[str]) -> None:
+    def _make(self, create: Iterable[str], columns: Mapping[str, Mapping[str, str]]) -> None:
         write_ahead(self._db)
         self._db.execute(_SOON)
         # another gateway that starts at the same time waits, and then finds it done
         self._db.execute("BEGIN IMMEDIATE")
         for statement in create:
             self._db.execute(statement)
+        for table, added in columns.items():
+            there = {row[1] for row in self._db.execute(f"PRAGMA table_info({table})")}
+            for name in added.keys() - there:
+                self._db.execute(f"ALTER TABLE {table} ADD COLUMN {name} {added[name]}")
         self._db.execute("COMMIT")
 
     def _write(self, statements: Sequence[Statement], *, lasting: bool = False) -> int:

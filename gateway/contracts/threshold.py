@@ -5,10 +5,12 @@ should go live soonest; while live the lowest one that the account can bear.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from gateway.contracts.account import Account, growth
 
@@ -24,6 +26,14 @@ _MORE, NEW = 0.5, 60
 _TYPICAL, _MOST = 0.01, 0.3
 """The predicted error that is checked at the nominal rate, and the most that others are checked."""
 
+_GROUP, _FLOOR, _LEAST, _STEPS = 10, 0.003, 1e-6, 12
+"""Calls of a group; of the surest calls those that are wrong all the same; the least odds; of Newton's method."""
+_DRAWN = np.array([0.1, 4.0])
+"""How much the curve of errors is drawn towards what scores say, in rows."""
+
+ScoreRow = tuple[float, float, bool]
+"""A call's confidence or a guard's score, in 0..1; its weight, one over its chance of being checked; whether the answer
+would have been wrong, or the text is unsafe."""
 ScoreOfKind = tuple[float, float, bool]
 """A side's certainty about a call, in 0..1, 0 where it would never act; its weight; whether acting would be wrong."""
 
@@ -46,16 +56,63 @@ class ContractThreshold(Struct, frozen=True, kw_only=True, array_like=True):
     rate: float
 
 
+def score_groups(rows: Sequence[ScoreRow]) -> list[ScoreGroup]:
+    """Rows in groups of about ten, by falling confidence. Weights count in shares alone: one wrong answer that was
+    checked with a small chance would outweigh hundreds that were seen before, and what is forwarded for doubt is wrong
+    more often, which the account corrects."""
+    if not rows:
+        return []
+    columns = np.array(rows).T
+    score, weight, wrong = columns[:, np.lexsort(-columns[::-1])]
+    starts = np.arange(0, max(1, len(rows) - _GROUP + 1), _GROUP)
+    counts, weights = np.diff(starts, append=len(rows)), np.add.reduceat(weight, starts)
+    errors = np.add.reduceat(weight * _fitted_errors(score, wrong), starts) / weights
+    last, share = starts + counts - 1, weights / weights.sum()
+    parts = (score[last], share, errors, np.add.reduceat(wrong, starts) / counts)
+    groups = zip(*(part.tolist() for part in parts), strict=True)
+    return [ScoreGroup(confidence=c, share=s, predicted=p, wrong=w) for c, s, p, w in groups]
+
+
+def _fitted_errors(score: NDArray[np.float64], wrong: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The chance that each is wrong: a logistic curve in the log-odds of its score (Platt 1999), drawn a little towards
+    what the score says. A step function would take the surest texts for free of errors until the first one."""
+    odds = np.log(np.maximum(1 - score, _LEAST) / np.maximum(score, _LEAST))
+    rows, says, curve = np.column_stack([np.ones_like(odds), odds]), np.array([0.0, 1.0]), np.zeros(2)
+    for _ in range(_STEPS):
+        chance = 1 / (1 + np.exp(-np.clip(rows @ curve, -30, 30)))
+        slope = rows.T @ (chance - wrong) + _DRAWN * (curve - says)
+        bend = (rows * (chance * (1 - chance))[:, None]).T @ rows + np.diag(_DRAWN)
+        step = np.linalg.solve(bend, slope)
+        curve = curve - step * min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-9))
+    fitted: NDArray[np.float64] = _FLOOR + (1 - _FLOOR) / (1 + np.exp(-np.clip(rows @ curve, -30, 30)))
+    return fitted
+
+
+def predicted_error(table: Sequence[ScoreGroup], confidence: float) -> float:
+    """Of a call; what its confidence says where there is no table."""
+    if not table:
+        return 1 - confidence
+    place = bisect_left(table, -confidence, key=lambda group: -group.confidence)
+    return table[min(place, len(table) - 1)].predicted
+
+
+def of_kind(rows: Sequence[ScoreRow], *, flags: bool) -> list[ScoreOfKind]:
+    """Scores as a guard's side takes them: the one that flags, or the one that lets pass."""
+    if flags:
+        return [(score, weight, not unsafe) for score, weight, unsafe in rows]
+    return [(1 - score, weight, unsafe) for score, weight, unsafe in rows]
+
+
 def for_answers(
     table: Sequence[ScoreGroup], texts: float, *, correction: float = 1.0, current: float | None = None
 ) -> list[ContractThreshold]:
-    """The strictest first. table: by falling confidence; texts: that it was made from; current: the threshold in use,
-    whose calls were wrong `correction` times as often as predicted (Account.correction)."""
+    """The strictest first. table: by falling confidence; texts: that its groups hold together; current: the threshold
+    in use, whose calls were wrong `correction` times as often as predicted (Account.correction)."""
     confidence, share, predicted, wrong = np.array(
         [(one.confidence, one.share, one.predicted, one.wrong) for one in table]
     ).T
-    sums, errors = np.cumsum(share), np.cumsum(share * predicted)
-    observed = (texts * np.cumsum(share * wrong) + _PRIOR) / (texts * errors + _PRIOR)
+    sums, each = np.cumsum(share), texts / len(table)
+    observed = (each * np.cumsum(wrong) + _PRIOR) / (each * np.cumsum(predicted) + _PRIOR)
     checked = confidence >= (math.inf if current is None else current)
     rate = np.cumsum(share * predicted * np.where(checked, correction, 1.0)) * observed / np.maximum(sums, 1e-12)
     rows = zip(confidence, sums, np.clip(rate, 0.0, 1.0), strict=True)

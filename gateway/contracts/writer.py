@@ -35,9 +35,9 @@ class SingleWriter(Generic[S]):
         self._forgot = 0.0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
 
-    def holds(self, scope: Scope) -> bool:
+    def holds(self, rule: str, key: str) -> bool:
         """Whether a contract must do nothing by itself: its rule is paused, or its state could not be written."""
-        return scope.rule in self._paused or scope.key in self._unwritten
+        return rule in self._paused or key in self._unwritten
 
     async def ask(self, what: Callable[[S], T]) -> T:
         """Something of the store, in the one thread that may use it. Raises LedgerError."""

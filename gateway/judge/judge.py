@@ -75,6 +75,10 @@ class Judge:
         self._remembered: Recent[bytes, JudgeAnswer] = Recent(_REMEMBERED)
         self._refused: dict[str, tuple[str, ...]] = {}
 
+    def knows(self, rule: Rule, shown: Shown | None) -> bool:
+        """Whether the judge has judged these texts before, so that its verdict is at hand."""
+        return shown is not None and rule.asks is not None and self._remembered.get(_key(rule.asks, shown)) is not None
+
     async def ask(self, context: RequestContext, rule: Rule, shown: Shown) -> JudgeAnswer:
         """The judge's verdict on all texts together. Raises nothing but asyncio.CancelledError."""
         assert rule.asks is not None

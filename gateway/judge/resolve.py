@@ -3,23 +3,27 @@
 A rule with a safety contract takes its verdict as the contract places the call: put to the judge, flagged or passed.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from classifiers.verdict import Abstention, Reading, Verdict
 from gateway.answers.build import LocalAnswers
 from gateway.context import JudgeVerdict, RequestContext
-from gateway.contracts.safety_contract import Zone
-from gateway.contracts.safety_owner import BandPlacement, SafetyOwner
+from gateway.contracts.contract import Coin, Zone
+from gateway.contracts.owner import DrawnCall, Outcome, Owner
 from gateway.contracts.scope import Scope, digest
+from gateway.contracts.threshold import ScoreRow
 from gateway.drain import InFlight
 from gateway.judge.judge import Judge, JudgeAnswer, JudgeOutcome
 from gateway.judge.protocol import Shown
+from gateway.ledger.store import LedgerError
 from gateway.metrics.observe import Metrics
 from gateway.routes import Routes
 from gateway.rules.decide import Decision, Step, decide
 from gateway.rules.rule import Act, Rule
 
+_log = logging.getLogger(__name__)
 _UNKNOWN = (Abstention.UNREAD, Abstention.LATE, Abstention.BROKEN)
 
 Pairs = Sequence[tuple[Rule, Verdict]]
@@ -28,55 +32,88 @@ ShownTo = Callable[[Rule], Shown | None]
 Classify = Callable[[RequestContext, Sequence[Reading]], Awaitable[Sequence[Verdict]]]
 
 
+HeldOut = Callable[[str], Sequence[ScoreRow]]
+"""Scores of a classifier's training, by its name."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SafetyAudits:
-    """Places calls under safety contracts, and learns from judges. routes: where judges' models are sent."""
+    """Flips coins of calls under safety contracts, and learns from judges. routes: where judges' models are sent."""
 
-    owner: SafetyOwner
+    owner: Owner
     routes: Routes
     metrics: Metrics
     in_flight: InFlight
 
-    def place(self, pairs: Pairs) -> Mapping[str, BandPlacement]:
-        """The call's placement under each rule's contract, by rule; none where the text was not read or is empty."""
-        return {
-            rule.name: self.owner.place(
-                scope(rule, verdict, self.routes.first(rule.asks.model)), rule.safety, _score(rule, verdict)
+    async def flip(
+        self, pairs: Pairs, *, held_out: HeldOut, known: Callable[[Rule], bool] = lambda _: False
+    ) -> Mapping[str, Coin]:
+        """The call's coin under each rule's contract, by rule; none where the text was not read or is empty. known:
+        whether a rule's judge has judged the text before. Raises LedgerError."""
+        coins: dict[str, Coin] = {}
+        for rule, verdict in pairs:
+            if rule.asks is None or rule.safety is None or not verdict.windows_read:
+                continue
+            foreign = verdict.abstention is Abstention.LANGUAGE and not _is_asked(rule, Abstention.LANGUAGE)
+            if foreign or verdict.abstention in _UNKNOWN:
+                continue
+            call = DrawnCall(
+                scope=scope(rule, self.routes.first(rule.asks.model)),
+                terms=rule.safety,
+                version=verdict.version,
+                score=_score(rule, verdict),
+                held_out=held_out(rule.classifier),
+                known=known(rule),
             )
-            for rule, verdict in pairs
-            if rule.asks is not None
-            and rule.safety is not None
-            and verdict.abstention not in _UNKNOWN
-            and (verdict.abstention is not Abstention.LANGUAGE or _is_asked(rule, Abstention.LANGUAGE))
-            and verdict.windows_read
-        }
+            coins[rule.name] = await self.owner.draw(call)
+        return coins
 
-    def decide(
-        self, pairs: Pairs, labels: LocalAnswers, *, shape: Callable[[Pairs], LocalAnswers], held: Collection[str]
-    ) -> tuple[Mapping[str, BandPlacement], Pairs, LocalAnswers, Decision]:
-        """The placements, the verdicts and local answers under them, and the decision before any judge is asked."""
-        placements = self.place(pairs)
-        if placements:
-            pairs = [(rule, under_contract(rule, verdict, placements.get(rule.name))) for rule, verdict in pairs]
+    async def decide(
+        self,
+        pairs: Pairs,
+        labels: LocalAnswers,
+        *,
+        shape: Callable[[Pairs], LocalAnswers],
+        held: Collection[str],
+        held_out: HeldOut,
+        known: Callable[[Rule], bool] = lambda _: False,
+    ) -> tuple[Mapping[str, Coin], Pairs, LocalAnswers, Decision]:
+        """The coins, the verdicts and local answers under them, and the decision before any judge is asked. Without
+        the contracts' store the judge decides."""
+        try:
+            coins = await self.flip(pairs, held_out=held_out, known=known)
+        except LedgerError as error:
+            _log.error("%s; the judge is asked", error)
+            coins = {rule.name: Coin(key="") for rule, _ in pairs if rule.safety is not None}
+        if coins:
+            pairs = [(rule, under_contract(rule, verdict, coins.get(rule.name))) for rule, verdict in pairs]
             labels = shape(pairs)
-        return placements, pairs, labels, decide(pairs, {*labels.unsupported, *held})
+        decision = decide(pairs, {*labels.unsupported, *held})
+        for step in decision.steps:
+            if step.rule.name in coins and coins[step.rule.name].decides:
+                self.owner.answered(coins[step.rule.name])
+        return coins, pairs, labels, decision
 
-    async def learn(self, context: RequestContext, rule: Rule, placement: BandPlacement, answer: JudgeAnswer) -> None:
+    async def learn(self, context: RequestContext, rule: Rule, coin: Coin, answer: JudgeAnswer | None) -> None:
         """Counts the judge's answer. An unreadable answer counts, since the text may be the reason. A judge that was
-        late or not reached, and a fallback in its place, say nothing about the text."""
-        if answer.stood_in or (not answer.given and answer.outcome is not JudgeOutcome.UNREADABLE):
+        late, not reached or not to be shown the text, and a fallback in its place, say nothing about the text."""
+        unreadable = answer is not None and answer.outcome is JudgeOutcome.UNREADABLE
+        audited = coin.zone is not Zone.ASK
+        if answer is None or answer.stood_in or not (answer.given or unreadable):
+            self.owner.leave(coin)
+            self.metrics.observe_pair(rule.name, "void", audited=audited)
             return
-        unsafe = None if not answer.given else bool(answer.labels)
-        zone = placement.chosen.zone
-        if zone is not Zone.ASK:
-            agrees = unsafe is (zone is Zone.FLAG)
-            result = "missing" if unsafe is None else "agrees" if agrees else "differs"
-            self.metrics.observe_pair(rule.name, result, chosen=True)
-        learning = self.owner.learn(placement, request_id=context.record.request_id, unsafe=unsafe)
-        await self.in_flight.finish(learning)
+        verdict = "missing" if unreadable else "unsafe" if answer.labels else "safe"
+        if audited:
+            agrees = (verdict == "unsafe") is (coin.zone is Zone.FLAG)
+            self.metrics.observe_pair(
+                rule.name, "missing" if unreadable else "agrees" if agrees else "differs", audited=True
+            )
+        outcome = Outcome(request_id=context.record.request_id, result=verdict, label=",".join(answer.labels))
+        await self.in_flight.finish(self.owner.learn(coin, outcome))
 
 
-def scope(rule: Rule, verdict: Verdict, sent_to: str) -> Scope:
+def scope(rule: Rule, sent_to: str) -> Scope:
     """The contract that a call belongs to: judge, instructions, and what is read. sent_to: where the judge's model is
     sent first, as `upstream/model`."""
     assert rule.asks is not None
@@ -90,29 +127,26 @@ def scope(rule: Rule, verdict: Verdict, sent_to: str) -> Scope:
         rule=rule.name,
         model=rule.asks.model,
         prompt=digest(rule.asks.instructions, *categories, *reads),
-        labels=tuple(rule.asks.categories),
-        classifier=verdict.classifier,
-        version=verdict.version,
+        classifier=rule.classifier,
         terms=rule.safety.text,
         sent_to=sent_to,
     )
 
 
-def under_contract(rule: Rule, verdict: Verdict, placement: BandPlacement | None, *, alone: bool = False) -> Verdict:
+def under_contract(rule: Rule, verdict: Verdict, coin: Coin | None, *, alone: bool = False) -> Verdict:
     """The verdict as the contract takes it, whatever the classifier's own thresholds are. Labels from patterns stand.
-    It is unsure where the judge is to be asked; alone: by the contract's bounds alone, though a judge was to be
-    asked."""
-    if placement is None or rule.asks is None:
+    It is unsure where the judge is to be asked; alone: by the contract alone, though a judge was to be asked."""
+    if coin is None or rule.asks is None:
         return verdict
     labels = tuple(dict.fromkeys(passage.label for passage in verdict.spans))
-    if placement.judged and not alone:
+    if not coin.decides and not alone:
         reason = "put to the judge by its contract"
         return replace(verdict, labels=labels, abstention=Abstention.UNSURE, reason=reason)
-    if placement.chosen.zone is Zone.FLAG:
+    if coin.zone is Zone.FLAG:
         scores = {label: verdict.scores.get(label, 0.0) for label in rule.asks.categories}
-        flagged = [label for label, score in scores.items() if score >= (placement.chosen.flags or 0.0)]
+        flagged = [label for label, score in scores.items() if score >= coin.threshold]
         labels = (*labels, *sorted(flagged, key=scores.__getitem__, reverse=True))
-    confidence = verdict.scores.get(labels[0], 1.0) if labels else 1 - (placement.chosen.score or 0.0)
+    confidence = verdict.scores.get(labels[0], 1.0) if labels else 1 - (coin.score or 0.0)
     return replace(verdict, labels=labels, confidence=confidence, abstention=None)
 
 
@@ -141,23 +175,37 @@ class Resolver:
         labels: LocalAnswers,
         shape: Callable[[Pairs], LocalAnswers],
         held: Collection[str],
+        held_out: HeldOut,
         shown: Callable[[Pairs], ShownTo],
     ) -> tuple[Decision, LocalAnswers]:
         """The decision, and the local answers for the verdicts that led to it. readings: what each rule's classifier
         has read. labels: the local answers for the verdicts, and shape: those for others, since contracts and judges
         change labels. held: rules that must not answer. shown: what a judge may see."""
         own = {rule.name: verdict for rule, verdict in pairs}
-        placements, pairs, labels, decision = self.audits.decide(pairs, labels, shape=shape, held=held)
-        while decision.act is Act.ASK:
-            assert decision.step is not None
-            step = decision.step
-            reading = next(reading for (rule, _), reading in zip(pairs, readings, strict=True) if rule is step.rule)
-            seen = shown(pairs)(step.rule)
-            name = step.rule.name
-            judged = await self.verdict(context, step, reading, seen, placement=placements.get(name), own=own[name])
-            pairs = [(rule, judged if rule is step.rule else verdict) for rule, verdict in pairs]
-            labels = shape(pairs)
-            decision = decide(pairs, {*labels.unsupported, *held})
+        see = shown(pairs)
+        coins, pairs, labels, decision = await self.audits.decide(
+            pairs,
+            labels,
+            shape=shape,
+            held=held,
+            held_out=held_out,
+            known=lambda rule: self.judge.knows(rule, see(rule)),
+        )
+        waiting = {name: coin for name, coin in coins.items() if coin.checked}
+        try:
+            while decision.act is Act.ASK:
+                assert decision.step is not None
+                step, name = decision.step, decision.step.rule.name
+                reading = next(reading for (rule, _), reading in zip(pairs, readings, strict=True) if rule is step.rule)
+                seen, coin = shown(pairs)(step.rule), waiting.pop(name, None)
+                judged = await self.verdict(context, step, reading, seen, coin=coin, own=own[name])
+                pairs = [(rule, judged if rule is step.rule else verdict) for rule, verdict in pairs]
+                labels = shape(pairs)
+                decision = decide(pairs, {*labels.unsupported, *held})
+        finally:
+            # their judges were not asked: another rule has decided, or the client has left
+            for coin in waiting.values():
+                self.audits.owner.leave(coin)
         return decision, labels
 
     async def verdict(
@@ -167,23 +215,30 @@ class Resolver:
         reading: Reading,
         shown: Shown | None,
         *,
-        placement: BandPlacement | None = None,
+        coin: Coin | None = None,
         own: Verdict | None = None,
     ) -> Verdict:
         """The judge's verdict in place of the classifier's. Under a contract the judge reads all that the rule reads,
         and the contract learns from it. own: the classifier's verdict, which stands where an audit brings none, as it
         would have without the audit."""
-        answer, asks = None, step.rule.asks
-        if shown is not None and asks is not None:
-            asked = shown if placement else await self._doubtful(context, step.rule, reading, shown)
-            answer = await self.judge.ask(context, step.rule, asked)
-            if answer.given and not answer.stood_in and not (asks.reads_system and asked.system):
-                context.judged[step.rule.name] = JudgeVerdict(asked.texts, answer.labels)
-            if placement:
-                await self.audits.learn(context, step.rule, placement, answer)
-        if own and placement and placement.chosen.zone is not Zone.ASK and not (answer and answer.given):
-            return under_contract(step.rule, own, placement, alone=True)
-        return _joined(step.rule, step.verdict, answer)
+        answer, asks, rule = None, step.rule.asks, step.rule
+        try:
+            if shown is not None and asks is not None:
+                asked = shown if coin else await self._doubtful(context, rule, reading, shown)
+                answer = await self.judge.ask(context, rule, asked)
+        finally:
+            if coin:
+                await self.audits.learn(context, rule, coin, answer)
+        if (
+            answer is not None
+            and answer.given
+            and not answer.stood_in
+            and not (asks and asks.reads_system and asked.system)
+        ):
+            context.judged[rule.name] = JudgeVerdict(asked.texts, answer.labels)
+        if own and coin and coin.zone is not Zone.ASK and not (answer and answer.given):
+            return under_contract(rule, own, coin, alone=True)
+        return _joined(rule, step.verdict, answer)
 
     async def _doubtful(self, context: RequestContext, rule: Rule, reading: Reading, shown: Shown) -> Shown:
         """Of several texts, those that the judge is to be asked about alone: it is not paid for the others."""

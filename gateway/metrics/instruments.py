@@ -98,17 +98,19 @@ class Instruments:
     def _make_contract_instruments(self) -> None:
         count, gauge = self._counter, self._gauge
         text = "Local verdicts compared with the answer of the model that was asked for."
-        self.contract_pairs = count("contract_pairs", text, "rule result chosen")
+        self.contract_pairs = count("contract_pairs", text, "rule result audited")
         text = "Calls that the model was asked twice, by how its answers compare."
         self.contract_repeats = count("contract_repeats", text, "rule result")
-        text = "Contracts that no attempt is made at: the model contradicts itself."
+        text = "Contracts that stay in shadow: the model contradicts itself too often."
         self.contracts_refused = gauge("contracts_refused", text, "rule")
-        text = "Changes of a contract's phase or threshold, by the phase after it."
+        text = "Changes of a contract's phase, and alarms."
         self.contract_moves = count("contract_moves", text, "rule phase")
         text = "Trainings on a rule's own calls, by how they ended."
         self.retrainings = count("retrainings", text, "rule outcome")
         self.contract_failures = count("contract_write_failures", "Pairs of contracts that could not be stored.")
-        self.contracts = gauge("contracts", "Contracts by where they stand.", "rule phase")
+        self.contracts = gauge(
+            "contracts", "Contracts by where they stand, each bound of a guard by itself.", "rule phase"
+        )
 
     def _make_health_instruments(self) -> None:
         count, gauge = self._counter, self._gauge

@@ -2,17 +2,14 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from itertools import product
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from prometheus_client import Histogram, generate_latest
 
 from classifiers import Runtime, Worker
 from classifiers.verdict import Verdict
 from gateway.contracts.contract import Phase
-from gateway.contracts.owner import Owner
-from gateway.contracts.safety_owner import SafetyOwner
 from gateway.metrics.instruments import Instruments
 from gateway.record import ASIDE, PASSED, Record, may_have_cost, why_unknown
 
@@ -30,6 +27,18 @@ class _Series(dict[tuple[Any, ...], Any]):
         instrument, *labels = key
         series = self[key] = instrument.labels(*labels)
         return series
+
+
+class Standing(Protocol):
+    """Says where contracts stand."""
+
+    def standing(self, rule: str, phase: Phase, /) -> int:
+        """How many of a rule's bounds are in a phase."""
+        ...
+
+    def refused(self, rule: str, /) -> int:
+        """How many of its contracts the model's own contradictions hold up."""
+        ...
 
 
 class Metrics(Instruments):
@@ -136,9 +145,10 @@ class Metrics(Instruments):
         """Counts a question whose answer was remembered."""
         self.judge_remembered.labels(rule).inc()
 
-    def observe_pair(self, rule: str, result: str, *, chosen: bool) -> None:
-        """Counts a contract's pair. chosen: by the coin, so that it certifies or audits."""
-        self._series[self.contract_pairs, rule, result, flag(chosen)].inc()
+    def observe_pair(self, rule: str, result: str, *, audited: bool) -> None:
+        """Counts a contract's call whose right answer is known. audited: it would have been decided here, had its coin
+        not chosen it."""
+        self._series[self.contract_pairs, rule, result, flag(audited)].inc()
 
     def observe_redacted(self, counts: Mapping[tuple[str, str], int]) -> None:
         """Counts replaced places. counts: by rule and kind."""
@@ -153,14 +163,12 @@ class Metrics(Instruments):
             self.show_classifiers(runtime, {name: one.version for name, one in runtime.classifiers.items()}, before={})
         self.ledger_pending.set_function(pending)
 
-    def watch_contracts(self, owner: Owner | SafetyOwner, rules: Iterable[str]) -> None:
-        """Reads the phases of contracts at each scrape. rules: those that have a contract."""
-        for rule, phase in product(rules, Phase):
-            self.contracts.labels(rule, phase.value).set_function(partial(owner.standing, rule, phase))
-
-    def watch_refusals(self, owner: Owner, rules: Iterable[str]) -> None:
-        """Reads the number of refused contracts at each scrape. rules: those under a contract with a model."""
+    def watch_contracts(self, owner: Standing, rules: Iterable[str]) -> None:
+        """Reads the phases of contracts at each scrape, and how many the model's own contradictions hold up. rules:
+        those that have a contract."""
         for rule in rules:
+            for phase in (Phase.SHADOW, Phase.LIVE):
+                self.contracts.labels(rule, phase.value).set_function(partial(owner.standing, rule, phase))
             self.contracts_refused.labels(rule).set_function(partial(owner.refused, rule))
 
     def show_classifiers(self, runtime: Runtime, now: Mapping[str, str], *, before: Mapping[str, str]) -> None:

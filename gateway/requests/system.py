@@ -24,11 +24,18 @@ _DAYS: Final = re.compile(
 def fingerprint(text: str) -> str:
     """The same 16 hexadecimal digits for all system prompts made from one template. Dates, numbers, addresses and
     fenced, tagged or triple-quoted text may differ; every other word counts."""
-    words = (_constant(word) for word in _WORD.findall(_RETRIEVED.sub(" # ", text)))
-    kept = [word for word in words if word]
+    return hashlib.sha256("\n".join(_template(text)).encode()).hexdigest()[:16]
+
+
+def template_words(text: str) -> str:
+    """A system prompt's template in one line, `#` where it is filled in."""
+    return " ".join(_template(text))
+
+
+def _template(text: str) -> list[str]:
+    words = [_constant(word) for word in _WORD.findall(_RETRIEVED.sub(" # ", text))]
     # a date of three words and one of one word are the same place
-    joined = [word for place, word in enumerate(kept) if word != "#" or place == 0 or kept[place - 1] != "#"]
-    return hashlib.sha256("\n".join(joined).encode()).hexdigest()[:16]
+    return [word for place, word in enumerate(words) if word != "#" or place == 0 or words[place - 1] != "#"]
 
 
 def _constant(word: str) -> str:

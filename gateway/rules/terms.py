@@ -10,6 +10,11 @@ class Terms:
     target: float
     confidence: float
 
+    @property
+    def text(self) -> str:
+        """As a contract's scope has them."""
+        return f"{self.target:g} at {self.confidence:g}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SafetyTerms:

@@ -149,7 +149,8 @@ class Retrainer:
             )
         source = among(rule.classifier, labels)
         began = time.time()
-        texts = await self._owner.ask(lambda store: store.texts(rule.name, source))
+        kept = await self._owner.ask(lambda store: store.texts(rule.name, source))
+        texts = [(one.text, one.label) for one in kept]
         await self._owner.ask(lambda store: store.training(rule.name, began, len(texts), among=source))
         _log.warning("rule %s: %s is trained on %d texts of its calls", rule.name, rule.classifier, len(texts))
         code, output = await self._run(rule, texts)

@@ -140,8 +140,12 @@ class Snapshot:
     rules: tuple[Rule, ...] = ()
     policies: Mapping[str, Policy] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
-    proposed: Mapping[str, str] = field(default_factory=dict)
     runtime: Runtime | None = None
+
+    def held_out(self, name: str) -> Sequence[tuple[float, float, bool]]:
+        """The scores of a classifier's training: (confidence or score, weight, whether wrong or unsafe)."""
+        classifier = None if self.runtime is None else self.runtime.classifiers.get(name)
+        return () if classifier is None else classifier.held_out
 
     def first_safety(self) -> str | None:
         """The classifier of the first safety rule, or else the first safety classifier."""

@@ -109,7 +109,7 @@ def _rule_at_zero(metrics: Metrics, rule: Rule) -> None:
         _make(metrics.judge_remembered, name)
         _make(metrics.judge_seconds, name)
     if rule.terms is not None or rule.safety is not None:
-        _make(metrics.contract_pairs, name, Result, ("true", "false"))
+        _make(metrics.contract_pairs, name, (*Result, "void"), ("true", "false"))
         _make(metrics.contract_repeats, name, Result)
         _make(metrics.contract_moves, name, Phase)
     if rule.retrains:

@@ -31,6 +31,11 @@ _KINDS: Final = {**SPEAKS, "litellm": LiteLLMUpstream.speaks, "echo": EchoUpstre
 """By kind, the endpoints that it takes."""
 
 
+def failed(status: int) -> bool:
+    """Whether a status says that the upstream failed, and nothing of the call."""
+    return status >= 500 or status in _TRY_NEXT
+
+
 class Forwarder:
     """The configured upstreams, as one place to send a request to."""
 

@@ -1,5 +1,6 @@
 """A contract for real: a gateway process, a paid model's server, kill -9, and the command line beside it."""
 
+import itertools
 import json
 import random
 import sqlite3
@@ -35,6 +36,11 @@ SYSTEM = "Name the intent: greeting, opening_hours or other. Answer with the int
 TEXTS = ("Hello there!", "What time do you open on Saturday?", "hi", "Are you open on Sundays?", "Good morning")
 
 
+_NUMBERS = itertools.count()
+AFTER = ("shadow", "alarm")
+"""Where a contract that is withdrawn comes to: by its account, or by its watch."""
+
+
 def intent(text: str) -> str:
     return "opening_hours" if "open" in text else "greeting"
 
@@ -47,22 +53,23 @@ def paid() -> Iterator[Paid]:
 
 
 def decisions(url: str, count: int) -> list[str]:
+    """Of calls with a text each: one that comes again within the hour is not checked."""
     with OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0) as client:
         found = []
         for number in range(count):
-            messages = user(TEXTS[number % len(TEXTS)], SYSTEM)
+            messages = user(TEXTS[number % len(TEXTS)] + " " * next(_NUMBERS), SYSTEM)
             raw = client.chat.completions.with_raw_response.create(model="gpt-4o", messages=messages)
             assert raw.parse().choices[0].message.content in ("greeting", "opening_hours", "other")
             found.append(raw.headers["x-offramp-decision"])
         return found
 
 
-def stored_pairs(folder: Path) -> int:
+def stored_calls(folder: Path) -> int:
     with closing(sqlite3.connect(folder / "offramp.db")) as db:
-        return int(db.execute("SELECT count(*) FROM contract_pairs").fetchone()[0])
+        return int(db.execute("SELECT count(*) FROM contract_checks").fetchone()[0])
 
 
-def test_certified_killed_paused_and_withdrawn(
+def test_live_killed_paused_and_withdrawn(
     start_gateway: Callable[..., Any], run_offramp: Callable[..., Any], workspace: Path, paid: Paid
 ) -> None:
     text = GATEWAY.format(models=workspace / "models", paid=paid.url)
@@ -71,7 +78,7 @@ def test_certified_killed_paused_and_withdrawn(
     seen = decisions(gateway.url, 400)
     assert seen[0] == "forward"
     assert seen[-40:].count("answer") > 10
-    assert paid.calls == seen.count("forward") == stored_pairs(gateway.folder)
+    assert paid.calls == seen.count("forward") == stored_calls(gateway.folder)
     assert gateway.metric('offramp_contracts{phase="live",rule="intents"}') == 1
 
     gateway.process.kill()
@@ -79,10 +86,12 @@ def test_certified_killed_paused_and_withdrawn(
     gateway = start_gateway(file, patch=REPEATS.format(0.0))
     assert decisions(gateway.url, 40).count("answer") > 10
     [shown] = json.loads(run_offramp("contract", "show", str(file), "--json", cwd=gateway.folder).stdout)
-    assert (shown["rule"], shown["phase"]) == ("intents", "live")
+    [bound] = shown["bounds"]
+    assert (shown["rule"], bound["phase"], bound["alarms"]) == ("intents", "live", 0)
     assert shown["moves"][0]["phase"] == "live"
-    assert shown["pairs"] == stored_pairs(gateway.folder) == paid.calls
-    assert shown["at_most"] < 0.1
+    # a kill counts a check as wrong that may have been under way
+    assert bound["wrong"] <= 1
+    assert shown["calls"] == stored_calls(gateway.folder) == paid.calls
 
     assert run_offramp("contract", "pause", "intents", str(file), cwd=gateway.folder).returncode == 0
     until(lambda: decisions(gateway.url, 8) == ["forward"] * 8)
@@ -92,16 +101,14 @@ def test_certified_killed_paused_and_withdrawn(
     request = json.dumps({"model": "gpt-4o", "messages": user(TEXTS[0], SYSTEM)})
     explained = json.loads(run_offramp("explain", request, "--gateway", str(file), "--json", cwd=gateway.folder).stdout)
     assert explained["decision"] == "answer"
-    assert "live, answers from" in explained["contracts"]["intents"]
+    assert ", live from " in explained["contracts"]["intents"]
     assert "is answered here, but for audits" in explained["contracts"]["intents"]
     paid.say = lambda text: "other"
     decisions(gateway.url, 300)
     assert decisions(gateway.url, 20) == ["forward"] * 20
-    assert gateway.metric('offramp_contract_moves_total{phase="demoted",rule="intents"}') == 1
-    assert "disagreed" in gateway.log.read_text()
-    [shown] = json.loads(run_offramp("contract", "show", str(file), "--json", cwd=gateway.folder).stdout)
-    assert shown["drift"]["windows"]
-    assert "moved since the certificate: disagree" in shown["reason"]
+    moved = [gateway.metric(f'offramp_contract_moves_total{{phase="{phase}",rule="intents"}}') for phase in AFTER]
+    assert sum(moved) >= 1
+    assert "contract of rule intents for 'gpt-4o': " in gateway.log.read_text()
 
 
 FORMS: dict[str, Callable[[str], str]] = {
@@ -114,19 +121,20 @@ FORMS: dict[str, Callable[[str], str]] = {
 def test_the_client_gets_the_form_that_it_asks_for(
     start_gateway: Callable[..., Any], workspace: Path, paid: Paid
 ) -> None:
-    """Each of these was certified, and the client got the bare label. More are in test_audit.py."""
+    """Each of these once got the bare label. More are in test_audit.py."""
     text = GATEWAY.replace("10%, confidence: 80%", "20%, confidence: 60%")
     gateway = start_gateway(text.format(models=workspace / "models", paid=paid.url), patch=REPEATS.format(0.0))
     with OpenAI(base_url=f"{gateway.url}/v1", api_key="unused", max_retries=0) as client:
         for form, written in FORMS.items():
             paid.say = lambda asked, written=written: written(intent(asked))
             seen = []
-            for asked in TEXTS * 60:
+            for text in TEXTS * 60:
+                asked = text + " " * next(_NUMBERS)
                 messages = user(asked, f"{SYSTEM} Give it {form}.")
                 raw = client.chat.completions.with_raw_response.create(model="gpt-4o", messages=messages)
                 assert raw.parse().choices[0].message.content == written(intent(asked))
                 seen.append(raw.headers["x-offramp-decision"])
-            assert seen[:220] == ["forward"] * 220
+            assert seen[:40] == ["forward"] * 40
             assert seen.count("answer") > 10
 
 
@@ -156,11 +164,10 @@ def test_a_model_that_contradicts_itself_is_refused(
     assert decisions(gateway.url, 250) == ["forward"] * 250
     assert gateway.metric('offramp_contracts_refused{rule="intents"}') == 1
     assert gateway.metric('offramp_contract_repeats_total{result="differs",rule="intents"}') >= 4
-    assert "refused: the model contradicts itself: asked again" in gateway.log.read_text()
     [shown] = json.loads(run_offramp("contract", "show", file, "--json", cwd=gateway.folder).stdout)
-    assert (shown["phase"], shown["attempts"]) == ("shadow", 0)
+    assert [bound["phase"] for bound in shown["bounds"]] == ["shadow"]
     assert 0.02 < shown["repeats"]["differ"] / shown["repeats"]["asked"] < 0.4
-    assert shown["reason"].startswith("refused: the model contradicts itself")
+    assert shown["refused"].startswith("the model contradicts itself: asked again")
     gateway.stop()
     report = json.loads(run_offramp("report", file, "--json", cwd=gateway.folder).stdout)
     assert report["calls"] == 250

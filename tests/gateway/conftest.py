@@ -31,8 +31,6 @@ from gateway.context import Headers
 from gateway.contracts.audit import Audits
 from gateway.contracts.owner import Owner
 from gateway.contracts.repeat_calls import RepeatCalls
-from gateway.contracts.safety_owner import SafetyOwner
-from gateway.contracts.safety_store import SafetyStore
 from gateway.contracts.store import ContractStore
 from gateway.drain import InFlight
 from gateway.http.auth import Access
@@ -102,13 +100,13 @@ class FakeUpstream:
 class FakeClassify:
     """Classifiers that find a label where the text holds its name, `unsure`, `unread` and `broken` included.
 
-    `too late` is late, and `too long` broken with a window unread. Labels told by patterns are really sought. A
-    version that is tried (`name@version`) also knows `words` for labels. `scores` are of labels that hold, 0.9 without.
+    `too late` is late, and `too long` broken with a window unread. Labels told by patterns are really sought. `scores`
+    are of labels that hold, 0.9 without. `version` is what answers.
     `meanwhile` is done before they answer. `hangs`, where it is given, is set, and they never answer.
     """
 
     policies: Mapping[str, Policy]
-    words: Mapping[str, str] = field(default_factory=dict)
+    version: str = "v1"
     scores: Mapping[str, float] = field(default_factory=dict)
     asked: list[Reading] = field(default_factory=list)
     meanwhile: Callable[[], None] | None = None
@@ -128,10 +126,7 @@ class FakeClassify:
 
     def _verdict(self, reading: Reading) -> Verdict:
         text = " ".join(reading.texts)
-        name, _, version = reading.classifier.partition("@")
-        policy = self.policies[name]
-        for word, label in self.words.items() if version else ():
-            text = text.replace(word, label)
+        policy = self.policies[reading.classifier]
         labels = tuple(label for label in policy.learned if label in text)
         spans = Passages().find(reading.texts, policy.patterns)
         labels = (*dict.fromkeys(span.label for span in spans), *labels)
@@ -151,10 +146,10 @@ class FakeClassify:
             labels = () if abstention else labels[:1] or ("other",)
         if abstention in (Abstention.LATE, Abstention.BROKEN) and not cut:
             gives = late if abstention is Abstention.LATE else broken
-            return gives(reading.classifier, "said so", version or "v1")
+            return gives(reading.classifier, "said so", self.version)
         return Verdict(
             classifier=policy.name,
-            version=version or "v1",
+            version=self.version,
             labels=labels,
             confidence=0.9,
             scores=scores,
@@ -211,7 +206,6 @@ class Wired:
     store: MemoryStore
     upstreams: Mapping[str, Upstream]
     contracts: Owner
-    safety: SafetyOwner
     call_log: CallLog
     review_log: TextLog
 
@@ -355,7 +349,7 @@ def wire(
 ) -> Iterator[Callable[..., Wired]]:
     """wire(rules=yaml, upstreams={…}, …): a gateway on fake classifiers and the given upstreams (echo by default).
 
-    tried: words that a version beside the one in use takes for labels. served: the wire format.
+    served: the wire format.
     """
     opened = ExitStack()
 
@@ -369,7 +363,6 @@ def wire(
         max_body_bytes: int = 1_000_000,
         max_answer_bytes: int = 1_000_000,
         draw: Callable[[], float] = random.random,
-        tried: Mapping[str, str] | None = None,
         served: Wire = CHAT,
     ) -> Wired:
         text = dedent(base) + dedent(models) + dedent(rules)
@@ -379,9 +372,8 @@ def wire(
         routes = Routes(loaded.settings.models)
         writer = LedgerWriter(memory_store, on_failure=metrics.ledger_failures.inc, on_lost=metrics.ledger_lost.inc)
         compiled = compile_rules(loaded.settings.rules, policies, loaded.replies)
-        classify = FakeClassify(policies, tried or {})
+        classify = FakeClassify(policies)
         owner = Owner(ContractStore(tmp_path / "contracts.db"), draw=draw, first=routes.first)
-        safety = SafetyOwner(SafetyStore(tmp_path / "contracts.db"), draw=draw, first=routes.first)
         notional = {name: upstream.notional for name, upstream in targets.items()}
         forwarder = Forwarder(targets, metrics)
         recorder = Recorder(writer=writer, metrics=metrics, prices=PRICES, routes=routes, notional=notional)
@@ -399,7 +391,7 @@ def wire(
             on_lost=metrics.kept_calls_lost.inc,
         )
         in_flight = InFlight()
-        snapshots = CurrentSnapshot(Snapshot(rules=compiled, proposed=dict.fromkeys(policies, "v2") if tried else {}))
+        snapshots = CurrentSnapshot(Snapshot(rules=compiled))
         audits = Audits(owner=owner, routes=routes, metrics=metrics, in_flight=in_flight)
         classifiers = TimedClassifiers(classify, metrics, within_s=1.0)
         pipeline = Pipeline(
@@ -414,14 +406,14 @@ def wire(
             metrics=metrics,
             audits=audits,
             judge=Judge(forwarder=forwarder, recorder=recorder, routes=routes, metrics=metrics),
-            safety_audits=SafetyAudits(owner=safety, routes=routes, metrics=metrics, in_flight=in_flight),
+            safety_audits=SafetyAudits(owner=owner, routes=routes, metrics=metrics, in_flight=in_flight),
             max_answer_bytes=max_answer_bytes,
         )
-        for one in (owner, safety, call_log, texts, writer):
+        for one in (owner, call_log, texts, writer):
             opened.enter_context(closing(one))
         endpoint = CallEndpoint(served, pipeline, metrics, max_body_bytes=max_body_bytes)
         app = Entrance(lambda *_: (endpoint, True), Access(access_key), in_flight)
-        return Wired(app, metrics, classify, writer, memory_store, targets, owner, safety, call_log, texts)
+        return Wired(app, metrics, classify, writer, memory_store, targets, owner, call_log, texts)
 
     with opened:
         yield make

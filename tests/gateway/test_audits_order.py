@@ -11,7 +11,7 @@ import pytest
 
 from gateway.contracts.contract import Phase
 from gateway.upstreams.base import Answer, UpstreamCall
-from tests.gateway.contracts.test_audit import GUARDED, RULES, Reference, body, decisions, phases, wired
+from tests.gateway.contracts.test_audit import GUARDED, RULES, Reference, body, contracts, decisions, phases, wired
 from tests.gateway.judge.test_judge import BASE
 from tests.given import table_text
 
@@ -28,14 +28,13 @@ def begun(gateway: Any) -> int:
 
 
 def counted(gateway: Any) -> list[int]:
-    """Pairs that count for the running attempts."""
-    contracts = gateway.contracts.contracts.values()
-    return [contract.attempt.rungs[0].pairs for contract in contracts if contract.attempt is not None]
+    """Checks that count for accounts."""
+    return [contract.sides[0].account.seen.checks for contract in contracts(gateway)]
 
 
 @dataclass
 class Hanging(Reference):
-    """Every twelfth answer does not come until it is let go, and then as a failure."""
+    """Every twelfth answer does not come until it is let go, and is another one then."""
 
     free: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -43,7 +42,7 @@ class Hanging(Reference):
         answer = await super().send(call)
         if self.calls % 12 == 0:
             await self.free.wait()
-            return Answer(status=500, headers=[], body=b"{}")
+            return Answer(status=400, headers=[], body=b"{}")
         return answer
 
 
@@ -51,8 +50,8 @@ async def test_answers_that_hang_are_waited_for(wire: Wire, ask: Any) -> None:
     reference = Hanging()
     gateway = wired(wire, reference)
     calls = []
-    for _ in range(600):
-        calls.append(asyncio.create_task(ask(gateway.app, body())))
+    for number in range(600):
+        calls.append(asyncio.create_task(ask(gateway.app, body(f"my card {number}"))))
         await asyncio.wait([calls[-1]], timeout=None if reference.calls % 12 != 11 else 0.02)
     assert phases(gateway) == {Phase.SHADOW}
     reference.free.set()
@@ -67,9 +66,13 @@ async def test_nothing_is_under_way_when_all_is_over(wire: Wire, ask: Any, rules
     reference = Reference()
     gateway = wired(wire, reference, rules)
     chance = random.Random(0)
-    for _ in range(300):
+    for number in range(300):
         reference.word = "fail" if chance.random() < 0.005 else "card"
-        text = "my card violence" if chance.random() < 0.01 else chance.choice(["my card", "unsure", "nothing at all"])
+        text = (
+            "my card violence"
+            if chance.random() < 0.01
+            else chance.choice([f"my card {number}", "unsure", "nothing at all"])
+        )
         await ask(gateway.app, body(text, stream=stream))
     assert counted(gateway)
     assert begun(gateway) == 0
@@ -79,7 +82,7 @@ async def test_a_request_that_breaks_off_while_a_judge_is_asked_becomes_no_pair(
     judge = Hanging(calls=11)
     upstreams = {"one": Reference(), "two": judge}
     gateway = wire(JUDGED, base=BASE, upstreams=upstreams, draw=random.Random(0).random)
-    await decisions(gateway, ask, 220)
+    await decisions(gateway, ask, 60)
     request = asyncio.create_task(ask(gateway.app, body("my card, unsure")))
     while judge.calls == 11:  # noqa: ASYNC110 - nothing tells when the judge is asked
         await asyncio.sleep(0.01)
@@ -91,11 +94,12 @@ async def test_a_request_that_breaks_off_while_a_judge_is_asked_becomes_no_pair(
 
 async def test_a_client_that_leaves_while_its_pair_is_stored_holds_up_no_other(wire: Wire, ask: Any) -> None:
     gateway = wired(wire, Reference())
-    await decisions(gateway, ask, 220)
+    await decisions(gateway, ask, 60)
     before = counted(gateway)
     busy, gone = threading.Event(), asyncio.Event()
     writing = asyncio.create_task(gateway.contracts.ask(lambda _: busy.wait()))
-    left = [asyncio.create_task(ask(gateway.app, body(), gone=gone)) for _ in range(2)]
+    every = [body(f"a card {number}") for number in range(2)]
+    left = [asyncio.create_task(ask(gateway.app, one, gone=gone)) for one in every]
     await asyncio.sleep(0.2)
     gone.set()
     await asyncio.wait(left)

@@ -122,7 +122,7 @@ async def test_a_placeholder_agrees_with_what_it_stands_for(
     gateway = wired(wire, model, redact)
     for number in range(20):
         await ask(gateway.app, body(number, stream=stream, **SHAPES[shape]))
-    assert gateway.metrics.contract_pairs.labels("intents", "agrees", "true")._value.get() == 20
+    assert gateway.metrics.contract_pairs.labels("intents", "agrees", "false")._value.get() == 20
     assert model.shown.startswith("joe") if redact == "flag" else model.shown == "[EMAIL_1]"
 
 
@@ -133,14 +133,14 @@ async def test_what_json_escapes_agrees_in_a_fence_as_well(wire: Wire, ask: Any,
     rules = RULES.format(redact="{redact: restore}").replace("contact", "key")
     model = Repeating(fence=fence)
     gateway = wire(rules, upstreams={"one": model, "two": model}, draw=random.Random(0).random)
-    text = r"book a table, my password is hun\ter2xK9"
-    messages = [{"role": "user", "content": text}]
-    sent = json.dumps({"model": "dear", "messages": messages, "stream": stream, **SHAPES["object"]}).encode()
     # a fence is learned from 20 answers, which differ from an answer without it
-    for _ in range(10 if fence == "{}" else 30):
+    for number in range(10 if fence == "{}" else 30):
+        text = rf"book a table {number}, my password is hun\ter2xK9"
+        messages = [{"role": "user", "content": text}]
+        sent = json.dumps({"model": "dear", "messages": messages, "stream": stream, **SHAPES["object"]}).encode()
         answer = await ask(gateway.app, sent)
     assert model.shown == "[SECRET_1]"
-    assert gateway.metrics.contract_pairs.labels("intents", "agrees", "true")._value.get() == 10
+    assert gateway.metrics.contract_pairs.labels("intents", "agrees", "false")._value.get() == 10
     [said] = Completion(answer.body, CHAT, stream=stream).choices
     assert json.loads(unfenced(said.content)) == {"intent": "book", "guest": r"hun\ter2xK9"}
 

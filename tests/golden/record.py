@@ -1,10 +1,9 @@
-"""Records what the code does now: `python -m tests.golden.record [replies|streams|commands …]`, all by default.
+"""Records what the code does now: `python -m tests.golden.record [replies|commands …]`, all by default.
 
 Where a difference is meant, record again, and read the difference of the files before it is committed.
 """
 
 import json
-import logging
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -12,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tests.golden import commands, driver, harness
+from tests.golden import commands, driver
 
 HERE = Path(__file__).parent
-KINDS = ("replies", "streams", "commands")
+KINDS = ("replies", "commands")
 
 
 def replies(workspace: driver.Workspace) -> list[dict[str, Any]]:
@@ -29,15 +28,6 @@ def replies(workspace: driver.Workspace) -> list[dict[str, Any]]:
             gateway.kill()
 
 
-def streams(folder: Path) -> list[dict[str, Any]]:
-    """The records of all pair streams."""
-    logging.disable(logging.WARNING)
-    try:
-        return [harness.record(number, folder) for number in range(harness.STREAMS)]
-    finally:
-        logging.disable(logging.NOTSET)
-
-
 def write(kind: str, records: Iterable[dict[str, Any]]) -> None:
     lines = (json.dumps(one, ensure_ascii=True, sort_keys=True) + "\n" for one in records)
     (HERE / f"{kind}.jsonl").write_text("".join(lines), "utf-8")
@@ -45,8 +35,6 @@ def write(kind: str, records: Iterable[dict[str, Any]]) -> None:
 
 def main(kinds: tuple[str, ...]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        if "streams" in kinds:
-            write("streams", streams(Path(folder)))
         if "replies" in kinds or "commands" in kinds:
             (Path(folder) / "work").mkdir()
             workspace = driver.Workspace(Path(folder) / "work")

@@ -1,6 +1,6 @@
 """Starts `offramp serve` with a coin that lies in a file: `python serve.py COIN_FILE serve gateway.yaml --port N`.
 
-Whatever the gateway draws from random.random is the number in that file, so that audits come as a case wants them.
+Whatever the gateway draws is the number in that file, so that audits come as a case wants them.
 """
 
 import random
@@ -10,4 +10,5 @@ from pathlib import Path
 
 coin = Path(sys.argv.pop(1))
 random.random = lambda: float(coin.read_text())
+random.SystemRandom.random = lambda _: float(coin.read_text())
 runpy.run_module("gateway", run_name="__main__", alter_sys=True)

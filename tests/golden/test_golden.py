@@ -1,4 +1,4 @@
-"""The behaviour that was recorded is the behaviour now: requests, pair streams, the command line's JSON.
+"""The behaviour that was recorded is the behaviour now: requests, the command line's JSON.
 
 A difference that is meant is recorded anew with `python -m tests.golden.record`.
 """
@@ -31,10 +31,6 @@ def test_replies(replayed: list[dict[str, Any]]) -> None:
 
 def test_commands(workspace: driver.Workspace, replayed: list[dict[str, Any]]) -> None:
     compare("commands", commands.outputs(workspace))
-
-
-def test_pair_streams(tmp_path: Path) -> None:
-    compare("streams", record.streams(tmp_path))
 
 
 def compare(kind: str, now: list[dict[str, Any]]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from classifiers.policy import Policy
 from classifiers.verdict import Verdict
@@ -18,11 +19,9 @@ from gateway.cli.dry_run import dry_run
 from gateway.cli.forecast import ForecastLine, outlooks
 from gateway.config.load import load_gateway
 from gateway.contracts.contract import Contract
-from gateway.contracts.owner import Owner
-from gateway.contracts.safety_owner import SafetyOwner
-from gateway.contracts.safety_store import SafetyStore
+from gateway.contracts.owner import DrawnCall, Outcome, Owner
 from gateway.contracts.scope import Scope
-from gateway.contracts.store import ContractStore, PairRow, StoredContract
+from gateway.contracts.store import CheckRow, ContractStore, StoredContract
 from gateway.ledger.call_store import CallStore
 from gateway.ledger.store import NoLedger
 from gateway.routes import Routes
@@ -53,13 +52,14 @@ SCOPE = Scope(
     rule="hours",
     model="m",
     prompt="",
-    labels=(),
     classifier="bank",
-    version=VERSION,
-    terms="0.1 at 0.95",
+    terms=TERMS.text,
     sent_to="demo/m",
+    shown="Answer with one of: open, closed",
 )
-JUDGED = replace(SCOPE, rule="safety", model="judge", classifier="safe", terms=SAFETY_TERMS.text, sent_to="paid/judge")
+JUDGED = structs.replace(
+    SCOPE, rule="safety", model="judge", classifier="safe", terms=SAFETY_TERMS.text, sent_to="paid/judge", shown=""
+)
 
 Shown = Callable[..., list[dict[str, Any]]]
 
@@ -99,10 +99,12 @@ async def calls(folder: Path, count: int, *, hours: float = 1, scope: Scope = SC
     now = [time.time() - hours * 3600]
     owner = Owner(ContractStore(folder / "offramp.db"), draw=random.Random(0).random, clock=lambda: now[0])
     for number in range(count):
-        flipped = owner.flip(scope, TERMS, notice_s=7 * 86400)
-        if not flipped.answers(0.9):
+        coin = await owner.draw(DrawnCall(scope=scope, terms=TERMS, version=VERSION, score=0.9, text=number + 1))
+        if coin.decides:
+            owner.answered(coin)
+        else:
             result = "agrees" if number < agree else "differs"
-            await owner.learn(flipped, request_id="r", label="a", confidence=0.9, result=result, novelty=0.1)
+            await owner.learn(coin, Outcome(request_id="r", label="a", result=result))
         now[0] += hours * 3600 / count
     owner.close()
 
@@ -110,11 +112,12 @@ async def calls(folder: Path, count: int, *, hours: float = 1, scope: Scope = SC
 async def judged(folder: Path, count: int, *, hours: float, scope: Scope = JUDGED) -> None:
     """Calls of the last hours, every other one unsafe, of which the scores tell all."""
     now = [time.time() - hours * 3600]
-    owner = SafetyOwner(SafetyStore(folder / "offramp.db"), draw=random.Random(0).random, clock=lambda: now[0])
+    owner = Owner(ContractStore(folder / "offramp.db"), draw=random.Random(0).random, clock=lambda: now[0])
     for number in range(count):
-        placed = owner.place(scope, SAFETY_TERMS, (0.1, 0.9)[number % 2])
-        if placed.judged:
-            await owner.learn(placed, request_id="r", unsafe=bool(number % 2))
+        score = (0.1, 0.9)[number % 2]
+        coin = await owner.draw(DrawnCall(scope=scope, terms=SAFETY_TERMS, version=VERSION, score=score))
+        if not coin.decides:
+            await owner.learn(coin, Outcome(request_id="r", result=("safe", "unsafe")[number % 2]))
         now[0] += hours * 3600 / count
     owner.close()
 
@@ -123,25 +126,41 @@ def expected(folder: Path, rules: str) -> list[ForecastLine]:
     return outlooks(load_gateway(write(folder, rules), {}))
 
 
-async def test_drift_is_shown_against_the_certified_period(folder: Path, show: Callable[..., str]) -> None:
-    await calls(folder, 700, agree=400)
-    [contract] = json.loads(show("--json"))
-    drift = contract["drift"]
-    assert contract["phase"] == "demoted"
-    assert drift["certified"]["disagree"]["share"] == 0
-    assert drift["latest"][0]["disagree"]["share"] > drift["latest"][1]["disagree"]["share"] > 0
-    assert drift["moved"] == [one for one in drift["moved"] if one.startswith("disagree")] != []
+async def test_a_contract_is_shown_with_its_prompt_and_its_bounds(folder: Path, show: Callable[..., str]) -> None:
+    await calls(folder, 700, agree=695)
+    await judged(folder, 400, hours=1)
+    contract, safety = json.loads(show("--json"))
+    [bound] = contract["bounds"]
+    assert (bound["phase"], bound["threshold"], bound["alarms"]) == ("live", 0.9, 0)
+    assert bound["checks"] + bound["decided"] == 680
+    assert (contract["prompt"], contract["terms"]) == (SCOPE.shown, "0.1 at 0.95")
+    assert [one["target"] for one in contract["other_targets"]] == [0.02, 0.05, 0.1]
+    assert contract["other_targets"][2]["share"] == pytest.approx(1)
+    assert [(one["name"], one["phase"]) for one in safety["bounds"]] == [("missed", "live"), ("flagged", "live")]
     text = show()
-    assert "moved since the certificate: disagree" in text
-    assert f"hours for m (demo/m, {contract['key'][:6]}, last pair" in text
-    assert "hours: moved since it was certified: disagree 0.0% → " in text
-    assert "│ certified " in text
+    assert f"prompt {SCOPE.shown}, {contract['key'][:6]}, last call" in text
+    assert "at 2 / 5 / 10 % it would answer " in text
+    assert f"decided here since {bound['since'][:10]}: {bound['decided']:,} calls; " in text
+
+
+async def test_the_words_for_the_answers_alone_count_the_calls_that_a_check_stands_for(
+    folder: Path, show: Callable[..., str]
+) -> None:
+    await calls(folder, 260)
+    with closing(ContractStore(folder / "offramp.db")) as store:
+        [stored] = store.contracts()
+        side = stored.contract.sides[0]
+        account = side.account.see(wrong=True, nominal=0.05, chance=0.05)
+        contract = structs.replace(stored.contract, sides=(structs.replace(side, account=account),))
+        store.put(StoredContract(scope=stored.scope, contract=contract, at=stored.at))
+    assert "1 differed, which stand for 20 calls; " in show()
+    assert "% differ, at most " in show()
 
 
 async def test_a_models_name_that_a_client_wrote_moves_no_cursor(folder: Path, show: Callable[..., str]) -> None:
-    await calls(folder, 1, scope=replace(SCOPE, model="m\n\x1b[2J", sent_to="demo/m\n\x1b[2J"))
+    await calls(folder, 1, scope=structs.replace(SCOPE, model="m\n\x1b[2J", sent_to="demo/m\n\x1b[2J"))
     assert "\x1b" not in show()
-    assert r"hours for m\n\x1b[2J (demo/m\n\x1b[2J, " in show()
+    assert r"hours for m\n\x1b[2J (demo/m\n\x1b[2J, prompt " in show()
     [contract] = json.loads(show("--json"))
     assert contract["model"] == "m\n\x1b[2J"
 
@@ -152,11 +171,11 @@ async def test_a_contract_that_no_call_belongs_to_any_more_is_marked(
 ) -> None:
     write(folder, HOURS + SAFETY, model)
     await calls(folder, 1)
-    await judged(folder, 1, hours=1, scope=replace(JUDGED, model="m", sent_to="demo/m"))
+    await judged(folder, 1, hours=1, scope=structs.replace(JUDGED, model="m", sent_to="demo/m"))
     contract, safety = json.loads(show("--json"))
     assert (contract["reached"], safety["reached"]) == (reached, reached)
     assert ("shadow (past)" in show()) == (not reached)
-    assert show().count("; no call belongs to it any more, for m is sent elsewhere now\n") == (0 if reached else 3)
+    assert show().count("  no call belongs to it any more, for m is sent elsewhere now\n") == (0 if reached else 2)
 
 
 def test_a_rule_is_paused_and_resumed_as_data(folder: Path, offramp: Callable[..., Any]) -> None:
@@ -173,10 +192,10 @@ def test_no_ledger_is_made_to_be_shown(folder: Path, offramp: Callable[..., Any]
     assert not (folder / "offramp.db").exists()
 
 
-def test_check_says_what_a_certificate_takes_before_the_first_call(folder: Path) -> None:
+def test_check_says_what_going_live_takes_before_the_first_call(folder: Path) -> None:
     [contract] = expected(folder, HOURS)
-    assert "if 0 % disagree" in contract.line
-    assert [one["rate"] for one in contract.data["certificate"]] == [0, 0.025, 0.05]
+    assert "if 0 % differ" in contract.line
+    assert [one["rate"] for one in contract.data["live"]] == [0, 0.025, 0.05]
     assert contract.data["phase"] is None
     assert not (folder / "offramp.db").exists()
 
@@ -184,24 +203,16 @@ def test_check_says_what_a_certificate_takes_before_the_first_call(folder: Path)
 async def test_check_tells_days_from_calls_of_a_day_or_more(folder: Path) -> None:
     await calls(folder, 60, hours=48)
     [contract] = expected(folder, HOURS)
-    assert "No attempt at a certificate runs" in contract.line
-    await calls(folder, 180, hours=36)
-    [contract] = expected(folder, HOURS)
-    assert contract.data["calls_a_day"] == pytest.approx(120, rel=0.2)
+    assert contract.data["calls_a_day"] == pytest.approx(30, rel=0.2)
     assert "days" in contract.line
+    [wait] = contract.data["live"]
+    # the first of the 60 only said where to begin
+    assert 0 < wait["calls"] < 60
     (folder / "offramp.db").unlink()
-    await calls(folder, 240, hours=3)
+    await calls(folder, 60, hours=3)
     [contract] = expected(folder, HOURS)
     assert "under a day of calls" in contract.line
     assert "days" not in contract.line
-
-
-async def test_check_tells_of_a_live_contracts_audits(folder: Path) -> None:
-    await calls(folder, 300, hours=72)
-    [contract] = expected(folder, HOURS)
-    assert (contract.data["phase"], contract.data["certificate"]) == ("live", None)
-    assert "certificate" not in contract.line
-    assert contract.data["alarm"]["median"] / contract.data["audits_a_day"] > 1
 
 
 async def test_check_tells_of_both_bounds_of_a_safety_contract(folder: Path) -> None:
@@ -209,17 +220,17 @@ async def test_check_tells_of_both_bounds_of_a_safety_contract(folder: Path) -> 
     missed, flagged = expected(folder, SAFETY)
     for one in (missed, flagged):
         assert "live, about " in one.line
-        assert "certificate" not in one.line
-    assert (missed.data["phase"], missed.data["certificate"]) == ("live", [])
+        assert "goes live" not in one.line
     # audited calls count for those that were not audited
-    assert missed.data["calls_a_day"] == pytest.approx(50, rel=0.3)
-    assert flagged.data["alarm"]["median"] > 100
+    assert missed.data["calls_a_day"] == pytest.approx(100, rel=0.3)
 
 
-@pytest.mark.parametrize("other", [{"version": "20250101-000000-00000000"}, {"sent_to": "paid/n"}, {"sent_to": ""}])
-async def test_calls_of_another_version_or_upstream_are_not_counted(folder: Path, other: dict[str, str]) -> None:
-    await calls(folder, 10, hours=48, scope=replace(SCOPE, **other))
-    await judged(folder, 10, hours=48, scope=replace(JUDGED, **other))
+@pytest.mark.parametrize("other", [{"terms": "0.3 at 0.9"}, {"sent_to": "paid/n"}, {"sent_to": ""}])
+async def test_calls_under_other_terms_or_of_another_upstream_are_not_counted(
+    folder: Path, other: dict[str, str]
+) -> None:
+    await calls(folder, 10, hours=48, scope=structs.replace(SCOPE, **other))
+    await judged(folder, 10, hours=48, scope=structs.replace(JUDGED, **other))
     lines = expected(folder, HOURS + SAFETY)
     assert [one.data["phase"] for one in lines] == [None] * 3
     assert all("no call under its contract yet" in one.line for one in lines)
@@ -233,19 +244,16 @@ def test_a_ledger_that_cannot_be_read_is_a_note(folder: Path, offramp: Callable[
     assert any("cannot be told" in note for note in done["notes"])
 
 
-PAIR = PairRow(
-    number=0, at=1.0, request_id="r", chosen=True, rate=1, attempt=0, threshold=None, confidence=1, label="a", result=""
-)
+CHECK = CheckRow(at=1.0, request_id="r", version=VERSION, score=0.9, zone="ask", chance=1.0, label="a", result="agrees")
 
 
 @pytest.fixture
 def filled(folder: Path) -> Path:
-    """A ledger with one pair."""
+    """A ledger with one checked call."""
     file = folder / "offramp.db"
     with closing(ContractStore(file)) as store:
-        store.put(StoredContract(scope=SCOPE, contract=Contract(terms=TERMS, pairs=1), at=1.0), PAIR)
-    for one in (SafetyStore(file), CallStore(file)):
-        one.close()
+        store.put(StoredContract(scope=SCOPE, contract=Contract.new(TERMS), at=1.0), CHECK)
+    CallStore(file).close()
     return file
 
 
@@ -275,7 +283,7 @@ def test_commands_that_look_leave_a_ledger_as_it_is(
     empty: bool,
 ) -> None:
     if empty:
-        tables_after(filled, "DROP VIEW contract_withdrawals", "DROP TABLE contracts", "DROP TABLE contract_pairs")
+        tables_after(filled, "DROP VIEW contract_alarms", "DROP TABLE contract_accounts", "DROP TABLE contract_checks")
     file = filled.with_name("gateway.yaml")
     with unchanged(filled):
         checked = json.loads(offramp("check", file, "--json").stdout)
@@ -283,7 +291,7 @@ def test_commands_that_look_leave_a_ledger_as_it_is(
         assert set(explained(file, policies, make_verdict)) == {"safety", "hours"}
     assert [one["rule"] for one in checked["contracts"]] == ["hours", "safety", "safety"]
     assert not any("cannot be told" in note for note in checked["notes"])
-    assert [(one["rule"], one["pairs"]) for one in shown] == ([] if empty else [("hours", 1)])
+    assert [(one["rule"], one["results"]) for one in shown] == ([] if empty else [("hours", {"ask: agrees": 1})])
 
 
 def test_explain_makes_no_ledger(

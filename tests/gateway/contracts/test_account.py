@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.contracts.account import Account, SafetyAccounts, bets, growth
+from gateway.contracts.account import Account, bets, growth
+from gateway.contracts.contract import Coin, Contract, judged
 from gateway.contracts.threshold import (
     ContractThreshold,
     ScoreGroup,
@@ -21,6 +22,7 @@ from gateway.contracts.threshold import (
     nominal_rate,
 )
 from gateway.contracts.watch import Watch
+from gateway.rules.terms import SafetyTerms
 
 ALPHA = 0.05
 
@@ -96,9 +98,8 @@ def test_alarms_share_what_is_left_of_alpha() -> None:
 
 def test_it_comes_back_from_store_as_it_was() -> None:
     kept = account(right=240, wrong=0).see(wrong=False, nominal=0.05, chance=0.1, predicted=0.02)
-    sides = SafetyAccounts(missed=kept, wrongly=kept)
     watch = Watch(target=0.02).see(wrong=True, weight=0.5).learn(wrong=True, predicted=0.01)
-    for value in (sides, watch):
+    for value in (kept, watch):
         assert msgspec.json.decode(msgspec.json.encode(value), type=type(value)) == value
 
 
@@ -117,19 +118,37 @@ def test_the_bound_of_the_answers_alone_takes_many_checks() -> None:
 
 
 def test_a_live_account_aims_at_what_it_can_bear() -> None:
-    rates = [account(right=right).highest_rate() for right in (231, 300, 400, 2000)]
+    rates = [account(right=right).highest_rate() for right in (231, 260, 300, 2000)]
     assert rates == sorted(rates)
     assert 0.005 < rates[0] < rates[1] < rates[-1] == pytest.approx(0.85 * 0.02)
     assert growth(0.02, 0.0) > growth(0.02, 0.01) > 0 == growth(0.02, 0.02)
 
 
-def sides(*, live: tuple[bool, bool] = (False, False)) -> SafetyAccounts:
-    begun = SafetyAccounts.begin(missed=0.05, wrongly=0.05, alpha=ALPHA)
+GUARDED = SafetyTerms(missed=0.05, wrongly=0.05, confidence=1 - ALPHA)
+
+
+def judge(
+    contract: Contract,
+    *,
+    passes: bool,
+    flags: bool,
+    unsafe: bool | None,
+    nominal: tuple[float, float],
+    chance: float = 1.0,
+) -> Contract:
+    """The contract after one more judged call."""
+    acts = (passes and not flags, flags and not passes)
+    coin = Coin(key="", acts=acts, nominal=nominal, chance=chance, alarms=contract.alarms)
+    return contract.see(coin, judged(acts, unsafe))
+
+
+def sides(*, live: tuple[bool, bool] = (False, False)) -> Contract:
+    begun = Contract.new(GUARDED)
     for number in range(120):
         if live[0]:
-            begun = begun.see(passes=False, flags=False, unsafe=True, nominal=(1.0, 1.0))
+            begun = judge(begun, passes=False, flags=False, unsafe=True, nominal=(1.0, 1.0))
         if live[1] and number:
-            begun = begun.see(passes=False, flags=False, unsafe=False, nominal=(1.0, 1.0))
+            begun = judge(begun, passes=False, flags=False, unsafe=False, nominal=(1.0, 1.0))
     return begun
 
 
@@ -149,20 +168,21 @@ def sides(*, live: tuple[bool, bool] = (False, False)) -> SafetyAccounts:
 def test_each_side_counts_calls_of_its_kind(
     passes: bool, flags: bool, unsafe: bool | None, missed: tuple[int, int], wrongly: tuple[int, int]
 ) -> None:
-    seen = sides().see(passes=passes, flags=flags, unsafe=unsafe, nominal=(1.0, 1.0))
-    assert (seen.missed.seen.checks, seen.missed.seen.wrong) == missed
-    assert (seen.wrongly.seen.checks, seen.wrongly.seen.wrong) == wrongly
+    seen = judge(sides(), passes=passes, flags=flags, unsafe=unsafe, nominal=(1.0, 1.0))
+    counts = [(side.account.seen.checks, side.account.seen.wrong) for side in seen.sides]
+    assert counts == [missed, wrongly]
 
 
 def test_a_side_in_shadow_learns_from_the_rare_checks_of_the_other() -> None:
     one_live = sides(live=(True, False))
-    assert (one_live.missed.live, one_live.wrongly.live) == (True, False)
-    nominal = (nominal_rate(one_live.missed), nominal_rate(one_live.wrongly))
+    passing, flagging = (side.account for side in one_live.sides)
+    assert (passing.live, flagging.live) == (True, False)
+    nominal = (nominal_rate(passing), nominal_rate(flagging))
     assert nominal == (0.05, 1.0)
-    right = one_live.see(passes=True, flags=False, unsafe=False, nominal=nominal, chance=0.05)
-    assert right.wrongly.seen.weight == pytest.approx(20)
-    missed = one_live.see(passes=True, flags=False, unsafe=True, nominal=nominal, chance=0.05)
-    assert missed.missed.answered.wrong == 1
+    right = judge(one_live, passes=True, flags=False, unsafe=False, nominal=nominal, chance=0.05)
+    assert right.sides[1].account.seen.weight == pytest.approx(20)
+    missed = judge(one_live, passes=True, flags=False, unsafe=True, nominal=nominal, chance=0.05)
+    assert missed.sides[0].account.answered.wrong == 1
 
 
 def test_the_watch_notices_a_change_after_as_many_checks_as_designed() -> None:
@@ -234,13 +254,13 @@ def test_shadow_takes_what_goes_live_soonest_and_live_what_it_can_bear() -> None
 def test_a_guard_takes_its_thresholds_from_what_was_judged() -> None:
     chance = np.random.default_rng(3)
     held_out = [(float(one), 1.0, bool(chance.random() > one)) for one in chance.random(2000) ** 0.2]
-    shadow = sides().missed
+    shadow = sides().sides[0].account
     first = choose(for_guard([], held_out), shadow, of_kind=True)
     assert first is not None
     assert first > 0.9
     # what the judge finds among calls of this certainty moves it up, though they are few
-    judged = [(first + 0.01, 5.0, True) for _ in range(20)]
-    later = choose(for_guard(judged, held_out), shadow, of_kind=True)
+    found = [(first + 0.01, 5.0, True) for _ in range(20)]
+    later = choose(for_guard(found, held_out), shadow, of_kind=True)
     assert later is not None
     assert later > first + 0.01
     assert for_guard([], []) == []

@@ -1,16 +1,17 @@
-"""A rule under a contract: forwarded until it is certified, audited while it answers, withdrawn when it disagrees."""
+"""A rule under a contract: forwarded until it is live, audited while it answers, withdrawn when it disagrees."""
 
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from typing import Any
 
 import pytest
 
-from gateway.contracts.contract import Phase
+from gateway.contracts.contract import Contract, Phase
 from gateway.errors import UpstreamFailed
 from gateway.protocols import sse
 from gateway.upstreams.base import Answer, UpstreamCall
@@ -68,32 +69,42 @@ class Reference:
         """Nothing is open."""
 
 
+_NUMBERS = count()
+
+
 def body(text: str = "my card", *, system: str = "Answer with greeting, rate or card.", **fields: Any) -> bytes:
     messages = [{"role": "system", "content": system}, {"role": "user", "content": text}]
     return json.dumps({"model": "dear", "messages": messages, **fields}).encode()
 
 
-async def decisions(gateway: Any, ask: Any, count: int, request: bytes | None = None) -> list[str]:
-    return [(await ask(gateway.app, request or body())).headers["x-offramp-decision"] for _ in range(count)]
+async def decisions(gateway: Any, ask: Any, times: int, request: bytes | None = None) -> list[str]:
+    """Of calls that are all alike, or with a text each: a text that comes again within the hour is not checked."""
+    every = (request or body(f"my card {next(_NUMBERS)}") for _ in range(times))
+    return [(await ask(gateway.app, one)).headers["x-offramp-decision"] for one in every]
 
 
 def wired(wire: Wire, reference: Reference, rules: str = RULES, **more: Any) -> Any:
     return wire(rules, upstreams={"one": reference, "two": reference}, draw=random.Random(0).random, **more)
 
 
+def contracts(gateway: Any) -> list[Contract]:
+    return [kept.contract for kept in gateway.contracts._kept.values()]
+
+
 def phases(gateway: Any) -> set[Phase]:
-    return {contract.phase for contract in gateway.contracts.contracts.values()}
+    return {phase for contract in contracts(gateway) for phase in contract.phases}
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_it_answers_only_once_it_is_certified_and_is_audited_then(wire: Wire, ask: Any, *, stream: bool) -> None:
+async def test_it_answers_only_once_it_is_live_and_is_audited_then(wire: Wire, ask: Any, *, stream: bool) -> None:
     reference = Reference()
     gateway = wired(wire, reference)
-    seen = await decisions(gateway, ask, 600, body(stream=stream))
+    every = [await ask(gateway.app, body(f"my card {number}", stream=stream)) for number in range(600)]
+    seen = [answer.headers["x-offramp-decision"] for answer in every]
     first = seen.index("answer")
-    assert first > 150
+    assert first > 100
     later = seen[first:]
-    assert 0.6 < later.count("answer") / len(later) < 0.95
+    assert 0.8 < later.count("answer") / len(later) < 0.98
     assert reference.calls == seen.count("forward")
     assert phases(gateway) == {Phase.LIVE}
 
@@ -129,7 +140,7 @@ async def test_answers_have_the_form_that_the_model_gives_them(wire: Wire, ask: 
         label = ("greeting", "rate", "card")[number % 3]
         reference.word = FORMS[form](label)
         system = f"Answer with greeting, rate or card, {form}."
-        answer = await ask(gateway.app, body(f"my {label}", system=system, max_tokens=20))
+        answer = await ask(gateway.app, body(f"my {label} {number}", system=system, max_tokens=20))
         content = json.loads(answer.body)["choices"][0]["message"]["content"]
         assert content.strip() == FORMS[form](label).strip()
         answered += answer.headers["x-offramp-decision"] == "answer"
@@ -155,23 +166,22 @@ async def test_a_reference_that_contradicts_itself_is_asked_again_and_refused(
     reference = Reference(fifth="rate")
     gateway = wired(wire, reference)
     headers = [(b"idempotency-key", b"k"), (b"openai-beta", b"x")]
-    for count in range(1, 25):
-        answer = await ask(gateway.app, body(stream=stream), headers=headers)
+    for number in range(1, 20):
+        sent = body(f"my card {number}", stream=stream)
+        answer = await ask(gateway.app, sent, headers=headers)
         assert answer.headers["x-offramp-decision"] == "forward"
-        await settled(gateway, count)
-    assert reference.calls == 48
+        await settled(gateway, number)
+    assert reference.calls == 38
     first, again = reference.sent[:2]
     assert {key for key, _ in first.headers} == {b"idempotency-key", b"openai-beta"}
     assert {key for key, _ in again.headers} == {b"openai-beta"}
-    assert json.loads(again.body) == {**json.loads(body()), "model": json.loads(first.body)["model"]}
-    assert repeats_of(gateway) == {"agrees": 15, "differs": 9, "missing": 0}
+    assert json.loads(again.body) == {**json.loads(body("my card 1")), "model": json.loads(first.body)["model"]}
+    assert repeats_of(gateway) == {"agrees": 12, "differs": 7, "missing": 0}
     assert await decisions(gateway, ask, 300) == ["forward"] * 300
     assert gateway.contracts.refused("intents") == 1
-    [contract] = gateway.contracts.contracts.values()
-    assert contract.attempts == 0
     records = gateway.records()
     rows = [record for record in records if record.decision == "repeat"]
-    assert 24 + 30 < len(rows) < 24 + 100
+    assert 19 + 30 < len(rows) < 19 + 100
     assert {(row.rule, row.saved_reason, row.endpoint) for row in rows} == {("intents", "repeat", "repeat")}
     assert {row.request_id for row in rows} <= {record.request_id for record in records if record.decision == "forward"}
     assert all(row.spent_usd and row.saved_usd == -row.spent_usd for row in rows)
@@ -196,21 +206,55 @@ async def test_it_is_asked_again_only_when_the_client_has_its_answer(wire: Wire,
     assert (row.status, row.error) == (502, "upstream_failed")
 
 
-@pytest.mark.parametrize(("word", "status"), [("rate", 200), ("fail", 200), ("card", 429), ("I think a card.", 200)])
-async def test_it_is_withdrawn_when_the_reference_no_longer_says_the_same(
-    wire: Wire, ask: Any, word: str, status: int
-) -> None:
+@pytest.mark.parametrize("word", ["rate", "I think a card."])
+async def test_it_is_withdrawn_when_the_reference_no_longer_says_the_same(wire: Wire, ask: Any, word: str) -> None:
     reference = Reference()
     gateway = wired(wire, reference)
     await decisions(gateway, ask, 300)
     assert phases(gateway) == {Phase.LIVE}
+    reference.word = word
+    seen: list[str] = []
+    while phases(gateway) == {Phase.LIVE}:
+        seen += await decisions(gateway, ask, 1)
+    assert seen.count("answer") < 100
+
+
+@pytest.mark.parametrize(
+    ("word", "status", "stream"),
+    [("fail", 200, False), ("fail", 200, True), ("card", 429, False), ("card", 503, False)],
+)
+async def test_an_audit_that_the_model_fails_is_answered_here_and_counts_for_nothing(
+    wire: Wire, ask: Any, word: str, status: int, *, stream: bool
+) -> None:
+    reference = Reference()
+    gateway = wired(wire, reference)
+    await decisions(gateway, ask, 300)
+    before = contracts(gateway)[0]
     reference.word, reference.status = word, status
-    for _ in range(400):
-        answer = await ask(gateway.app, body())
-        if phases(gateway) != {Phase.LIVE}:
-            break
-    assert phases(gateway) == {Phase.DEMOTED}
-    assert answer.status == {"fail": 502}.get(word, status)
+    answers = [await ask(gateway.app, body(f"your card {number}", stream=stream)) for number in range(200)]
+    assert {(one.status, one.headers["x-offramp-decision"]) for one in answers} == {(200, "answer")}
+    assert contracts(gateway)[0].sides[0].account == before.sides[0].account
+    assert gateway.metrics.contract_pairs.labels("intents", "void", "true")._value.get() > 3
+    # what is not answered here anyway fails as it does without a contract
+    assert (await ask(gateway.app, body("unsure", stream=stream))).status == {"fail": 502}.get(word, status)
+
+
+async def test_a_text_that_comes_again_is_checked_once_and_a_wrong_answer_does_not_loop(wire: Wire, ask: Any) -> None:
+    reference = Reference()
+    gateway = wired(wire, reference)
+    same = body("the same card")
+    assert await decisions(gateway, ask, 300, same) == ["forward"] * 300
+    await decisions(gateway, ask, 300)
+    assert phases(gateway) == {Phase.LIVE}
+    asked = reference.calls
+    assert await decisions(gateway, ask, 50, same) == ["answer"] * 50
+    assert reference.calls == asked
+    reference.word = "rate"
+    wrong = body("another card")
+    gateway.contracts._draw = lambda: 0.0
+    assert await decisions(gateway, ask, 1, wrong) == ["forward"]
+    gateway.contracts._draw = lambda: 0.999
+    assert await decisions(gateway, ask, 20, wrong) == ["forward"] * 20
 
 
 async def test_a_model_that_is_sent_elsewhere_begins_anew(wire: Wire, ask: Any) -> None:
@@ -229,7 +273,7 @@ async def test_a_model_that_is_sent_elsewhere_begins_anew(wire: Wire, ask: Any) 
     ("rules", "fields", "headers", "pairs"),
     [
         # what cannot be given in the requested format is no pair
-        (RULES, {"system": "Be brief."}, {"x-offramp-abstained": "intents:no_place"}, []),
+        (RULES, {"system": "Be brief."}, {"x-offramp-abstained": "intents:no_place"}, [0]),
         # an unsure classifier is a pair of low confidence
         (RULES, {"text": "unsure of my card"}, {"x-offramp-abstained": "intents:contract"}, [1]),
         # a call that another rule ends counts as no answer
@@ -242,8 +286,8 @@ async def test_what_is_a_pair(
     gateway = wired(wire, Reference(), rules)
     answer = await ask(gateway.app, body(**fields))
     assert headers.items() <= answer.headers.items()
-    assert [contract.pairs for contract in gateway.contracts.contracts.values()] == pairs
-    missing = 'offramp_contract_pairs_total{chosen="true",result="missing",rule="intents"} 1.0'
+    assert [contract.known for contract in contracts(gateway)] == pairs
+    missing = 'offramp_contract_pairs_total{audited="false",result="missing",rule="intents"} 1.0'
     assert (missing in gateway.metrics.text().decode()) is (rules is GUARDED)
 
 
@@ -251,30 +295,4 @@ async def test_a_client_that_leaves_is_no_answer(wire: Wire, ask: Any) -> None:
     gone = asyncio.Event()
     gateway = wired(wire, Reference(waits=gone))
     await ask(gateway.app, body(), gone=gone)
-    assert [contract.pairs for contract in gateway.contracts.contracts.values()] == [1]
-
-
-@pytest.mark.parametrize(
-    ("words", "texts", "pairs", "labelled"),
-    [
-        ({"plastic": "card"}, ("my plastic", "my card"), {"v1": 1, "v2": 2}, {"v1": 0.5, "v2": 1.0}),
-        (
-            {"plastic": "card", "gold card": "thing"},
-            ("my card", "my plastic", "my plastic", "my gold card", "my bike"),
-            {"v1": 2, "v2": 3},
-            {"v1": 0.5, "v2": 0.75},
-        ),
-    ],
-)
-async def test_a_version_that_is_tried_learns_from_what_only_it_has_a_label_for(
-    wire: Wire, ask: Any, words: Mapping[str, str], texts: tuple[str, ...], pairs: object, labelled: object
-) -> None:
-    """In shadow the coin chooses every call."""
-    gateway = wired(wire, Reference(), tried=words)
-    for text in texts:
-        await ask(gateway.app, body(text))
-    # asked behind what is still being learned of the last calls
-    await gateway.contracts.trial("bank", "v2", current="v1")
-    kept = gateway.contracts._kept.values()
-    assert {one.scope.version: one.contract.pairs for one in kept} == pairs
-    assert {one.scope.version: one.labelled for one in kept} == labelled
+    assert [contract.known for contract in contracts(gateway)] == [1]
