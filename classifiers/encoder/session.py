@@ -16,8 +16,9 @@ import numpy as np
 from classifiers.encoder.source import Pooling, sha256_of
 from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN, Tokens
 from classifiers.errors import EncoderError
-from classifiers.model.model import EncoderId, Floats
+from classifiers.model.model import EncoderId, Floats, Windowing
 from classifiers.text.normalise import normalise
+from classifiers.text.spans import read
 
 MODEL, TOKENIZER, DESCRIPTION = "model.onnx", "tokenizer.json", "encoder.json"
 
@@ -153,6 +154,8 @@ MOST_APART = 0.1
 """The most by which a guard's int8 and 32-bit probabilities may differ on any of the stored sentences."""
 
 _CHUNK = 256
+_MOST_OF_A_MEAN = 16
+"""The most windows of a text for single-label kinds: the rest seldom changes what a text is about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +210,13 @@ class Encoder:
     def room(self, tokens: int, system_tokens: int = 0) -> int:
         """As of its `Tokens`, with what the encoder takes."""
         return self._tokens.room(tokens, self.max_tokens, system_tokens)
+
+    def cut(self, text: str) -> Sequence[Sequence[int]]:
+        """The windows of a text for single-label kinds; an empty one where it has no tokens."""
+        windowing = Windowing()
+        room = self.room(windowing.tokens)
+        overlap = min(windowing.overlap, room - 1)
+        return read(text, self.tokenize, room=room, overlap=overlap, max_windows=_MOST_OF_A_MEAN).windows or [()]
 
     def encode(self, windows: Sequence[Sequence[int]]) -> Floats:
         """windows: token ids without special tokens → (windows, dimensions) float32, rows as of `Graph.run`.

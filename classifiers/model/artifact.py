@@ -47,7 +47,7 @@ VERSION = re.compile(r"\d{8}-\d{6}-([0-9a-f]{8})")
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What manifest.json holds. writers: the share of the training text by writer; made_with: versions of the tools;
-    files: the sha256 of every other file."""
+    learned: whether a gateway had it learned from its calls; files: the sha256 of every other file."""
 
     schema: Literal[2]
     name: str
@@ -58,6 +58,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seed: int
     writers: dict[str, float]
     made_with: dict[str, str]
+    learned: bool = False
     files: dict[str, str]
 
 
@@ -114,11 +115,13 @@ def save(
     files: Mapping[str, str | bytes] | None = None,
     seed: int = 0,
     made_with: Mapping[str, str] | None = None,
+    learned: bool = False,
 ) -> None:
     """Write an artifact into an existing, empty folder.
 
     encoders: for each encoder `own:NAME` of the model's stages, its NAME and a folder as `encoder.prepare` leaves
     it, which is copied. files: further files by name (report.html, MODEL_CARD.md). made_with: versions of the tools.
+    learned: as of `Manifest`.
     The same model gives the same bytes of head.safetensors. Raises OSError where the folder cannot be written, and
     ValueError where a stage's own encoder is not given or is another one.
     """
@@ -142,6 +145,7 @@ def save(
         seed=seed,
         writers=dict(report.get("text", {}).get("writers", {})),
         made_with=dict(made_with or {}),
+        learned=learned,
         files=dict(sorted(digests.items())),
     )
     # numbers of numpy become Python's
@@ -152,6 +156,11 @@ def save(
 def manifest_digest(folder: Path) -> str:
     """The eight hexadecimal digits that end a version's name. Raises OSError where there is no manifest."""
     return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()[:8]
+
+
+def is_learned(folder: Path) -> bool:
+    """Whether a gateway had a version learned from its calls. Raises ArtifactError where it has no manifest."""
+    return _decode(folder / MANIFEST, Manifest).learned
 
 
 def load(folder: Path) -> Artifact:

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
@@ -19,7 +19,7 @@ from classifiers.errors import ArtifactError, EncoderError
 from classifiers.evaluation.evaluate import top
 from classifiers.model.registry import Registry
 from classifiers.policy import Policy
-from classifiers.runtime.classifier import from_model
+from classifiers.runtime.classifier import Classifier, from_model
 from classifiers.runtime.runtime import Runtime
 from classifiers.training import data
 from classifiers.training.clean import digest, known_by
@@ -112,11 +112,12 @@ class Evaluation:
 class Incumbent:
     """The version in use. version: None where none is in use, or it is not known what it was trained on. held: rows
     that it has not seen, and the new version must not. note: why nothing can be held out, where what is in use is
-    damaged or its rows are not kept."""
+    damaged or its rows are not kept. opened: a runtime that holds it, if there is one already."""
 
     version: str | None = None
     held: tuple[Row, ...] = ()
     note: str = ""
+    opened: Runtime | None = None
 
     @classmethod
     def find(cls, policy: Policy, rows: Sequence[Row], models_dir: Path) -> Self:
@@ -155,14 +156,17 @@ class Incumbent:
         rows = [row for row in self.held if known_by(row) not in seen]
         policy = made.trained.model.policy
         try:
-            old = Runtime.load(models_dir, [policy.name], self_test=False, cache_windows=0, opened=made.encoders)
+            old = self.opened or Runtime.load(
+                models_dir, [policy.name], self_test=False, cache_windows=0, opened=made.encoders
+            )
         except (ArtifactError, EncoderError) as error:
             return None, f"{_NOT_COMPARED}: {error}"
         if (current := old.classifiers[policy.name].version) != self.version:
             return None, f"{_NOT_COMPARED}: {self.version} gave way to {current} meanwhile"
         if not rows:
             return None, f"{_NOT_COMPARED}: all {len(self.held)} rows that were held out for it stand elsewhere as well"
-        new = Runtime(made.encoders, {policy.name: from_model(made.trained.model)}, cache_windows=0)
+        new = Runtime(made.encoders, {policy.name: _bare(from_model(made.trained.model))}, cache_windows=0)
+        old = Runtime(old.encoders.values(), {policy.name: _bare(old.classifiers[policy.name])}, cache_windows=0)
         before, after = _right(old, policy, rows), _right(new, policy, rows)
         return Comparison(version=self.version or "", before=before, after=after), ""
 
@@ -181,6 +185,15 @@ def _draw(rows: Sequence[tuple[str, Row]], *, known: AbstractSet[str], barred: A
 
 def _place(name: str) -> int:
     return int(name, 16)
+
+
+def _bare(classifier: Classifier) -> Classifier:
+    """The classifier, of one label without what changes whether it is named and not which is likeliest: languages, and
+    the filter of tasks."""
+    if classifier.model.policy.multi_label:
+        return classifier
+    stages = tuple(replace(stage, tasks=None) for stage in classifier.model.stages)
+    return replace(classifier, languages=frozenset(), model=replace(classifier.model, stages=stages))
 
 
 def _right(runtime: Runtime, policy: Policy, rows: Sequence[Row]) -> list[bool]:

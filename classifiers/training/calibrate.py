@@ -6,7 +6,7 @@ too readily is too sure where it matters, among the surest answers. Multi-label:
 Support Vector Machines", for each label.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,9 +76,22 @@ def temperature(logits: Floats, truth: Ints) -> float:
         return float((_log_sum(logits * np.float32(scale)) - scale * expected).mean())
 
     scales = np.exp(np.linspace(np.log(0.02), np.log(20), 61))
-    best = int(np.argmin([surprise(scale) for scale in scales]))
+    best = _lowest(surprise, scales)
     low, high = scales[max(best - 1, 0)], scales[min(best + 1, len(scales) - 1)]
-    return float(min(np.exp(np.linspace(np.log(low), np.log(high), 21)), key=surprise))
+    finer = np.exp(np.linspace(np.log(low), np.log(high), 21))
+    return float(finer[_lowest(surprise, finer)])
+
+
+def _lowest(convex: Callable[[float], float], places: NDArray[np.float64]) -> int:
+    """The index of the place where a convex function is lowest, the first of equal ones. places: ascending."""
+    first, last = 0, len(places) - 1
+    while first < last:
+        middle = (first + last) // 2
+        if convex(places[middle]) <= convex(places[middle + 1]):
+            last = middle
+        else:
+            first = middle + 1
+    return first
 
 
 def loss(logits: Floats, truth: Ints) -> float:
@@ -202,10 +215,10 @@ def _log_sum(scaled: Floats) -> Floats:
     return total
 
 
-def fit_offsets(scores: Floats, truth: Ints, scale: float) -> Calibration:
+def fit_offsets(scores: Floats, truth: Ints, scale: float, offsets: Floats | None = None) -> Calibration:
     """The calibration that makes the truth likeliest, with offsets held near 0 by a prior. A class without rows gets no
-    offset: missing rows do not make it rare. scores: (n, classes), held out; truth: (n,); scale: to begin with, the
-    best one without offsets."""
+    offset: missing rows do not make it rare. scores: (n, classes), held out; truth: (n,); scale, offsets: to begin
+    with, such as the best scale without offsets."""
     shown, own = np.unique(truth, return_inverse=True)
     wide, hits = scores[:, shown].astype(np.float64), np.eye(len(shown))[own]
 
@@ -221,21 +234,21 @@ def fit_offsets(scores: Floats, truth: Ints, scale: float) -> Calibration:
 
     from scipy.optimize import minimize
 
-    start = np.array([np.log(scale), *np.zeros(len(shown))])
+    start = np.array([np.log(scale), *(np.zeros(len(shown)) if offsets is None else offsets[shown])])
     best = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
     offset = np.zeros(scores.shape[1], np.float32)
     offset[shown] = best[1:]
     return Calibration(scale=np.exp(best[:1]).astype(np.float32), offset=offset)
 
 
-def unseen(scores: Floats, truth: Ints, used: Bools, scale: float, seed: int) -> Floats:
+def unseen(scores: Floats, truth: Ints, used: Bools, calibration: Calibration, seed: int) -> Floats:
     """(n, classes) probabilities of held-out rows, each by a calibration fitted without it. So thresholds and reports
-    are not flattered. used: (n,) the rows that calibrate."""
-    fitted = probabilities(fit_offsets(scores[used], truth[used], scale), scores, multi_label=False)
+    are not flattered. used: (n,) the rows that calibrate; calibration: of all of them."""
+    fitted, start = probabilities(calibration, scores, multi_label=False), (calibration.scale[0], calibration.offset)
     part = np.random.default_rng(seed).permutation(len(scores)) % _FOLDS
     for fold in range(_FOLDS):
         others, own = used & (part != fold), used & (part == fold)
-        fitted[own] = probabilities(fit_offsets(scores[others], truth[others], scale), scores[own], multi_label=False)
+        fitted[own] = probabilities(fit_offsets(scores[others], truth[others], *start), scores[own], multi_label=False)
     return fitted
 
 

@@ -9,7 +9,7 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
 from hashlib import sha256
@@ -26,7 +26,7 @@ from classifiers.policy import NONE, OTHER, Policy
 from classifiers.slots.fill import parse
 from classifiers.training.clean import digest
 from classifiers.training.label_noise import Doubt
-from classifiers.training.rows import Origin, Row, encodable
+from classifiers.training.rows import LabelledCall, Origin, Row, encodable
 
 _SHOWN = 20
 _YES, _NO = ("true", "yes", "1"), ("", "false", "no", "0")
@@ -115,18 +115,17 @@ def _renamed(record: Any, names: Mapping[str, str | None]) -> Any:
     return record | {key: list(dict.fromkeys(names.get(label, label) for label in own))}
 
 
-def read_calls(policy: Policy, calls: Iterable[tuple[str, str]]) -> list[Row]:
-    """Rows of a gateway's calls, (text, label). Their texts have no marks and appear in no report. Calls with an empty
-    text, or a label that the policy does not have, are left out."""
-    rows = []
-    for number, (text, label) in enumerate(calls, 1):
-        try:
-            labels = _labels(policy, {"label": label})
-        except TrainingError:
-            continue
-        if text.strip():
-            given = encodable(text)
-            rows.append(Row(text=given, labels=labels, group=f"call:{number}", source="data", digest=digest(given)))
+def read_calls(policy: Policy, calls: Iterable[LabelledCall]) -> list[Row | None]:
+    """The row of each of a gateway's calls. Their texts have no marks and appear in no report. None for calls with an
+    empty text, or a label that the policy does not have."""
+    rows: list[Row | None] = []
+    for number, call in enumerate(calls, 1):
+        rows.append(None)
+        with suppress(TrainingError):
+            labels, text = _labels(policy, {"label": call.label}), encodable(call.text)
+            if text.strip():
+                row = Row(text=text, labels=labels, group=f"call:{number}", source="data", digest=digest(text))
+                rows[-1] = replace(row, calls=call.weight)
     return rows
 
 
@@ -244,7 +243,7 @@ def _labels(policy: Policy, record: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 _FOLDER = "training"
-_FIELDS = ("text", "group", "source", "writer", "system", "digest")
+_FIELDS = ("text", "group", "source", "writer", "system", "digest", "weight", "probe", "foreign")
 
 
 @contextmanager

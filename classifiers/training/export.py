@@ -22,7 +22,7 @@ from classifiers.policy import OTHER, Policy
 from classifiers.report import pages
 from classifiers.runtime.cascade import score
 from classifiers.runtime.thresholds import NOVEL_REASON
-from classifiers.training import calibrate, label_noise, language_filter, thresholds
+from classifiers.training import calibrate, data, label_noise, language_filter, thresholds
 from classifiers.training.accept import Evaluation
 from classifiers.training.examine import add_neighbours
 from classifiers.training.fit.fitted import FittedModel, MeasuredModel
@@ -34,6 +34,7 @@ from classifiers.verdict import Verdict
 _CHECKED_ROWS = 64
 _MOST_HELD_OUT = 2_000
 """Held-out texts whose confidence an artifact holds, evenly of all that were measured."""
+_KEPT_LEARNED = 3
 _TOOLS = ("numpy", "onnxruntime", "scikit-learn", "tokenizers")
 REFUSED = "refused"
 """Next to a classifier's versions: the report of the last training that missed its goals."""
@@ -166,16 +167,29 @@ def _confidence(policy: Policy, row: Row, verdict: Verdict) -> tuple[float, floa
 
 
 def publish(
-    fitted: FittedModel, report: Mapping[str, Any], models_dir: Path, *, seed: int, now: datetime
+    fitted: FittedModel,
+    report: Mapping[str, Any],
+    models_dir: Path,
+    *,
+    seed: int,
+    now: datetime,
+    learned: bool = False,
 ) -> tuple[str, Path]:
     """Write the artifact, load it again, and publish it if it predicts as the model in memory does: (version, folder).
-    now: what the version is named for. Raises TrainingError where it
-    does not, OSError where the folder cannot be written."""
+    now: what the version is named for; learned: as of
+    `artifact.save`. Raises TrainingError where it does not, OSError where the folder cannot be written."""
     model, registry = fitted.trained.model, Registry(models_dir)
     made_with = {"python": platform.python_version(), **{tool: version(tool) for tool in _TOOLS}}
     with registry.staging(model.policy.name) as folder:
         artifact.save(
-            model, folder, report=report, encoders=fitted.own, files=_pages(report), seed=seed, made_with=made_with
+            model,
+            folder,
+            report=report,
+            encoders=fitted.own,
+            files=_pages(report),
+            seed=seed,
+            made_with=made_with,
+            learned=learned,
         )
         again = artifact.load(folder).model
         for stage, loaded, vectors in zip(model.stages, again.stages, fitted.samples, strict=True):
@@ -185,6 +199,19 @@ def publish(
         name = registry.publish(model.policy.name, folder, now)
     shutil.rmtree(models_dir / model.policy.name / REFUSED, ignore_errors=True)
     return name, registry.resolve(model.policy.name, name)
+
+
+def forget_learned(models_dir: Path, name: str) -> None:
+    """Deletes versions that were learned from a gateway's calls, with the archives of their rows; all but the newest
+    few and the one in use."""
+    registry = Registry(models_dir)
+    learned = [each for each in registry.versions(name) if artifact.is_learned(registry.resolve(name, each))]
+    for old in {*learned[:-_KEPT_LEARNED]} - {registry.named(name)}:
+        folder, rows = registry.resolve(name, old), data.file_of(models_dir, name, old)
+        # nobody takes a folder that is half deleted for a version
+        shutil.rmtree(folder.rename(folder.with_name(f".old-{old}")), ignore_errors=True)
+        for file in (rows, rows.with_suffix(".doubts.jsonl")):
+            file.unlink(missing_ok=True)
 
 
 def refuse(model: Model, report: Mapping[str, Any], models_dir: Path) -> Path:

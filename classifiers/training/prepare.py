@@ -116,7 +116,7 @@ def prepare_text(
     if policy.kind == "safety" or policy.slots:
         return ready
     if policy.multi_label:
-        return replace(ready, outside=_out_of_scope(policy, kept, vectors, lambda texts: reads(encoder, texts)))
+        return replace(ready, outside=out_of_scope(policy, kept, vectors, lambda texts: reads(encoder, texts)))
     progress.step("review")
     descriptions = reads(encoder, label_noise.described(policy), progress.advance)
     reviewed = label_noise.review(policy, kept, vectors, descriptions, seed=seed)
@@ -125,20 +125,25 @@ def prepare_text(
         rows=held_together(reviewed.rows),
         vectors=reviewed.vectors,
         doubts=reviewed.doubts,
-        outside=_out_of_scope(policy, reviewed.rows, reviewed.vectors, lambda texts: reads(encoder, texts)),
+        outside=out_of_scope(policy, reviewed.rows, reviewed.vectors, lambda texts: reads(encoder, texts)),
     )
 
 
-def _out_of_scope(
-    policy: Policy, rows: Sequence[Row], vectors: Floats, read: Callable[[Sequence[str]], Floats]
-) -> list[tuple[str, str]]:
-    """Messages that people send to other services, and everyday sentences unless the policy learns from these; without
-    what is too near to the policy's own text. All are English."""
+def services(policy: Policy) -> list[tuple[str, str]]:
+    """(kind, text) of messages that people send to other services, and everyday sentences unless the policy learns from
+    these. All are English."""
     if not policy.everyday or "en" not in map(code_of, policy.languages):
         return []
     texts = [(SERVICES, text) for text in data.table("tasks.json")["ordinary"]]
-    if policy.other is None:
-        texts += [(EVERYDAY, text) for text in data.lines("everyday.txt")]
+    return texts if policy.other is not None else [*texts, *((EVERYDAY, text) for text in data.lines("everyday.txt"))]
+
+
+def out_of_scope(
+    policy: Policy, rows: Sequence[Row], vectors: Floats, read: Callable[[Sequence[str]], Floats]
+) -> list[tuple[str, str]]:
+    """The texts of `services` without what is too near to the policy's own text."""
+    if not (texts := services(policy)):
+        return []
     known = {row.text for row in rows}
     own = np.array([row.labels not in {(OTHER,), ()} for row in rows])
     near = (read([text for _, text in texts]) @ vectors[own].T).max(axis=1) > _TOO_NEAR

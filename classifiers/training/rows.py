@@ -3,7 +3,9 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
 
 from classifiers.slots.tags import SlotMark
 
@@ -65,6 +67,16 @@ class Row:
         return f"{self.text} (under: {self.system})" if self.system else self.text
 
     marks: tuple[SlotMark, ...] | None = None
+
+
+class LabelledCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A gateway's call with the label that the model gave. weight: for how many calls it stands; vector: what an
+    earlier refit has made of the text, if one has."""
+
+    text: str
+    label: str
+    weight: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    vector: bytes = b""
 
 
 def by_themselves(rows: Sequence[Row]) -> list[Row]:

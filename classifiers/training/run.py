@@ -6,7 +6,7 @@ A recipe calibrates what it fits: which of two models is the better one shows on
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,8 +15,9 @@ from typing import Any
 from classifiers.encoder.prepare import prepare
 from classifiers.encoder.session import Encoder, embed
 from classifiers.encoder.source import first_encoder, resolve
-from classifiers.errors import PolicyError, require
+from classifiers.errors import PolicyError, TrainingError, require
 from classifiers.model import selftest
+from classifiers.model.registry import Registry
 from classifiers.policy import Policy
 from classifiers.slots.fill import slot_problems
 from classifiers.text.language import LanguageDetector
@@ -24,11 +25,12 @@ from classifiers.training import patterns
 from classifiers.training.accept import Evaluation, Incumbent
 from classifiers.training.data import archived_rows, read_calls, read_rows
 from classifiers.training.examine import alone, latency
-from classifiers.training.export import publish, refuse, report_of, with_held_out
+from classifiers.training.export import forget_learned, publish, refuse, report_of, with_held_out
 from classifiers.training.fit import checkpoint, recipe
 from classifiers.training.fit.fitted import FittedModel, Progress, Silent, TrainingSet, Workbench
 from classifiers.training.prepare import TrainingText, nothing, prepare_text
-from classifiers.training.rows import Row
+from classifiers.training.refit import Base, RefitError
+from classifiers.training.rows import LabelledCall, Row
 from classifiers.training.task_filter import with_task_filters
 from classifiers.training.write.prompts import nearest_labels
 from classifiers.training.write.sentences import WrittenSentences, write_sentences
@@ -40,7 +42,8 @@ _UNWRITTEN = WrittenSentences(rows=(), forms={})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingOutcome:
     """What a run came to. accepted: whether the model was published; if not, `missed` says why, a line each, version is
-    None and folder holds only the report. report: as in report.json. seconds: of each step."""
+    None and folder holds only the report. report: as in report.json. seconds: of each step. vectors: what a refit has
+    made of each call that came without; empty of the others."""
 
     accepted: bool
     version: str | None
@@ -48,6 +51,7 @@ class TrainingOutcome:
     report: Mapping[str, Any]
     missed: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    vectors: Sequence[bytes] = ()
 
 
 def train(
@@ -61,7 +65,8 @@ def train(
     approve: Approve | None = None,
     threads: int | None = None,
     more: Sequence[Path] = (),
-    calls: Sequence[tuple[str, str]] = (),
+    calls: Sequence[LabelledCall] = (),
+    refit: bool = False,
 ) -> TrainingOutcome:
     """Train a policy and publish it in `models_dir`, unless it misses a goal or a test of its own, or does worse than
     the version in use on rows of `more` or `calls` that neither was trained on.
@@ -70,7 +75,9 @@ def train(
     teacher_factory: gets a teacher's model ready; needed where the policy names one.
     approve: given what asking a teacher will come to, before that is spent; by default it agrees.
     more: files of labelled rows besides the policy's own.
-    calls: (text, label) of a gateway's calls besides those, texts that no file and no report is to hold.
+    calls: of a gateway besides those, whose texts no file and no report is to hold.
+    refit: where that can be, only fit the head of the version in use anew, on its rows and on calls. The version is one
+        of many then: of those that were learned so, the newest three stay.
     Raises PolicyError, EncoderError, TrainingError, TeacherError, and OSError where models_dir cannot be written.
     """
     return _Run(
@@ -82,12 +89,14 @@ def train(
         teacher_factory=teacher_factory,
         approve=approve or (lambda *_: True),
         clock=_Clock(progress or Silent()),
+        learns=refit,
     ).outcome(more, calls)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Run:
-    """The steps of a run. policy: with all of its labels; `learned` leaves out those that patterns tell."""
+    """The steps of a run. policy: with all of its labels; `learned` leaves out those that patterns tell. learns:
+    whether the version is one of many that are learned from calls."""
 
     policy: Policy
     base_dir: Path
@@ -97,16 +106,23 @@ class _Run:
     teacher_factory: TeacherFactory | None
     approve: Approve
     clock: "_Clock"
+    learns: bool = False
     detector: LanguageDetector = field(default_factory=LanguageDetector)
 
     @property
     def learned(self) -> Policy:
         return patterns.to_learn(self.policy)
 
-    def outcome(self, more: Sequence[Path], calls: Sequence[tuple[str, str]]) -> TrainingOutcome:
+    def outcome(self, more: Sequence[Path], calls: Sequence[LabelledCall]) -> TrainingOutcome:
         """All steps. Arguments as of `train`."""
         self.clock.step("load")
         _check(self.policy)
+        if self.learns and not more:
+            require("training", "sklearn", "scipy")
+            try:
+                return self.refit(Base.find(self.policy, self.models_dir), calls)
+            except RefitError as error:
+                self.clock.progress.step(f"trained as a whole, since {error}")
         if not self.policy.learned:
             return self.publish(nothing(self.learned), patterns.nothing_learned(self.policy), _UNWRITTEN, Incumbent())
         encoder, own, besides = self.load(more, calls)
@@ -120,16 +136,30 @@ class _Run:
         )
         unread_calls = len(calls) - sum(bool(row.digest) for row in besides)
         with TemporaryDirectory(prefix=".tuned-", dir=self.models_dir) as scratch:
-            fitted = self.fit(encoder, text, Path(scratch))
+            fitted = with_held_out(self.fit(encoder, text, Path(scratch)))
             return self.publish(text, fitted, written, incumbent, unread_calls=unread_calls)
 
-    def load(
-        self, more: Sequence[Path], calls: Sequence[tuple[str, str]]
-    ) -> tuple[Encoder, Sequence[Row], Sequence[Row]]:
+    def refit(self, base: Base, calls: Sequence[LabelledCall]) -> TrainingOutcome:
+        """The steps of a refit."""
+        encoder = base.encoder(self.models_dir, self.threads)
+        self.clock.step("encode")
+        rows, vectors = base.read(calls, encoder, self.detector)
+        opened = base.opened(encoder, self.models_dir)
+        incumbent = replace(Incumbent.find(self.policy, rows, self.models_dir), opened=opened)
+        self.clock.step("fit")
+        with TemporaryDirectory(prefix=".tuned-", dir=self.models_dir) as scratch:
+            text, fitted = base.refit(incumbent.spared(rows), encoder, self.bench(encoder, Path(scratch)))
+            if (current := Registry(self.models_dir).named(self.policy.name)) != base.version:
+                raise TrainingError(f"{base.version}, whose head was fitted anew, gave way to {current} meanwhile")
+            unread = len(calls) - len(rows)
+            made = self.publish(text, fitted, _UNWRITTEN, incumbent, unread_calls=unread, timed=False)
+        return replace(made, vectors=vectors)
+
+    def load(self, more: Sequence[Path], calls: Sequence[LabelledCall]) -> tuple[Encoder, Sequence[Row], Sequence[Row]]:
         """The policy's encoder, the rows of its files, and those of `more` and `calls`."""
         policy = self.policy
         require("training", "sklearn", "scipy")
-        besides = [*read_rows(policy, more), *read_calls(policy, calls)]
+        besides = [*read_rows(policy, more), *filter(None, read_calls(policy, calls))]
         recipe.check(self.learned, self.base_dir, self.models_dir)
         own = read_rows(policy, [self.base_dir / path for path in policy.data])
         self.models_dir.mkdir(parents=True, exist_ok=True)
@@ -159,7 +189,16 @@ class _Run:
     def fit(self, encoder: Encoder, text: TrainingText, scratch: Path) -> FittedModel:
         """Fit the model by the policy's recipe. scratch: an empty folder that outlives the export of the model."""
         self.clock.step("fit")
-        bench = Workbench(
+        bench = self.bench(encoder, scratch)
+        training = TrainingSet(
+            policy=self.learned, rows=text.rows, encoder=encoder, vectors=text.vectors, outside=text.outside
+        )
+        fitted = with_task_filters(self.learned, text.rows, recipe.fit_policy(training, bench), self.seed)
+        return patterns.whole(self.policy, fitted)
+
+    def bench(self, encoder: Encoder, scratch: Path) -> Workbench:
+        """Where a model is fitted. scratch: as of `fit`."""
+        return Workbench(
             base_dir=self.base_dir,
             models_dir=self.models_dir,
             scratch=scratch,
@@ -167,14 +206,9 @@ class _Run:
             threads=encoder.threads,
             progress=self.clock.progress,
         )
-        training = TrainingSet(
-            policy=self.learned, rows=text.rows, encoder=encoder, vectors=text.vectors, outside=text.outside
-        )
-        fitted = with_task_filters(self.learned, text.rows, recipe.fit_policy(training, bench), self.seed)
-        return patterns.whole(self.policy, fitted)
 
-    def evaluate(self, text: TrainingText, fitted: FittedModel, incumbent: Incumbent) -> Evaluation:
-        """Run the policy's tests, compare with the version in use, and measure the latency."""
+    def evaluate(self, text: TrainingText, fitted: FittedModel, incumbent: Incumbent, *, timed: bool) -> Evaluation:
+        """Run the policy's tests, compare with the version in use, and measure the latency if it is to be `timed`."""
         self.clock.step("evaluate")
         model, now = fitted.trained.model, datetime.now(UTC)
         served = alone(model, fitted.encoders, self.detector)
@@ -185,7 +219,7 @@ class _Run:
             failures=selftest.failures(model, served.classify, model.policy.name, now=now),
             comparison=comparison,
             note=note,
-            latency=latency(served, model.policy.name, fitted.trained.read),
+            latency=latency(served, model.policy.name, fitted.trained.read) if timed else None,
         )
 
     def publish(
@@ -196,10 +230,11 @@ class _Run:
         incumbent: Incumbent,
         *,
         unread_calls: int = 0,
+        timed: bool = True,
     ) -> TrainingOutcome:
-        """Evaluate the model, and publish it, or leave the report of one that is refused."""
-        fitted = with_held_out(fitted)
-        evaluation, model = self.evaluate(text, fitted, incumbent), fitted.trained.model
+        """Evaluate the model, and publish it, or leave the report of one that is refused. timed: as of `evaluate`."""
+        evaluation = self.evaluate(text, fitted, incumbent, timed=timed)
+        model = fitted.trained.model
         self.clock.step("accept")
         report = report_of(
             self.learned,
@@ -216,8 +251,12 @@ class _Run:
             version, folder = None, refuse(model, report, self.models_dir)
         else:
             with archived_rows(self.models_dir, model.policy.name, text.rows, text.doubts) as archive:
-                version, folder = publish(fitted, report, self.models_dir, seed=self.seed, now=evaluation.made_at)
+                version, folder = publish(
+                    fitted, report, self.models_dir, seed=self.seed, now=evaluation.made_at, learned=self.learns
+                )
                 archive(version)
+            if self.learns:
+                forget_learned(self.models_dir, model.policy.name)
             checkpoint.forget(self.models_dir, model.policy.name)
         self.clock.finish()
         return TrainingOutcome(

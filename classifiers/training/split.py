@@ -139,20 +139,22 @@ def one_of(
     seed: int,
     advance: Callable[[int, int], None],
     unseen: Bools | None = None,
+    dealt: Dealt | None = None,
 ) -> HeldOut:
     """Single-label. Arguments as of `fit.linear.one_of`; advance: called with folds done and in all. unseen: (rows,)
-    those that the encoder itself was not tuned on; no others are held out then. No row is held out with all others of
-    its class, for the fit would not know the class; unless all rows would be."""
-    folded = deal(rows, count, seed, unseen)
+    those that the encoder itself was not tuned on; no others are held out then. dealt: the folds, where they are known
+    already. No row is held out with all others of its class, for the fit would not know the class; unless all rows
+    would be."""
+    folded = dealt or deal(rows, count, seed, unseen)
     fold_of, number = folded.folds, folded.number
     # the lowest and the highest fold of each class
     low, high = np.full(count, number), np.zeros(count, fold_of.dtype)
     np.minimum.at(low, classes, fold_of)
     np.maximum.at(high, classes, fold_of)
-    dealt, learned = fold_of < number, (low < high)[classes]
-    asked = _asked(rows, dealt & learned, count, seed)
+    held, learned = fold_of < number, (low < high)[classes]
+    asked = _asked(rows, held & learned, count, seed)
     if not len(asked):
-        asked = _asked(rows, dealt, count, seed)
+        asked = _asked(rows, held, count, seed)
     logits = np.zeros((len(asked), count), np.float32)
     votes = {sharpness: np.full((len(asked), count), _NO_VOTE, np.float32) for sharpness in SHARPNESS}
     for train, here in _in_turn(folded, fold_of[asked], advance):

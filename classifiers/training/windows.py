@@ -15,8 +15,6 @@ from classifiers.text.spans import read
 
 _MOST = 64
 """The most windows of a row; the rest is left out."""
-_MOST_OF_A_MEAN = 16
-"""The same for single-label kinds: the rest seldom changes what a text is about."""
 _TOGETHER = 256
 """Texts whose windows are in memory at once."""
 
@@ -89,19 +87,11 @@ def windows_of(
     return Windows(vectors=np.concatenate(parts), starts=np.cumsum(counts) - counts)
 
 
-def parts(encoder: Encoder, text: str) -> Sequence[Sequence[int]]:
-    """The windows of a text for single-label kinds; an empty one where it has no tokens."""
-    windowing = Windowing()
-    room = encoder.room(windowing.tokens)
-    overlap = min(windowing.overlap, room - 1)
-    return read(text, encoder.tokenize, room=room, overlap=overlap, max_windows=_MOST_OF_A_MEAN).windows or [()]
-
-
 def wholes(encoder: Encoder, texts: Sequence[str], advance: Callable[[int, int], None] | None = None) -> Floats:
     """(texts, dimensions) of length 1: the mean vector of each text. advance: called with texts read and in all."""
     vectors = np.empty((len(texts), encoder.dimensions), np.float32)
     for start in range(0, len(texts), _TOGETHER):
-        cut = [parts(encoder, text) for text in texts[start : start + _TOGETHER]]
+        cut = [encoder.cut(text) for text in texts[start : start + _TOGETHER]]
         read_now = encoder.encode(list(chain.from_iterable(cut)))
         end = 0
         for place, windows in enumerate(cut, start):

@@ -4,12 +4,15 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 import typer
 
 from gateway.cli.output import Exit, fail
+
+if TYPE_CHECKING:
+    from classifiers.training.rows import LabelledCall
 
 _MEND = 'write {"text": "...", "label": "..."}, one call a line'
 
@@ -17,24 +20,20 @@ T = TypeVar("T", str, str | None, list[str] | None)
 P = TypeVar("P")
 
 
-class _LabelledText(msgspec.Struct):
-    text: str
-    label: str
+def read(lines: Iterable[str]) -> "list[LabelledCall]":
+    """The call of each line that is not blank, the first of them stdin's first. Raises typer.Exit where one is no call,
+    and says which and why, but nothing of what it holds."""
+    from classifiers.training.rows import LabelledCall
 
-
-def read(lines: Iterable[str]) -> list[tuple[str, str]]:
-    """(text, label) of each line that is not blank, the first of them stdin's first. Raises typer.Exit where one is no
-    call, and says which and why, but nothing of what it holds."""
     calls = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             # msgspec's own decoder refuses half a surrogate pair
-            call = msgspec.convert(json.loads(line), _LabelledText)
+            calls.append(msgspec.convert(json.loads(line), LabelledCall))
         except (ValueError, RecursionError, msgspec.ValidationError) as error:
             raise fail(f"stdin:{number}: {error}; {_MEND}", Exit.USAGE) from error
-        calls.append((call.text, call.label))
     return calls
 
 

@@ -1,6 +1,7 @@
 """The outcomes of trainings: as data, and as lines for people."""
 
 import re
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ def as_dict(name: str | None, outcome: "TrainingOutcome | None", error: str | No
         "folder": str(outcome.folder) if outcome else None,
         "missed": list(outcome.missed) if outcome else [],
         "seconds": dict(outcome.seconds) if outcome else {},
+        "vectors": [b64encode(vectors).decode() for vectors in outcome.vectors] if outcome else [],
         "report": outcome.report if outcome else None,
     }
 

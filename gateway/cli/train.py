@@ -36,6 +36,9 @@ def train(
     calls: Annotated[
         bool, typer.Option("--calls", help="Read rows of calls from standard input, too; no file or report has them.")
     ] = False,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="Only fit the head of the version in use anew, where that can be.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a teacher's model is paid.")] = False,
     json: Json = False,
 ) -> None:
@@ -54,7 +57,7 @@ def train(
         for file, policy in _load_all(policies, larger):
             name = policy.name
             _print_notes(file, policy, more)
-            fit = partial(run, seed=seed, more=data or (), calls=rows, base_dir=file.parent)
+            fit = partial(run, seed=seed, more=data or (), calls=rows, refit=refit, base_dir=file.parent)
             with _at_its_place(file):
                 outcome, why = _train_policy(policy, partial(fit, models_dir=models or _models_dir(file)), asking)
             results.append(outcomes.as_dict(name, outcome, why))

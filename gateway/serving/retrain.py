@@ -153,30 +153,29 @@ class Retrainer:
         texts = [(one.text, one.label) for one in kept]
         await self._owner.ask(lambda store: store.training(rule.name, began, len(texts), among=source))
         _log.warning("rule %s: %s is trained on %d texts of its calls", rule.name, rule.classifier, len(texts))
-        code, output = await self._run(rule, texts)
+        code, output, errors = await self._run(rule, texts)
         if (outcome := _OUTCOMES.get(code)) is None:
-            raise _Failed(f"the training ended with {code}\n{output}")
+            raise _Failed(f"the training ended with {code}\n{errors[-_SHOWN:]}")
         await self._owner.ask(lambda store: store.trained(rule.name, began))
-        if outcome == "published":
-            return outcome, "the new version is in use"
-        why = "it misses its goals or its tests, or does worse than the one in use"
-        return outcome, f"{why}; see offramp train's report\n{output}"
+        [made] = json.loads(output)
+        return outcome, "; ".join(made["missed"]) or f"version {made['version']} is in use"
 
-    async def _run(self, rule: RuleSettings, texts: Sequence[tuple[str, str]]) -> tuple[int, str]:
-        """The training's exit code, and the end of its output. texts: (text, label)."""
+    async def _run(self, rule: RuleSettings, texts: Sequence[tuple[str, str]]) -> tuple[int, str, str]:
+        """The training's exit code, its outcome as JSON, and what it wrote for people. texts: (text, label)."""
         calls = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in texts)
         command = [*this_program(), "train", str(policy_file(self._loaded, rule.classifier))]
-        command += ["--calls", "--models", str(self._loaded.models_dir), "--yes"]
+        command += ["--calls", "--refit", "--models", str(self._loaded.models_dir), "--json", "--yes"]
         nice = shutil.which("nice")
         process = await asyncio.create_subprocess_exec(
             *([nice, "-n", "19"] if nice else []),
             *command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
         try:
-            output, _ = await process.communicate(calls.encode())
+            output, errors = await process.communicate(calls.encode())
         except asyncio.CancelledError:
             process.terminate()
             try:
@@ -185,7 +184,7 @@ class Retrainer:
                 process.kill()
                 await process.wait()
             raise
-        return process.returncode or 0, output.decode(errors="replace")[-_SHOWN:]
+        return process.returncode or 0, output.decode(errors="replace"), errors.decode(errors="replace")
 
     def _ended(self, rule: RuleSettings, outcome: str, why: str) -> None:
         self._metrics.retrainings.labels(rule.name, outcome).inc()

@@ -94,7 +94,8 @@ class TrainingSet:
     labels, the better is taken), by the rows that it has not seen; nothing else is measured on.
     unseen: (rows,) the only rows that are held out, if given.
     windows: of several labels, what held-out rows are judged by; by default each row as a whole.
-    dealt: of several labels, the folds, where they are known already.
+    dealt: the folds, where they are known already.
+    neighbours: of one label, whether rows are also judged by fits without their label, as text out of scope.
     outside: (kind, text) of text out of scope that nothing is fitted on.
     hidden: of several labels, whether the head has a hidden layer.
     base: of several labels, a head with a hidden layer that what is fitted is added to.
@@ -110,6 +111,7 @@ class TrainingSet:
     unseen: NDArray[np.bool_] | None = None
     windows: Windows | None = None
     dealt: Dealt | None = None
+    neighbours: bool = True
     hidden: bool = False
     base: Head | None = None
 

@@ -202,7 +202,7 @@ def _outside(training: TrainingSet, stage: Stage, held: _HeldOutLogits, targets:
         scores, far = cascade.score(stage, wholes(training.encoder, texts))
     near = None
     # a tuned encoder knows all labels, whatever its head does
-    if training.tuned is None:
+    if training.tuned is None and training.neighbours:
         near = split.left_out(
             rows,
             training.vectors,
@@ -244,6 +244,7 @@ def _held_out_logits(training: TrainingSet, bench: Workbench, targets: Ints) -> 
         seed=bench.seed,
         advance=bench.progress.advance,
         unseen=training.held_out,
+        dealt=training.dealt,
     )
     truth, sure = targets[held.rows], answerable(training.policy, training.rows, held.rows)
     sharpness, share = calibrate.nearest_share(
@@ -266,7 +267,7 @@ def _calibrated(training: TrainingSet, held: _HeldOutLogits, seed: int) -> Blend
     shown, table = enough(real), training.ngrams
     if shown:
         calibration = calibrate.fit_offsets(held.scores[real], held.truth[real], scale)
-        own = calibrate.unseen(held.scores, held.truth, real, scale, seed)
+        own = calibrate.unseen(held.scores, held.truth, real, calibration, seed)
     else:
         # written text shows how its writer spread the classes, not how they are met
         offset = np.zeros(len(training.classes), np.float32)

@@ -171,7 +171,7 @@ def exemplars_of(vectors: Floats, classes: Ints, count: int, seed: int) -> tuple
     for label in range(count):
         rows = vectors[classes == label]
         if len(rows) > most:
-            clusters = KMeans(most, n_init=1, max_iter=20, random_state=seed).fit(rows)
+            clusters = KMeans(most, init="random", n_init=1, max_iter=20, random_state=seed).fit(rows)
             rows = clusters.cluster_centers_.astype(np.float32)
         if len(rows):
             chosen.append(unit(rows))

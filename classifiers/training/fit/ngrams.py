@@ -26,8 +26,7 @@ from classifiers.training.fit.linear import Ints
 from classifiers.training.label_noise import WRITTEN
 from classifiers.training.operating_points import answerable, enough, is_real
 from classifiers.training.rows import Row
-from classifiers.training.split import LEFT_OUT, folds, parts_left_out
-from classifiers.training.windows import parts
+from classifiers.training.split import LEFT_OUT, Dealt, folds, parts_left_out
 
 C = 1.0
 MOST_CELLS = 16_000_000
@@ -143,13 +142,14 @@ class NGramTable:
         self._weights = training.weights
         self._private = np.array([bool(row.digest) for row in rows])
         self._seed, self._specials = seed, self._encoder.specials
-        cut = [parts(self._encoder, row.text) for row in rows]
+        cut = [self._encoder.cut(row.text) for row in rows]
         overlap = min(Windowing().overlap, self._encoder.room(Windowing().tokens) - 1)
         wholes = ([*text[0], *chain.from_iterable(window[overlap:] for window in text[1:])] for text in cut)
         # as arrays: of long texts lists would take ten times as much room
         self._texts = [array("i", self._encoder.surround(whole)) for whole in wholes]
         self._windows = self._surrounded(cut)
-        scores = self._unseen(folds(rows, _FOLDS, seed), _FOLDS)
+        dealt = training.dealt or Dealt(folds=folds(rows, _FOLDS, seed), number=_FOLDS)
+        scores = self._unseen(dealt.folds, dealt.number)
         probes, every = np.array([row.probe for row in rows], bool), np.arange(len(rows))
         like = every[probes] if probes.any() else every
         used = answerable(policy, rows, like)
@@ -157,8 +157,9 @@ class NGramTable:
         offset = np.zeros(len(self.classes), np.float32)
         self.calibration = Calibration(scale=np.array([scale], np.float32), offset=offset)
         left = parts_left_out(len(self.classes), len(policy.labels), seed)[self._targets]
-        outside = self._surrounded([parts(self._encoder, text) for _, text in training.outside])
-        unseen = scores, self._unseen(left, LEFT_OUT), self._scores(self.fitted, outside)
+        outside = self._surrounded([self._encoder.cut(text) for _, text in training.outside])
+        unknown = self._unseen(left, LEFT_OUT) if training.neighbours else scores[:0]
+        unseen = scores, unknown, self._scores(self.fitted, outside)
         own, unknown, strange = (squash(self.calibration, each, multi_label=False) for each in unseen)
         self.scores = NGramScores(held_out=own, left_out=unknown, outside=strange)
 

@@ -17,7 +17,7 @@ from classifiers.training import data
 from classifiers.training.accept import Comparison, Incumbent
 from classifiers.training.clean import key
 from classifiers.training.data import read_calls
-from classifiers.training.rows import Row
+from classifiers.training.rows import LabelledCall, Row
 from classifiers.training.run import TrainingOutcome, train
 
 DESKS: dict[str, Any] = {
@@ -37,7 +37,7 @@ EVERY = [
     for form, thing, place in itertools.product(NORTH + SOUTH, THINGS, PLACES)
 ]
 ROWS = [Row(text=text, labels=(label,), group=text, source="data") for text, label in EVERY]
-CALLS = read_calls(POLICY, EVERY)
+CALLS = [row for row in read_calls(POLICY, [LabelledCall(text=text, label=label) for text, label in EVERY]) if row]
 OLD = "20260101-000000-00000000"
 
 Train = Callable[..., TrainingOutcome]
@@ -45,12 +45,13 @@ Train = Callable[..., TrainingOutcome]
 
 @pytest.fixture
 def run(tiny_encoder: str, tiny_models: Path, tmp_path: Path) -> Train:
-    def make(rows: Iterable[tuple[str, str]] = (), **options: Any) -> TrainingOutcome:
+    def make(rows: Iterable[tuple[str, str]] = (), calls: Iterable[tuple[str, str]] = ()) -> TrainingOutcome:
         file = tmp_path / "rows.jsonl"
         file.write_text("".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows))
         policy = POLICY.model_copy(update={"encoder": tiny_encoder})
         more = [file] if rows else []
-        return train(policy, base_dir=tmp_path, models_dir=tiny_models, threads=1, more=more, **options)
+        given = [LabelledCall(text=text, label=label) for text, label in calls]
+        return train(policy, base_dir=tmp_path, models_dir=tiny_models, threads=1, more=more, calls=given)
 
     return make
 

@@ -108,8 +108,9 @@ def test_rows_that_calibrate_are_judged_by_what_has_not_seen_them() -> None:
     def surprise(of: NDArray[np.float32]) -> float:
         return float(-np.log(of[used, truth[used]]).mean())
 
-    fitted = probabilities(calibrate.fit_offsets(scores[used], truth[used], 1.0), scores, multi_label=False)
-    judged = calibrate.unseen(scores, truth, used, 1.0, seed=0)
+    calibration = calibrate.fit_offsets(scores[used], truth[used], 1.0)
+    fitted = probabilities(calibration, scores, multi_label=False)
+    judged = calibrate.unseen(scores, truth, used, calibration, seed=0)
     assert surprise(fitted) < np.log(20) < surprise(judged)
     assert judged[~used] == pytest.approx(fitted[~used])
 

@@ -13,7 +13,7 @@ from classifiers.policy import Policy
 from classifiers.training import data
 from classifiers.training.clean import digest, known_by
 from classifiers.training.data import read_calls, read_rows
-from classifiers.training.rows import Row
+from classifiers.training.rows import LabelledCall, Row
 
 TABLES = yaml.safe_load((Path(__file__).parents[2] / "tables" / "rows.yaml").read_text(encoding="utf-8"))
 SLOTS = {
@@ -102,8 +102,11 @@ def test_calls_are_read_as_they_came_and_what_is_no_row_is_left_out() -> None:
     policy = Policy.model_validate(SLOTS | {"labels": {name: {"means": name} for name in ("book", "cancel")}})
     texts = ("a table at 7 pm", "see [our menu](https://x.example), at 7 pm", "a [x](time) table", "half \ud83d")
     calls = [*((text, "book") for text in texts), (" \n", "book"), ("back", "refund"), ("back", "")]
-    rows = read_calls(policy, calls)
+    found = read_calls(policy, [LabelledCall(text=text, label=label, weight=2.0) for text, label in calls])
+    rows = [row for row in found[:4] if row]
+    assert found[4:] == [None] * 3
     assert [row.text for row in rows] == [*texts[:3], "half \ufffd"]
+    assert {row.calls for row in rows} == {2.0}
     assert {(row.labels, row.marks, row.source, bool(row.digest)) for row in rows} == {(("book",), None, "data", True)}
     assert len({row.group for row in rows}) == len(rows)
 

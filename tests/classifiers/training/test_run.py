@@ -15,6 +15,7 @@ from classifiers.model import artifact
 from classifiers.model.registry import Registry, unpack
 from classifiers.policy import OTHER, Policy
 from classifiers.report import figures
+from classifiers.training.rows import LabelledCall
 from classifiers.training.run import TrainingOutcome, train
 from classifiers.verdict import Abstention
 from tests.given import table
@@ -141,13 +142,13 @@ def test_an_artifact_holds_what_it_says_of_held_out_calls(run_real: Train, kind:
     what a label holds of."""
     changes: dict[str, Any] = {"other": None, "everyday": False} if kind == "safety" else {}
     apart = "none" if kind == "safety" else OTHER
-    calls = [(f"my card number {n} was lost", "lost_card") for n in range(40)]
-    calls += [(f"{n} is it", apart) for n in range(9)]
+    calls = [LabelledCall(text=f"my card number {n} was lost", label="lost_card") for n in range(40)]
+    calls += [LabelledCall(text=f"{n} is it", label=apart, weight=20.0) for n in range(9)]
     outcome = run_real(kind=kind, calls=calls, tests=[], **changes)
     sure = artifact.load(outcome.folder).model.held_out
     wrong = {"intent": 9, "safety": 40}[kind]
     assert (len(sure), sum(wrong for _, _, wrong in sure)) == (49, wrong)
-    assert {weight for _, weight, _ in sure} == {1.0}
+    assert [sum(weight == given for _, weight, _ in sure) for given in (1, 20)] == [40, 9]
     assert all(0 <= confidence <= 1 for confidence, _, _ in sure)
     surest = [wrong for confidence, _, wrong in sure if confidence > 0.8]
     assert len(surest) > 9

@@ -16,6 +16,7 @@ from click.testing import Result
 
 from classifiers.errors import TrainingError
 from classifiers.model.registry import Registry
+from classifiers.training.rows import LabelledCall
 from gateway.cli.inputs import read
 from gateway.cli.output import Exit
 from gateway.config.problems import ConfigError
@@ -121,11 +122,13 @@ def test_only_yes_hires_a_teacher_where_standard_input_holds_calls_or_nothing(
         ('["secret"]', "Expected `object`, got `array`"),
         ('{"text": "secret"}', "Object missing required field `label`"),
         ('{"text": "secret", "label": {"secret": 1}}', "Expected `str`, got `object` - at `$.label`"),
+        ('{"text": "secret", "label": "a", "weight": 0}', "Expected `float` > 0.0 - at `$.weight`"),
+        ('{"text": "secret", "label": "a", "vector": "secret"}', "Invalid base64 encoded string - at `$.vector`"),
     ],
 )
 def test_a_line_that_is_no_call_is_refused(line: str, wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit) as stopped:
-        read(['{"text": "hi", "label": "contact"}', "", line])
+        read(['{"text": "hi", "label": "contact", "weight": 20, "vector": "aGk="}', "", line])
     assert stopped.value.exit_code == Exit.USAGE
     error = capsys.readouterr().err
     assert f"stdin:3: {wrong}" in error
@@ -141,9 +144,13 @@ def test_calls_come_from_standard_input(train: Train, monkeypatch: pytest.Monkey
         raise TrainingError("enough")
 
     monkeypatch.setattr("classifiers.training.run.read_calls", stop)
-    lines = '{"text": "hello\\ud83d", "label": "greeting"}\n\n{"text": "", "label": "refund"}\r\n \r\n'
+    lines = '{"text": "hello\\ud83d", "label": "greeting"}\n\n{"text": "", "label": "refund", "weight": 20, '
+    lines += '"vector": "aGk="}\r\n \r\n'
     assert str(train("--calls", answer=lines, taught=TAUGHT).exception) == "enough"
-    assert given == [("hello\ud83d", "greeting"), ("", "refund")]
+    assert given == [
+        LabelledCall(text="hello\ud83d", label="greeting"),
+        LabelledCall(text="", label="refund", weight=20, vector=b"hi"),
+    ]
 
 
 def test_a_training_that_is_stopped_takes_back_what_it_began(models_dir: Path, tmp_path: Path) -> None:

@@ -89,18 +89,18 @@ class Trains:
         self.ends_on = "terminate"
 
     async def __call__(self, *command: str, **_: Any) -> "Trains":
-        assert {"--calls", "--yes"} <= set(command)
+        assert {"--calls", "--refit", "--json", "--yes"} <= set(command)
         code = self.codes.pop(0)
         if isinstance(code, Exception):
             raise code
         self.returncode = code
         return self
 
-    async def communicate(self, calls: bytes) -> tuple[bytes, None]:
+    async def communicate(self, calls: bytes) -> tuple[bytes, bytes]:
         self.given.append([json.loads(line) for line in calls.splitlines()])
         if self.returncode is None:
             await asyncio.Event().wait()
-        return b"", None
+        return json.dumps([{"missed": ["a goal"] * bool(self.returncode), "version": "v2"}]).encode(), b"a fault"
 
     def terminate(self) -> None:
         self.stopped.append("terminate")
