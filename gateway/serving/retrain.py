@@ -13,6 +13,7 @@ import resource
 import shutil
 import sys
 import time
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,7 @@ from gateway.config.problems import ConfigError
 from gateway.config.rules import RuleSettings
 from gateway.contracts.owner import Owner
 from gateway.contracts.scope import among
+from gateway.contracts.store import CallText
 from gateway.ledger.store import LedgerError
 from gateway.metrics.observe import Metrics
 from gateway.serving.snapshot import CurrentSnapshot, Snapshot, train_command
@@ -149,20 +151,21 @@ class Retrainer:
             )
         source = among(rule.classifier, labels)
         began = time.time()
-        kept = await self._owner.ask(lambda store: store.texts(rule.name, source))
-        texts = [(one.text, one.label) for one in kept]
+        texts = await self._owner.ask(lambda store: store.texts(rule.name, source))
         await self._owner.ask(lambda store: store.training(rule.name, began, len(texts), among=source))
         _log.warning("rule %s: %s is trained on %d texts of its calls", rule.name, rule.classifier, len(texts))
         code, output, errors = await self._run(rule, texts)
         if (outcome := _OUTCOMES.get(code)) is None:
             raise _Failed(f"the training ended with {code}\n{errors[-_SHOWN:]}")
         await self._owner.ask(lambda store: store.trained(rule.name, began))
-        [made] = json.loads(output)
+        [made] = await asyncio.to_thread(json.loads, output)
+        read = [(one.id, b64decode(vector)) for one, vector in zip(texts, made["vectors"], strict=False) if vector]
+        await self._owner.ask(lambda store: store.put_vectors(read))
         return outcome, "; ".join(made["missed"]) or f"version {made['version']} is in use"
 
-    async def _run(self, rule: RuleSettings, texts: Sequence[tuple[str, str]]) -> tuple[int, str, str]:
-        """The training's exit code, its outcome as JSON, and what it wrote for people. texts: (text, label)."""
-        calls = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in texts)
+    async def _run(self, rule: RuleSettings, texts: Sequence[CallText]) -> tuple[int, str, str]:
+        """The training's exit code, its outcome as JSON, and what it wrote for people."""
+        calls = await asyncio.to_thread(_lines, texts)
         command = [*this_program(), "train", str(policy_file(self._loaded, rule.classifier))]
         command += ["--calls", "--refit", "--models", str(self._loaded.models_dir), "--json", "--yes"]
         nice = shutil.which("nice")
@@ -175,7 +178,7 @@ class Retrainer:
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
         try:
-            output, errors = await process.communicate(calls.encode())
+            output, errors = await process.communicate(calls)
         except asyncio.CancelledError:
             process.terminate()
             try:
@@ -190,6 +193,15 @@ class Retrainer:
         self._metrics.retrainings.labels(rule.name, outcome).inc()
         log = _log.error if outcome == "failed" else _log.warning
         log("rule %s: %s: %s", rule.name, outcome, why)
+
+
+def _lines(texts: Sequence[CallText]) -> bytes:
+    """Texts as `offramp train --calls` takes them."""
+    calls = [
+        {"text": one.text, "label": one.label, "weight": one.weight, "vector": b64encode(one.vector or b"").decode()}
+        for one in texts
+    ]
+    return "".join(json.dumps(call) + "\n" for call in calls).encode()
 
 
 def _named(policy: Policy) -> tuple[str, ...]:

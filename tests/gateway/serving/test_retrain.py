@@ -83,7 +83,7 @@ class Trains:
 
     def __init__(self, *codes: int | Exception | None) -> None:
         self.codes = list(codes)
-        self.given: list[list[dict[str, str]]] = []
+        self.given: list[list[dict[str, Any]]] = []
         self.returncode: int | None = None
         self.stopped: list[str] = []
         self.ends_on = "terminate"
@@ -100,7 +100,9 @@ class Trains:
         self.given.append([json.loads(line) for line in calls.splitlines()])
         if self.returncode is None:
             await asyncio.Event().wait()
-        return json.dumps([{"missed": ["a goal"] * bool(self.returncode), "version": "v2"}]).encode(), b"a fault"
+        vectors = ["" if call["vector"] else "aGk=" for call in self.given[-1]]
+        made = {"missed": ["a goal"] * bool(self.returncode), "version": "v2", "vectors": vectors}
+        return json.dumps([made]).encode(), b"a fault"
 
     def terminate(self) -> None:
         self.stopped.append("terminate")
@@ -142,7 +144,7 @@ class Learns:
 
     def keep(self, count: int, source: str = BANK) -> None:
         for number in range(count):
-            self.store.keep("intents", f"text [{number}](time)", "card", among=source, at=time.time())
+            self.store.keep("intents", f"text [{number}](time)", "card", among=source, at=time.time(), weight=20)
 
     async def look(self, *, ends: bool = True) -> list[str]:
         """The outcomes so far, after a look and what it began."""
@@ -182,7 +184,13 @@ async def test_a_training_comes_after_so_many_texts_and_knows_them_all(
     learning.keep(1)
     assert await learning.look() == [outcome, outcome]
     assert [len(calls) for calls in learning.trains.given] == [130, 255]
-    assert learning.trains.given[0][0] == {"text": "text [0](time)", "label": "card"}
+    call = {"text": "text [0](time)", "label": "card", "weight": 20, "vector": ""}
+    assert learning.trains.given[0][0] == call
+    # what the first training has read is kept with the texts, even where its version is refused
+    assert learning.trains.given[1][:130] == [
+        call | {"text": f"text [{n}](time)", "vector": "aGk="} for n in range(130)
+    ]
+    assert {call["vector"] for call in learning.trains.given[1][130:]} == {""}
 
 
 async def test_texts_of_other_labels_are_not_trained_on(learns: Callable[..., Learns]) -> None:
