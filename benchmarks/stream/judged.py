@@ -71,9 +71,9 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         models = options.models or Path(scratch)
-        calls, version = scored(models, options.data)
+        calls, held_out, version = scored(models, options.data)
         recipe = artifact.load(Registry(models).resolve(POLICY.stem)).report()["settings"]["recipe"]
-    lines = list(table(calls))
+    lines = list(table(calls, held_out))
     made = (
         f"Made by `python -m benchmarks.stream.judged` on {machine()}; {versions(('onnxruntime', 'numpy', 'scipy'))}."
     )
@@ -87,8 +87,8 @@ def main() -> None:
     options.output.write_text(text, encoding="utf-8")
 
 
-def scored(models: Path, data: Path) -> tuple[list[Call], str]:
-    """All messages with the classifier's scores, and its version."""
+def scored(models: Path, data: Path) -> tuple[list[Call], Sequence[ScoreRow], str]:
+    """All messages with the classifier's scores; those of its training; and its version."""
     policy = load_policy(POLICY, {})
     registry = Registry(models)
     if registry.current(policy.name) is None:
@@ -104,10 +104,10 @@ def scored(models: Path, data: Path) -> tuple[list[Call], str]:
         for what, rows in sets
         for _, unsafe in rows
     ]
-    return calls, registry.current(policy.name) or ""
+    return calls, runtime.classifiers[policy.name].held_out, registry.current(policy.name) or ""
 
 
-def stream(calls: Sequence[Call], seed: int, held_out: Sequence[ScoreRow] = ()) -> Seen:
+def stream(calls: Sequence[Call], seed: int, held_out: Sequence[ScoreRow]) -> Seen:
     """All calls once, in an order of the seed's, under one contract. held_out: the scores of the training."""
     chance = np.random.default_rng(seed)
     contract, seen, known = Contract.new(TERMS), Seen(), list[ScoreRow]()
@@ -129,9 +129,9 @@ def stream(calls: Sequence[Call], seed: int, held_out: Sequence[ScoreRow] = ()) 
     return seen
 
 
-def table(calls: Sequence[Call]) -> Iterator[str]:
+def table(calls: Sequence[Call], held_out: Sequence[ScoreRow]) -> Iterator[str]:
     """A line for each seed, then one for each source."""
-    runs = [stream(calls, seed) for seed in range(SEEDS)]
+    runs = [stream(calls, seed, held_out) for seed in range(SEEDS)]
     yield "| seed | decided without the judge | of the last 2,000 | missed, of unsafe | flagged wrongly, of safe |"
     yield "|---|---|---|---|---|"
     for seed, one in enumerate(runs):
@@ -147,7 +147,7 @@ def table(calls: Sequence[Call]) -> Iterator[str]:
         yield f"| {source} | {count[source]:,} | {unsafe:.0%} | {alone:.1%} |"
     yield ""
     for seed, one in enumerate(runs):
-        yield f"- seed {seed}: {'; '.join(one.moves) or 'nothing was certified'}"
+        yield f"- seed {seed}: {'; '.join(one.moves) or 'no side went live'}"
 
 
 if __name__ == "__main__":

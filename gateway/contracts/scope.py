@@ -6,6 +6,7 @@ The classifier's version, its thresholds and its labels are no part: one account
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -13,7 +14,7 @@ import msgspec
 from classifiers.verdict import WHATEVER_ITS_SCORES, Abstention, Verdict
 from gateway.protocols.chat_answers import CHAT
 from gateway.protocols.wire import Request
-from gateway.requests.system import fingerprint, template_words
+from gateway.requests.system import template
 from gateway.requests.turns import select
 from gateway.rules.rule import Rule
 
@@ -24,7 +25,7 @@ _SHOWN: Final = 80
 """Characters of a system prompt's template that name its contract."""
 
 
-class Scope(msgspec.Struct, frozen=True, kw_only=True):
+class Scope(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """rule: its name; model: that the client asks for, or the rule's judge; prompt: a digest of the constant part of
     the prompt, of the shape that the answer is to have, and of what is compared; classifier: that the rule binds;
     terms: as text; sent_to: where the model is sent first, as `upstream/model`. shown: the beginning of the system
@@ -42,7 +43,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         """Whether calls may belong to it. first: where a model is sent first now, as `upstream/model`."""
         return bool(self.sent_to) and self.sent_to == first(self.model)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """A short name for all of it."""
         return digest(self.rule, self.model, self.prompt, self.classifier, self.terms, self.sent_to)
@@ -87,15 +88,15 @@ def scope(rule: Rule, request: Request, sent_to: str) -> Scope:
         texts, _ = select(request.turns, rule.roles, last=rule.last_turn)
         frames = rule.template.frames_of(texts)
     aliases = [f"{label}={'='.join(rule.names.words(label))}" for label in rule.names.aliases]
-    system = request.system_text
+    prompt, shown = template(request.system_text)
     return Scope(
         rule=rule.name,
         model=request.model,
-        prompt=digest(_COMPARED, fingerprint(system), *frames, *_shape(request), *rule.unusual, *aliases),
+        prompt=digest(_COMPARED, prompt, *frames, *_shape(request), *rule.unusual, *aliases),
         classifier=rule.classifier,
         terms=rule.terms.text,
         sent_to=sent_to,
-        shown=template_words(system)[:_SHOWN],
+        shown=shown[:_SHOWN],
     )
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Final
 
 NONE: Final = "none"
@@ -21,21 +22,29 @@ _DAYS: Final = re.compile(
 )
 
 
+_LONG: Final = 20_000
+"""Characters of a prompt from which on its template is not remembered."""
+
+
 def fingerprint(text: str) -> str:
     """The same 16 hexadecimal digits for all system prompts made from one template. Dates, numbers, addresses and
     fenced, tagged or triple-quoted text may differ; every other word counts."""
-    return hashlib.sha256("\n".join(_template(text)).encode()).hexdigest()[:16]
+    return template(text)[0]
 
 
-def template_words(text: str) -> str:
-    """A system prompt's template in one line, `#` where it is filled in."""
-    return " ".join(_template(text))
+def template(text: str) -> tuple[str, str]:
+    """A system prompt's fingerprint, and its template in one line, `#` where it is filled in."""
+    return _template(text) if len(text) > _LONG else _recent_template(text)
 
 
-def _template(text: str) -> list[str]:
+def _template(text: str) -> tuple[str, str]:
     words = [_constant(word) for word in _WORD.findall(_RETRIEVED.sub(" # ", text))]
     # a date of three words and one of one word are the same place
-    return [word for place, word in enumerate(words) if word != "#" or place == 0 or words[place - 1] != "#"]
+    kept = [word for place, word in enumerate(words) if word != "#" or place == 0 or words[place - 1] != "#"]
+    return hashlib.sha256("\n".join(kept).encode()).hexdigest()[:16], " ".join(kept)
+
+
+_recent_template = lru_cache(maxsize=256)(_template)
 
 
 def _constant(word: str) -> str:

@@ -134,7 +134,7 @@ def test_the_client_gets_the_form_that_it_asks_for(
                 raw = client.chat.completions.with_raw_response.create(model="gpt-4o", messages=messages)
                 assert raw.parse().choices[0].message.content == written(intent(asked))
                 seen.append(raw.headers["x-offramp-decision"])
-            assert seen[:40] == ["forward"] * 40
+            assert seen[:20] == ["forward"] * 20
             assert seen.count("answer") > 10
 
 

@@ -195,8 +195,8 @@ def test_constants_and_lists_are_not_made_up(client: OpenAI, parsed: type[BaseMo
 
 def pairs(gateway: Running, result: str) -> float:
     return sum(
-        gateway.metric(f'offramp_contract_pairs_total{{chosen="{chosen}",result="{result}",rule="bound"}}')
-        for chosen in ("true", "false")
+        gateway.metric(f'offramp_contract_pairs_total{{audited="{audited}",result="{result}",rule="bound"}}')
+        for audited in ("true", "false")
     )
 
 
