@@ -3,6 +3,7 @@
 Banking77's messages arrive as chat calls that ask a paid model for the intent; the paid model is a local server that
 answers the gold label. The gateway begins with a classifier trained from policy.json and sentences.jsonl, answers
 what its contract certifies, and retrains. The stream waits while a training runs: on real traffic calls come slower.
+With --replay: many streams without HTTP, of Banking77 and HWU64.
 """
 
 import argparse
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.banking77.dataset import load
 from benchmarks.machine import machine, versions
+from benchmarks.stream import replay_page
 from benchmarks.stream.page import page
 from benchmarks.stream.run import Case, Outcome, run
 
@@ -29,7 +31,16 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=0, help="only so many of each stream")
     parser.add_argument("--models", type=Path, help="where the prepared encoder is kept between runs")
     parser.add_argument("--output", type=Path, default=RESULTS, help="the folder of stream.md and stream.svg")
+    parser.add_argument("--replay", action="store_true", help="without HTTP, on recorded vectors; DATA holds both sets")
+    parser.add_argument("--cache", type=Path, default=Path("/tmp/offramp-vectors"), help="of --replay: the vectors")
+    parser.add_argument("--orders", type=int, nargs="+", default=[5, 6, 7, 8, 9], help="of --replay")
+    parser.add_argument("--processes", type=int, default=2, help="of --replay")
     arguments = parser.parse_args()
+    if arguments.replay:
+        replay_page.main(
+            arguments.data, arguments.cache, arguments.output, arguments.orders, processes=arguments.processes
+        )
+        return
     dataset = load(arguments.data)
     cases = [Case(name=f"seed {seed}", seed=seed) for seed in range(arguments.seeds)]
     for seed in range(arguments.noisy):

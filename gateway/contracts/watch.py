@@ -18,7 +18,7 @@ from gateway.contracts.account import multiples
 _TIMES: Final = (1.5, 2.0, 3.0, 5.0)
 """The rates that the first alarm looks for, in targets."""
 _LIMIT: Final = 4000.0
-_TOO_LOW, _MORE = 1.15, 0.08
+_TOO_LOW, _MORE = 1.15, 0.12
 """So many times the predicted error is no change; after one, this part of the right calls is wrong besides."""
 _LEAST, _MOST = 0.002, 0.98
 """What a predicted error is kept between: one wrong call among the surest must not be an alarm by itself."""
