@@ -103,7 +103,8 @@ async def test_it_goes_live_and_a_restart_goes_on_where_it_was(terms: Kind, tmp_
         assert await feed(owner, 250, terms) > 100
         # what is decided here after the last check is noted at the end
         for _ in range(5):
-            owner.answered(await draw(owner, terms))
+            coin = await draw(owner, terms)
+            owner.answered(coin) if coin.decides else owner.leave(coin)
         sides = len(state(owner).sides)
         assert moves == [("intents", Phase.LIVE)] * sides
         assert (owner.standing("intents", Phase.LIVE), owner.standing("other", Phase.LIVE)) == (sides, 0)
@@ -129,6 +130,7 @@ def test_an_account_is_the_same_in_whatever_order_answers_come(
 
     async def account(places: list[int]) -> Any:
         with closing(opened(tmp_path_factory.mktemp("o"), clock=lambda: 1.0)) as owner:
+            await feed(owner, 30, terms)
             coins = [await draw(owner, terms, 0.95 if number % 3 else 0.05) for number in range(12)]
             for place in places:
                 if kinds[place] == "-":
@@ -184,10 +186,9 @@ async def test_each_check_is_stored_with_the_chance_of_its_coin(terms: Kind, own
 @pytest.mark.parametrize("under_way", [0, 1, 2, 4])
 async def test_a_kill_counts_each_check_under_way_as_wrong(terms: Kind, under_way: int, tmp_path: Path) -> None:
     owner = opened(tmp_path)
-    await feed(owner, 10, terms)
-    left = await draw(owner, terms)
+    await feed(owner, 30, terms)
+    owner.leave(await draw(owner, terms))
     coins = [await draw(owner, terms) for _ in range(under_way)]
-    owner.leave(left)
     before = seen(owner)
     await kill(owner)
     with closing(opened(tmp_path)) as again:
@@ -207,16 +208,16 @@ async def test_alarms_and_alpha_outlive_memory_and_restarts(
     """A prompt that is new in each call fills no memory, and takes back none of what was spent."""
     monkeypatch.setattr("gateway.contracts.owner._MOST", 3)
     now = [1.0]
-    with closing(opened(tmp_path, clock=lambda: now[0])) as owner:
+    with closing(opened(tmp_path, draw=lambda: 0.0, clock=lambda: now[0])) as owner:
         await feed(owner, 200, terms)
         coin = await draw(owner, terms, 0.95)
         owner.keep("intents", "of before", "a", among="labels")
-        now[0] = 2.0
+        now[0] = 2000.0  # it is given up
         while not state(owner).alarms[0]:
             await feed(owner, 1, terms, differs=True)
         before = state(owner)
+        await feed(owner, 20, terms, scope=replace(SCOPE, prompt="busy"))
         busy = await draw(owner, terms, scope=replace(SCOPE, prompt="busy"))
-        await draw(owner, terms, scope=replace(SCOPE, prompt="busy"))
         for number in range(6):
             now[0] += 1
             await feed(owner, 1, terms, scope=replace(SCOPE, prompt=f"new {number}"))
@@ -241,7 +242,7 @@ async def test_checks_of_a_contract_that_leaves_memory_count_as_wrong_and_mix_wi
 ) -> None:
     monkeypatch.setattr("gateway.contracts.owner._MOST", 1)
     with closing(opened(tmp_path)) as owner:
-        await feed(owner, 3)
+        await feed(owner, 23)
         early = await draw(owner)
         await feed(owner, 1, scope=replace(SCOPE, prompt="new"))
         late = await draw(owner)
@@ -254,6 +255,7 @@ async def test_checks_of_a_contract_that_leaves_memory_count_as_wrong_and_mix_wi
 async def test_repeats_within_the_hour_and_texts_that_differed_stand_outside(tmp_path: Path) -> None:
     now = [10_000.0]
     with closing(opened(tmp_path, clock=lambda: now[0])) as owner:
+        await feed(owner, 20)
         await feed(owner, 3, text=7)
         assert seen(owner) == [(1, 0)]
         now[0] += 3600
@@ -326,7 +328,7 @@ async def test_nothing_is_decided_on_a_state_that_cannot_be_stored(terms: Kind, 
 @pytest.mark.parametrize("calls_after", [0, 30])
 async def test_an_alarm_that_cannot_be_stored_at_once_is_later(terms: Kind, calls_after: int, tmp_path: Path) -> None:
     """With the next check that can be, or else when the gateway ends."""
-    owner = opened(tmp_path)
+    owner = opened(tmp_path, draw=lambda: 0.0)
     await feed(owner, 200, terms)
     fill_disk(tmp_path)
     while not state(owner).alarms[0]:
@@ -350,7 +352,7 @@ def test_a_state_that_cannot_be_read_is_refused_and_its_store_closed(tmp_path: P
 
 
 async def test_a_reader_counts_nothing(owner: Owner, tmp_path: Path) -> None:
-    await feed(owner, 3)
+    await feed(owner, 23)
     await draw(owner)
     await owner.ask(lambda _: None)
     before = execute(tmp_path, "SELECT * FROM contract_accounts")
