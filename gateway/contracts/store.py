@@ -137,7 +137,7 @@ class ContractStore(Tables):
         first."""
         query = (
             "SELECT score, 1 / chance, result FROM contract_checks WHERE key = ?1 AND version = ?2 "
-            "AND score IS NOT NULL AND at > (SELECT coalesce(max(at), 0) FROM contract_moves "
+            "AND score IS NOT NULL AND at > (SELECT coalesce(max(at), -1) FROM contract_moves "
             "WHERE key = ?1 AND phase = 'alarm') ORDER BY rowid DESC LIMIT ?3"
         )
         with self._errors("read"):

@@ -207,12 +207,11 @@ async def test_alarms_and_alpha_outlive_memory_and_restarts(
 ) -> None:
     """A prompt that is new in each call fills no memory, and takes back none of what was spent."""
     monkeypatch.setattr("gateway.contracts.owner._MOST", 3)
-    now = [1.0]
+    now, score = [1.0], 0.95 if terms is RULE else 0.05
     with closing(opened(tmp_path, draw=lambda: 0.0, clock=lambda: now[0])) as owner:
         await feed(owner, 200, terms)
-        coin = await draw(owner, terms, 0.95)
         owner.keep("intents", "of before", "a", among="labels")
-        now[0] = 2000.0  # it is given up
+        now[0] = 2.0
         while not state(owner).alarms[0]:
             await feed(owner, 1, terms, differs=True)
         before = state(owner)
@@ -223,18 +222,16 @@ async def test_alarms_and_alpha_outlive_memory_and_restarts(
             await feed(owner, 1, terms, scope=replace(SCOPE, prompt=f"new {number}"))
         assert owner.find(SCOPE.key) is None
         assert owner.find(busy.key) is not None
-        # a coin from before the alarm counts for nothing, and what training knew of the version neither
-        again = await draw(owner, terms, 0.95)
+        # what training knew of the version counts for nothing
+        again = await draw(owner, terms, score)
         assert (again.alarms, again.acts[0], state(owner).sides[0].threshold) == (before.alarms, False, None)
-        await learn(owner, coin, "differs" if terms is RULE else "safe")
-        assert state(owner).alarms == before.alarms
         assert state(owner).sides[0].account == before.sides[0].account
         assert await owner.ask(lambda store: store.texts("intents", "labels")) == []
     with closing(opened(tmp_path)) as third:
+        assert (await draw(third, terms, score)).acts[0] is False
         assert state(third).alarms == before.alarms
-        assert (await draw(third, terms, 0.95)).acts[0] is False
         # another version has its own scores
-        assert (await draw(third, terms, 0.05 if terms is GUARD else 0.95, version="v2")).acts[0] is True
+        assert (await draw(third, terms, score, version="v2")).acts[0] is True
 
 
 async def test_checks_of_a_contract_that_leaves_memory_count_as_wrong_and_mix_with_none(
@@ -370,7 +367,7 @@ async def test_a_form_is_learned_from_twenty_answers_and_outlives_a_restart(owne
         text, label = ("<CARD LOST>", "card lost") if number % 7 == 0 else ("<A>", "a")
         await learn(owner, await draw(owner), "differs", shown=forms_in(text, label))
     # what was asked before the form was known says nothing of it
-    assert (owner.form(SCOPE.key), state(owner).alarms, seen(owner)) == (learned, (1,), [(0, 0)])
+    assert (owner.form(SCOPE.key), state(owner).alarms, seen(owner)) == (learned, (0,), [(0, 0)])
     owner.close()
     with closing(opened(tmp_path)) as again:
         assert again.form(SCOPE.key) == learned
