@@ -36,7 +36,8 @@ SYSTEM = "Name the intent: greeting, opening_hours or other. Answer with the int
 TEXTS = ("Hello there!", "What time do you open on Saturday?", "hi", "Are you open on Sundays?", "Good morning")
 
 
-_NUMBERS = itertools.count()
+_SPACES = ("".join(each) for each in itertools.product(" \t\n", repeat=7))
+"""To be added to texts: one that comes again within the hour is not checked."""
 AFTER = ("shadow", "alarm")
 """Where a contract that is withdrawn comes to: by its account, or by its watch."""
 
@@ -53,11 +54,11 @@ def paid() -> Iterator[Paid]:
 
 
 def decisions(url: str, count: int) -> list[str]:
-    """Of calls with a text each: one that comes again within the hour is not checked."""
+    """Of calls with a text each."""
     with OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0) as client:
         found = []
         for number in range(count):
-            messages = user(TEXTS[number % len(TEXTS)] + " " * next(_NUMBERS), SYSTEM)
+            messages = user(TEXTS[number % len(TEXTS)] + next(_SPACES), SYSTEM)
             raw = client.chat.completions.with_raw_response.create(model="gpt-4o", messages=messages)
             assert raw.parse().choices[0].message.content in ("greeting", "opening_hours", "other")
             found.append(raw.headers["x-offramp-decision"])
@@ -129,7 +130,7 @@ def test_the_client_gets_the_form_that_it_asks_for(
             paid.say = lambda asked, written=written: written(intent(asked))
             seen = []
             for text in TEXTS * 60:
-                asked = text + " " * next(_NUMBERS)
+                asked = text + next(_SPACES)
                 messages = user(asked, f"{SYSTEM} Give it {form}.")
                 raw = client.chat.completions.with_raw_response.create(model="gpt-4o", messages=messages)
                 assert raw.parse().choices[0].message.content == written(intent(asked))

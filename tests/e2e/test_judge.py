@@ -259,13 +259,14 @@ def test_under_a_contract_it_decides_alone_once_it_is_live(
 ) -> None:
     paid, asked = servers
     text = GATEWAY.format(models=workspace / "models", paid=paid.url, judge=asked.url)
-    judge.by = lambda text: [learned] if text in UNSAFE else []
+    judge.by = lambda text: [learned] if text.strip() in UNSAFE else []
     gateway = start_gateway(text.replace("    when_broken", CONTRACT + "    when_broken"))
     ask = Asking(gateway)
     assert [ask(one)[2] for one in ("hello", "I will kill you")] == ["safety:safe", f"safety:{learned}"]
-    for _ in range(80):
+    for number in range(80):
         for one in (*SAFE, *UNSAFE):
-            ask(one)
+            # what the judge has judged before goes by that
+            ask(one + " " * (number + 1))
         if gateway.metric('offramp_contracts{phase="live",rule="safety"}') == 2:
             break
     gateway.process.kill()
