@@ -9,8 +9,6 @@ from classifiers.model.model import Threshold
 
 ABOUT_A_MESSAGE = "a task about a message, not the message itself"
 ANOTHER_MATTER = "a part of it is of another matter"
-WHATEVER_ITS_SCORES = frozenset({ABOUT_A_MESSAGE, ANOTHER_MATTER})
-"""Reasons of a verdict that is unsure whatever its scores: no label of such a text is likeliest."""
 
 
 class Abstention(StrEnum):

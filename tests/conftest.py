@@ -7,7 +7,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -80,14 +79,6 @@ class Simulation:
     def share_limits(self, hits: Collection[bool]) -> tuple[float, float]:
         """Lower and upper limit of the share of streams that are hits."""
         return clopper_pearson(len(hits), sum(hits), 0.05)
-
-    def median_limits(self, values: Collection[float]) -> tuple[float, float]:
-        """Lower and upper limit of the median: of the values, a binomial count with chance one half lies below it."""
-        from scipy.stats import binom
-
-        outside = int(binom.ppf(0.05, len(values), 0.5))
-        ordered = np.sort(np.asarray(values, dtype=float))
-        return float(ordered[outside]), float(ordered[-1 - outside])
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from classifiers.verdict import WHATEVER_ITS_SCORES, Abstention, Verdict
+from classifiers.verdict import ABOUT_A_MESSAGE, Abstention, Verdict
 from gateway.protocols.chat_answers import CHAT
 from gateway.protocols.wire import Request
 from gateway.requests.system import template
@@ -62,10 +62,11 @@ def digest(*parts: str) -> str:
 
 def likeliest(verdict: Verdict) -> Verdict:
     """The verdict with its likeliest label even where the classifier is unsure: the contract's own threshold says
-    from which confidence on that is an answer. What was not read, or lacks a slot, stays as it is."""
+    from which confidence on that is an answer, also where a part is of another matter. What was not read, lacks a slot,
+    or is a task about a message stays as it is."""
     if verdict.labels or verdict.abstention is not Abstention.UNSURE or verdict.missing or not verdict.scores:
         return verdict
-    if not verdict.windows_read or verdict.windows_unread or verdict.reason in WHATEVER_ITS_SCORES:
+    if not verdict.windows_read or verdict.windows_unread or verdict.reason == ABOUT_A_MESSAGE:
         return verdict
     label, score = max(verdict.scores.items(), key=lambda one: one[1])
     return replace(verdict, labels=(label,), confidence=score, abstention=None)

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.contract.account import SETTINGS, STREAMS
+from benchmarks.contract.ledgers import run
 from gateway.contracts.account import Account, bets, growth
 from gateway.contracts.contract import Coin, Contract, judged
 from gateway.contracts.threshold import (
@@ -23,8 +25,15 @@ from gateway.contracts.threshold import (
 )
 from gateway.contracts.watch import Watch
 from gateway.rules.terms import SafetyTerms
+from tests.conftest import Simulation
 
 ALPHA = 0.05
+# where one difference for all that a kill loses would be too few, each pending one counts
+HARD_STREAMS = [
+    name
+    for name in STREAMS
+    if name.startswith(("independent, exactly", "an adversary", "bursts")) and ("killed" in name) is ("each" in name)
+]
 
 
 def account(*, right: int = 0, wrong: int = 0, target: float = 0.02, alpha: float = ALPHA) -> Account:
@@ -86,6 +95,14 @@ def test_slack_keeps_it_live_until_what_was_won_is_lost() -> None:
         lost = lost.see(wrong=True, nominal=0.05, chance=0.05)
     assert not lost.live
     assert lost.answered.checks == 6
+
+
+@pytest.mark.parametrize("name", HARD_STREAMS)
+def test_no_more_streams_than_stated_go_on_falsely(name: str, simulation: Simulation) -> None:
+    settings = {"target": 0.02, "level": ALPHA, "calls": 4000, "seed": 3} | SETTINGS[name]
+    done = run(STREAMS[name], streams=simulation.streams(2000), **settings)
+    assert done.ever.any()
+    assert simulation.share_limits(done.falsely | done.on)[0] <= ALPHA
 
 
 def test_alarms_share_what_is_left_of_alpha() -> None:

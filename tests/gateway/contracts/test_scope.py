@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from classifiers.policy import Policy
+from classifiers.verdict import ABOUT_A_MESSAGE, ANOTHER_MATTER, Abstention, Verdict
 from gateway.config.rules import RuleSettings
-from gateway.contracts.scope import scope
+from gateway.contracts.scope import likeliest, scope
 from gateway.protocols.chat_answers import CHAT
 from gateway.rules.compile import compile_rules
 from gateway.rules.rule import Rule
@@ -88,3 +89,13 @@ def test_a_shape_that_cannot_be_decoded_is_a_shape_all_the_same(odd: str) -> Non
         return scope(RULE, request, "one/m").key
 
     assert len({of(odd), of(f"[{odd}]"), key()}) == 3
+
+
+@pytest.mark.parametrize(("reason", "label"), [("", "a"), (ANOTHER_MATTER, "a"), (ABOUT_A_MESSAGE, None)])
+def test_the_likeliest_label_counts_but_for_tasks_about_messages(reason: str, label: str | None) -> None:
+    scores = {"a": 0.7, "b": 0.2}
+    unsure = Verdict(
+        classifier="shop", version="v1", scores=scores, abstention=Abstention.UNSURE, reason=reason, windows_read=1
+    )
+    taken = likeliest(unsure)
+    assert (taken.labels, taken.confidence) == (((label,), 0.7) if label else ((), unsure.confidence))
