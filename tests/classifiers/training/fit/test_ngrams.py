@@ -20,7 +20,7 @@ from classifiers.model import artifact
 from classifiers.policy import Policy
 from classifiers.training.fit.fitted import TrainingSet
 from classifiers.training.fit.ngrams import NGramTable, counts_beside
-from classifiers.training.rows import Row
+from classifiers.training.rows import LabelledCall, Row
 from classifiers.training.run import TrainingOutcome, train
 from classifiers.training.windows import wholes
 
@@ -36,7 +36,7 @@ Run = Callable[..., TrainingOutcome]
 
 @pytest.fixture
 def run(tiny_encoder: str, tiny_models: Path, tmp_path: Path) -> Run:
-    def make(rows_a_label: int = 336, calls: Sequence[tuple[str, str]] = (), **changes: Any) -> TrainingOutcome:
+    def make(rows_a_label: int = 336, calls: Sequence[LabelledCall] = (), **changes: Any) -> TrainingOutcome:
         words = list(product(WHO, HOW, WHEN))[:rows_a_label]
         rows = [{"text": form.format(*three), "label": label} for label, form in FORMS.items() for three in words]
         (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
@@ -79,7 +79,11 @@ def test_what_single_calls_hold_does_not_stand_in_it(run: Run, encoder: Encoder,
     ]
     rows[7], rows[90] = [(f"{text} {secret}", label) for text, label in (rows[7], rows[90])]
     (tmp_path / "told.jsonl").write_text("\n".join(json.dumps({"text": text, "label": label}) for text, label in rows))
-    outcome = run(calls=rows, data=[]) if told_by == "a call" else run(data="told.jsonl")
+    outcome = (
+        run(calls=[LabelledCall(text=text, label=label) for text, label in rows], data=[])
+        if told_by == "a call"
+        else run(data="told.jsonl")
+    )
     made = onnx.load(outcome.folder / artifact.ENCODERS / "ngrams" / MODEL).graph
     [held] = [set(one.ints) for node in made.node for one in node.attribute if one.name == "keys_int64s"]
     [base] = [int(onnx.numpy_helper.to_array(one)) for one in made.initializer if one.name == "base"]
