@@ -16,7 +16,7 @@ install_client = .clients/$(1)/bin/python -m pip --version >/dev/null 2>&1 || $(
 	.clients/$(1)/bin/$(PIP_INSTALL) --upgrade $(2)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch lock newest demo test extras test-extras simulate lint check format schema bench peers clients every-client compat sources \
+.PHONY: help setup torch browser lock newest demo test extras test-extras simulate lint check format schema bench peers clients every-client compat sources \
 	sdk-tests clean
 
 help: ## list the targets
@@ -54,8 +54,12 @@ demo: setup ## train the starter policies, serve them, send traffic (ARGS=--once
 test: setup ## run the tests that need nothing else, in two processes, simulations with a tenth of their streams (ARGS= are pytest's)
 	$(BIN)/python -m pytest $(PROCESSES) -m 'not extra' $(ARGS)
 
-extras: torch clients ## install what the other tests need: torch, other clients; prometheus comes from the system's packages
+browser: setup ## add what drives a browser, so that the console's pages are tested
+	$(BIN)/$(PIP_INSTALL) --constraint requirements/dev.lock 'playwright>=1.55,<2' 'axe-playwright-python>=0.1.8,<1'
+
+extras: torch clients browser ## install what the other tests need: torch, other clients; chromium and prometheus are the system's
 	@command -v prometheus promtool >/dev/null || echo "prometheus is missing: apt-get install -y --no-install-recommends prometheus"
+	@command -v chromium >/dev/null || echo "chromium is missing: apt-get install -y --no-install-recommends chromium"
 
 test-extras: extras ## run the tests that need torch, other clients or prometheus (ARGS= are pytest's)
 	$(BIN)/python -m pytest $(PROCESSES) -m extra $(ARGS)

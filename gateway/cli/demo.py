@@ -11,6 +11,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -39,6 +40,7 @@ MESSAGES: Final = (
 _MODEL: Final = "gpt-4o"
 _HOST: Final = "127.0.0.1"
 _SERVES: Final = re.compile(rf"offramp serves (http://{re.escape(_HOST)}:[0-9]+)/v1")
+_SHOWS: Final = re.compile(r"offramp console (http\S+)")
 _SHOWN: Final = 60
 """Characters of an answer."""
 
@@ -64,9 +66,7 @@ def demo(
             time.sleep(0.5)  # the ledger is written in batches, a few each second
             _result(config, sent, started, base_url, as_json=json)
             if not once:
-                stderr().print("\nThe gateway goes on until Ctrl-C.")
-                with contextlib.suppress(KeyboardInterrupt):
-                    signal.pause()
+                _show(config)
 
 
 def _run(*arguments: str) -> None:
@@ -159,13 +159,26 @@ def _train(config: Path) -> None:
         stderr().print("The policies are trained already.")
 
 
+def _gateway(config: Path, port: int) -> AbstractContextManager[str]:
+    """A gateway process on loopback; yields its address."""
+    return _running(["serve", str(config), "--host", _HOST, "--port", str(port)], _SERVES)
+
+
+def _show(config: Path) -> None:
+    """Serves the console until Ctrl-C, on any free port: another console may have the file's."""
+    with _running(["console", str(config), "--port", "0"], _SHOWS) as link:
+        stderr().print(f"\nSee what happened and why: {link}\nThe gateway goes on until Ctrl-C.", soft_wrap=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.pause()
+
+
 @contextlib.contextmanager
-def _gateway(config: Path, port: int) -> Iterator[str]:
-    """A gateway process on loopback; yields its address as the process prints it. Another gateway may hold the port,
-    and calls to that one may cost money."""
+def _running(arguments: Sequence[str], pattern: re.Pattern[str]) -> Iterator[str]:
+    """A process of this program; yields its address as the process prints it. Another gateway may hold the port, and
+    calls to that one may cost money."""
     from gateway.serving.retrain import this_program
 
-    command = [*this_program(), "serve", str(config), "--host", _HOST, "--port", str(port)]
+    command = [*this_program(), *arguments]
     with subprocess.Popen(  # noqa: S603
         command, env=_environment(), stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
     ) as process:
@@ -175,7 +188,7 @@ def _gateway(config: Path, port: int) -> Iterator[str]:
         try:
             for line in process.stderr:
                 sys.stderr.write(line)
-                if match := _SERVES.search(line):
+                if match := pattern.search(line):
                     break
             else:
                 raise typer.Exit(process.wait(timeout=60))

@@ -12,6 +12,7 @@ import gateway
 from gateway.cli import (
     check,
     classify,
+    console,
     contract,
     demo,
     discover,
@@ -64,6 +65,7 @@ app.command("eval")(evaluate.evaluate)
 app.command("explain")(explain.explain)
 app.command("classify")(classify.classify)
 app.command("serve")(serve.serve)
+app.command("console")(console.console)
 app.command("report")(report.report)
 app.command("blocked")(review.blocked)
 app.command("review")(review.review)

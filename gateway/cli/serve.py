@@ -59,7 +59,7 @@ def serve(
         except OSError as error:
             raise cannot_listen(host, taken, error) from error
         url = f"http://[{host}]:{taken}" if ":" in host else f"http://{host}:{taken}"
-        announce(f"offramp serves {url}/v1  metrics {url}/metrics")
+        announce(f"offramp serves {url}/v1  metrics {url}/metrics  pages: offramp console {config}")
         server.serve(app, listener)
 
 

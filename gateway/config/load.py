@@ -118,7 +118,7 @@ def split_listen(listen: str) -> tuple[str, int]:
 def lacking_secrets(document: Document) -> Iterator[Problem]:
     """Secrets that the environment lacks. An empty access key would serve everybody; other keys may be empty."""
     for path, (name, why) in document.unset.items():
-        if _is_secret(path) and (why != EMPTY or path == ("access_key",)):
+        if _is_secret(path) and (why != EMPTY or path in (("access_key",), ("console", "key"))):
             what = f"the environment variable {name} {why}; set it, or write ${{{name}:-}} to go without"
             yield document.problem(path, what)
 
@@ -166,7 +166,13 @@ def _upstream_notes(settings: Settings, name: str, upstream: OpenAISettings) -> 
 
 def _is_secret(path: DataPath) -> bool:
     match path:
-        case ("access_key",) | ("upstreams", _, "api_key") | ("teacher", "api_key") | ("teacher", int(), "api_key"):
+        case (
+            ("access_key",)
+            | ("console", "key")
+            | ("upstreams", _, "api_key")
+            | ("teacher", "api_key")
+            | ("teacher", int(), "api_key")
+        ):
             return True
     return False
 
@@ -176,7 +182,8 @@ _Findings = Iterator[tuple[DataPath, str]]
 
 def _dangling(document: Document, settings: Settings) -> _Findings:
     """What refers to nothing, or contradicts something else in the file."""
-    yield from _address_problems(document, settings)
+    yield from _listen_problems(document, settings)
+    yield from _address_problems(settings)
     for name, route in settings.models.items():
         for path, message in _route_problems(settings, name, route):
             yield ("models", name, *path), message
@@ -188,13 +195,21 @@ def _dangling(document: Document, settings: Settings) -> _Findings:
             yield path_in(document.data, ("rules", index, *path)), message
 
 
-def _address_problems(document: Document, settings: Settings) -> _Findings:
-    try:
-        split_listen(settings.listen)
-        if not settings.access_key and not listens_on_loopback(settings.listen):
-            yield ("listen",), f"only loopback may be listened on without an access key; {no_access_key(document)}"
-    except ValueError as error:
-        yield ("listen",), str(error)
+def _listen_problems(document: Document, settings: Settings) -> _Findings:
+    console = settings.console
+    for path, listen, key, mend in (
+        (("listen",), settings.listen, settings.access_key, f"an access key; {no_access_key(document)}"),
+        (("console", "listen"), console.listen, console.key, 'a key; set key: "${OFFRAMP_CONSOLE_KEY}"'),
+    ):
+        try:
+            split_listen(listen)
+            if not key and not listens_on_loopback(listen):
+                yield path, f"only loopback may be listened on without {mend}"
+        except ValueError as error:
+            yield path, str(error)
+
+
+def _address_problems(settings: Settings) -> _Findings:
     if DENY in settings.upstreams:
         yield ("upstreams", DENY), "is a word of Offramp's own; name the upstream otherwise"
     passing = ""

@@ -208,6 +208,15 @@ class LogSettings(FrozenRecord):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class ConsoleSettings(FrozenRecord):
+    """Pages for people, `offramp console`. url: where they open it, if not where it listens. key: what opens it; made
+    at each start where it is empty."""
+
+    listen: Words = "127.0.0.1:8081"
+    url: BaseUrl | None = None
+    key: Secret = ""
+
+
 def _no_url(ledger: str) -> str:
     if re.match(r"[a-z][a-z0-9+.-]*://", ledger, re.IGNORECASE):
         # not repeated, for it may hold a password
@@ -227,6 +236,7 @@ class Settings(FrozenRecord):
     prices: Words | None = None
     content: Content = Content()
     log: LogSettings = LogSettings()
+    console: ConsoleSettings = ConsoleSettings()
     limits: Limits = Limits()
     upstreams: Annotated[dict[Name, UpstreamSettings], Field(min_length=1)]
     models: dict[Words, Route] = Field(default_factory=dict)

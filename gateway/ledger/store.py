@@ -9,7 +9,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Final, Protocol, TypeVar, get_args
 
-from msgspec import Struct, structs
+from msgspec import Struct, convert, structs
 
 from gateway.record import Record
 
@@ -154,9 +154,40 @@ GROUP BY decision, rule, saved_reason
 _LATEST: Final = "SELECT * FROM requests WHERE decision NOT IN ('judge', 'repeat') ORDER BY at DESC, rowid DESC LIMIT 1"
 
 
+_COLUMN_OF: Final = {
+    "decision": "decision",
+    "rule": "rule",
+    "label": "label",
+    "model": "requested_model",
+    "endpoint": "endpoint",
+}
+_LONGEST_S: Final = 1.0
+_INSTRUCTIONS: Final = 10_000
+"""So long may a page's query take; the clock is asked again after so many steps of SQLite's."""
+
+
+class RowFilters(Struct, frozen=True, kw_only=True):
+    """What rows are chosen by; empty where by nothing. model: as the client asked; since, until: Unix seconds."""
+
+    decision: str = ""
+    rule: str = ""
+    label: str = ""
+    model: str = ""
+    endpoint: str = ""
+    since: float | None = None
+    until: float | None = None
+
+
+class StoredRow(Struct, frozen=True, kw_only=True):
+    """A row with its number, which rises."""
+
+    id: int
+    record: Record
+
+
 class SQLiteLedger:
     """Opens the file, or makes it. Raises LedgerError if that fails, or if another version of Offramp made the file.
-    read_only: for `summary` and `latest` alone. The file must exist. Called from one thread at a time."""
+    read_only: all but `append`. The file must exist. Called from one thread at a time."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
@@ -190,7 +221,30 @@ class SQLiteLedger:
         """The columns of the latest request of a client's; None where there is none. Raises LedgerError."""
         return next(iter(self._rows(_LATEST)), None)
 
-    def _rows(self, query: str, *values: float) -> list[dict[str, Any]]:
+    def page(self, filters: RowFilters, *, before: int | None = None, most: int = 100) -> Sequence[StoredRow]:
+        """The newest rows that fit, the newest first; those before a number, if one is given. Raises LedgerError, also
+        where that takes over a second."""
+        terms: list[tuple[str, str | float]] = [
+            (f"{column} = ?", getattr(filters, name)) for name, column in _COLUMN_OF.items() if getattr(filters, name)
+        ]
+        bounds = (("rowid < ?", before), ("at >= ?", filters.since), ("at < ?", filters.until))
+        terms += [(term, value) for term, value in bounds if value is not None]
+        where = " AND ".join(term for term, _ in terms) or "true"
+        query = f"SELECT rowid AS id, * FROM requests WHERE {where} ORDER BY rowid DESC LIMIT ?"  # noqa: S608 - constants
+        until = time.monotonic() + _LONGEST_S
+        self._db.set_progress_handler(lambda: time.monotonic() > until, _INSTRUCTIONS)
+        try:
+            rows = self._rows(query, *(value for _, value in terms), most)
+        finally:
+            self._db.set_progress_handler(None, 0)
+        return [StoredRow(id=row.pop("id"), record=convert(row, Record, strict=False)) for row in rows]
+
+    def row(self, number: int) -> StoredRow | None:
+        """One row; None where there is none. Raises LedgerError."""
+        found = next(iter(self.page(RowFilters(), before=number + 1, most=1)), None)
+        return found if found is not None and found.id == number else None
+
+    def _rows(self, query: str, *values: str | float) -> list[dict[str, Any]]:
         with ledger_errors(f"the ledger {self._path} cannot be read"):
             cursor = self._db.execute(query, values)
             names = [column[0] for column in cursor.description]

@@ -1,0 +1,100 @@
+"""The newest calls, and one call with the reasons for its decision."""
+
+from collections.abc import Iterator
+from typing import Any, Final, get_args
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.console.data import data_of
+from gateway.console.render import at, dollars, ms, page, query
+from gateway.ledger.store import LedgerError, NoLedger, RowFilters, StoredRow
+from gateway.record import Decided
+
+_MOST: Final = 100
+_FILTERS: Final = ("decision", "rule", "label", "model", "endpoint")
+"""Of the address: what rows are chosen by."""
+_SHOWN: Final = (*_FILTERS, "since", "until")
+
+
+def live(request: Request) -> Response:
+    """The newest calls, or those before one. A page of the newest asks for itself every two seconds."""
+    data, asked = data_of(request), request.query_params
+    values = {name: asked[name] for name in _SHOWN if asked.get(name)}
+    before, problem = _number(asked.get("before")), ""
+    filters = RowFilters(
+        **{name: values.get(name, "") for name in _FILTERS},
+        since=_seconds(values.get("since")),
+        until=_seconds(values.get("until")),
+    )
+    rows: list[StoredRow] = []
+    try:
+        with data.ledger() as store:
+            rows = list(store.page(filters, before=before, most=_MOST))
+    except NoLedger:
+        pass
+    except LedgerError as error:
+        problem = str(error)
+    return page(
+        request,
+        "live.html.j2",
+        filters=filters,
+        values=values,
+        rows=rows,
+        problem=problem,
+        most=_MOST,
+        newest=before is None,
+        address=f"/{query(values)}",
+        decisions=get_args(Decided),
+        rules=[rule.name for rule in data.loaded.settings.rules],
+        base_url=data.base_url,
+    )
+
+
+def call(request: Request) -> Response:
+    """One call: what each rule made of it, its costs and times, and its text where that is kept."""
+    data, number = data_of(request), request.path_params["number"]
+    with data.ledger() as store:
+        row = store.row(number)
+    if row is None:
+        why = "The ledger has no such call; it may have been deleted."
+        return page(request, "problem.html.j2", status=404, what=f"No call {number}", why=why)
+    verdicts: list[tuple[str, str, str]] = []
+    facts = [(name, value) for name, value in _facts(row) if value not in ("", "–")]
+    return page(request, "call.html.j2", row=row, verdicts=verdicts, facts=facts, texts=())
+
+
+def _facts(row: StoredRow) -> Iterator[tuple[str, str]]:
+    one = row.record
+    yield "Time", at(one.at)
+    yield "Request", one.request_id
+    yield "Endpoint", one.endpoint
+    yield "Client", one.consumer
+    yield "Model asked for", one.requested_model
+    yield "Sent to", "/".join(filter(None, (one.upstream, one.upstream_model)))
+    yield "Answered by", one.answered_model
+    yield "Status", f"{one.status} {one.error}".strip()
+    yield "Abstentions", one.abstentions
+    yield "Contract", one.flags
+    yield "Judged", one.judged
+    yield "Redacted", one.redacted
+    yield "Classifier", f"{one.classifier} {one.classifier_version}".strip()
+    yield "Tokens in", f"{one.input_tokens:,}" if one.input_tokens else ""
+    yield "Tokens out", f"{one.output_tokens:,}" if one.output_tokens else ""
+    notional = " (nobody was charged)" if one.notional else ""
+    yield "Spent", dollars(one.spent_usd) + notional
+    estimated = " (estimated)" if one.saved_estimated else ""
+    yield "Saved", dollars(one.saved_usd) + estimated + notional
+    yield "Gateway, ms", ms(one.gateway_s)
+    yield "Classifiers, ms", ms(one.classifier_s)
+    yield "Provider, ms", ms(one.provider_s)
+    yield "First token, ms", ms(one.first_token_s)
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 19 else None
+
+
+def _seconds(text: str | None) -> float | None:
+    number: Any = _number(text)
+    return None if number is None else float(number)

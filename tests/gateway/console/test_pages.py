@@ -1,0 +1,100 @@
+"""Pages over a ledger's rows."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from markupsafe import escape
+from starlette.testclient import TestClient
+
+from gateway.config.load import load_gateway
+from gateway.console.access import ConsoleKey
+from gateway.console.app import create_console
+from gateway.console.data import ConsoleData
+from gateway.console.render import HERE, visible
+from gateway.ledger.store import SQLiteLedger
+from gateway.record import Record
+
+URL = "http://127.0.0.1:8081"
+KEY = ConsoleKey(key="k" * 32, url=URL)
+FILE = "version: 1\nlisten: 127.0.0.1:1\nupstreams: {e: {kind: echo}}\nmodels: {m: e}\n"
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    (tmp_path / "gateway.yaml").write_text(FILE)
+    return tmp_path / "offramp.db"
+
+
+@pytest.fixture
+def browser(ledger: Path) -> TestClient:
+    data = ConsoleData(loaded=load_gateway(ledger.parent / "gateway.yaml", {}, secrets=False), base_url="http://gate")
+    client = TestClient(create_console(data, KEY), base_url=URL)
+    client.get("/login", params={"key": KEY.key})
+    return client
+
+
+def fill(ledger: Path, *rows: dict[str, Any]) -> None:
+    store = SQLiteLedger(ledger)
+    store.append([Record(request_id=f"r{i}", at=1e9 + i, endpoint="chat", **row) for i, row in enumerate(rows)])
+    store.close()
+
+
+def test_the_key_is_exchanged_for_a_cookie_and_stays_in_no_address(browser: TestClient) -> None:
+    assert browser.get("/login", params={"key": KEY.key}).url == f"{URL}/"
+    assert "not the key" in browser.get("/login", params={"key": "x"}).text
+    wrong = browser.post("/login", data={"key": "x"}, headers={"origin": URL})
+    assert (wrong.status_code, wrong.headers.get("set-cookie")) == (403, None)
+    right = browser.post("/login", data={"key": KEY.key}, headers={"origin": URL}, follow_redirects=False)
+    assert (right.status_code, right.headers["location"]) == (303, "/")
+
+
+def test_an_empty_ledger_says_how_to_send_a_call(browser: TestClient, ledger: Path) -> None:
+    assert 'base_url="http://gate/v1"' in browser.get("/").text.replace("&#34;", '"')
+    ledger.write_bytes(b"no database" * 100)
+    broken = browser.get("/").text
+    assert "cannot be" in broken
+    assert browser.get("/calls/1").status_code == 503
+
+
+def test_pages_hold_a_hundred_rows_by_number_and_filters_stay_in_the_address(browser: TestClient, ledger: Path) -> None:
+    fill(ledger, *({"rule": "ab"[i % 2], "decision": "block"} for i in range(250)))
+    first = browser.get("/", params={"rule": "a"}).text
+    assert first.count('<tr id="call-') == 100
+    assert 'hx-get="/?rule=a"' in first
+    assert 'href="/?rule=a&amp;before=51"' in first
+    second = browser.get("/", params={"rule": "a", "before": "51"}).text
+    assert second.count('<tr id="call-') == 25
+    assert "hx-get" not in second
+    assert "No call matches" in browser.get("/", params={"decision": "answer"}).text
+    assert browser.get("/", params={"before": "²"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "text", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7*7 }}", "' onfocus='x"]
+)
+def test_foreign_text_is_shown_and_never_markup(browser: TestClient, ledger: Path, text: str) -> None:
+    fill(ledger, {"requested_model": text, "label": text, "rule": text, "error": text})
+    for page in (browser.get("/", params={"label": text}), browser.get("/calls/1")):
+        assert str(escape(text)) in page.text
+        assert "<img" not in page.text
+        assert "<script>" not in page.text
+
+
+def test_a_call_that_is_not_there_is_not_found(browser: TestClient, ledger: Path) -> None:
+    fill(ledger, {})
+    assert browser.get("/calls/2").status_code == browser.get("/nowhere").status_code == 404
+
+
+def test_invisible_signs_are_written_out() -> None:
+    assert visible("a\u200bb\n\tc\u202e\x00") == "a⟨U+200B⟩b\n\tc⟨U+202E⟩⟨U+0000⟩"
+
+
+def test_templates_leave_escaping_on_and_quote_all_attributes() -> None:
+    for file in (HERE / "templates").glob("*.j2"):
+        text = file.read_text()
+        assert "|safe" not in text.replace(" ", ""), file
+        assert "Markup" not in text
+        assert not re.search(r"<[^>]*\s(style|on\w+|hx-on[^=]*)=", text), file
+        assert not re.search(r"=\{\{", text), file
