@@ -6,7 +6,7 @@ Another try is made only before the first byte of an answer.
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -27,13 +27,28 @@ _SILENT_S = 10.0
 _TRY_NEXT: Final = frozenset({408, 429, 500, 502, 503, 504})
 _RETRIED: Final = frozenset({502, 503, 504})
 _FIRST_WAIT_S: Final = 0.1
-_KINDS: Final = {**SPEAKS, "litellm": LiteLLMUpstream.speaks, "echo": EchoUpstream.speaks}
+KINDS: Final = {**SPEAKS, "litellm": LiteLLMUpstream.speaks, "echo": EchoUpstream.speaks}
 """By kind, the endpoints that it takes."""
 
 
 def failed(status: int) -> bool:
     """Whether a status says that the upstream failed, and nothing of the call."""
     return status >= 500 or status in _TRY_NEXT
+
+
+def speaking(request: Request, targets: Sequence[Target], speaks: Callable[[str], Collection[str]]) -> Sequence[Target]:
+    """The targets that take the request's wire format. speaks: the endpoints of an upstream. Raises BadRequest where
+    none does."""
+    endpoint = request.wire.endpoint
+    fitting = [target for target in targets if endpoint in speaks(target.upstream)]
+    if fitting:
+        return fitting
+    kinds = " or ".join(kind for kind, endpoints in KINDS.items() if endpoint in endpoints)
+    raise BadRequest(
+        f"model: upstream {targets[0].upstream}, which has {request.model}, does not take /v1{request.wire.path}; "
+        f"upstreams of kind {kinds} do",
+        param="model",
+    )
 
 
 class Forwarder:
@@ -74,15 +89,7 @@ class Forwarder:
         endpoint = request.wire.endpoint
         if len(targets) == 1 and endpoint in self._upstreams[targets[0].upstream].speaks:
             return targets
-        speaking = [target for target in targets if endpoint in self._upstreams[target.upstream].speaks]
-        if speaking:
-            return speaking
-        kinds = " or ".join(kind for kind, endpoints in _KINDS.items() if endpoint in endpoints)
-        raise BadRequest(
-            f"model: upstream {targets[0].upstream}, which has {request.model}, does not take /v1{request.wire.path}; "
-            f"upstreams of kind {kinds} do",
-            param="model",
-        )
+        return speaking(request, targets, lambda name: self._upstreams[name].speaks)
 
     async def _try(self, context: RequestContext, request: Request, target: Target, headers: Headers) -> Answer:
         upstream = self._upstreams[target.upstream]

@@ -1,5 +1,6 @@
 """Contracts at the command line: where they stand, what `check` expects of them, and ledgers of other versions."""
 
+import asyncio
 import json
 import random
 import sqlite3
@@ -15,16 +16,15 @@ from msgspec import structs
 
 from classifiers.policy import Policy
 from classifiers.verdict import Verdict
-from gateway.cli.dry_run import dry_run
 from gateway.cli.forecast import ForecastLine, outlooks
 from gateway.config.load import load_gateway
 from gateway.contracts.contract import Contract
 from gateway.contracts.owner import DrawnCall, Outcome, Owner
 from gateway.contracts.scope import Scope
 from gateway.contracts.store import CheckRow, ContractStore, StoredContract
+from gateway.explain import Explainer
 from gateway.ledger.call_store import CallStore
 from gateway.ledger.store import NoLedger
-from gateway.routes import Routes
 from gateway.rules.compile import compile_rules
 from gateway.rules.terms import SafetyTerms, Terms
 from gateway.serving.snapshot import Snapshot
@@ -312,4 +312,4 @@ def explained(file: Path, policies: dict[str, Policy], make_verdict: Callable[..
         return [replace(verdict, windows_read=1) for verdict in verdicts]
 
     body = json.dumps({"model": "m", "messages": messages}).encode()
-    return dry_run(loaded.ledger, Routes(loaded.settings.models), snapshot, classify, body)[1]
+    return asyncio.run(Explainer(loaded, snapshot, classify).plan(body))[1]
