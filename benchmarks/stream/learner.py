@@ -1,120 +1,126 @@
-"""Versions of a classifier as a stream of calls makes them: fitted on the policy's own text and on kept calls.
+"""Versions of a classifier as a gateway's refits make them, from the policy's own text and from kept calls. None is
+refused: a benchmark of contracts."""
 
-Vectors are those of the encoder that comes with the project; each set's are computed once.
-"""
-
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.banking77.dataset import Dataset, load
-from classifiers.encoder.session import Encoder
-from classifiers.encoder.source import PACKAGED
-from classifiers.model.model import Calibration, Floats, Nearest
-from classifiers.runtime import heads
-from classifiers.training import calibrate
-from classifiers.training.fit import linear
-from classifiers.training.windows import wholes
+from benchmarks.banking77.dataset import load, with_rows
+from classifiers import Reading, Runtime
+from classifiers.model.model import Floats
+from classifiers.model.registry import Registry
+from classifiers.policy import Policy
+from classifiers.text.language import LanguageDetector
+from classifiers.training.accept import Incumbent
+from classifiers.training.examine import alone
+from classifiers.training.fit.fitted import Silent, Workbench
+from classifiers.training.refit import Base, ReadingOnce
+from classifiers.training.rows import LabelledCall
+from classifiers.training.run import train
+from gateway.contracts.scope import likeliest
 from gateway.contracts.threshold import ScoreRow
 
 Ints = NDArray[np.int32]
-_FOLDS, _SHARPNESS, _SHARE, _CALIBRATED, _STORED = 3, 30.0, 0.5, 300, 2000
-"""Of the stand-in: folds; the votes of the nearest sentences; calls from which on each label has an offset;
-held-out scores of a version."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Messages:
-    """A set, and the policy's own text. vectors: (n, dimensions) of the messages; gold: (n,) their labels' places."""
-
-    name: str
-    labels: Sequence[str]
-    texts: Sequence[str]
-    vectors: Floats
-    gold: Ints
-    own: Floats
-    own_labels: Ints
-
-    @classmethod
-    def load(cls, folder: Path, cache: Path) -> "Messages":
-        """All distinct messages of a set. cache: the folder where vectors lie between runs."""
-        dataset = load(folder)
-        labels = sorted(dataset.policy.labels)
-        rows = {" ".join(text.split()).casefold(): (text, label) for text, label in (*dataset.test, *dataset.train)}
-        own = [*dataset.sentences, *_examples(dataset)]
-        texts = [text for text, _ in (*rows.values(), *own)]
-        file = cache / f"{folder.name}.npy"
-        if not file.exists():
-            cache.mkdir(parents=True, exist_ok=True)
-            np.save(file, wholes(Encoder.open(PACKAGED), texts).astype(np.float16))
-        vectors = np.load(file).astype(np.float32)
-        places = np.array([labels.index(label) for _, label in (*rows.values(), *own)], np.int32)
-        count = len(rows)
-        return cls(
-            name=folder.name,
-            labels=labels,
-            texts=texts[:count],
-            vectors=vectors[:count],
-            gold=places[:count],
-            own=vectors[count:],
-            own_labels=places[count:],
-        )
+_TOGETHER = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FittedVersion:
-    """At which call it came, what it says of each message, (n,) each, and how it did on texts that it had not seen."""
+    """since: the call at which it came. labels, confidence: (n,) of each message to come, as a contract takes them; 0
+    where it takes none. held_out: how it did on kept texts without seeing them."""
 
     since: int
     labels: Ints
     confidence: Floats
-    held_out: tuple[ScoreRow, ...]
+    held_out: Sequence[ScoreRow]
 
 
-def fitted(messages: Messages, kept: Sequence[tuple[int, int, float]], *, since: int, seed: int) -> FittedVersion:
-    """A version by the policy's own text and by kept messages: (place, label, weight) each."""
-    places, answers = (np.array([one[part] for one in kept], np.int32) for part in (0, 1))
-    vectors = np.concatenate([messages.own, messages.vectors[places]])
-    labels = np.concatenate([messages.own_labels, answers])
-    calls = np.arange(len(labels)) >= len(messages.own)
-    fold = np.random.default_rng(seed).permutation(len(labels)) % _FOLDS
-    held = np.zeros((len(labels), len(messages.labels)), np.float32)
-    for part in range(_FOLDS):
-        held[fold == part] = _scores(messages, vectors[fold != part], labels[fold != part], vectors[fold == part], seed)
-    shown = calls if kept else ~calls
-    scale = calibrate.temperature(held[shown], labels[shown])
-    calibration = Calibration(scale=np.array([scale], np.float32), offset=np.zeros(held.shape[1], np.float32))
-    unseen = heads.probabilities(calibration, held[shown], multi_label=False)
-    if len(kept) >= _CALIBRATED:
-        calibration = calibrate.fit_offsets(held[shown], labels[shown], scale)
-        unseen = calibrate.unseen(held[shown], labels[shown], np.ones(int(shown.sum()), bool), scale, seed)
-    scores = _scores(messages, vectors, labels, messages.vectors, seed)
-    found = heads.probabilities(calibration, scores, multi_label=False)
-    weights = [one[2] for one in kept] or [1.0] * len(unseen)
-    wrong = (unseen.argmax(axis=1) != labels[shown]).tolist()
-    return FittedVersion(
-        since=since,
-        labels=found.argmax(axis=1).astype(np.int32),
-        confidence=found.max(axis=1),
-        held_out=_as_stored(list(zip(unseen.max(axis=1).tolist(), weights, wrong, strict=True))),
-    )
+@dataclass(frozen=True, kw_only=True)
+class Messages:
+    """All distinct messages of a set, and the version that refits begin with. gold: (n,) the places of their labels;
+    vectors: of each text what a refit has read."""
 
+    policy: Policy
+    labels: Sequence[str]
+    texts: Sequence[str]
+    gold: Ints
+    base: Base
+    encoder: ReadingOnce
+    vectors: Sequence[bytes]
+    models: Path
 
-def _as_stored(rows: list[ScoreRow]) -> tuple[ScoreRow, ...]:
-    """As an artifact holds them: by confidence, at most 2,000."""
-    rows.sort()
-    return tuple(rows[place] for place in np.linspace(0, len(rows) - 1, min(len(rows), _STORED)).round().astype(int))
+    @classmethod
+    def load(cls, folder: Path, cache: Path) -> "Messages":
+        """cache: a folder where the version and the vectors lie between runs; nothing of the set stays elsewhere."""
+        dataset, place = load(folder), cache / folder.name
+        place.mkdir(parents=True, exist_ok=True)
+        policy = with_rows(dataset.policy, dataset.sentences, "teacher", place)
+        if Registry(place).current(policy.name) is None:
+            train(policy, base_dir=place, models_dir=place, threads=1)
+        rows = {" ".join(text.split()).casefold(): (text, label) for text, label in (*dataset.test, *dataset.train)}
+        texts, labels = [text for text, _ in rows.values()], sorted(policy.labels)
+        base = Base.find(policy, place)
+        encoder, file = base.encoder(place), place / "vectors.msgpack"
+        known = msgspec.msgpack.decode(file.read_bytes(), type=list[bytes]) if file.exists() else [b""] * len(texts)
+        calls = [LabelledCall(text=text, label=labels[0], vector=one) for text, one in zip(texts, known, strict=True)]
+        _, made = base.read(calls, encoder, LanguageDetector())
+        vectors = [new or old for new, old in zip(made, known, strict=True)]
+        file.write_bytes(msgspec.msgpack.encode(vectors))
+        gold = np.array([labels.index(label) for _, label in rows.values()], np.int32)
+        return cls(
+            policy=policy,
+            labels=labels,
+            texts=texts,
+            gold=gold,
+            base=base,
+            encoder=encoder,
+            vectors=vectors,
+            models=place,
+        )
 
+    @cached_property
+    def detector(self) -> LanguageDetector:
+        """Of languages, which takes a while to open."""
+        return LanguageDetector()
 
-def _scores(messages: Messages, vectors: Floats, labels: Ints, asked: Floats, seed: int) -> Floats:
-    made = linear.one_of(vectors, labels, np.ones(len(labels), np.float32), len(messages.labels), seed)
-    logits = asked @ made.weights.T + made.bias
-    vote = Nearest(owners=made.owners, sharpness=_SHARPNESS, share=_SHARE)
-    return logits + heads.among_likeliest(heads.votes(vote, asked @ made.exemplars.T), logits)
+    def fitted(
+        self, kept: Sequence[tuple[int, int, float]], asked: Sequence[int], *, since: int, seed: int
+    ) -> FittedVersion:
+        """A version by kept messages: (place, label, weight) each. asked: the messages to come."""
+        calls = [
+            LabelledCall(text=self.texts[at], label=self.labels[label], weight=weight, vector=self.vectors[at])
+            for at, label, weight in kept
+        ]
+        rows, _ = self.base.read(calls, self.encoder, self.detector)
+        places = {"base_dir": self.models, "models_dir": self.models}
+        with tempfile.TemporaryDirectory() as scratch:
+            bench = Workbench(scratch=Path(scratch), seed=seed, threads=1, progress=Silent(), **places)
+            # a tenth is kept for comparisons with the version before, as in the product
+            spared = Incumbent.find(self.policy, rows, self.models).spared(rows)
+            _, made = self.base.refit(spared, self.encoder, bench)
+            model = made.trained.model
+            return self._scored(alone(model, made.encoders, self.detector), model.held_out, asked, since)
 
+    def own(self, asked: Sequence[int]) -> FittedVersion:
+        """The version that refits begin with."""
+        runtime = self.base.opened(self.encoder, self.models)
+        return self._scored(runtime, self.base.model.held_out, asked, 0)
 
-def _examples(dataset: Dataset) -> list[tuple[str, str]]:
-    return [(text, name) for name, label in dataset.policy.labels.items() for text in label.examples]
+    def _scored(
+        self, runtime: Runtime, held_out: Sequence[ScoreRow], asked: Sequence[int], since: int
+    ) -> FittedVersion:
+        name, place = self.policy.name, {label: number for number, label in enumerate(self.labels)}
+        labels, confidence = np.zeros(len(self.texts), np.int32), np.zeros(len(self.texts), np.float32)
+        for start in range(0, len(asked), _TOGETHER):
+            part = asked[start : start + _TOGETHER]
+            readings = [Reading(classifier=name, texts=(self.texts[at],)) for at in part]
+            for at, verdict in zip(part, runtime.classify(readings), strict=True):
+                if (taken := likeliest(verdict)).labels:
+                    labels[at], confidence[at] = place[taken.labels[0]], taken.confidence
+        return FittedVersion(since=since, labels=labels, confidence=confidence, held_out=held_out)

@@ -1,7 +1,7 @@
 """A stream of calls under a contract, by the gateway's own owner of contracts, without HTTP and without waiting.
 
 Each message comes once. The paid model answers its gold label unless the case says otherwise. What is forwarded or
-checked is kept, and new versions learn from it. Further coins of an order see the versions of its first one.
+checked is kept, and refits learn from it. Further coins of an order see the versions of its first one.
 """
 
 import asyncio
@@ -10,18 +10,16 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 
-from benchmarks.stream.learner import FittedVersion, Messages, fitted
+from benchmarks.stream.learner import FittedVersion, Messages
 from gateway.contracts.owner import DrawnCall, Outcome, Owner
 from gateway.contracts.scope import Scope
 from gateway.contracts.store import ContractStore
 from gateway.rules.terms import Terms
+from gateway.serving.retrain import texts_needed
 
-_STEPS: Final = ((1000, 125), (2000, 250), (5000, 500), (10**9, 1000))
-"""Up to how many kept texts a version comes after so many further ones."""
 _AHEAD, _BLOCK = 3000, 500
 """Calls that the oracle knows, and from one of its thresholds to the next."""
 
@@ -30,7 +28,8 @@ _AHEAD, _BLOCK = 3000, 500
 class ReplayCase:
     """order: the seed of the messages' order; coin: of the draws. swapped_at: the call from which on ten labels have
     changed their meaning; noisy_at: from which on the model's answer is any label for 5 % of the texts; outage: the
-    calls in which the model does not answer. first: whether the policy's own model is the first version."""
+    calls in which the model does not answer. first: whether the policy's own model serves before the first refit, as
+    in the gateway."""
 
     order: int
     coin: int = 0
@@ -38,7 +37,7 @@ class ReplayCase:
     swapped_at: int | None = None
     noisy_at: int | None = None
     outage: range = range(0)
-    first: bool = False
+    first: bool = True
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,19 +72,23 @@ class Replayed:
         """The call with which the last quarter begins."""
         return 3 * len(self.answered) // 4
 
-    def oracle(self, gold: Sequence[int], start: int) -> float:
+    def oracle(self, gold: Sequence[int], start: int = 0) -> float:
         """The share that would be answered from a call on by the versions of the stream, with thresholds by the next
-        3,000 calls (at the end, by at least 1,000)."""
+        3,000 calls."""
         count, total = 0, len(self.stream)
         for block in range(start, total, _BLOCK):
-            version = max((one for one in self.versions if one.since <= block), key=lambda one: one.since)
-            ahead = np.asarray(self.stream[min(block, total - 1000) : block + _AHEAD])
-            order = ahead[np.argsort(-version.confidence[ahead])]
+            known = [one for one in self.versions if one.since <= block]
+            if not known:
+                continue
+            version = max(known, key=lambda one: one.since)
+            sure = version.confidence
+            ahead = np.asarray(self.stream[block : block + _AHEAD])
+            order = ahead[np.argsort(-sure[ahead])]
             wrong = np.cumsum(version.labels[order] != np.asarray(gold)[order])
             most = np.flatnonzero(wrong <= self.target * np.arange(1, len(order) + 1))
             here = np.asarray(self.stream[block : block + _BLOCK])
             if len(most):
-                count += int((version.confidence[here] >= version.confidence[order[most[-1]]]).sum())
+                count += int((sure[here] >= max(sure[order[most[-1]]], 1e-9)).sum())
         return count / (total - start)
 
 
@@ -96,7 +99,7 @@ def replay(
     others are fitted; by default none are."""
     end = (len(messages.gold) if until is None else until) if versions else 0
     with tempfile.TemporaryDirectory() as place:
-        old = [one for one in versions if one.since <= end]
+        old = [one for one in versions if one.since <= end and (one.since or case.first)]
         return asyncio.run(_replay(messages, case, old, end, Path(place) / "contracts.db"))
 
 
@@ -121,8 +124,8 @@ async def _replay(
         if phase == "alarm":
             seen.alarms.append(len(seen.answered))
 
-    if case.first:
-        versions.insert(0, fitted(messages, (), since=0, seed=case.order))
+    if case.first and not versions:
+        versions.append(messages.own(stream))
     for number, place in enumerate(stream):
         clock.now += 1.0
         version = max((one for one in versions if one.since <= number), key=lambda one: one.since, default=None)
@@ -131,7 +134,7 @@ async def _replay(
             scope=scope,
             terms=terms,
             version=f"v{version.since}" if version else "",
-            score=float(version.confidence[place]) if version else None,
+            score=float(version.confidence[place]) or None if version else None,
             held_out=version.held_out if version else (),
             text=number + 1,
         )
@@ -155,11 +158,11 @@ async def _replay(
         seen.live.append(contract.sides[0].account.live)
         if len(seen.alarms) > alarms:
             kept, learned = [], 0
-        due = len(kept) - learned >= next(step for most, step in _STEPS if learned < most)
+        due = len(kept) - learned >= texts_needed(learned)
         if any(one.since == number + 1 for one in versions) or (due and number >= end):
             learned = len(kept)
         if due and number >= end:
-            versions.append(fitted(messages, kept, since=number + 1, seed=case.order))
+            versions.append(messages.fitted(kept, stream[number + 1 :], since=number + 1, seed=case.order))
     owner.close()
     return seen
 

@@ -9,6 +9,7 @@ import pytest
 from classifiers.policy import Policy
 from gateway.config.load import Loaded, is_loopback, load_gateway, load_policy, split_listen
 from gateway.config.problems import ConfigError
+from gateway.config.settings import shipped_dir
 from gateway.serving.snapshot import rule_problems
 from tests.given import table_text
 
@@ -46,7 +47,7 @@ def test_paths_are_relative_to_the_file(load: Load, tmp_path: Path) -> None:
     loaded = load(BASE + "models_dir: ../models\nledger: here.db\n")
     assert loaded.models_dir == tmp_path.parent / "models"
     assert loaded.ledger == tmp_path / "here.db"
-    assert loaded.prices is None
+    assert loaded.prices == shipped_dir() / "prices.yaml"
     assert load(BASE + "prices: my.yaml\n").prices == tmp_path / "my.yaml"
 
 
