@@ -29,6 +29,9 @@ class Record(Struct, kw_only=True):
     redacted: the number of places replaced of each kind, as `card:1,email:2`; never their content.
     saved_*: against the model that the client asked for; saved_reason tells blocks apart. A call to a judge, or one
     that is sent a second time, has a row of its own: its cost is a negative saving.
+    verdicts: what each rule made of the request, in order, as `rule:label:score`, in doubt `:abstention` too;
+    `rule:!part` where a part of its `when` does not hold. A score is of the label, likeliest where none was sure.
+    service_tier: at which price the upstream served the call, as it says.
     judged: the judges' verdicts on the request, as `rule:label`, `rule:safe`, or `rule:` and how the question failed.
     """
 
@@ -69,6 +72,8 @@ class Record(Struct, kw_only=True):
     first_token_s: float | None = None
     redacted: str = ""
     judged: str = ""
+    verdicts: str = ""
+    service_tier: str = ""
 
 
 COLUMNS = Record.__struct_fields__

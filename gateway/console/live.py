@@ -59,9 +59,18 @@ def call(request: Request) -> Response:
     if row is None:
         why = "The ledger has no such call; it may have been deleted."
         return page(request, "problem.html.j2", status=404, what=f"No call {number}", why=why)
-    verdicts: list[tuple[str, str, str]] = []
+    verdicts = [_made(each) for each in row.record.verdicts.split(",") if each]
     facts = [(name, value) for name, value in _facts(row) if value not in ("", "–")]
     return page(request, "call.html.j2", row=row, verdicts=verdicts, facts=facts, texts=())
+
+
+def _made(stored: str) -> tuple[str, str, str]:
+    """The rule, what it made of the call, and the part of its `when` that does not hold."""
+    rule, _, rest = stored.partition(":")
+    if rest.startswith("!"):
+        return rule, "", rest[1:]
+    label, score, *doubt = rest.split(":")
+    return rule, f"{label or 'no label'}, {score}{''.join(f', {kind}' for kind in doubt)}", ""
 
 
 def _facts(row: StoredRow) -> Iterator[tuple[str, str]]:
@@ -76,6 +85,7 @@ def _facts(row: StoredRow) -> Iterator[tuple[str, str]]:
     yield "Status", f"{one.status} {one.error}".strip()
     yield "Abstentions", one.abstentions
     yield "Contract", one.flags
+    yield "Service tier", one.service_tier
     yield "Judged", one.judged
     yield "Redacted", one.redacted
     yield "Classifier", f"{one.classifier} {one.classifier_version}".strip()

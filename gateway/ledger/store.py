@@ -15,7 +15,7 @@ from gateway.record import Record
 
 BUSY_S: Final = 10
 """How long a connection waits for others that use the file."""
-_VERSION: Final = 5
+_VERSION: Final = 6
 _RETRY_S: Final = 0.02
 _PRIMARY: Final = 0xFF
 """The bits of SQLite's codes that name the error; the others say where it occurred."""
@@ -120,9 +120,10 @@ def stand_in(db: sqlite3.Connection, create: Iterable[str]) -> None:
             db.execute(statement.replace(kind, f"TEMP {kind}", 1))
 
 
-def table(name: str, row: type[Struct]) -> tuple[str, str]:
-    """The statements that create a table for rows of this type and insert one row."""
-    columns = []
+def table(name: str, row: type[Struct], *, numbered: bool = False) -> tuple[str, str]:
+    """The statements that create a table for rows of this type and insert one row. numbered: whether each has an `id`
+    that rises and never comes again."""
+    columns = ["id INTEGER PRIMARY KEY AUTOINCREMENT"] if numbered else []
     for column in structs.fields(row):
         kinds = (column.type, *get_args(column.type))
         sql = next((sql for kind, sql in _SQL_TYPES.items() if kind in kinds), "TEXT")
@@ -135,7 +136,7 @@ def table(name: str, row: type[Struct]) -> tuple[str, str]:
 
 
 _SQL_TYPES: Final = {bool: "INTEGER", int: "INTEGER", float: "REAL", bytes: "BLOB"}
-_CREATE, _INSERT = table("requests", Record)
+_CREATE, _INSERT = table("requests", Record, numbered=True)
 _TOGETHER: Final = (64, 8, 1)
 """Rows of one statement. SQLite gives the interpreter back during each, and gets it late from a busy event loop."""
 _INSERTS: Final = {rows: _INSERT + f", {_INSERT.partition(' VALUES ')[2]}" * (rows - 1) for rows in _TOGETHER}
@@ -151,7 +152,7 @@ SELECT decision, rule, saved_reason, count(*) AS calls,
 FROM requests WHERE at >= ? AND at < ?
 GROUP BY decision, rule, saved_reason
 """
-_LATEST: Final = "SELECT * FROM requests WHERE decision NOT IN ('judge', 'repeat') ORDER BY at DESC, rowid DESC LIMIT 1"
+_LATEST: Final = "SELECT * FROM requests WHERE decision NOT IN ('judge', 'repeat') ORDER BY at DESC, id DESC LIMIT 1"
 
 
 _COLUMN_OF: Final = {
@@ -227,10 +228,10 @@ class SQLiteLedger:
         terms: list[tuple[str, str | float]] = [
             (f"{column} = ?", getattr(filters, name)) for name, column in _COLUMN_OF.items() if getattr(filters, name)
         ]
-        bounds = (("rowid < ?", before), ("at >= ?", filters.since), ("at < ?", filters.until))
+        bounds = (("id < ?", before), ("at >= ?", filters.since), ("at < ?", filters.until))
         terms += [(term, value) for term, value in bounds if value is not None]
         where = " AND ".join(term for term, _ in terms) or "true"
-        query = f"SELECT rowid AS id, * FROM requests WHERE {where} ORDER BY rowid DESC LIMIT ?"  # noqa: S608 - constants
+        query = f"SELECT * FROM requests WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608 - constants
         until = time.monotonic() + _LONGEST_S
         self._db.set_progress_handler(lambda: time.monotonic() > until, _INSTRUCTIONS)
         try:

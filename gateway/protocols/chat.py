@@ -284,6 +284,7 @@ class UpstreamMeta(Struct):
 
     model: str | None = None
     usage: ReportedUsage | None = None
+    service_tier: str | None = None
 
 
 class UpstreamAnswer(UpstreamMeta):

@@ -52,7 +52,7 @@ class ChatAnswers:
     def meta(self, data: bytes) -> Meta:
         """As of AnswerReader."""
         meta = of_upstream(chat.decode_meta, data)
-        return Meta(meta.model, _usage(meta.usage))
+        return _meta(meta)
 
     def choices(self, data: bytes, *, stream: bool) -> Iterator[ChoicePart]:
         """As of AnswerReader."""
@@ -105,7 +105,7 @@ class ChatStream:
             answer = _decoded(event)
         if answer is None or answer.usage is None:
             return EventFacts(content, error) if content or error else _NOTHING
-        return EventFacts(content, error, Meta(answer.model, _usage(answer.usage)), not answer.choices)
+        return EventFacts(content, error, _meta(answer), not answer.choices)
 
     def ended(self) -> bool:
         """Whether [DONE] or a finish reason has come."""
@@ -158,6 +158,10 @@ def _decoded(event: bytes) -> chat.UpstreamAnswer | None:
         return of_upstream(chat.decode_answer, data)
     except (msgspec.DecodeError, RecursionError):
         return None
+
+
+def _meta(meta: chat.UpstreamMeta) -> Meta:
+    return Meta(meta.model, _usage(meta.usage), tier=meta.service_tier)
 
 
 def _usage(usage: chat.ReportedUsage | None) -> Usage | None:

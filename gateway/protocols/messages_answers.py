@@ -49,6 +49,7 @@ class ReportedTokens(Struct):
     output_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
+    service_tier: str | None = None
 
 
 class UpstreamBlock(Struct):
@@ -209,7 +210,8 @@ def _meta(view: UpstreamReply) -> Meta:
         return Meta(message.model)
     read, written, given = tokens.cache_read_input_tokens, tokens.cache_creation_input_tokens, tokens.input_tokens
     given = None if given is None else given + (read or 0) + (written or 0)
-    return Meta(message.model, Usage(given, None if view.message else tokens.output_tokens, read, written))
+    usage = Usage(given, None if view.message else tokens.output_tokens, read, written)
+    return Meta(message.model, usage, tier=tokens.service_tier)
 
 
 def _arguments(block: UpstreamBlock, *, stream: bool) -> str:

@@ -90,6 +90,7 @@ class ResponsesFrame(Struct):
     incomplete_details: UpstreamDetails | None = None
     sequence_number: int | None = None
     id: str | None = None
+    service_tier: str | None = None
     response: "ResponsesFrame | None" = None
 
 
@@ -344,10 +345,10 @@ def _meta(frame: ResponsesFrame) -> Meta:
     response = frame.response or frame
     usage, ids = response.usage, (response.id,) if response.id else ()
     if usage is None:
-        return Meta(response.model, None, ids)
+        return Meta(response.model, None, ids, response.service_tier)
     details = usage.input_tokens_details or UpstreamDetails()
     counts = details.cached_tokens or 0, details.cache_write_tokens or 0
-    return Meta(response.model, Usage(usage.input_tokens, usage.output_tokens, *counts), ids)
+    return Meta(response.model, Usage(usage.input_tokens, usage.output_tokens, *counts), ids, response.service_tier)
 
 
 def _finish(frame: ResponsesFrame) -> str:

@@ -277,18 +277,20 @@ class Usage(Struct, frozen=True):
 
 
 class Meta(Struct):
-    """The little that money needs of an upstream's answer. ids: of it and its items, where later requests name them."""
+    """The little that money needs of an upstream's answer. ids: of it and its items, where later requests name them.
+    tier: at which price it was served, as the upstream says."""
 
     model: str | None = None
     usage: Usage | None = None
     ids: tuple[str, ...] = ()
+    tier: str | None = None
 
     def then(self, later: "Meta") -> "Meta":
         """What is known once a later event of the same stream has come."""
         usage = later.usage or self.usage
         if self.usage is not None and later.usage is not None:
             usage = self.usage.then(later.usage)
-        return Meta(later.model or self.model, usage, later.ids or self.ids)
+        return Meta(later.model or self.model, usage, later.ids or self.ids, later.tier or self.tier)
 
 
 class ChoicePart(Struct):

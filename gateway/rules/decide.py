@@ -123,6 +123,16 @@ def _redacted(rule: Rule) -> Collection[str]:
 _DECIDED: Final[Mapping[Act, Decided]] = {Act.ANSWER: "answer", Act.BLOCK: "block", Act.ERROR: "error"}
 
 
+def note_verdicts(record: Record, steps: Sequence[Step], rules: Sequence[Rule], skipped: Mapping[str, str]) -> None:
+    """Notes what each rule made of the request, or of the answer. rules: all, in order; skipped: the part of its `when`
+    that does not hold, by rule."""
+    made = {step.rule.name: _made(step.verdict) for step in steps} | {
+        name: f"!{part}" for name, part in skipped.items()
+    }
+    found = [f"{rule.name}:{made[rule.name]}" for rule in rules if rule.name in made]
+    record.verdicts = ",".join(filter(None, [record.verdicts, *found]))
+
+
 def note_decision(record: Record, decision: Decision, withheld: Mapping[str, str]) -> None:
     """Notes the decision. Where no rule read the request, nothing. withheld: why a rule gave no answer, by rule."""
     if not decision.steps:
@@ -133,6 +143,13 @@ def note_decision(record: Record, decision: Decision, withheld: Mapping[str, str
     note_flags(record, decision.flags)
     if decision.step is not None:
         note_step(record, decision.step)
+
+
+def _made(verdict: Verdict) -> str:
+    scores = verdict.scores
+    label = verdict.labels[0] if verdict.labels else max(scores, key=scores.__getitem__, default="")
+    doubt = f":{verdict.abstention.value}" if verdict.abstention else ""
+    return f"{label}:{scores.get(label, verdict.confidence):.4f}{doubt}"
 
 
 def note_step(record: Record, step: Step) -> None:

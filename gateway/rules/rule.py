@@ -146,13 +146,21 @@ def matching(rules: Sequence[Rule], request: Request) -> list[Rule]:
     return [rule for rule in rules if _matches(rule, request)]
 
 
-def mismatch(rule: Rule, request: Request) -> tuple[str, str]:
-    """The part of a rule's `when` that does not hold, `endpoint`, `model` or `system`, and why; both empty where all of
-    it does."""
+def failing_part(rule: Rule, request: Request) -> str:
+    """Of a rule that does not match a request, the part of its `when` that does not hold: `endpoint`, `model` or
+    `system`."""
     if not _of_endpoint(rule, request):
-        return "endpoint", f"the call is one of {request.wire.endpoint}"
-    if not _of_model(rule, request):
-        return "model", f"the call asks for {request.model}"
+        return "endpoint"
+    return "system" if _of_model(rule, request) else "model"
+
+
+def mismatch(rule: Rule, request: Request) -> tuple[str, str]:
+    """The same, and why it does not hold; both empty where all of `when` does."""
+    part = failing_part(rule, request)
+    if part == "endpoint":
+        return part, f"the call is one of {request.wire.endpoint}"
+    if part == "model":
+        return part, f"the call asks for {request.model}"
     why = rule.system.mismatch(request.system_text) if rule.system else ""
     return ("system", why) if why else ("", "")
 

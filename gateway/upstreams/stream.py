@@ -135,6 +135,7 @@ def _observe(context: RequestContext, reader: StreamReader, event: bytes, starte
 
 def _note(record: Record, meta: Meta) -> None:
     record.answered_model = meta.model or record.answered_model
+    record.service_tier = meta.tier or record.service_tier
     if meta.usage is None:
         return
     given, generated = meta.usage.given, meta.usage.generated

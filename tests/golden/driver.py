@@ -38,7 +38,7 @@ SCORES = re.compile(r'(scores": ?\{)([^}]*)\}')
 UNCOUNTED = re.compile(r"_(bucket|sum|created)(\{|$)|^(process|python)_|_seconds|(^|_)time|pending")
 UNSEEN_HEADERS = {"date", "content-length", "x-request-id"}
 UNSENT_HEADERS = {"host", "content-length"}
-UNSTORED = {"at", "request_id", "classifier_version"}
+UNSTORED = {"id", "at", "request_id", "classifier_version"}
 ROUGH = {"confidence", "gateway_s", "classifier_s", "provider_s", "first_token_s"}
 
 
@@ -150,6 +150,8 @@ class Gateway:
 def columns(row: dict[str, Any]) -> dict[str, Any]:
     """A ledger row without empty columns; of measured times and confidences only that they are there."""
     kept = {name: "SOME" if name in ROUGH else value for name, value in row.items() if value not in (None, "", 0, 0.0)}
+    if "verdicts" in kept:
+        kept["verdicts"] = re.sub(r"\d\.\d{4}", "SOME", kept["verdicts"])
     kept |= {name: None for name, value in row.items() if value is None and name.endswith("_usd")}
     rounded = {name: round(value, 12) if isinstance(value, float) else value for name, value in kept.items()}
     return {name: value for name, value in rounded.items() if name not in UNSTORED | (ROUGH - {"confidence"})}

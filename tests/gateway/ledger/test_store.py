@@ -89,7 +89,7 @@ def test_a_file_of_another_version_is_left_alone(
     else:
         execute(file, f"PRAGMA user_version = {version}")
     for read_only in (False, True):
-        with pytest.raises(LedgerError, match=f"made by {made} Offramp \\(version {version}, not 5\\)"):
+        with pytest.raises(LedgerError, match=f"made by {made} Offramp \\(version {version}, not 6\\)"):
             SQLiteLedger(file, read_only=read_only)
         for opened in (ContractStore, TextStore):
             with pytest.raises(LedgerError, match=f"made by {made} Offramp"):
