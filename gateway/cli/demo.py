@@ -20,7 +20,7 @@ import typer
 from rich.table import Table
 
 from gateway.cli.output import Exit, Json, fail, result, sigterm_as_ctrl_c, stderr, table
-from gateway.cli.report import summary_shown
+from gateway.cli.report import report_shown
 
 MESSAGES: Final = (
     "Hello there!",
@@ -243,16 +243,20 @@ async def _send_one(client: Any, model: str, text: str, *, stream: bool) -> dict
 
 def _result(config: Path, sent: Sequence[Mapping[str, str]], started: float, address: str, *, as_json: bool) -> None:
     from gateway.config.load import load_gateway
-    from gateway.ledger.savings import summarise
+    from gateway.config.prices import load_prices
+    from gateway.ledger.report import read
     from gateway.ledger.store import SQLiteLedger
+    from gateway.routes import Routes
 
-    with contextlib.closing(SQLiteLedger(load_gateway(config, os.environ).ledger, read_only=True)) as store:
-        summary = summarise(store.summary(started, time.time() + 1))
+    loaded = load_gateway(config, os.environ)
+    prices, routes = load_prices(loaded.prices, os.environ), Routes(loaded.settings.models)
+    with contextlib.closing(SQLiteLedger(loaded.ledger, read_only=True)) as store:
+        made = read(store, started, time.time() + 1, prices=prices, routes=routes)
     messages = [{key: text for key, text in message.items() if key != "confidence"} for message in sent]
-    value = {"messages": messages, "savings": summary.as_dict(), "metrics": f"{address}/metrics"}
+    value = {"messages": messages, "savings": made.as_dict("reason"), "metrics": f"{address}/metrics"}
     shown: list[str | Table] = [
         table("What happened", ("message", "decision", "rule: label", "sure", "answer"), map(_cells, sent)),
-        *summary_shown(summary, "Calls, tokens and dollars"),
+        *report_shown(made, "reason", loaded.prices),
         f"\nmetrics: {address}/metrics\nbase_url: {address}/v1",
     ]
     result(value, shown, as_json=as_json)

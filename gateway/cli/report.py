@@ -1,71 +1,154 @@
 """`offramp report`."""
 
+import csv
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 from rich.table import Column, Table
 
 from classifiers.report.markup import counted
 from gateway.cli.inputs import parsed
-from gateway.cli.output import Json, result, table
+from gateway.cli.output import Json, quoted, result, table
 
 if TYPE_CHECKING:
-    from gateway.ledger.savings import Summary
+    from gateway.ledger.report import By, Figures, Line, Report
+
+_SHOWN: Final = 10
+"""Lines of what is not known, and of why calls were forwarded."""
 
 
 def report(
     config: Annotated[Path, typer.Argument(help="The gateway's file.")] = Path("config/gateway.yaml"),
     since: Annotated[str, typer.Option(help="How far back, such as 24h or 30d.")] = "30d",
+    begin: Annotated[str, typer.Option("--from", help="The first day, in UTC, instead of --since.")] = "",
+    end: Annotated[str, typer.Option("--to", help="The last day, in UTC; without it, until now.")] = "",
+    by: Annotated[
+        Literal["day", "rule", "model", "team", "reason", "why"], typer.Option(help="What each line stands for.")
+    ] = "reason",
+    form: Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="What is printed.")] = "table",
     ledger: Annotated[Path | None, typer.Option(help="A ledger file instead of the gateway's.")] = None,
     json: Json = False,
 ) -> None:
     """What was spent and saved in a period, from the ledger."""
     from classifiers.fields import parse_duration
     from gateway.config.load import load_gateway
+    from gateway.config.prices import load_prices
     from gateway.ledger.call_store import TextStore
-    from gateway.ledger.savings import summarise
+    from gateway.ledger.report import read
     from gateway.ledger.store import SQLiteLedger
+    from gateway.routes import Routes
 
-    back_s = parsed(parse_duration, since, "--since")
     now = time.time()
-    path = ledger or load_gateway(config, os.environ, secrets=False).ledger
+    since_s = parsed(_day, begin, "--from") if begin else now - parsed(parse_duration, since, "--since")
+    until_s = parsed(_day, end, "--to") + 86400 if end else now + 1
+    loaded = None if ledger else load_gateway(config, os.environ, secrets=False)
+    path = loaded.ledger if loaded else ledger or Path()
+    own_prices, models = (loaded.prices, loaded.settings.models) if loaded else (None, {})
+    prices, routes = load_prices(own_prices, os.environ), Routes(models)
     with closing(SQLiteLedger(path, read_only=True)) as store:
-        summary = summarise(store.summary(now - back_s, now + 1))
+        made = read(store, since_s, until_s, prices=prices, routes=routes)
+    if form == "csv":
+        _print_csv(made.lines(by), by)
+        return
     with closing(TextStore(path, read_only=True)) as texts:
-        counts = texts.counts(now - back_s, now + 1)
-    value = {"ledger": str(path), "since": now - back_s, "until": now, **summary.as_dict(), "reviews": counts}
-    shown = (*summary_shown(summary, f"Savings over the last {since}"), *_reviews_shown(counts))
-    result(value, shown, as_json=json)
+        counts = texts.counts(since_s, until_s)
+    shown = (*report_shown(made, by, own_prices), *_reviews_shown(counts))
+    value = {"ledger": str(path), **made.as_dict(by), "reviews": counts}
+    result(value, shown, as_json=json or form == "json")
 
 
-def summary_shown(summary: "Summary", title: str) -> Iterator[str | Table]:
-    """A table, one line for each way that requests went, and notes. What is not in the sum stands in brackets."""
-    from gateway.record import ASIDE
+def report_shown(made: "Report", by: "By", prices: Path | None) -> Iterator[str | Table]:
+    """What is not known first, then a table, then notes. Figures in brackets are not in the sum."""
+    total, unknown = made.total, made.unknown
+    spent = f"spent ${total.spent_usd:.6f}{_and_calls(total.unknown_spent_calls, 'cost')}"
+    yield f"{spent}, saved ${total.saved_usd:.6f}{_and_calls(total.unknown_saved_calls, 'saving')}"
+    if unknown:
+        yield "not known, and in no dollar figure:"
+    for one in unknown[:_SHOWN]:
+        yield f"  {one.calls:,} of {quoted(one.model) or 'no model'}{f' ({one.tier})' if one.tier else ''}: {one.why}"
+    lines = [quoted(one.line) for one in unknown if one.line]
+    if lines:
+        where = f"{prices}" if prices else "prices.yaml, with `prices: prices.yaml` in the gateway's file"
+        yield f"  to price them, in dollars a million tokens, write under models: in {where}:"
+        yield from (f"    {line}" for line in lines[:_SHOWN])
+    yield _table(made, by)
+    yield from (f"· {note}" for note in (*_interval_notes(made), *total.notes()))
+    if made.why_forwarded and by != "why":
+        yield "why calls were forwarded:"
+        yield from (f"  {calls:,} of {total.forwarded_calls:,}: {why}" for why, calls in made.why_forwarded[:_SHOWN])
 
-    cells = [
-        (
-            *(line.what, line.rule),
-            _figure(f"{line.calls:,}", aside=line.reason in ASIDE),
-            f"{line.saved_calls:,}",
-            _figure(f"{line.saved_input_tokens + line.saved_output_tokens:,}", aside=line.reason == "block"),
-            f"${line.spent_usd:.6f}",
-            _figure(f"${line.saved_usd:.6f}", aside=line.reason == "block"),
+
+def _and_calls(unknown: int, what: str) -> str:
+    return f" + {counted(unknown, 'call')} of unknown {what}" if unknown else ""
+
+
+def _table(made: "Report", by: "By") -> Table:
+    total = made.total
+    places = 6 if abs(total.spent_usd) + abs(total.saved_usd) < 1 else 2
+    figures = ("calls", "calls\nsaved", "tokens\nsaved", "spent", "saved")
+    name = "what happened" if by in ("reason", "why") else by
+    columns = [name, *(Column(one, justify="right", no_wrap=True) for one in figures)]
+    cells = [(quoted(line.name) or "–", *_cells(line.figures, places)) for line in made.lines(by)]
+    period = " to ".join(f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}" for at in (made.since, made.until))
+    shown = table(f"Spent and saved, {period} UTC", columns, cells)
+    shown.add_section()
+    shown.add_row("all", *_cells(total, places))
+    return shown
+
+
+def _cells(figures: "Figures", places: int) -> tuple[str, ...]:
+    aside = figures.judge_calls + figures.repeat_calls
+    apart = f"({figures.blocked_usd:.{places}f})" if figures.blocked_usd and not figures.saved_usd else ""
+    return (
+        f"({aside:,})" if aside and not figures.calls else f"{figures.calls:,}",
+        f"{figures.saved_calls:,}",
+        f"{figures.saved_tokens:,}",
+        _dollars(figures.spent_usd, figures.unknown_spent_calls, places),
+        apart or _dollars(figures.saved_usd, figures.unknown_saved_calls, places),
+    )
+
+
+def _dollars(usd: float, unknown: int, places: int) -> str:
+    return f"${usd:.{places}f}" + (f" + {unknown:,} unknown" if unknown else "")
+
+
+def _interval_notes(made: "Report") -> Iterator[str]:
+    one, rest = made.interval, made.total.saved_calls
+    if one is not None:
+        rest = one.rest
+        yield (
+            f"by audited calls, ${one.low_usd:.6f} to ${one.high_usd:.6f} were saved (95 %); "
+            f"it rests on {counted(one.calls, 'local answer')}"
         )
-        for line in summary.lines
-    ]
-    names = ("calls", "calls\nsaved", "tokens\nsaved", "spent", "saved")
-    figures = [Column(name, justify="right", no_wrap=True) for name in names]
-    made = table(title, ["what happened", "rule", *figures], cells)
-    made.add_section()
-    counts = (f"{count:,}" for count in (summary.calls, summary.saved_calls, summary.saved_tokens))
-    made.add_row("all", "", *counts, f"${summary.spent_usd:.6f}", f"${summary.saved_usd:.6f}")
-    yield made
-    yield from (f"· {note}" for note in summary.notes())
+    if rest:
+        yield f"output tokens of {counted(rest, 'local answer')} are from our own text, rather low: under 20 audits"
+
+
+def _print_csv(lines: Sequence["Line"], by: str) -> None:
+    from gateway.ledger.report import FIGURES
+
+    out = csv.writer(sys.stdout, lineterminator="\n")
+    out.writerow((by, *FIGURES))
+    for line in lines:
+        # a spreadsheet takes a name that begins so for a formula
+        name = f"'{line.name}" if line.name[:1] in ("=", "+", "-", "@", "\t", "\r") else line.name
+        out.writerow((name, *asdict(line.figures).values()))
+
+
+def _day(text: str) -> float:
+    """A day such as 2026-11-30 → the Unix seconds at which it begins, in UTC. Raises ValueError."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        raise ValueError(f"{text!r} is not a day such as 2026-11-30") from None
 
 
 def _reviews_shown(counts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -77,7 +160,3 @@ def _reviews_shown(counts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield f"{of}{row['harmless']:,} of them wrongly blocked"
         else:
             yield f"{of}{row['harmful']:,} of them harmful; it was in doubt of them"
-
-
-def _figure(text: str, *, aside: bool) -> str:
-    return f"({text})" if aside else text

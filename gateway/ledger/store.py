@@ -140,17 +140,23 @@ _CREATE, _INSERT = table("requests", Record, numbered=True)
 _TOGETHER: Final = (64, 8, 1)
 """Rows of one statement. SQLite gives the interpreter back during each, and gets it late from a busy event loop."""
 _INSERTS: Final = {rows: _INSERT + f", {_INSERT.partition(' VALUES ')[2]}" * (rows - 1) for rows in _TOGETHER}
-_SUMMARY: Final = """
-SELECT decision, rule, saved_reason, count(*) AS calls,
+_SUMS: Final = """
+SELECT date(at, 'unixepoch') AS day, consumer AS team, requested_model AS model, upstream_model, '' AS tier, rule,
+       decision, coalesce(saved_reason, '') AS reason, abstentions, notional, count(*) AS calls,
        sum(saved_input_tokens) AS saved_input_tokens, sum(saved_output_tokens) AS saved_output_tokens,
-       total(spent_usd) AS spent_usd, total(saved_usd) AS saved_usd, sum(notional) AS notional_calls,
-       total(iif(notional, spent_usd, 0)) AS notional_spent_usd,
-       total(iif(notional, saved_usd, 0)) AS notional_saved_usd,
-       sum(saved_estimated) AS estimated,
-       sum(spent_usd IS NULL OR saved_usd IS NULL) AS unpriced,
-       sum(usage_source = 'missing') AS usage_missing
+       total(spent_usd) AS spent_usd, total(saved_usd) AS saved_usd,
+       sum(spent_usd IS NULL) AS unknown_spent, sum(saved_usd IS NULL) AS unknown_saved,
+       sum(usage_source = 'missing') AS usage_missing, sum(saved_estimated) AS estimated
 FROM requests WHERE at >= ? AND at < ?
-GROUP BY decision, rule, saved_reason
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+"""
+_AUDITS: Final = """
+SELECT requested_model AS model, abstentions, count(*) AS calls,
+       total(output_tokens) AS tokens, total(output_tokens * output_tokens) AS squares
+FROM requests
+WHERE at >= ? AND at < ? AND abstentions LIKE '%:audit%' AND decision = 'forward' AND usage_source = 'reported'
+      AND saved_reason IS NULL
+GROUP BY 1, 2
 """
 _LATEST: Final = "SELECT * FROM requests WHERE decision NOT IN ('judge', 'repeat') ORDER BY at DESC, id DESC LIMIT 1"
 
@@ -214,9 +220,13 @@ class SQLiteLedger:
                     self._db.execute(insert, tuple(chain.from_iterable(map(structs.astuple, part))))
                     begin += rows
 
-    def summary(self, since: float, until: float) -> Sequence[dict[str, Any]]:
-        """Sums by decision, rule and saved reason, over Unix seconds [since, until). Raises LedgerError."""
-        return self._rows(_SUMMARY, since, until)
+    def sums(self, since: float, until: float) -> Sequence[dict[str, Any]]:
+        """Counts, tokens and dollars of Unix seconds [since, until), by what reports group by. Raises LedgerError."""
+        return self._rows(_SUMS, since, until)
+
+    def audits(self, since: float, until: float) -> Sequence[dict[str, Any]]:
+        """Output tokens of audited calls, by model and abstentions. Raises LedgerError."""
+        return self._rows(_AUDITS, since, until)
 
     def latest(self) -> dict[str, Any] | None:
         """The columns of the latest request of a client's; None where there is none. Raises LedgerError."""

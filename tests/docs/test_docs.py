@@ -22,9 +22,10 @@ from gateway.cli.output import Exit
 from gateway.config.load import load_gateway, load_policy
 from gateway.config.prices import load_prices
 from gateway.errors import ApiError
-from gateway.ledger.savings import summarise
+from gateway.ledger.report import read
 from gateway.ledger.store import SQLiteLedger
 from gateway.record import COLUMNS, Record
+from gateway.routes import Routes
 
 from .conftest import PAGES, ROOT, Block, blocks, code, rows, section
 
@@ -210,8 +211,9 @@ def test_the_sql_of_the_docs_gives_the_reports_figures(ledger: SQLiteLedger) -> 
     assert len(queries) >= 3
     answers = [ledger._db.execute(query) for query in queries]
     first = dict(zip([column[0] for column in answers[0].description], answers[0].fetchone(), strict=True))
-    report = summarise(ledger.summary(0, time.time() + 1)).as_dict()
-    assert first == {name: report[name] for name in first}
+    until = time.time() + 1
+    report = read(ledger, 0, until, prices=load_prices(), routes=Routes({}))
+    assert first == {name: getattr(report.total, name) for name in first}
     assert all(answer.fetchall() for answer in answers[1:])
 
 

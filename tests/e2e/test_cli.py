@@ -120,6 +120,6 @@ def test_demo_shows_the_whole_road(run_offramp, workspace: Path) -> None:
     told = json.loads(done.stdout)
     decisions = {message["decision"] for message in told["messages"]}
     assert decisions == {"answer", "block", "forward"}
-    assert told["savings"]["saved_calls"] >= 3
-    assert told["savings"]["notional_calls"] == told["savings"]["calls"]
+    assert told["savings"]["total"]["saved_calls"] >= 3
+    assert told["savings"]["total"]["notional_calls"] == told["savings"]["total"]["calls"]
     assert told["metrics"].endswith("/metrics")

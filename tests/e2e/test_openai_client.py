@@ -185,14 +185,14 @@ def test_ledger_and_metrics_tell_the_same(client: OpenAI, starter) -> None:
     assert starter.metric(sample) - before == 3
     until(lambda: sum(row["calls"] for row in ledger_rows(starter, started)) >= 3)
     (row,) = [row for row in ledger_rows(starter, started) if row["decision"] == "answer"]
-    assert (row["calls"], row["saved_reason"], row["rule"]) == (3, "local_answer", "intents")
+    assert (row["calls"], row["reason"], row["rule"]) == (3, "local_answer", "intents")
     assert row["saved_usd"] > 0
     assert row["estimated"] == 3
 
 
 def ledger_rows(starter, since: float):
     with closing(SQLiteLedger(starter.folder.parent / "offramp.db", read_only=True)) as store:
-        return store.summary(since, time.time() + 1)
+        return store.sums(since, time.time() + 1)
 
 
 def test_a_long_conversation_is_a_normal_request(client: OpenAI) -> None:

@@ -63,7 +63,7 @@ def running(load: Callable[..., Loaded], tmp_path: Path, prices: PriceTable, ser
 
 def calls(folder: Path) -> int:
     with closing(SQLiteLedger(folder / "l.db", read_only=True)) as store:
-        return sum(row["calls"] for row in store.summary(0, 1e12))
+        return sum(row["calls"] for row in store.sums(0, 1e12))
 
 
 def stored(folder: Path) -> bytes:

@@ -48,7 +48,7 @@ def test_all_rows_are_there_after_a_clean_stop_but_those_that_no_store_takes(
         counts.writer.add(make_record(request_id=f"req_{number}"))
     counts.writer.close()
     with closing(SQLiteLedger(tmp_path / "l.db")) as store:
-        assert store.summary(0, 1000)[0]["calls"] == 5000
+        assert store.sums(0, 1000)[0]["calls"] == 5000
     assert (counts.failures, counts.lost, counts.writer.pending) == ([1], [1], 0)
 
 

@@ -1,0 +1,334 @@
+"""What was spent and saved in a period, from sums of the ledger's rows. Pure, but for `read`.
+
+Lines hold the same figures as the total and sum to it, whichever way calls are grouped. Days are UTC.
+"""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any, Final, Literal, get_args
+
+from gateway.config.prices import STANDARD, PriceTable
+from gateway.ledger.store import SQLiteLedger
+from gateway.record import ASIDE
+from gateway.routes import Routes
+
+By = Literal["day", "rule", "model", "team", "reason", "why"]
+WAYS: Final[tuple[By, ...]] = get_args(By)
+NO_USAGE: Final = "no usage was reported"
+_LEAST_AUDITS: Final = 20
+_LEAST_DAYS: Final = 3
+_AUDIT_S: Final = 30 * 86400.0
+_WHAT: Final = {
+    ("answer", "local_answer"): "answered here",
+    ("answer", ""): "asked a classifier directly",
+    ("block", "block"): "blocked",
+    ("block", ""): "blocked after the model's answer",
+    ("forward", ""): "forwarded",
+    ("forward", "cheaper_route"): "forwarded to another model",
+    ("redact", ""): "forwarded redacted",
+    ("redact", "cheaper_route"): "forwarded redacted to another model",
+    ("error", ""): "failed",
+    ("judge", "judge"): "asked a judge",
+    ("repeat", "repeat"): "asked a second time",
+}
+_FORWARDED: Final = frozenset({"forward", "redact"})
+Sums = Mapping[str, Any]
+"""A row of SQLiteLedger.sums."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Sums. calls: of clients, without those to judges and those sent a second time, whose cost is in spent_usd and
+    taken off saved_usd. A block is no saved call: its money is in blocked_usd alone. notional_*: the part for which
+    nobody was charged. unknown_*: calls whose cost or saving is not known, and is in no dollar figure."""
+
+    calls: int = 0
+    saved_calls: int = 0
+    blocked_calls: int = 0
+    forwarded_calls: int = 0
+    saved_tokens: int = 0
+    spent_usd: float = 0.0
+    saved_usd: float = 0.0
+    blocked_usd: float = 0.0
+    unknown_spent_calls: int = 0
+    unknown_saved_calls: int = 0
+    unknown_blocked_calls: int = 0
+    usage_missing_calls: int = 0
+    estimated_calls: int = 0
+    notional_calls: int = 0
+    notional_spent_usd: float = 0.0
+    notional_saved_usd: float = 0.0
+    judge_calls: int = 0
+    judge_usd: float = 0.0
+    repeat_calls: int = 0
+    repeat_usd: float = 0.0
+
+    def notes(self) -> Iterator[str]:
+        """What a reader of the figures must know."""
+        figures = asdict(self)
+        for names, note in _NOTES.items():
+            if any(figures[name] for name in names.split()):
+                yield note.format(**figures)
+
+
+_NOTES: Final = {
+    "notional_calls": "{notional_calls:,} of {calls:,} calls went to the echo upstream or were answered in front of it",
+    "notional_spent_usd notional_saved_usd": "${notional_spent_usd:.6f} of the dollars spent and "
+    "${notional_saved_usd:.6f} of the dollars saved are notional: nobody was charged",
+    "estimated_calls": "tokens of {estimated_calls:,} calls that were not made are estimates",
+    "blocked_calls": "{blocked_calls:,} blocked calls would have cost ${blocked_usd:.6f}; blocks are not counted as "
+    "savings",
+    "unknown_blocked_calls": "what {unknown_blocked_calls:,} of the blocked calls would have cost is not known",
+    "usage_missing_calls": "{usage_missing_calls:,} calls were cut off, or came back without usage",
+    "judge_calls": "judges were asked {judge_calls:,} times, for ${judge_usd:.6f}, which is spent and taken off what "
+    "was saved",
+    "repeat_calls": "{repeat_calls:,} calls under contracts were sent a second time, for ${repeat_usd:.6f}, which is "
+    "spent and taken off what was saved",
+}
+"""Each note, by the figures of which one must not be 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """The figures of calls that have `name` in common: a day, a rule, a model…"""
+
+    name: str
+    figures: Figures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown:
+    """Calls whose cost or saving is not known. line: what prices.yaml must have under `models:`, its amounts to be
+    filled in; empty where no price would help."""
+
+    model: str
+    tier: str
+    calls: int
+    why: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """What was saved, in dollars, with a chance of 95 %, by the output tokens of audited calls. calls: local answers
+    that it rests on. rest: those with fewer than 20 audits, which count as booked: from our own text, rather low."""
+
+    low_usd: float
+    high_usd: float
+    calls: int
+    rest: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A period [since, until), in Unix seconds. rows: its sums. audits: (calls, output tokens, their squares) of the
+    audited calls of each rule and model, of 30 days at least."""
+
+    since: float
+    until: float
+    rows: Sequence[Sums]
+    audits: Mapping[tuple[str, str], tuple[int, float, float]]
+    prices: PriceTable
+    routes: Routes
+
+    @cached_property
+    def total(self) -> Figures:
+        """All lines together."""
+        return _summed(map(_figures, self.rows))
+
+    def lines(self, by: By) -> Sequence[Line]:
+        """Grouped one way: days in order, of the others those with most calls first."""
+        groups: dict[str, list[Figures]] = defaultdict(list)
+        for row in self.rows:
+            groups[_name(row, by)].append(_figures(row))
+        lines = [Line(name=name, figures=_summed(figures)) for name, figures in groups.items()]
+        return sorted(lines, key=lambda one: (0 if by == "day" else -_all_calls(one.figures), one.name))
+
+    @cached_property
+    def unknown(self) -> Sequence[Unknown]:
+        """What is not known, and the lines of prices.yaml that would mend it; the most calls first."""
+        calls: Counter[tuple[str, str, str]] = Counter()
+        for row in self.rows:
+            sent, priced = row["upstream_model"], row["unknown_spent"] - row["usage_missing"]
+            calls[sent, row["tier"], NO_USAGE] += row["usage_missing"]
+            calls[sent, row["tier"], "no price" if sent else "passed on unread"] += priced
+            if row["reason"] not in ("", *ASIDE):
+                # a cheaper route whose own cost is unknown is counted already
+                asked = self._sent_as(row["model"])
+                calls[asked, "", "no price"] += max(0, row["unknown_saved"] - row["unknown_spent"])
+        made = [
+            Unknown(model=model, tier=tier, calls=count, why=why, line=self._line(model, tier, why))
+            for (model, tier, why), count in calls.items()
+            if count > 0
+        ]
+        return sorted(made, key=lambda one: (-one.calls, one.model, one.tier, one.why))
+
+    def _line(self, model: str, tier: str, why: str) -> str:
+        if why != "no price":
+            return ""
+        price, missing = self.prices.find(model), "input: $?, output: $?"
+        if tier in STANDARD or price is None:
+            return f"{model}: {{{missing}}}"
+        known = f"input: ${price.input_usd:g}, output: ${price.output_usd:g}"
+        return f"{model}: {{{known}, tiers: {{{tier}: {{{missing}}}}}}}"
+
+    def _sent_as(self, model: str) -> str:
+        return self.routes.sent_as(model) or model
+
+    @cached_property
+    def interval(self) -> Interval | None:
+        """None where no rule has audits enough."""
+        groups: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
+        for row in self.rows:
+            if row["reason"] == "local_answer":
+                group = groups[row["rule"], row["model"]]
+                group[0] += row["calls"] - row["unknown_saved"]
+                group[1] += row["saved_output_tokens"]
+        shift = width = 0.0
+        calls = rest = 0
+        for key, (count, booked) in groups.items():
+            price, seen = self.prices.find(self._sent_as(key[1])), self.audits.get(key, (0, 0.0, 0.0))
+            if price is None or not count or seen[0] < _LEAST_AUDITS:
+                rest += round(count)
+                continue
+            mean, half = output_tokens(round(count), *seen)
+            calls += round(count)
+            shift += (mean - booked) * price.output_usd / 1e6
+            width = math.hypot(width, half * price.output_usd / 1e6)
+        middle = self.total.saved_usd + shift
+        return Interval(low_usd=middle - width, high_usd=middle + width, calls=calls, rest=rest) if calls else None
+
+    @cached_property
+    def why_forwarded(self) -> Sequence[tuple[str, int]]:
+        """Why calls of clients were forwarded, and how many for each reason; the most first."""
+        calls: Counter[str] = Counter()
+        for row in self.rows:
+            if row["decision"] in _FORWARDED:
+                calls[_why(row)] += row["calls"]
+        return sorted(calls.items(), key=lambda one: (-one[1], one[0]))
+
+    def as_dict(self, by: By) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "since": self.since,
+            "until": self.until,
+            "timezone": "UTC",
+            "total": asdict(self.total),
+            "saved_95": None if self.interval is None else asdict(self.interval),
+            "unknown": [asdict(one) for one in self.unknown],
+            "by": by,
+            "lines": [{"name": line.name, **asdict(line.figures)} for line in self.lines(by)],
+            "why_forwarded": [{"why": why, "calls": calls} for why, calls in self.why_forwarded],
+        }
+
+
+def read(store: SQLiteLedger, since: float, until: float, *, prices: PriceTable, routes: Routes) -> Report:
+    """The report of Unix seconds [since, until). Raises LedgerError."""
+    audits: dict[tuple[str, str], tuple[int, float, float]] = defaultdict(lambda: (0, 0.0, 0.0))
+    for row in store.audits(min(since, until - _AUDIT_S), until):
+        for rule in _of(row["abstentions"], "audit"):
+            key = rule, row["model"]
+            calls, tokens, squares = audits[key]
+            audits[key] = calls + row["calls"], tokens + row["tokens"], squares + row["squares"]
+    rows = store.sums(since, until)
+    return Report(since=since, until=until, rows=rows, audits=dict(audits), prices=prices, routes=routes)
+
+
+def output_tokens(calls: int, audits: int, tokens: float, squares: float) -> tuple[float, float]:
+    """The output tokens of `calls` that were not made, and half the width of their 95 % interval, from audited ones.
+    squares: the sum of each audit's tokens squared. It holds for their sum, not for its expectation alone."""
+    mean = tokens / audits
+    variance = max(0.0, squares - tokens * mean) / (audits - 1)
+    return calls * mean, _student(audits - 1) * math.sqrt(variance * (calls + calls**2 / audits))
+
+
+def month_range(days: Mapping[str, float], now: float) -> tuple[float, float] | None:
+    """What the month of `now` will have cost at its end, at least and at most with a chance of 95 %, if days go on as
+    those of the last four weeks. days: dollars by day, from the ledger's first. None before three whole days."""
+    today = datetime.fromtimestamp(now, UTC)
+    start = today.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    end = (start + timedelta(days=32)).replace(day=1)
+    past = [(today - timedelta(days=back)).date().isoformat() for back in range(1, 29)]
+    first = min(days, default="9999")
+    seen = [days.get(day, 0.0) for day in past if day >= first]
+    if len(seen) < _LEAST_DAYS:
+        return None
+    left = (end - today).total_seconds() / 86400
+    so_far = sum(usd for day, usd in days.items() if day >= start.date().isoformat())
+    squares = sum(usd**2 for usd in seen)
+    mean = sum(seen) / len(seen)
+    variance = max(0.0, squares - len(seen) * mean**2) / (len(seen) - 1)
+    half = _student(len(seen) - 1) * math.sqrt(variance * (left + left**2 / len(seen)))
+    return so_far + max(0.0, left * mean - half), so_far + left * mean + half
+
+
+def _student(degrees: int) -> float:
+    """The 97.5 % quantile of Student's t, to 3 % from two degrees on (Cornish, Fisher 1960)."""
+    z = 1.959964
+    first, second = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + first / degrees + second / degrees**2 + third / degrees**3
+
+
+def _figures(row: Sums) -> Figures:
+    reason, calls, block = row["reason"], row["calls"], row["reason"] == "block"
+    aside = row["decision"] in ASIDE
+    own = 0 if aside else calls
+    spent, saved = row["spent_usd"], row["saved_usd"]
+    return Figures(
+        calls=own,
+        saved_calls=calls if reason == "local_answer" else 0,
+        blocked_calls=calls if block else 0,
+        forwarded_calls=calls if row["decision"] in _FORWARDED else 0,
+        saved_tokens=0 if block else row["saved_input_tokens"] + row["saved_output_tokens"],
+        spent_usd=spent,
+        saved_usd=0.0 if block else saved,
+        blocked_usd=saved if block else 0.0,
+        unknown_spent_calls=row["unknown_spent"],
+        unknown_saved_calls=0 if block else row["unknown_saved"],
+        unknown_blocked_calls=row["unknown_saved"] if block else 0,
+        usage_missing_calls=row["usage_missing"],
+        estimated_calls=row["estimated"],
+        notional_calls=own if row["notional"] else 0,
+        notional_spent_usd=spent if row["notional"] else 0.0,
+        notional_saved_usd=saved if row["notional"] and not block else 0.0,
+        judge_calls=calls if reason == "judge" else 0,
+        judge_usd=spent if reason == "judge" else 0.0,
+        repeat_calls=calls if reason == "repeat" else 0,
+        repeat_usd=spent if reason == "repeat" else 0.0,
+    )
+
+
+FIGURES: Final = tuple(field.name for field in fields(Figures))
+
+
+def _summed(several: Iterable[Figures]) -> Figures:
+    each = list(several)
+    return Figures(**{name: sum([getattr(one, name) for one in each]) for name in FIGURES}) if each else Figures()
+
+
+def _all_calls(figures: Figures) -> int:
+    return figures.calls + figures.judge_calls + figures.repeat_calls
+
+
+def _name(row: Sums, by: By) -> str:
+    if by not in ("reason", "why"):
+        return str(row[by])
+    what = _WHAT.get((row["decision"], row["reason"]), row["decision"])
+    return f"{what}: {_why(row)}" if by == "why" and row["decision"] in _FORWARDED else str(what)
+
+
+def _why(row: Sums) -> str:
+    """Why a call went on: what kept its rules from deciding, or the rule that sends it on."""
+    kept = ", ".join(each.replace(":", " ") for each in row["abstentions"].split(",") if each)
+    return kept or (f"{row['rule']} sends it on" if row["rule"] else "no rule held it")
+
+
+def _of(abstentions: str, why: str) -> list[str]:
+    """The rules that abstained for this reason."""
+    pairs = (each.partition(":") for each in abstentions.split(","))
+    return [rule for rule, _, reason in pairs if reason == why]
