@@ -40,14 +40,13 @@ def discover(
 ) -> None:
     """Find calls in a log that ask a model for a small decision: what they cost, and whether a classifier would do."""
     from gateway.config.prices import load_prices
-    from gateway.config.settings import shipped_dir
 
     limit = parsed(_share, bound, "--bound")
     length = parsed(parse_duration, period, "--period") if period else None
     if group and write is None:
         raise typer.BadParameter("says which groups to write; name a folder with --write", param_hint="--group")
     log = _read(source)
-    prices = load_prices(shipped_dir() / "prices.yaml")
+    prices = load_prices()
     findings = _findings(log, prices, bound=limit, period=length)
     groups = [_as_dict(number, finding) for number, finding in enumerate(findings, 1)]
     if not json:

@@ -69,10 +69,10 @@ def _try(name: str, look: Callable[[], str]) -> tuple[str, bool, str]:
         return name, False, str(error) or type(error).__name__
 
 
-def _prices(file: Path) -> str:
+def _prices(file: Path | None) -> str:
     from gateway.config.prices import load_prices
 
-    return f"{file}, as of {load_prices(file, os.environ).as_of}"
+    return f"{file or 'those that come with Offramp'}, as of {load_prices(file, os.environ).as_of}"
 
 
 def _writable(folder: Path) -> str:

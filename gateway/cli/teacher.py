@@ -110,7 +110,7 @@ def price_of(teacher: Teacher, table: PriceTable) -> TeacherPrice:
     price = table.find(teacher.model or "")
     if price is None:
         return TeacherPrice(known=False)
-    return TeacherPrice(input_usd=price.input_usd, output_usd=price.output_usd)
+    return TeacherPrice(input_usd=price.input_usd / 1e6, output_usd=price.output_usd / 1e6)
 
 
 def _upstream(teacher: Teacher, model: str) -> tuple[Upstream, UpstreamModel]:

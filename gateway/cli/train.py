@@ -182,9 +182,8 @@ def _teachers(
     from classifiers.training.write.teacher import Hired
     from gateway.cli.teacher import AskTeacher, price_of
     from gateway.config.prices import load_prices
-    from gateway.config.settings import shipped_dir
 
-    prices = load_prices(shipped_dir() / "prices.yaml")
+    prices = load_prices()
 
     def approve(teacher: "Teacher", expected: "Estimate", price: "TeacherPrice") -> bool:
         with bar.paused() as console:

@@ -12,7 +12,7 @@ from gateway.config import source
 from gateway.config.policy_checks import policy_problems
 from gateway.config.problems import ConfigError, Problem, did_you_mean
 from gateway.config.rules import RuleSettings
-from gateway.config.settings import DENY, EchoSettings, ModelRoute, OpenAISettings, Settings, shipped_dir
+from gateway.config.settings import DENY, EchoSettings, ModelRoute, OpenAISettings, Settings
 from gateway.config.source import EMPTY, DataPath, Document
 from gateway.config.validate import path_in, validate
 
@@ -33,7 +33,7 @@ class Loaded:
     settings: Settings
     models_dir: Path
     ledger: Path
-    prices: Path
+    prices: Path | None
     replies: Mapping[str, str]
     lacking: Sequence[Problem] = ()
 
@@ -56,7 +56,7 @@ def load_gateway(file: Path, env: Mapping[str, str], *, secrets: bool = True) ->
         settings=settings,
         models_dir=(folder / settings.models_dir).resolve(),
         ledger=(folder / settings.ledger).resolve(),
-        prices=(folder / settings.prices).resolve() if settings.prices else shipped_dir() / "prices.yaml",
+        prices=(folder / settings.prices).resolve() if settings.prices else None,
         replies=replies,
         lacking=() if secrets else tuple(lacking),
     )

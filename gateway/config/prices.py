@@ -1,26 +1,46 @@
-"""Prices of models: a dated table with its source. Unknown models have no price; nothing is guessed."""
+"""Prices of models: a dated table with its source. Unknown models have no price; nothing is guessed.
+
+The shipped table, prices.json, is read at every start: one model a line, with the fields of prices.yaml.
+gateway.config.litellm_prices writes it. A price file of one's own is laid over it.
+"""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
+import msgspec
+from msgspec import Struct
 from pydantic import Field
 
 from classifiers.fields import Dollars, FrozenRecord, Version, Words, WordsList
 from gateway.config.problems import ConfigError, Problem
+from gateway.config.settings import shipped_dir
 from gateway.config.source import Document, read
 from gateway.config.validate import path_in, validate
 
+STANDARD: Final = frozenset({"", "auto", "default", "standard", "on_demand"})
+"""What providers call the tier that a model's own price is for."""
 
-class PriceEntry(FrozenRecord):
-    """Dollars per million tokens. cache_write: of input that the provider puts into its cache. snapshots: dated names
-    of the same model at the same price."""
+
+class TokenPrices(FrozenRecord):
+    """Dollars per million tokens. cache_write: of input that the provider puts into its cache."""
 
     input: Dollars
     output: Dollars
     cached_input: Dollars | None = None
     cache_write: Dollars | None = None
+
+
+class TierEntry(TokenPrices):
+    """above: the prices of calls with more input tokens than the key says."""
+
+    above: dict[int, TokenPrices] = Field(default_factory=dict)
+
+
+class PriceEntry(TierEntry):
+    """tiers: prices by the service tier that the answer names. snapshots: dated names at the same price."""
+
+    tiers: dict[Words, TierEntry] = Field(default_factory=dict)
     snapshots: WordsList = ()
 
 
@@ -33,61 +53,74 @@ class PriceFile(FrozenRecord):
     models: dict[Words, PriceEntry]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Price:
-    """Dollars per token."""
+class Price(Struct, frozen=True, kw_only=True, rename=lambda name: name.removesuffix("_usd")):
+    """Dollars per million tokens, as PriceEntry says."""
 
     input_usd: float
     output_usd: float
-    cached_input_usd: float
-    cache_write_usd: float
+    cached_input_usd: float | None = None
+    cache_write_usd: float | None = None
+    above: dict[int, "Price"] = {}
+    tiers: dict[str, "Price"] = {}
 
     def cost(
         self, *, input_tokens: int, output_tokens: int, cached_input_tokens: int = 0, cache_write_tokens: int = 0
     ) -> float:
         """Dollars for a call; cached_input_tokens and cache_write_tokens are parts of input_tokens."""
+        price = self
+        for most, above in self.above.items():
+            price = above if input_tokens > most else price
         fresh = input_tokens - cached_input_tokens - cache_write_tokens
-        cached = cached_input_tokens * self.cached_input_usd + cache_write_tokens * self.cache_write_usd
-        return fresh * self.input_usd + cached + output_tokens * self.output_usd
+        cached = price.input_usd if price.cached_input_usd is None else price.cached_input_usd
+        written = price.input_usd if price.cache_write_usd is None else price.cache_write_usd
+        given = fresh * price.input_usd + cached_input_tokens * cached + cache_write_tokens * written
+        return (given + output_tokens * price.output_usd) / 1e6
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PriceTable:
+class PriceTable(Struct, frozen=True, kw_only=True):
     """Prices by model name."""
 
     as_of: str
-    prices: Mapping[str, Price]
+    models: dict[str, Price]
+    source: str = ""
 
-    def find(self, model: str) -> Price | None:
-        """The model's price, also under a provider's prefix (openai/gpt-4o)."""
-        return self.prices.get(self.name(model))
+    def find(self, model: str, tier: str = "", answered: str = "") -> Price | None:
+        """The model's price, also under a provider's prefix (openai/gpt-4o). tier: that served the call; one without a
+        known price has none. answered: the model that has answered; a dated name of `model` has its own price."""
+        name = self.name(model)
+        if answered and len(answered) > len(model):
+            dated = name + answered.rpartition("/")[2].removeprefix(name.rpartition("/")[2])
+            if dated in self.models and dated[len(name) :].replace("-", "").isdigit():
+                name = dated
+        price = self.models.get(name)
+        return price if price is None or tier in STANDARD else price.tiers.get(tier)
 
     def name(self, model: str) -> str:
         """The model as the table calls it, without a provider's prefix; empty where it has no price."""
-        if model in self.prices:
+        if model in self.models:
             return model
         short = model.rpartition("/")[2]
-        return short if short in self.prices else ""
+        return short if short in self.models else ""
 
 
-def load_prices(file: Path, env: Mapping[str, str] | None = None) -> PriceTable:
-    """Reads a price file. Raises ConfigError. env: what `${NAME}` in it stands for; the shipped file has none."""
+def load_prices(file: Path | None = None, env: Mapping[str, str] | None = None) -> PriceTable:
+    """The shipped prices, and over them those of a file of one's own. Raises ConfigError. env: what `${NAME}` in the
+    file stands for."""
+    shipped = msgspec.json.decode((shipped_dir() / "prices.json").read_bytes(), type=PriceTable)
+    if file is None:
+        return shipped
     document = read(file, env or {})
     table = validate(document, PriceFile)
     if table is not None:
         document.problems += _twice(document, table)
     if table is None or document.problems:
         raise ConfigError(document.problems)
-    prices = {}
-    for model, entry in table.models.items():
-        price = Price(
-            input_usd=entry.input / 1e6,
-            output_usd=entry.output / 1e6,
-            cached_input_usd=(entry.input if entry.cached_input is None else entry.cached_input) / 1e6,
-            cache_write_usd=(entry.input if entry.cache_write is None else entry.cache_write) / 1e6,
-        )
-        prices.update(dict.fromkeys((model, *entry.snapshots), price))
-    return PriceTable(as_of=table.as_of, prices=prices)
+    own = {
+        name: msgspec.convert(entry.model_dump(exclude={"snapshots"}), Price)
+        for model, entry in table.models.items()
+        for name in (model, *entry.snapshots)
+    }
+    return PriceTable(as_of=table.as_of, source=table.source, models=shipped.models | own)
 
 
 def _twice(document: Document, table: PriceFile) -> Iterator[Problem]:

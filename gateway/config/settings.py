@@ -251,7 +251,7 @@ class Settings(FrozenRecord):
 
 
 def shipped_dir() -> Path:
-    """The folder with gateway.yaml, policies/, schema/, prices.yaml and replies/: `config/` in a checkout,
+    """The folder with gateway.yaml, policies/, schema/, prices.json and replies/: `config/` in a checkout,
     `gateway/shipped/` in the wheel."""
     package = Path(__file__).resolve().parent.parent
     installed = package / "shipped"

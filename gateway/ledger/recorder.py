@@ -137,7 +137,7 @@ class Recorder:
             self._ratios.learn(
                 record.requested_model, context.matched_rules, prompt_bytes=context.prompt_bytes, **usage
             )
-        spent_at = self._prices.find(record.upstream_model)
+        spent_at = self._prices.find(record.upstream_model, answered=record.answered_model)
         record.spent_usd = None if spent_at is None else spent_at.cost(**usage, cache_write_tokens=written)
         if cheaper:
             asked_at = self._asked_price(record.requested_model)

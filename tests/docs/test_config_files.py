@@ -15,7 +15,6 @@ CONFIG = Path(__file__).parents[2] / "config"
 ALL = sorted(CONFIG.rglob("*.yaml"))
 GATEWAYS = [CONFIG / "gateway.yaml", *sorted((CONFIG / "templates").glob("*.yaml"))]
 POLICIES = sorted((CONFIG / "policies").glob("*.yaml"))
-PRICES = [CONFIG / "prices.yaml"]
 
 
 def shown(file: Path) -> str:
@@ -23,7 +22,7 @@ def shown(file: Path) -> str:
 
 
 def test_every_file_has_a_loader_here() -> None:
-    assert sorted([*GATEWAYS, *POLICIES, *PRICES]) == ALL
+    assert sorted([*GATEWAYS, *POLICIES]) == ALL
 
 
 @pytest.mark.parametrize("file", GATEWAYS, ids=shown)
@@ -59,7 +58,7 @@ def test_a_file_names_its_schema(file: Path) -> None:
 
 
 def test_prices_are_dated_and_price_the_starters_models() -> None:
-    prices = load_prices(PRICES[0])
+    prices = load_prices()
     for name in load_gateway(CONFIG / "gateway.yaml", {}).settings.models:
         assert name == "other" or prices.find(name) is not None
 

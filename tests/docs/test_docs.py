@@ -77,7 +77,7 @@ def test_a_yaml_block_loads(block: Block, tmp_path: Path) -> None:
     if kind == "prometheus":
         return
     if kind == "prices":
-        assert load_prices(file).prices
+        assert load_prices(file).models
     elif kind == "policy":
         assert load_policy(file, {"OPENAI_API_KEY": "k"}).labels
     else:

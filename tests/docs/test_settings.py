@@ -14,11 +14,12 @@ from gateway.config.settings import Settings
 
 from .conftest import code, rows, section
 
-KEYS = {"labels": "label", "aliases": "label", "then": "label", "taxonomy": "system"}
+KEYS = dict.fromkeys(("labels", "aliases", "then"), "label")
+KEYS |= {"taxonomy": "system", "above": "tokens", "tiers": "tier"}
 """What the keys of a mapping are called in the docs; `name` elsewhere."""
 
-GOALS = ("labels.<label>.goal", "cascade.goal")
-"""What they may set is documented once, at `goal`."""
+GOALS = ("labels.<label>.goal", "cascade.goal", "models.<name>.above", "models.<name>.tiers")
+"""What they may set is documented once, at `goal`, and at the model."""
 
 FILES: Mapping[str, Sequence[type[BaseModel]]] = {
     "gateway.yaml": [Settings],

@@ -63,9 +63,16 @@ from tests.given import table_text
 
 PRICES = PriceTable(
     as_of="2026-11-25",
-    prices={
-        "dear": Price(input_usd=10e-6, output_usd=40e-6, cached_input_usd=5e-6, cache_write_usd=12e-6),
-        "cheap": Price(input_usd=1e-6, output_usd=4e-6, cached_input_usd=1e-6, cache_write_usd=1e-6),
+    models={
+        "dear": Price(
+            input_usd=10,
+            output_usd=40,
+            cached_input_usd=5,
+            cache_write_usd=12,
+            tiers={"flex": Price(input_usd=5, output_usd=20)},
+        ),
+        "dear-2026-01-01": Price(input_usd=20, output_usd=80),
+        "cheap": Price(input_usd=1, output_usd=4, above={5000: Price(input_usd=2, output_usd=6)}),
     },
 )
 BASE = table_text("given/gateway-conftest-base.yaml")

@@ -13,7 +13,6 @@ from gateway.cli.output import Exit
 from gateway.cli.train import _models_dir
 from gateway.config.load import load_gateway
 from gateway.config.prices import load_prices
-from gateway.config.settings import shipped_dir
 from gateway.discover.finding import look
 from tests.gateway.discover.logs import pair, read, two_templates, user, write
 
@@ -81,7 +80,7 @@ def test_the_next_commands_can_be_pasted_into_a_shell(there: str | None, models:
         (config / "gateway.yaml").write_text(f"version: 1\nupstreams: {{one: {{kind: echo}}}}\n{there}")
     many = ({"request": one.request, "response": one.response} for one in two_templates(60))
     log = read(write(tmp_path / "log.jsonl", many))
-    findings = look(log.calls, load_prices(shipped_dir() / "prices.yaml"))
+    findings = look(log.calls, load_prices())
     commands = [shlex.split(command) for command in _write(config, findings, [1, 2], log)["next"]]
     assert [command[:2] for command in commands] == [["offramp", name] for name in ("check", "train", "serve")]
     check, train, serve = commands

@@ -9,7 +9,6 @@ import pytest
 from classifiers.policy import Policy
 from gateway.config.load import Loaded, is_loopback, load_gateway, load_policy, split_listen
 from gateway.config.problems import ConfigError
-from gateway.config.settings import shipped_dir
 from gateway.serving.snapshot import rule_problems
 from tests.given import table_text
 
@@ -47,7 +46,7 @@ def test_paths_are_relative_to_the_file(load: Load, tmp_path: Path) -> None:
     loaded = load(BASE + "models_dir: ../models\nledger: here.db\n")
     assert loaded.models_dir == tmp_path.parent / "models"
     assert loaded.ledger == tmp_path / "here.db"
-    assert loaded.prices == shipped_dir() / "prices.yaml"
+    assert loaded.prices is None
     assert load(BASE + "prices: my.yaml\n").prices == tmp_path / "my.yaml"
 
 

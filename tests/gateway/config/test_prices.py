@@ -1,12 +1,17 @@
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.prices import Price, PriceTable, load_prices
+from gateway.config import litellm_prices
+from gateway.config.prices import STANDARD, Price, PriceTable, load_prices
 from gateway.config.problems import ConfigError
+from gateway.config.settings import shipped_dir
 
 TEXT = """\
 version: 1
@@ -15,6 +20,11 @@ source: a test
 models:
   one: {input: $2.50, output: $10.00, cached_input: $1.25, snapshots: one-2026-01-01}
   two: {input: 1, output: 4}
+  gpt-4o: {input: 7, output: 7}
+  long:
+    {input: 2, output: 4, cached_input: 1, above: {1000: {input: 4, output: 6}, 2000: {input: 8, output: 9}},
+     tiers: {flex: {input: 1, output: 2, above: {1000: {input: 3, output: 5}}}}}
+  long-20260101: {input: 3, output: 5}
 """
 
 
@@ -36,6 +46,9 @@ def table(tmp_path: Path) -> Callable[[str], PriceTable]:
         ("a/b/two", "two", 5.0),
         ("ONE", "", None),
         ("one/", "", None),
+        # the file is laid over the prices that are shipped
+        ("gpt-4o", "gpt-4o", 14.0),
+        ("gpt-4o-mini", "gpt-4o-mini", 0.15 + 0.6 - 0.4 * 0.075),
     ],
 )
 def test_a_model_is_found_by_its_name_or_not_at_all(
@@ -51,6 +64,33 @@ def test_a_model_is_found_by_its_name_or_not_at_all(
 
 
 @pytest.mark.parametrize(
+    ("model", "tier", "answered", "tokens", "dollars"),
+    [
+        ("long", "", "", 1000, 1000 * 2 + 10 * 4),
+        ("long", "default", "long", 1001, 1001 * 4 + 10 * 6),
+        ("long", "", "other", 2001, 2001 * 8 + 10 * 9),
+        ("long", "flex", "", 1000, 1000 * 1 + 10 * 2),
+        ("long", "flex", "", 1001, 1001 * 3 + 10 * 5),
+        ("long", "priority", "", 1000, None),
+        ("two", "flex", "", 1000, None),
+        # what has answered is a dated name of what was asked for, with a price of its own, or without one
+        ("long", "", "long-20260101", 1000, 1000 * 3 + 10 * 5),
+        ("a/long", "", "long-20260101", 1000, 1000 * 3 + 10 * 5),
+        ("long", "", "long-20260202", 1000, 1000 * 2 + 10 * 4),
+        ("two", "", "long-20260101", 1000, 1000 * 1 + 10 * 4),
+        ("gpt-4", "", "gpt-4o", 1000, 1000 * 30 + 10 * 60),
+        ("unknown", "", "two", 1000, None),
+    ],
+)
+def test_tier_length_and_snapshot_have_their_own_prices(
+    table: Callable[[str], PriceTable], model: str, tier: str, answered: str, tokens: int, dollars: float | None
+) -> None:
+    price = table(TEXT).find(model, tier, answered)
+    cost = None if price is None else price.cost(input_tokens=tokens, output_tokens=10) * 1e6
+    assert cost == (None if dollars is None else pytest.approx(dollars))
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         (("$2.50", "2.50€"), "models.one.input: '2.50€' is not an amount in dollars"),
@@ -61,6 +101,7 @@ def test_a_model_is_found_by_its_name_or_not_at_all(
             "6:49: models.two.snapshots[1]: 'one-2026-01-01' stands twice; the first is on line 5",
         ),
         (("one-2026-01-01", "[a, a]"), "5:75: models.one.snapshots[1]: 'a' stands twice; the first is on line 5"),
+        (("flex: {input: 1, output", "flex: {input: 1, outptu"), 'no such key; did you mean "output"?'),
     ],
 )
 def test_a_wrong_table_is_refused(table: Callable[[str], PriceTable], change: tuple[str, str], message: str) -> None:
@@ -70,12 +111,10 @@ def test_a_wrong_table_is_refused(table: Callable[[str], PriceTable], change: tu
 
 
 PRICES = st.builds(
-    lambda fresh, share, out: Price(
-        input_usd=fresh, cached_input_usd=fresh * share, cache_write_usd=fresh, output_usd=out
-    ),
-    st.floats(0, 1e-3),
+    lambda fresh, share, out: Price(input_usd=fresh, cached_input_usd=fresh * share, output_usd=out),
+    st.floats(0, 1e3),
     st.floats(0, 1),
-    st.floats(0, 1e-3),
+    st.floats(0, 1e3),
 )
 
 
@@ -85,3 +124,93 @@ def test_a_cost_is_never_below_nothing_and_cached_tokens_never_raise_it(
 ) -> None:
     cost = price.cost(input_tokens=given_tokens, output_tokens=made, cached_input_tokens=round(given_tokens * share))
     assert 0 <= cost <= price.cost(input_tokens=given_tokens, output_tokens=made) * (1 + 1e-9) + 1e-12
+
+
+COST = {"mode": "chat", "input_cost_per_token": 2e-6, "output_cost_per_token": 4e-6}
+
+
+@pytest.mark.parametrize(
+    ("model", "entry"),
+    [
+        (COST, {"input": 2.0, "output": 4.0}),
+        (
+            {
+                **COST,
+                "cache_read_input_token_cost": 1e-6,
+                "cache_creation_input_token_cost": 2.5e-6,
+                "cache_creation_input_token_cost_above_1hr": 4e-6,
+                "input_cost_per_token_batches": 1e-6,
+                "output_cost_per_token_batches": 1e-6,
+            },
+            {"input": 2.0, "output": 4.0, "cached_input": 1.0, "cache_write": 2.5},
+        ),
+        (
+            {
+                **COST,
+                "input_cost_per_token_above_200k_tokens": 3e-6,
+                "output_cost_per_token_above_200k_tokens": 5e-6,
+                "input_cost_per_token_flex": 1e-6,
+                "output_cost_per_token_flex": 2e-6,
+                "input_cost_per_token_above_200k_tokens_flex": 1.5e-6,
+                "output_cost_per_token_above_200k_tokens_flex": 2.5e-6,
+                "input_cost_per_token_priority": 9e-6,
+            },
+            {
+                "input": 2.0,
+                "output": 4.0,
+                "above": {"200000": {"input": 3.0, "output": 5.0}},
+                "tiers": {"flex": {"input": 1.0, "output": 2.0, "above": {"200000": {"input": 1.5, "output": 2.5}}}},
+            },
+        ),
+        (
+            {
+                "mode": "chat",
+                "tiered_pricing": [
+                    {"range": [0, 32e3], "input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6},
+                    {"range": [32e3, 64e3], "input_cost_per_token": 3e-6, "output_cost_per_token": 4e-6},
+                ],
+            },
+            {"input": 1.0, "output": 2.0, "above": {"32000": {"input": 3.0, "output": 4.0}}},
+        ),
+        ({"mode": "embedding", "input_cost_per_token": 1e-7}, {"input": 0.1, "output": 0.0}),
+        (
+            {"mode": "moderation", "input_cost_per_token": 0.0, "output_cost_per_token": 0.0},
+            {"input": 0.0, "output": 0.0},
+        ),
+        # nothing is known
+        ({"mode": "chat"}, None),
+        ({**COST, "mode": "realtime"}, None),
+        ({**COST, "input_cost_per_token": 0.0, "output_cost_per_token": 0.0}, None),
+        ({**COST, "output_cost_per_reasoning_token": 9e-6}, None),
+    ],
+)
+def test_an_entry_of_litellms_table(model: Mapping[str, Any], entry: Mapping[str, Any] | None) -> None:
+    assert litellm_prices.entry(model) == entry
+
+
+def test_the_shipped_prices_know_the_names_that_clients_send_and_are_what_the_script_writes() -> None:
+    prices = load_prices()
+    for name in (
+        *(
+            "gpt-4o-2024-05-13",
+            "claude-haiku-4-5",
+            "anthropic/claude-haiku-4-5",
+            "gemini-2.5-pro",
+            "gemini/gemini-2.5-pro",
+        ),
+        *("models/gemini-2.5-pro", "grok-4.3", "xai/grok-4.3", "mistral-large-latest", "deepseek-chat", "azure/gpt-4o"),
+        *("us.anthropic.claude-haiku-4-5-20251001-v1:0", "bedrock/anthropic.claude-haiku-4-5-20251001-v1:0"),
+        *("text-embedding-3-small", "omni-moderation-latest"),
+    ):
+        assert prices.find(name) is not None, name
+    assert prices.models["gpt-4o-2024-05-13"] != prices.models["gpt-4o"]
+    assert not any(tier in STANDARD for price in prices.models.values() for tier in price.tiers)
+    try:
+        package = distribution("litellm")
+    except PackageNotFoundError:
+        pytest.skip("needs litellm")
+    if f"litellm {package.version} " not in prices.source:
+        pytest.skip("another litellm")
+    made = litellm_prices.price_list(litellm_prices.models_of(package), source=prices.source, as_of=prices.as_of)
+    assert (shipped_dir() / "prices.json").read_text("utf-8") == made
+    assert json.loads(made)["version"] == 1

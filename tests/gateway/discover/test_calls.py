@@ -48,7 +48,7 @@ def test_calls_that_a_gateway_kept_are_found_by_their_templates(tmp_path: Path) 
     assert (len(log.calls), dict(log.skipped), log.problems) == (120, {}, [])
     first = log.calls[0]
     assert (first.place, first.at, first.model, first.spent_usd) == (f"{file}:r0", 1000.0, "gpt-4o", 0.25)
-    found = look(log.calls, PriceTable(as_of="2026-11-25", prices={}))
+    found = look(log.calls, PriceTable(as_of="2026-11-25", models={}))
     assert sorted(one.calls for one in found) == [60, 60]
 
 

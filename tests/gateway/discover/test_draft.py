@@ -30,7 +30,7 @@ from gateway.serving.snapshot import rule_problems
 
 from .logs import Pair, calls_of, harm_calls, pair, two_templates, user
 
-PRICES = load_prices(Path(__file__).parents[3] / "config" / "prices.yaml")
+PRICES = load_prices()
 TEXTS = [text for text, _ in harm_calls(60)]
 
 

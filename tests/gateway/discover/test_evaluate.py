@@ -2,7 +2,6 @@
 
 import random
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from gateway.discover.labels import Labels
 
 from .logs import calls_of, harm_calls, pair, user
 
-PRICES = load_prices(Path(__file__).parents[3] / "config" / "prices.yaml")
+PRICES = load_prices()
 BILLS = [f"my {what} is wrong" for what in ("invoice", "bill", "receipt", "bank statement", "balance", "payment slip")]
 PARCELS = [f"where is my {what}" for what in ("parcel", "order", "new sofa", "letter", "pair of shoes", "delivery van")]
 
