@@ -151,10 +151,10 @@ class Pipeline:
         if step.action.own_label:
             made = call.labels.answers[step.rule.name]
             context.record.confidence = min(context.record.confidence or 0.0, made.part_confidence)
-            self.recorder.save(context, _size(made.content, request))
+            self.recorder.save(context, _size(made.content, request), tier=_tier(request))
             return reply.label(context.record, request, made)
         if step.action.act is not Act.ERROR:
-            self.recorder.save(context, _size(step.action.text, request))
+            self.recorder.save(context, _size(step.action.text, request), tier=_tier(request))
         return reply.carry_out(context.record, request, step.action, wait_s=context.wait_s)
 
     async def _forward(self, call: CallState) -> Reply:
@@ -225,6 +225,10 @@ class Pipeline:
         call.decision, call.pending = decision, ()
         note_decision(call.context.record, decision, {})
         return await self._act(call)
+
+
+def _tier(request: Request) -> str:
+    return bytes(request.fields.get("service_tier", b"")).decode(errors="replace").strip('"')
 
 
 def _size(text: str, request: Request) -> int:

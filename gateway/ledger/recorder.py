@@ -56,9 +56,9 @@ class Recorder:
         """Rows not written yet."""
         return len(self._closed) + self._writer.pending
 
-    def save(self, context: RequestContext, given_bytes: int) -> None:
+    def save(self, context: RequestContext, given_bytes: int, *, tier: str = "") -> None:
         """Notes the saving of a call that is answered or blocked here. given_bytes: of the content sent instead of the
-        model's answer, all choices together."""
+        model's answer, all choices together. tier: that the client asked for; a dearer one might not have been had."""
         record = context.record
         record.saved_reason = "block" if record.decision == "block" else "local_answer"
         record.saved_estimated, record.usage_source = True, "estimated"
@@ -67,7 +67,8 @@ class Recorder:
         record.saved_output_tokens = self._ratios.output_tokens(*key, given_bytes)
         first = self._routes.for_client(RequestedModel(record.requested_model))[0]
         record.notional = self._notional[first.upstream]
-        price = self._asked_price(record.requested_model)
+        price, asked = (self._asked_price(record.requested_model, one) for one in ("", tier))
+        price = asked if price and asked and asked.output_usd < price.output_usd else price
         record.saved_usd = (
             None
             if price is None
@@ -137,18 +138,18 @@ class Recorder:
             self._ratios.learn(
                 record.requested_model, context.matched_rules, prompt_bytes=context.prompt_bytes, **usage
             )
-        spent_at = self._prices.find(record.upstream_model, answered=record.answered_model)
+        spent_at = self._prices.find(record.upstream_model, record.service_tier, record.answered_model)
         record.spent_usd = None if spent_at is None else spent_at.cost(**usage, cache_write_tokens=written)
         if cheaper:
-            asked_at = self._asked_price(record.requested_model)
+            asked_at = self._asked_price(record.requested_model, record.service_tier)
             record.saved_reason, record.saved_usd = "cheaper_route", None
             if record.spent_usd is not None and asked_at is not None:
                 record.saved_usd = asked_at.cost(**usage, cache_write_tokens=written) - record.spent_usd
 
-    def _asked_price(self, model: str) -> Price | None:
+    def _asked_price(self, model: str, tier: str) -> Price | None:
         """The price of the model that the client asked for. A name of the gateway's own has the price of the model that
         it stands for, or none, even if a priced model has the same name."""
-        return self._prices.find(self._sent_as(model))
+        return self._prices.find(self._sent_as(model), tier)
 
     def _sent_as(self, model: str) -> str:
         """The name under which a model that a client asks for is sent upstream."""

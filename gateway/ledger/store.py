@@ -141,8 +141,8 @@ _TOGETHER: Final = (64, 8, 1)
 """Rows of one statement. SQLite gives the interpreter back during each, and gets it late from a busy event loop."""
 _INSERTS: Final = {rows: _INSERT + f", {_INSERT.partition(' VALUES ')[2]}" * (rows - 1) for rows in _TOGETHER}
 _SUMS: Final = """
-SELECT date(at, 'unixepoch') AS day, consumer AS team, requested_model AS model, upstream_model, '' AS tier, rule,
-       decision, coalesce(saved_reason, '') AS reason, abstentions, notional, count(*) AS calls,
+SELECT date(at, 'unixepoch') AS day, consumer AS team, requested_model AS model, upstream_model, service_tier AS tier,
+       rule, decision, coalesce(saved_reason, '') AS reason, abstentions, notional, count(*) AS calls,
        sum(saved_input_tokens) AS saved_input_tokens, sum(saved_output_tokens) AS saved_output_tokens,
        total(spent_usd) AS spent_usd, total(saved_usd) AS saved_usd,
        sum(spent_usd IS NULL) AS unknown_spent, sum(saved_usd IS NULL) AS unknown_saved,

@@ -69,7 +69,7 @@ PRICES = PriceTable(
             output_usd=40,
             cached_input_usd=5,
             cache_write_usd=12,
-            tiers={"flex": Price(input_usd=5, output_usd=20)},
+            tiers={"flex": Price(input_usd=5, output_usd=20), "priority": Price(input_usd=20, output_usd=80)},
         ),
         "dear-2026-01-01": Price(input_usd=20, output_usd=80),
         "cheap": Price(input_usd=1, output_usd=4, above={5000: Price(input_usd=2, output_usd=6)}),

@@ -204,6 +204,15 @@ async def test_images_are_no_text_that_was_saved_and_teach_nothing(
     assert answered.saved_input_tokens < 100
 
 
+async def test_a_saving_goes_by_the_cheaper_tier_that_a_client_asks_for(wire: Wire, ask: Any) -> None:
+    rule = "{name: intents, classifier: bank, when: {system: none}, then: {greeting: {answer: Hello.}}}"
+    gateway = wire(f"\nrules:\n  - {rule}\n")
+    for fields in ({}, {"service_tier": "flex"}, {"service_tier": None}):
+        await ask(gateway.app, body("greeting", **fields))
+    standard, flex, unset = (record.saved_usd for record in gateway.records())
+    assert standard == unset == pytest.approx(2 * flex)
+
+
 TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
 
 

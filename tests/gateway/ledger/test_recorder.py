@@ -36,7 +36,7 @@ def metrics() -> Metrics:
 def finish(memory_store: Any, prices: PriceTable, metrics: Metrics) -> Callable[..., Record]:
     """finish(context): the record as it is stored."""
 
-    def close(*contexts: RequestContext, notional: bool = False, saved: int | None = None) -> Record:
+    def close(*contexts: RequestContext, notional: bool = False, saved: int | None = None, tier: str = "") -> Record:
         writer = LedgerWriter(memory_store, on_failure=lambda _: None, on_lost=lambda _: None)
         recorder = Recorder(
             writer=writer,
@@ -47,7 +47,7 @@ def finish(memory_store: Any, prices: PriceTable, metrics: Metrics) -> Callable[
         )
         for context in contexts:
             if saved is not None and context is contexts[-1]:
-                recorder.save(context, saved)
+                recorder.save(context, saved, tier=tier)
             recorder.finish(context)
         writer.close()
         record: Record = memory_store.records[-1]
@@ -92,6 +92,11 @@ LABELS = {"model": "dear", "upstream": "one", "rule": "r", "notional": "false"}
         ("mine", "cheap", {}, CHEAP, DEAR - CHEAP),
         # a name that the file does not hold costs what it says
         ("azure/dear", "cheap", {}, CHEAP, DEAR - CHEAP),
+        ("dear", None, {"service_tier": "flex"}, DEAR / 2, None),
+        ("dear", None, {"service_tier": "default", "answered_model": "dear-2026-01-01"}, 2 * DEAR, None),
+        ("dear", None, {"service_tier": "scale"}, None, None),
+        # longer than 5,000 tokens
+        ("cheap", None, {"input_tokens": 6000}, 6000 * 2e-6 + 100 * 6e-6, None),
         # "team/dear" is sent as "cheap" for clients, and another model is sent as "team/dear"
         ("team/dear", "team/dear", {}, DEAR, CHEAP - DEAR),
     ],
@@ -102,11 +107,11 @@ def test_a_forwarded_call_costs_its_usage_and_a_route_saves_the_difference(
     asked: str,
     to: str | None,
     fields: dict[str, Any],
-    spent: float,
+    spent: float | None,
     saved: float | None,
 ) -> None:
     record = finish(forwarded(model=asked, to=to, rule="r", **fields))
-    assert record.spent_usd == pytest.approx(spent)
+    assert record.spent_usd == (None if spent is None else pytest.approx(spent))
     assert record.saved_reason == (None if saved is None else "cheaper_route")
     assert record.saved_usd == pytest.approx(saved or 0.0)
     model = asked if asked != "azure/dear" else "dear"
@@ -182,6 +187,13 @@ def test_a_local_answer_saves_what_the_model_asked_for_would_have_cost(
     assert record.saved_usd == (None if saved is None else pytest.approx(saved))
     assert record.saved_estimated
     assert (record.spent_usd, record.usage_source, record.notional) == (0.0, "estimated", False)
+
+
+@pytest.mark.parametrize(("tier", "share"), [("flex", 0.5), ("priority", 1), ("scale", 1), ("auto", 1)])
+def test_a_saving_goes_by_the_tier_asked_for_where_that_is_cheaper(
+    finish: Callable[..., Record], tier: str, share: float
+) -> None:
+    assert finish(local(), saved=400, tier=tier).saved_usd == pytest.approx(DEAR * share)
 
 
 @pytest.fixture

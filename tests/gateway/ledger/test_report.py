@@ -108,6 +108,7 @@ def test_what_is_not_known_comes_with_the_line_that_mends_it(report: MakeReport)
         record(**{**BLOCK, "requested_model": "new", "saved_usd": None}),
         *[record(**lost)] * 2,
         record(**{**ROUTE, "spent_usd": None, "saved_usd": None}),
+        record(upstream_model="dear", service_tier="scale", spent_usd=None),
         record(endpoint="passthrough", requested_model="", spent_usd=None),
     )
     missing = "input: $?, output: $?"
@@ -116,6 +117,13 @@ def test_what_is_not_known_comes_with_the_line_that_mends_it(report: MakeReport)
         Unknown(model="dear", tier="", calls=2, why="no usage was reported", line=""),
         Unknown(model="", tier="", calls=1, why="passed on unread", line=""),
         Unknown(model="c", tier="", calls=1, why="no price", line=f"c: {{{missing}}}"),
+        Unknown(
+            model="dear",
+            tier="scale",
+            calls=1,
+            why="no price",
+            line=f"dear: {{input: $10, output: $40, tiers: {{scale: {{{missing}}}}}}}",
+        ),
     ]
 
 
