@@ -256,6 +256,15 @@ class Explainer:
             every = {**{name: one.coin for name, one in call.opened.items()}, **coins}
             return call, dict(_states(owner, every))
 
+    async def scores(self, classifier: str, text: str) -> list[tuple[str, float]]:
+        """The labels that a classifier knows with their scores for a text, the likeliest first; none where no rule
+        binds it."""
+        if self.snapshot.runtime is None or classifier not in self.snapshot.versions:
+            return []
+        reading = Reading(classifier=classifier, texts=(text,))
+        [verdict] = await self._classify([reading], 0.0, self.snapshot.runtime, "")
+        return sorted(verdict.scores.items(), key=lambda pair: -pair[1])
+
     def _owner(self) -> Owner:
         store = ContractStore(self.loaded.ledger, read_only=True)
         return Owner(store, draw=lambda: _NOT_AUDITED, alone=False, first=self._routes.first)

@@ -104,6 +104,25 @@ def read_rows(
     return rows
 
 
+def reviewed_file(folder: Path, name: str) -> Path:
+    """Where rows are that a person made of a classifier's own texts. folder: of its policy's file."""
+    return folder / f"{name}.reviewed.jsonl"
+
+
+def files_of(policy: Policy, folder: Path) -> list[Path]:
+    """The files of a policy's own rows: those that it names, and the reviewed ones, if there are any."""
+    files, reviewed = [folder / name for name in policy.data], reviewed_file(folder, policy.name)
+    own = {file.resolve() for file in files}
+    more = reviewed.is_file() and reviewed.stat().st_size and reviewed.resolve() not in own
+    return [*files, reviewed] if more else files
+
+
+def reviewed_digest(policy: Policy, folder: Path) -> str:
+    """The SHA-256 of the reviewed rows, which makes a version of them differ; empty where there are none."""
+    file = reviewed_file(folder, policy.name)
+    return sha256(file.read_bytes()).hexdigest() if file in files_of(policy, folder) else ""
+
+
 def _renamed(record: Any, names: Mapping[str, str | None]) -> Any:
     """A record with its labels by other names; None where one of them is to be left out."""
     key = next((key for key in _LABEL_KEYS if names and isinstance(record, dict) and key in record), None)

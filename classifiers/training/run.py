@@ -23,7 +23,7 @@ from classifiers.slots.fill import slot_problems
 from classifiers.text.language import LanguageDetector
 from classifiers.training import patterns
 from classifiers.training.accept import Evaluation, Incumbent
-from classifiers.training.data import archived_rows, read_calls, read_rows
+from classifiers.training.data import archived_rows, files_of, read_calls, read_rows, reviewed_digest
 from classifiers.training.examine import alone, latency
 from classifiers.training.export import forget_learned, publish, refuse, report_of, with_held_out
 from classifiers.training.fit import checkpoint, recipe
@@ -161,7 +161,7 @@ class _Run:
         require("training", "sklearn", "scipy")
         besides = [*read_rows(policy, more), *filter(None, read_calls(policy, calls))]
         recipe.check(self.learned, self.base_dir, self.models_dir)
-        own = read_rows(policy, [self.base_dir / path for path in policy.data])
+        own = read_rows(policy, files_of(policy, self.base_dir))
         self.models_dir.mkdir(parents=True, exist_ok=True)
         source = resolve(first_encoder(policy.encoder, policy.recipe), self.base_dir)
         encoder = Encoder.open(prepare(source, self.models_dir, self.clock.step), self.threads)
@@ -246,6 +246,8 @@ class _Run:
             seed=self.seed,
             seconds=self.clock.taken,
         )
+        if not (evaluation.missed or self.learns) and (digest := reviewed_digest(self.policy, self.base_dir)):
+            report["text"]["reviewed_sha256"] = digest
         self.clock.step("export")
         if evaluation.missed:
             version, folder = None, refuse(model, report, self.models_dir)

@@ -150,11 +150,11 @@ def _lacking_weights(policy: "Policy", folder: Path) -> Iterator[tuple[str, str,
 def _unreadable_rows(policy: "Policy", folder: Path) -> "Places":
     """Rows of data and teachers that training cannot read, by the key that names their file."""
     from classifiers.errors import TrainingError
-    from classifiers.training.data import read_rows
+    from classifiers.training.data import files_of, read_rows
     from classifiers.training.write import sentences
 
     readings: list[tuple[str, Callable[[], object]]]
-    readings = [("data", partial(read_rows, policy, [folder / name for name in policy.data]))]
+    readings = [("data", partial(read_rows, policy, files_of(policy, folder)))]
     readings += [("teacher", partial(sentences.read, policy, teacher, folder)) for teacher in policy.teachers]
     for key, reading in readings:
         try:

@@ -2,7 +2,7 @@
 
 A call is kept only if it was forwarded unchanged and answered by the model that was asked for. Nothing is kept of a
 call that a rule redacted, blocked or rerouted, or that a fallback answered. A text is kept if a rule blocked it, or a
-rule that could block it was in doubt of it; as a judge would see it, so without what rules redact.
+rule that could block or answer it was in doubt of it; as a judge would see it, so without what rules redact.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -33,6 +33,8 @@ _LARGEST: Final = 64 * 1024
 _MOST_PENDING: Final = 1000
 """Calls or texts that wait in memory while the file cannot be written."""
 _OK: Final = range(200, 300)
+_REVIEWED: Final = (Act.BLOCK, Act.ANSWER)
+"""What rules do whose doubts are kept."""
 
 
 class CallLog:
@@ -175,9 +177,9 @@ class TextLog:
 
 
 def reason_to_keep(step: Step, own: Verdict, judged: JudgeVerdict | None = None) -> KeptAs | None:
-    """Why a step's text is worth a review: a rule blocked it for a label or in doubt, or one that could block it was in
-    doubt of it, or named labels of which its judge found none. None of what was not read or not judged. own: the
-    classifier's verdict, before a judge's."""
+    """Why a step's text is worth a review: a rule blocked it for a label or in doubt, or one that could block or answer
+    it was in doubt of it, or named labels of which its judge found none. None of what was not read or not judged. own:
+    the classifier's verdict, before a judge's."""
     blocks = step.action is not None and step.action.act is Act.BLOCK
     if blocks and (step.label is not None or _unsure(own)):
         return "blocked"
@@ -185,7 +187,7 @@ def reason_to_keep(step: Step, own: Verdict, judged: JudgeVerdict | None = None)
     # a judge is not asked about labels that patterns tell
     known = step.rule.asks.categories if step.rule.asks and judged and not judged.labels else ()
     doubtful = _unsure(own) or any(label in known for label in own.labels)
-    return "unsure" if doubtful and any(action.act is Act.BLOCK for action in able) else None
+    return "unsure" if doubtful and any(action.act in _REVIEWED for action in able) else None
 
 
 def _verdict_on(text: str, judged: JudgeVerdict | None) -> str | None:

@@ -84,6 +84,18 @@ class Review(msgspec.Struct, kw_only=True):
     harmful: bool
 
 
+class DifferingCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A kept call whose answer differs from the local one under its rule's contract. label, score: the local one's."""
+
+    at: float
+    request_id: str
+    rule: str
+    label: str
+    score: float | None
+    request: bytes
+    answer: bytes
+
+
 T = TypeVar("T", bound=msgspec.Struct)
 _CREATE_CALLS, _INSERT_CALL = table("calls", KeptCall)
 _CREATE_TEXTS, _INSERT_TEXT = table("kept_texts", KeptText)
@@ -99,6 +111,14 @@ _OF_THE_LATEST: Final = ("latest", "request_id", "label", "confidence", "version
 _AGAIN: Final = " ON CONFLICT (id) DO UPDATE SET times = times + 1, " + ", ".join(
     (*(f"{name} = excluded.{name}" for name in _OF_THE_LATEST), "judged = coalesce(excluded.judged, judged)")
 )
+_WAITING: Final = """SELECT * FROM kept_texts WHERE latest >=
+    (SELECT min(latest) FROM (SELECT latest FROM kept_texts WHERE harmful IS NULL ORDER BY latest DESC LIMIT ?))
+    ORDER BY latest, rowid"""
+_OPEN_AGAIN: Final = "DELETE FROM reviews WHERE reviewed_at = ? AND kept_as = ? AND rule = ? AND at = ?"
+_DIFFERING: Final = """SELECT checks.at, checks.request_id, accounts.rule, checks.label, checks.score, request, answer
+    FROM contract_checks AS checks JOIN contract_accounts AS accounts USING (key)
+    JOIN calls ON calls.request_id = checks.request_id
+    WHERE checks.result = 'differs' ORDER BY checks.at DESC LIMIT ?"""
 _COUNTS: Final = """
 SELECT kept_as, rule, sum(kept) AS kept, sum(harmful) AS harmful, sum(harmless) AS harmless FROM (
     SELECT at, kept_as, rule, 1 AS kept, 0 AS harmful, 0 AS harmless FROM kept_texts
@@ -179,7 +199,10 @@ class CallStore(KeptRows[KeptCall]):
     """Whole calls. read_only: for `calls` alone."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        indexes = ["CREATE INDEX IF NOT EXISTS calls_at ON calls (at)"]
+        indexes = [
+            "CREATE INDEX IF NOT EXISTS calls_at ON calls (at)",
+            "CREATE INDEX IF NOT EXISTS calls_request_id ON calls (request_id)",
+        ]
         super().__init__(path, [_CREATE_CALLS], indexes, _INSERT_CALL, read_only=read_only)
 
     def calls(self, since: float = 0.0) -> list[KeptCall]:
@@ -187,6 +210,14 @@ class CallStore(KeptRows[KeptCall]):
         query = f"SELECT {', '.join(_CALL_COLUMNS)} FROM calls WHERE at >= ? ORDER BY at"  # noqa: S608 - constants
         rows = self._rows(query, since)
         return [KeptCall(**dict(zip(_CALL_COLUMNS, row, strict=True))) for row in rows]
+
+    def differing(self, most: int) -> list[DifferingCall]:
+        """The latest of those whose check found that the answers differ, the latest first. Raises LedgerError."""
+        tables = "SELECT count(*) FROM sqlite_master WHERE name IN ('contract_checks', 'contract_accounts')"
+        if self._rows(tables) != [(2,)]:
+            return []
+        names = DifferingCall.__struct_fields__
+        return [DifferingCall(**dict(zip(names, row, strict=True))) for row in self._rows(_DIFFERING, most)]
 
     def forget(self, before: float) -> int:
         """Deletes the calls before a time, in Unix seconds; how many. Raises LedgerError, some may be deleted then."""
@@ -200,6 +231,7 @@ class TextStore(KeptRows[KeptText]):
         indexes = [
             "CREATE UNIQUE INDEX IF NOT EXISTS kept_texts_id ON kept_texts (id)",
             "CREATE INDEX IF NOT EXISTS kept_texts_at ON kept_texts (at)",
+            "CREATE INDEX IF NOT EXISTS kept_texts_latest ON kept_texts (latest)",
         ]
         create = [_CREATE_TEXTS, _CREATE_REVIEWS]
         super().__init__(path, create, indexes, _INSERT_TEXT + _AGAIN, read_only=read_only)
@@ -210,9 +242,16 @@ class TextStore(KeptRows[KeptText]):
 
     def texts(self, since: float = 0.0) -> list[KeptText]:
         """Those that came since a time, in Unix seconds, the latest last. Raises LedgerError."""
-        query = "SELECT * FROM kept_texts WHERE latest >= ? ORDER BY latest, rowid"
+        return self._texts("SELECT * FROM kept_texts WHERE latest >= ? ORDER BY latest, rowid", since)
+
+    def waiting(self, most: int) -> list[KeptText]:
+        """So many of the latest that nobody has reviewed, among those that were meanwhile, the latest last. Raises
+        LedgerError."""
+        return self._texts(_WAITING, most)
+
+    def _texts(self, query: str, value: float) -> list[KeptText]:
         with self._using("read"):
-            cursor = self._db.execute(query, (since,))
+            cursor = self._db.execute(query, (value,))
             names, rows = [column[0] for column in cursor.description], cursor.fetchall()
         kept = []
         for row in rows:
@@ -233,6 +272,14 @@ class TextStore(KeptRows[KeptText]):
                 if changed.rowcount:
                     review = Review(at=text.at, reviewed_at=at, kept_as=text.kept_as, rule=text.rule, harmful=harmful)
                     self._db.execute(_INSERT_REVIEW, msgspec.structs.astuple(review))
+
+    def open_again(self, texts: Sequence[KeptText], *, at: float) -> None:
+        """Takes back the decision of that time on texts. Raises LedgerError."""
+        with self._using("written"), self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            for text in texts:
+                if self._db.execute(_OPEN_AGAIN, (at, text.kept_as, text.rule, text.at)).rowcount:
+                    self._db.execute("UPDATE kept_texts SET harmful = NULL WHERE id = ?", (text.id,))
 
     def counts(self, since: float, until: float) -> list[dict[str, Any]]:
         """Of the texts that first came in Unix seconds [since, until), by reason and rule, how many are kept, and how

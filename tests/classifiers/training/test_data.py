@@ -12,7 +12,7 @@ from classifiers.errors import ArtifactError, TrainingError
 from classifiers.policy import Policy
 from classifiers.training import data
 from classifiers.training.clean import digest, known_by
-from classifiers.training.data import read_calls, read_rows
+from classifiers.training.data import files_of, read_calls, read_rows, reviewed_digest
 from classifiers.training.rows import LabelledCall, Row
 
 TABLES = yaml.safe_load((Path(__file__).parents[2] / "tables" / "rows.yaml").read_text(encoding="utf-8"))
@@ -149,3 +149,17 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
     keep(tmp_path, *ROWS).write_bytes(content)
     with pytest.raises(ArtifactError, match=r"training/v\.jsonl does not hold training rows \(.*\); delete it$"):
         data.load(tmp_path, "tiny", "v")
+
+
+def test_reviewed_rows_are_a_file_of_the_policy(make_policy: Callable[..., Policy], tmp_path: Path) -> None:
+    """Once, whether or not it is named; an empty one is none."""
+    policy = make_policy("intent")
+    reviewed = tmp_path / f"{policy.name}.reviewed.jsonl"
+    assert (files_of(policy, tmp_path), reviewed_digest(policy, tmp_path)) == ([], "")
+    reviewed.touch()
+    assert files_of(policy, tmp_path) == []
+    reviewed.write_text("{}")
+    assert files_of(policy, tmp_path) == [reviewed]
+    named = policy.model_copy(update={"data": ("a.csv", f"./{reviewed.name}")})
+    assert files_of(named, tmp_path) == [tmp_path / "a.csv", reviewed]
+    assert reviewed_digest(policy, tmp_path) == reviewed_digest(named, tmp_path) != ""

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,16 @@ def test_what_a_guard_picked_teaches_and_is_not_measured_on(run: Train, tmp_path
         (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, given)))
         report = run(data=["rows.jsonl"], labels=labels).report
         assert (report["text"]["sources"]["picked"], report["measured_real"]) == (20, real)
+
+
+def test_reviewed_rows_are_read_unnamed_and_are_a_part_of_the_version(run_real: Train, tmp_path: Path) -> None:
+    reviewed = tmp_path / f"{BANK['name']}.reviewed.jsonl"
+    reviewed.write_text(json.dumps({"text": "card 1 gone", "label": "lost_card", "picked": True}) + "\n")
+    outcome = run_real(tests=[])
+    assert outcome.report["text"]["sources"]["picked"] == 1
+    assert outcome.folder is not None
+    kept = json.loads((outcome.folder / "report.json").read_text())["text"]
+    assert kept["reviewed_sha256"] == sha256(reviewed.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,6 @@
 """Texts kept for review, listed, decided on and made rows of."""
 
 import json
-import os
-import pty
-import select
-import subprocess
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -130,7 +125,7 @@ def test_a_file_of_decisions_makes_rows_that_training_reads(offramp: Offramp, co
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("{id} maybe", ":2: write `id harmful`, `id harmless` or `id LABEL`"),
+        ("{id} maybe", ":2: write `id LABEL` of its policy, `id none`, `id harmful` or `id harmless`"),
         ("nothing harmful", ":2: no text with the id nothing is kept"),
         ("{id} harmless", ":2: {id} was called otherwise before"),
     ],
@@ -144,36 +139,13 @@ def test_a_file_that_is_not_understood_decides_nothing(offramp: Offramp, config:
     assert [row["review"] for row in listed(offramp, config)] == [None, None]
 
 
-def test_without_a_terminal_or_with_rows_of_two_classifiers_it_says_what_to_do(offramp: Offramp, config: Path) -> None:
+def test_without_decisions_or_with_rows_of_two_classifiers_it_says_what_to_do(offramp: Offramp, config: Path) -> None:
     done = offramp("review", config)
-    assert (done.exit_code, "no terminal" in done.stderr, "--from" in done.stderr) == (2, True, True)
+    assert (done.exit_code, "--judged" in done.stderr, "--from" in done.stderr) == (2, True, True)
     with closing(TextStore(config.with_name("offramp.db"))) as store:
         store.append([kept("out", rule="second", classifier="other")])
     done = offramp("review", config, "--from", config, "--rows", "rows.jsonl")
     assert (done.exit_code, "not of other, safe; name a --rule" in done.stderr) == (2, True)
-
-
-def test_in_a_terminal_one_key_decides(config: Path) -> None:
-    """A key that means nothing is passed over. What is skipped, and what is left by q, is asked about again."""
-    leader, follower = pty.openpty()
-    command = [sys.executable, "-m", "gateway", "review", str(config), "--rows", "mine.jsonl"]
-    with subprocess.Popen(
-        command, cwd=config.parent, stdin=follower, stdout=subprocess.PIPE, stderr=follower, text=True
-    ) as process:
-        os.close(follower)
-        seen = b""
-        for key in (b"h", b"xs", b"q"):
-            asked = seen.count(b"[q] quit")
-            while seen.count(b"[q] quit") == asked:
-                assert select.select([leader], [], [], 60)[0], seen
-                seen += os.read(leader, 65536)
-            os.write(leader, key)
-        out, _ = process.communicate(timeout=60)
-        os.close(leader)
-    assert "1 harmful, 0 harmless, 2 left\n1 row added to mine.jsonl" in out
-    assert b"came 1 time\x1b" in seen or b"came 1 time\r" in seen
-    assert json.loads(config.with_name("mine.jsonl").read_text())["label"] == "violence"
-    assert rb"\x1b[31mhurt you" in seen
 
 
 def test_verdicts_of_judges_become_rows_until_somebody_reviews_the_text(offramp: Offramp, config: Path) -> None:

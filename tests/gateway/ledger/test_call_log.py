@@ -89,14 +89,18 @@ rules:
   - {name: answers, classifier: safe, reads: {roles: [], output: true}, then: {jailbreak: block}}
   - {name: bank, classifier: bank, when: {any_system: true}, then: {rate: {forward: cheap}}}
 """
+ANSWERS = """
+rules:
+  - {name: bank, classifier: bank, when: {any_system: true}, then: {rate: {answer: It is 3 %.}}}
+"""
 
 
 @pytest.fixture
 def kept_texts(wire: Callable[..., Any], ask: Any, tmp_path: Path) -> Callable[..., Any]:
     """kept_texts(bodies, …): what was kept for review of these requests."""
 
-    async def send(*bodies: bytes, models: str = REVIEW) -> list[KeptText]:
-        gateway = wire(GUARDS, models=models)
+    async def send(*bodies: bytes, models: str = REVIEW, rules: str = GUARDS) -> list[KeptText]:
+        gateway = wire(rules, models=models)
         for each in bodies:
             await ask(gateway.app, each)
             await asyncio.sleep(0.01)
@@ -119,6 +123,11 @@ async def test_texts_that_were_blocked_or_in_doubt_are_kept_where_asked(kept_tex
     assert (unsure.text, unsure.kept_as, unsure.rule, unsure.label) == ("unsure", "unsure", "safety", "violence")
     again = await kept_texts(body("unsure"), models="content: {blocked: 1d}\n")
     assert [text.times for text in again] == [2, 1, 1]
+
+
+async def test_doubts_of_a_rule_that_answers_are_kept(kept_texts: Callable[..., Any]) -> None:
+    [doubt] = await kept_texts(*map(body, ("rate", "unsure of the rate", "plain")), rules=ANSWERS)
+    assert (doubt.text, doubt.kept_as, doubt.rule, doubt.label) == ("unsure of the rate", "unsure", "bank", "rate")
 
 
 async def test_of_a_conversation_the_turn_that_was_blocked_is_kept_without_what_rules_redact(
