@@ -18,10 +18,12 @@ from gateway.routes import Routes
 
 By = Literal["day", "rule", "model", "team", "reason", "why"]
 WAYS: Final[tuple[By, ...]] = get_args(By)
+DAY_S: Final = 86400.0
+PERIODS: Final = {"24h": DAY_S, "7d": 7 * DAY_S, "30d": 30 * DAY_S, "month": None}
 NO_USAGE: Final = "no usage was reported"
 _LEAST_AUDITS: Final = 20
 _LEAST_DAYS: Final = 3
-_AUDIT_S: Final = 30 * 86400.0
+_AUDIT_S: Final = 30 * DAY_S
 _WHAT: Final = {
     ("answer", "local_answer"): "answered here",
     ("answer", ""): "asked a classifier directly",
@@ -238,6 +240,21 @@ def read(store: SQLiteLedger, since: float, until: float, *, prices: PriceTable,
     return Report(since=since, until=until, rows=rows, audits=dict(audits), prices=prices, routes=routes)
 
 
+def since_of(period: str, now: float) -> float:
+    """Where one of PERIODS begins that ends now: so many seconds ago, or with the month, in UTC."""
+    back_s = PERIODS[period]
+    return now - back_s if back_s else _month(now).timestamp()
+
+
+def this_month(store: SQLiteLedger, now: float) -> tuple[float, float] | None:
+    """`month_range` of the ledger's days. Raises LedgerError."""
+    since = min(_month(now).timestamp(), now - 29 * DAY_S)
+    days: dict[str, float] = defaultdict(float)
+    for row in store.sums(since // DAY_S * DAY_S, now + 1):
+        days[row["day"]] += row["spent_usd"]
+    return month_range(days, now)
+
+
 def output_tokens(calls: int, audits: int, tokens: float, squares: float) -> tuple[float, float]:
     """The output tokens of `calls` that were not made, and half the width of their 95 % interval, from audited ones.
     squares: the sum of each audit's tokens squared. It holds for their sum, not for its expectation alone."""
@@ -248,22 +265,26 @@ def output_tokens(calls: int, audits: int, tokens: float, squares: float) -> tup
 
 def month_range(days: Mapping[str, float], now: float) -> tuple[float, float] | None:
     """What the month of `now` will have cost at its end, at least and at most with a chance of 95 %, if days go on as
-    those of the last four weeks. days: dollars by day, from the ledger's first. None before three whole days."""
+    those of the last four weeks. days: dollars by day, of which the first may not be whole. None before three more."""
     today = datetime.fromtimestamp(now, UTC)
-    start = today.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    start = _month(now)
     end = (start + timedelta(days=32)).replace(day=1)
     past = [(today - timedelta(days=back)).date().isoformat() for back in range(1, 29)]
     first = min(days, default="9999")
-    seen = [days.get(day, 0.0) for day in past if day >= first]
+    seen = [days.get(day, 0.0) for day in past if day > first]
     if len(seen) < _LEAST_DAYS:
         return None
-    left = (end - today).total_seconds() / 86400
+    left = (end - today).total_seconds() / DAY_S
     so_far = sum(usd for day, usd in days.items() if day >= start.date().isoformat())
     squares = sum(usd**2 for usd in seen)
     mean = sum(seen) / len(seen)
     variance = max(0.0, squares - len(seen) * mean**2) / (len(seen) - 1)
     half = _student(len(seen) - 1) * math.sqrt(variance * (left + left**2 / len(seen)))
     return so_far + max(0.0, left * mean - half), so_far + left * mean + half
+
+
+def _month(now: float) -> datetime:
+    return datetime.fromtimestamp(now, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
 def _student(degrees: int) -> float:

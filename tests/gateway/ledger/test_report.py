@@ -14,7 +14,19 @@ from hypothesis import strategies as st
 
 from gateway.config.prices import PriceTable
 from gateway.config.settings import ModelRoute
-from gateway.ledger.report import WAYS, Figures, Interval, Report, Unknown, month_range, output_tokens, read
+from gateway.ledger.report import (
+    PERIODS,
+    WAYS,
+    Figures,
+    Interval,
+    Report,
+    Unknown,
+    month_range,
+    output_tokens,
+    read,
+    since_of,
+    this_month,
+)
 from gateway.ledger.store import SQLiteLedger
 from gateway.record import Record
 from gateway.routes import Routes
@@ -183,10 +195,14 @@ def test_an_interval_holds_the_truth_in_95_of_100(audits: int, calls: int) -> No
     ("days", "bounds"),
     [
         ({}, None),
-        ({"2026-12-02": 1.0, "2026-12-01": 1.0}, None),
-        ({f"2026-12-0{day}": 2.0 for day in (1, 2)} | {"2026-11-30": 2.0, "2026-12-03": 1.0}, (62.0, 62.0)),
+        # the first day may be part of one
+        ({"2026-12-02": 1.0, "2026-12-01": 1.0, "2026-11-30": 1.0}, None),
+        (
+            {f"2026-12-0{day}": 2.0 for day in (1, 2)} | {"2026-11-30": 2.0, "2026-11-29": 9.0, "2026-12-03": 1.0},
+            (62.0, 62.0),
+        ),
         # a day without calls between others cost nothing
-        ({"2026-11-30": 0.0, "2026-12-01": 3.0, "2026-12-03": 9.0}, (12.0, 400.0)),
+        ({"2026-11-28": 1.0, "2026-12-01": 3.0, "2026-12-03": 9.0}, (12.0, 400.0)),
     ],
 )
 def test_a_months_range_goes_by_its_days(days: dict[str, float], bounds: tuple[float, float] | None) -> None:
@@ -194,6 +210,19 @@ def test_a_months_range_goes_by_its_days(days: dict[str, float], bounds: tuple[f
     assert (made is None) == (bounds is None)
     if made and bounds:
         assert bounds[0] - 1e-9 <= made[0] <= made[1] <= bounds[1] + 1e-9
+
+
+def test_the_month_is_read_from_the_ledger_and_periods_end_now(tmp_path: Path) -> None:
+    with closing(SQLiteLedger(tmp_path / "l.db")) as store:
+        assert this_month(store, NOW) is None
+        store.append([record(at=NOW - day * DAY_S, spent_usd=2.0) for day in range(5)])
+        assert this_month(store, NOW) == (pytest.approx(6 + 28.5 * 2), pytest.approx(6 + 28.5 * 2))
+    assert {name: (NOW - since_of(name, NOW)) / DAY_S for name in PERIODS} == {
+        "24h": 1,
+        "7d": 7,
+        "30d": 30,
+        "month": 2.5,
+    }
 
 
 MONEY = st.none() | st.integers(-100, 100).map(lambda cents: cents / 4)
