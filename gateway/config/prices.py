@@ -68,13 +68,15 @@ class Price(Struct, frozen=True, kw_only=True, rename=lambda name: name.removesu
     ) -> float:
         """Dollars for a call; cached_input_tokens and cache_write_tokens are parts of input_tokens."""
         price = self
-        for most, above in self.above.items():
-            price = above if input_tokens > most else price
+        if self.above:
+            price = self.above.get(max((most for most in self.above if input_tokens > most), default=0), self)
         fresh = input_tokens - cached_input_tokens - cache_write_tokens
-        cached = price.input_usd if price.cached_input_usd is None else price.cached_input_usd
-        written = price.input_usd if price.cache_write_usd is None else price.cache_write_usd
-        given = fresh * price.input_usd + cached_input_tokens * cached + cache_write_tokens * written
-        return (given + output_tokens * price.output_usd) / 1e6
+        usd = fresh * price.input_usd + output_tokens * price.output_usd
+        if cached_input_tokens:
+            usd += cached_input_tokens * (price.input_usd if price.cached_input_usd is None else price.cached_input_usd)
+        if cache_write_tokens:
+            usd += cache_write_tokens * (price.input_usd if price.cache_write_usd is None else price.cache_write_usd)
+        return usd / 1e6
 
 
 class PriceTable(Struct, frozen=True, kw_only=True):
@@ -87,9 +89,11 @@ class PriceTable(Struct, frozen=True, kw_only=True):
     def find(self, model: str, tier: str = "", answered: str = "") -> Price | None:
         """The model's price, also under a provider's prefix (openai/gpt-4o). tier: that served the call; one without a
         known price has none. answered: the model that has answered; a dated name of `model` has its own price."""
-        name = self.name(model)
-        if answered and len(answered) > len(model):
-            dated = name + answered.rpartition("/")[2].removeprefix(name.rpartition("/")[2])
+        name = model if model in self.models else self.name(model)
+        if len(answered) > len(model):
+            dated = answered
+            if not answered.startswith(name):
+                dated = name + answered.rpartition("/")[2].removeprefix(name.rpartition("/")[2])
             if dated in self.models and dated[len(name) :].replace("-", "").isdigit():
                 name = dated
         price = self.models.get(name)
