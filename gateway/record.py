@@ -27,6 +27,8 @@ class Record(Struct, kw_only=True):
     (forwarded, but not reported); none (no call).
     spent_usd: None where the price or the usage is unknown. notional: nobody is charged (echo upstream).
     redacted: the number of places replaced of each kind, as `card:1,email:2`; never their content.
+    known_*: the name under which sums count the model, where that is another: a priced one without its provider, or
+    `other` for one that is neither configured nor priced, so that clients cannot invent names.
     saved_*: against the model that the client asked for; saved_reason tells blocks apart. A call to a judge, or one
     that is sent a second time, has a row of its own: its cost is a negative saving.
     verdicts: what each rule made of the request, in order, as `rule:label:score`, in doubt `:abstention` too;
@@ -74,6 +76,8 @@ class Record(Struct, kw_only=True):
     judged: str = ""
     verdicts: str = ""
     service_tier: str = ""
+    known_model: str | None = None
+    known_upstream_model: str | None = None
 
 
 COLUMNS = Record.__struct_fields__

@@ -31,11 +31,16 @@ class Routes:
         self.public = [name for name in self._targets if not models[name].internal]
         other = models.get(OTHER_MODELS)
         self.other = None if other is None or other.upstream == DENY else other.upstream
+        self._names = {*self._targets, *(str(one.model) for targets in self._targets.values() for one in targets)}
         self._moderating = frozenset(name for name, route in models.items() if route.endpoint == "moderations")
 
     def known(self, model: str) -> bool:
         """Whether the name is one of the file's, and so may be a metric's label."""
         return model in self._targets
+
+    def named(self, model: str) -> bool:
+        """Whether the file has the name, also as that under which a model is sent; so clients cannot invent it."""
+        return model in self._names
 
     def sent_as(self, model: str) -> str:
         """The name under which a model of the file is sent upstream; empty for any other."""

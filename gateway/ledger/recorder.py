@@ -90,7 +90,14 @@ class Recorder:
         elapsed = time.perf_counter() - context.started
         others = (record.classifier_s or 0.0) + (record.provider_s or 0.0) + context.judge_s
         record.gateway_s = max(0.0, elapsed - others)
-        self._closed.append((record, self._label(record.requested_model)))
+        asked, sent = record.requested_model, record.upstream_model
+        label = sent_label = self._label(asked)
+        if sent != asked:
+            sent_label = self._label(sent)
+        if label != asked or sent_label != sent:
+            record.known_model = None if label == asked else label
+            record.known_upstream_model = None if sent_label == sent else sent_label
+        self._closed.append((record, label))
         if self._log is not None:
             self._logged.append((record, elapsed, context.method, context.path))
         if not self._batch_s or len(self._closed) >= _MOST:
@@ -157,6 +164,6 @@ class Recorder:
 
     def _label(self, model: str) -> str:
         """The model as a metric's label: a configured or priced name, so that clients cannot invent labels."""
-        if self._routes.known(model):
+        if self._routes.named(model):
             return model
         return self._prices.name(model) or ("other" if model else "")

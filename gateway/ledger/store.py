@@ -1,16 +1,19 @@
 """The ledger's rows in one SQLite file with a write-ahead log, and how SQLite files are opened safely."""
 
+import math
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from types import NoneType
 from typing import Any, Final, Protocol, TypeVar, get_args
 
 from msgspec import Struct, convert, structs
 
+from gateway.ledger import hours
 from gateway.record import Record
 
 BUSY_S: Final = 10
@@ -161,26 +164,27 @@ GROUP BY 1, 2
 _LATEST: Final = "SELECT * FROM requests WHERE decision NOT IN ('judge', 'repeat') ORDER BY at DESC, id DESC LIMIT 1"
 
 
-_COLUMN_OF: Final = {
-    "decision": "decision",
-    "rule": "rule",
-    "label": "label",
-    "model": "requested_model",
-    "endpoint": "endpoint",
-}
+_COUNTED: Final = 2_000
+"""Rows that are counted in one step."""
+_HIGHEST: Final = 2**63 - 1
+_LAST: Final = "SELECT coalesce(max(id), 0) FROM requests"
 _LONGEST_S: Final = 1.0
 _INSTRUCTIONS: Final = 10_000
 """So long may a page's query take; the clock is asked again after so many steps of SQLite's."""
 
 
 class RowFilters(Struct, frozen=True, kw_only=True):
-    """What rows are chosen by; empty where by nothing. model: as the client asked; since, until: Unix seconds."""
+    """What rows are chosen by, as `hourly` has it; empty where by nothing. model: as the client asked; sent_model: as
+    it was sent; since, until: Unix seconds."""
 
     decision: str = ""
     rule: str = ""
     label: str = ""
     model: str = ""
+    sent_model: str = ""
     endpoint: str = ""
+    reason: str = ""
+    abstentions: str = ""
     since: float | None = None
     until: float | None = None
 
@@ -213,12 +217,14 @@ class SQLiteLedger:
         """Writes rows, all or none. Raises LedgerError."""
         with ledger_errors(f"the ledger {self._path} cannot be written"), self._db:
             self._db.execute("BEGIN IMMEDIATE")
+            last = self._db.execute(_LAST).fetchone()[0]
             begin = 0
             for rows, insert in _INSERTS.items():
                 while len(records) - begin >= rows:
                     part = records[begin : begin + rows]
                     self._db.execute(insert, tuple(chain.from_iterable(map(structs.astuple, part))))
                     begin += rows
+            self._db.execute(hours.ADD, (last, _HIGHEST))
 
     def sums(self, since: float, until: float) -> Sequence[dict[str, Any]]:
         """Counts, tokens and dollars of Unix seconds [since, until), by what reports group by. Raises LedgerError."""
@@ -232,28 +238,79 @@ class SQLiteLedger:
         """The columns of the latest request of a client's; None where there is none. Raises LedgerError."""
         return next(iter(self._rows(_LATEST)), None)
 
-    def page(self, filters: RowFilters, *, before: int | None = None, most: int = 100) -> Sequence[StoredRow]:
-        """The newest rows that fit, the newest first; those before a number, if one is given. Raises LedgerError, also
-        where that takes over a second."""
-        terms: list[tuple[str, str | float]] = [
-            (f"{column} = ?", getattr(filters, name)) for name, column in _COLUMN_OF.items() if getattr(filters, name)
-        ]
-        bounds = (("id < ?", before), ("at >= ?", filters.since), ("at < ?", filters.until))
-        terms += [(term, value) for term, value in bounds if value is not None]
-        where = " AND ".join(term for term, _ in terms) or "true"
-        query = f"SELECT * FROM requests WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608 - constants
-        until = time.monotonic() + _LONGEST_S
-        self._db.set_progress_handler(lambda: time.monotonic() > until, _INSTRUCTIONS)
-        try:
-            rows = self._rows(query, *(value for _, value in terms), most)
-        finally:
-            self._db.set_progress_handler(None, 0)
-        return [StoredRow(id=row.pop("id"), record=convert(row, Record, strict=False)) for row in rows]
+    def page(
+        self, filters: RowFilters, *, before: int | None = None, after: int | None = None, most: int = 100
+    ) -> Sequence[StoredRow]:
+        """The newest rows that fit, the newest first: those before a number, if one is given. Where only `after` is
+        given, the rows that follow it. Raises LedgerError, also where that takes over a second."""
+        rising = after is not None and before is None
+        with self._at_most(_LONGEST_S):
+            found = self._search(filters, after or 0, _HIGHEST if before is None else before, most, rising=rising)
+        found.sort(key=itemgetter("id"), reverse=True)
+        return [StoredRow(id=row.pop("id"), record=convert(row, Record, strict=False)) for row in found]
+
+    def _search(self, filters: RowFilters, above: int, below: int, most: int, *, rising: bool) -> list[dict[str, Any]]:
+        """The lowest rows that fit between two numbers, or the highest. Reads only hours that have some."""
+        order = "ASC" if rising else "DESC"
+        since = -math.inf if filters.since is None else filters.since
+        until = math.inf if filters.until is None else filters.until
+        wanted = {name: value for name in hours.KEYS if (value := getattr(filters, name, ""))}
+        values, query = wanted.values(), hours.rows(wanted, order)
+        if filters == RowFilters():
+            return self._rows(query, above, below, since, until, most)
+        found: list[dict[str, Any]] = []
+        spans = self._rows(hours.spans(wanted, order), above, below, since - hours.HOUR_S, until, *values)
+        for hour, first, last in map(dict.values, spans):
+            if len(found) == most and (first > found[-1]["id"] if rising else last < found[-1]["id"]):
+                break
+            times = max(since, hour), min(until, hour + hours.HOUR_S)
+            found += self._rows(query, max(above, first - 1), min(below, last + 1), *values, *times, most)
+            found.sort(key=itemgetter("id"), reverse=not rising)
+            del found[most:]
+        return found
 
     def row(self, number: int) -> StoredRow | None:
         """One row; None where there is none. Raises LedgerError."""
         found = next(iter(self.page(RowFilters(), before=number + 1, most=1)), None)
         return found if found is not None and found.id == number else None
+
+    def verify(self) -> Sequence[hours.Difference]:
+        """The figures of `hourly` that are not the sums of their rows. Of hours before the oldest row nothing is known.
+        Raises LedgerError."""
+        with ledger_errors(f"the ledger {self._path} cannot be read"):
+            self._db.execute(hours.CREATE_RECOUNT)
+            try:
+                with self._db:
+                    self._db.execute("BEGIN")
+                    self._count(hours.add("recount"))
+                    stored = self._db.execute(f"{hours.STORED} hourly WHERE hour >= ({hours.FIRST_HOUR})").fetchall()
+            finally:
+                counted = self._db.execute(f"{hours.STORED} recount").fetchall()
+                self._db.execute("DROP TABLE recount")
+        return list(hours.differences(stored, counted))
+
+    def refill(self) -> None:
+        """Counts `hourly` anew, but for hours before the oldest row. Raises LedgerError."""
+        with ledger_errors(f"the ledger {self._path} cannot be written"), self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(f"DELETE FROM hourly WHERE hour >= ({hours.FIRST_HOUR})")  # noqa: S608 - constants
+            self._count(hours.ADD)
+
+    def _count(self, add: str) -> None:
+        """Adds all rows."""
+        first, last = self._db.execute("SELECT coalesce(min(id), 1), coalesce(max(id), 0) FROM requests").fetchone()
+        for above in range(first - 1, last, _COUNTED):
+            self._db.execute(add, (above, above + _COUNTED))
+
+    @contextmanager
+    def _at_most(self, seconds: float) -> Iterator[None]:
+        """Ends queries that take longer."""
+        until = time.monotonic() + seconds
+        self._db.set_progress_handler(lambda: time.monotonic() > until, _INSTRUCTIONS)
+        try:
+            yield
+        finally:
+            self._db.set_progress_handler(None, 0)
 
     def _rows(self, query: str, *values: str | float) -> list[dict[str, Any]]:
         with ledger_errors(f"the ledger {self._path} cannot be read"):
@@ -272,5 +329,6 @@ class SQLiteLedger:
             # another gateway that started at the same time may have been first
             check_version(self._db, self._path)
             self._db.execute(_CREATE)
+            self._db.execute(hours.CREATE)
             self._db.execute("CREATE INDEX IF NOT EXISTS requests_at ON requests (at)")
             self._db.execute(f"PRAGMA user_version = {_VERSION}")

@@ -235,7 +235,9 @@ def test_other_models_and_calls_with_images_teach_nothing(
     [("dear", "dear"), ("made-up", "other"), ("", ""), ("openai/cheap", "cheap"), ("x" * 200, "other")],
 )
 def test_clients_cannot_make_up_labels(finish: Callable[..., Record], metrics: Metrics, asked: str, label: str) -> None:
-    finish(forwarded(model=asked))
+    record = finish(forwarded(model=asked))
+    known = None if label == asked else label
+    assert (record.known_model, record.known_upstream_model) == (known, known)
     seen = {
         sample.labels["model"]
         for metric in metrics.registry.collect()
@@ -243,6 +245,13 @@ def test_clients_cannot_make_up_labels(finish: Callable[..., Record], metrics: M
         if "model" in sample.labels
     }
     assert seen == {label}
+
+
+def test_sums_count_the_model_sent_by_its_own_name(finish: Callable[..., Record]) -> None:
+    record = finish(forwarded(model="made-up", to="cheap"))
+    assert (record.known_model, record.known_upstream_model) == ("other", None)
+    record = finish(forwarded(model="mine", to="made-up"))
+    assert (record.known_model, record.known_upstream_model) == (None, "other")
 
 
 async def test_rows_and_figures_wait_for_a_batch_but_prices_do_not(

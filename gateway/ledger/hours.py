@@ -1,0 +1,138 @@
+"""The table `hourly`: sums of the ledger's rows by hour and by what they have in common, so that a report, and a search
+that finds nothing, need not read all rows. One SELECT of the rows fills it, checks it, and can fill it anew."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+HOUR_S: Final = 3600
+_REASON: Final = """CASE WHEN saved_reason IS NOT NULL THEN saved_reason
+    WHEN decision NOT IN ('forward', 'redact') THEN decision
+    WHEN abstentions <> '' THEN substr(abstentions, instr(abstentions, ':') + 1,
+                                       instr(abstentions || ',', ',') - instr(abstentions, ':') - 1)
+    WHEN upstream_model = '' THEN 'not_sent' WHEN rule <> '' THEN 'rule'
+    WHEN classifier_s IS NULL THEN 'no_rule' ELSE 'no_action' END"""
+_TIERS: Final = "'', 'auto', 'default', 'standard', 'flex', 'priority', 'scale', 'batch'"
+KEYS: Final = {
+    "hour": f"CAST(at AS INTEGER) / {HOUR_S} * {HOUR_S}",
+    "abstentions": "abstentions",
+    "label": "label",
+    "rule": "rule",
+    "decision": "decision",
+    "model": "coalesce(known_model, requested_model)",
+    "sent_model": "coalesce(known_upstream_model, upstream_model)",
+    "endpoint": "endpoint",
+    "service_tier": f"iif(service_tier IN ({_TIERS}), service_tier, 'other')",
+    "reason": _REASON,
+    "notional": "notional",
+}
+"""What the rows of a sum have in common, each with how a row says it. None is NULL: NULLs never conflict, and each row
+would begin a sum of its own."""
+_GROUP: Final = (
+    *("abstentions", "label", KEYS["model"], KEYS["sent_model"], "rule", "decision", "saved_reason", "service_tier"),
+    *("endpoint", "notional", "classifier_s IS NULL", f"CAST(at AS INTEGER) / {HOUR_S}"),
+)
+"""The keys as SQLite sorts rows by them: what most often differs first, each as cheap as it can be."""
+_NUMBERS: Final = frozenset({"hour", "notional"})
+SUMS: Final = {
+    "calls": "count(*)",
+    "input_tokens": "sum(input_tokens)",
+    "cached_input_tokens": "sum(cached_input_tokens)",
+    "cache_write_tokens": "sum(cache_write_tokens)",
+    "output_tokens": "sum(output_tokens)",
+    "saved_input_tokens": "sum(saved_input_tokens)",
+    "saved_output_tokens": "sum(saved_output_tokens)",
+    "spent_unknown": "sum(spent_usd IS NULL)",
+    "unpriced": "sum(spent_usd IS NULL OR saved_usd IS NULL)",
+    "usage_reported": "sum(usage_source = 'reported')",
+    "usage_missing": "sum(usage_source = 'missing')",
+    "estimated": "sum(saved_estimated)",
+    "spent_usd": "total(spent_usd)",
+    "saved_usd": "total(saved_usd)",
+    "gateway_s": "total(gateway_s)",
+    "output_tokens_squared": "total(output_tokens * 1.0 * output_tokens)",
+}
+"""Sums, each with how rows make it. spent_unknown: rows without a cost; unpriced: without a cost or a saving. Of the
+audits of a rule, whose abstentions have `rule:audit`, usage_reported, output_tokens and output_tokens_squared are n, Σ
+and Σ² of what the model wrote."""
+_REAL: Final = frozenset({"spent_usd", "saved_usd", "gateway_s", "output_tokens_squared"})
+_ENDS: Final = {"first_id": "min(id)", "last_id": "max(id)"}
+"""The rows of a sum have numbers from one to the other, others' rows among them."""
+_FIGURES: Final = (*SUMS, *_ENDS)
+_ALL: Final = ", ".join((*KEYS, *_FIGURES))
+_TOLERANCE: Final = 1e-6
+_RELATIVE: Final = 1e-9
+
+
+def _columns() -> Iterator[str]:
+    yield from (f"{name} {'INTEGER' if name in _NUMBERS else 'TEXT'} NOT NULL" for name in KEYS)
+    yield from (f"{name} {'REAL' if name in _REAL else 'INTEGER'} NOT NULL" for name in _FIGURES)
+
+
+# all statements are made of the constants above
+_MADE: Final = ", ".join(f"{made} AS {name}" for name, made in (KEYS | SUMS | _ENDS).items())
+_SELECT: Final = f"SELECT {_MADE} FROM requests NOT INDEXED WHERE id > ? AND id <= ? GROUP BY {', '.join(_GROUP)}"  # noqa: S608
+_AGAIN: Final = ", ".join(f"{name} = {name} + excluded.{name}" for name in SUMS)
+_TABLE: Final = f"({', '.join(_columns())}, PRIMARY KEY ({', '.join(KEYS)})) STRICT, WITHOUT ROWID"
+CREATE: Final = f"CREATE TABLE IF NOT EXISTS hourly {_TABLE}"
+CREATE_RECOUNT: Final = f"CREATE TEMP TABLE recount {_TABLE}"
+
+
+def add(table: str) -> str:
+    """The statement that adds the rows with a number above one and up to another to such a table. It sorts them: a part
+    of all rows at a time takes a third of the time."""
+    return (
+        f"INSERT INTO {table} ({_ALL}) {_SELECT} ON CONFLICT DO UPDATE SET {_AGAIN}, "
+        "first_id = min(first_id, excluded.first_id), last_id = max(last_id, excluded.last_id)"
+    )
+
+
+ADD: Final = add("hourly")
+STORED: Final = f"SELECT {_ALL} FROM "  # noqa: S608
+FIRST_HOUR: Final = f"SELECT {KEYS['hour'].replace('at', 'min(at)', 1)} FROM requests"  # noqa: S608
+"""Rows of earlier hours are deleted; their sums stay."""
+
+
+def spans(wanted: Iterable[str], order: str) -> str:
+    """The query for hours that have rows between two numbers and two times, with the first and last number of theirs.
+    wanted: keys that have a value; order: ASC for the lowest numbers first, DESC for the highest."""
+    nearest = "min(first_id)" if order == "ASC" else "max(last_id)"
+    keys = "".join(f" AND {name} = ?" for name in wanted)
+    return (
+        "SELECT hour, min(first_id), max(last_id) FROM hourly WHERE last_id > ? AND first_id < ? AND hour > ? "  # noqa: S608
+        f"AND hour < ?{keys} GROUP BY hour ORDER BY {nearest} {order}"
+    )
+
+
+def rows(wanted: Iterable[str], order: str) -> str:
+    """The query for rows between two numbers, with the values of keys that are wanted, between two times."""
+    keys = [f"{KEYS[name]} = ?" for name in wanted]
+    where = " AND ".join(("id > ? AND id < ?", *keys, "at >= ? AND at < ?"))
+    return f"SELECT * FROM requests NOT INDEXED WHERE {where} ORDER BY id {order} LIMIT ?"  # noqa: S608
+
+
+class Difference(Struct, frozen=True, kw_only=True):
+    """A figure of `hourly` that is not the sum of its rows; None where there is no such sum, or no such row."""
+
+    key: Mapping[str, Any]
+    figure: str
+    stored: float | None
+    counted: float | None
+
+
+def differences(stored: Iterable[Sequence[Any]], counted: Iterable[Sequence[Any]]) -> Iterator[Difference]:
+    """What differs between the rows of `hourly` and of a recount."""
+    size, nothing = len(KEYS), [None] * len(_FIGURES)
+    own, right = ({tuple(row[:size]): row[size:] for row in rows} for rows in (stored, counted))
+    for key in sorted(own.keys() | right.keys()):
+        for figure, one, other in zip(_FIGURES, own.get(key, nothing), right.get(key, nothing), strict=True):
+            if not _same(one, other):
+                yield Difference(key=dict(zip(KEYS, key, strict=True)), figure=figure, stored=one, counted=other)
+
+
+def _same(one: float | None, other: float | None) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=_RELATIVE, abs_tol=_TOLERANCE)
+    return one == other
