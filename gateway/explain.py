@@ -11,6 +11,7 @@ from typing import Final, Self
 from classifiers.model.registry import Registry
 from classifiers.policy import OTHER
 from classifiers.runtime.runtime import Runtime
+from classifiers.training.neighbours import KeptNeighbours
 from classifiers.verdict import Passage, Reading, SlotValue, Verdict
 from gateway.answers import reply
 from gateway.config.load import Loaded
@@ -39,6 +40,7 @@ from gateway.upstreams.dispatch import KINDS, echoes, speaking
 
 _NOT_AUDITED: Final = 0.999
 """A coin that chooses only calls that are all chosen."""
+_NEAREST: Final = 5
 _ZONES: Final = {
     Zone.ANSWER: "is answered here, but for audits",
     Zone.PASS: "passes without the judge, but for audits",
@@ -89,12 +91,23 @@ class ContractState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NearRow:
+    """A row that the classifier was trained on. similarity: cosine with the text; source: who wrote it."""
+
+    text: str
+    labels: tuple[str, ...]
+    source: str
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainedRule:
     """One rule. why_not: the setting for which it reads nothing, and what does not fit it; all else is then empty.
 
     reads: its texts. thresholds: by label, from where on it is named, and from where on it is in doubt, for such a
     text. when: what it does about each abstention. stage: which settled the text, of `stages`. windows: read, unread.
-    parts: of several classifiers that have read it; fields: of those that fill fields. asked: whether no rule before it
+    parts: of several classifiers that have read it; fields: of those that fill fields. nearest: the training rows most
+    like its last text, if training has left their vectors. asked: whether no rule before it
     ended the matter. does: its action, for `label`; both empty where its labels call for nothing.
     """
 
@@ -113,6 +126,7 @@ class ExplainedRule:
     spans: tuple[Passage, ...] = ()
     parts: tuple[ExplainedVerdict, ...] = ()
     fields: Mapping[str, ExplainedVerdict] = field(default_factory=dict)
+    nearest: tuple[NearRow, ...] = ()
     contract: ContractState | None = None
     asked: bool = False
     does: str = ""
@@ -181,6 +195,7 @@ class Explainer:
         self.loaded, self.snapshot = loaded, snapshot
         self._classifiers = TimedClassifiers(classify or self._classify, Metrics(), within_s=math.inf)
         self._routes = Routes(loaded.settings.models)
+        self._neighbours: dict[str, KeptNeighbours | None] = {}
         self._in_turn = asyncio.Lock()
 
     @classmethod
@@ -213,12 +228,13 @@ class Explainer:
         step, asks = decision.step, decision.act is Act.ASK
         made = call.labels.answers.get(step.rule.name) if step else None
         local, sent = await self._ends(call, request, decision)
+        near = await self._nearest(call.pairs, call.readings)
         return Explanation(
             endpoint=request.wire.endpoint,
             model=request.model,
             template=fingerprint(request.system_text) if request.system_text.strip() else None,
             left_out=call.left_out,
-            rules=tuple(self._rules(call, contracts)),
+            rules=tuple(replace(rule, nearest=near.get(rule.rule, ())) for rule in self._rules(call, contracts)),
             decision=decision.act.name.lower(),
             by_rule=step.rule.name if step else None,
             label=step.label if step else None,
@@ -273,6 +289,27 @@ class Explainer:
         assert runtime is not None
         async with self._in_turn:
             return await asyncio.to_thread(runtime.classify, readings)
+
+    async def _nearest(
+        self, pairs: Sequence[tuple[Rule, Verdict]], readings: Sequence[Reading]
+    ) -> Mapping[str, tuple[NearRow, ...]]:
+        """The nearest training rows of what each rule has read, by the rule's name."""
+        async with self._in_turn:
+            each = zip(pairs, readings, strict=True)
+            return {rule.name: await asyncio.to_thread(self._near, verdict, one) for (rule, verdict), one in each}
+
+    def _near(self, verdict: Verdict, reading: Reading) -> tuple[NearRow, ...]:
+        runtime, name, text = self.snapshot.runtime, verdict.classifier, reading.texts[-1] if reading.texts else ""
+        if runtime is None or not text.strip() or not verdict.windows_read:
+            return ()
+        if name not in self._neighbours:
+            self._neighbours[name] = KeptNeighbours.load(self.loaded.models_dir, name, verdict.version)
+        kept = self._neighbours[name]
+        found = kept.of(runtime, name, text, count=_NEAREST) if kept else ()
+        return tuple(
+            NearRow(text=row["text"], labels=tuple(row["labels"]), source=row["source"], similarity=row["cosine"])
+            for row in found
+        )
 
     def _rules(self, call: CallState, contracts: Mapping[str, ContractState]) -> Iterator[ExplainedRule]:
         read = {rule.name: (verdict, one) for (rule, verdict), one in zip(call.pairs, call.readings, strict=True)}

@@ -1,8 +1,9 @@
 """Labelled rows from the user's JSONL and CSV files; and the archive of the rows that a version was trained on.
 
-The archive is `<models>/<name>/training/<version>.jsonl`, with doubtful rows in `<version>.doubts.jsonl`; of a call's
-text it keeps only the digest. It serves evaluations on this machine, which find shared rows and neighbours of errors.
-It is no part of the artifact: a classifier can be handed on and served without it.
+The archive is `<models>/<name>/training/<version>.jsonl`, with doubtful rows in `<version>.doubts.jsonl` and vectors of
+rows in `<version>.vectors.npz`; of a call's text it keeps only the digest. It serves evaluations and explanations on
+this machine, which find shared rows and neighbours. It is no part of the artifact: a classifier can be handed on and
+served without it.
 """
 
 import csv
@@ -20,8 +21,10 @@ from types import MappingProxyType
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from classifiers.errors import ArtifactError, TrainingError
+from classifiers.model.model import Floats
 from classifiers.policy import NONE, OTHER, Policy
 from classifiers.slots.fill import parse
 from classifiers.training.clean import digest
@@ -262,15 +265,17 @@ def _labels(policy: Policy, record: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 _FOLDER = "training"
+_MOST_VECTORS = 20_000
 _FIELDS = ("text", "group", "source", "writer", "system", "digest", "weight", "probe", "foreign")
 
 
 @contextmanager
 def archived_rows(
-    models_dir: Path, name: str, rows: Iterable[Row], doubts: Sequence[Doubt] = ()
+    models_dir: Path, name: str, rows: Sequence[Row], doubts: Sequence[Doubt] = (), vectors: Floats | None = None
 ) -> Iterator[Callable[[str], Path]]:
     """Write the archive before its version exists, so that a full disk publishes no version without one. Gives a
-    function that moves the files to a version; otherwise they are removed. Raises OSError."""
+    function that moves the files to a version; otherwise they are removed. vectors: (rows, dimensions) by the encoder
+    that the version is served with, if the rows have such. Raises OSError."""
     home = models_dir / name / _FOLDER
     home.mkdir(parents=True, exist_ok=True)
     records = (
@@ -280,9 +285,12 @@ def archived_rows(
     with TemporaryDirectory(prefix=".kept-", dir=home) as scratch:
         written = _write(Path(scratch) / "rows", records)
         doubted = _write(Path(scratch) / "doubts", map(asdict, doubts)) if doubts else None
+        kept = _write_vectors(Path(scratch) / "vectors", rows, vectors) if vectors is not None else None
 
         def publish(version: str) -> Path:
             path = file_of(models_dir, name, version)
+            if kept:
+                kept.replace(vectors_of(models_dir, name, version))
             if doubted:
                 doubted.replace(path.with_suffix(".doubts.jsonl"))
             return written.replace(path)
@@ -299,6 +307,23 @@ def _write(path: Path, records: Iterable[Mapping[str, Any]]) -> Path:
     return path
 
 
+def _write_vectors(path: Path, rows: Sequence[Row], vectors: Floats) -> Path:
+    """The vectors of rows with a text, in 16 bits, with the rows' numbers. Of too many, some of the built-in writer's
+    are left out, and then some of all."""
+    shown = [place for place, row in enumerate(rows) if row.text and not row.digest]
+    own = _spread([place for place in shown if rows[place].source != "builtin"], _MOST_VECTORS)
+    rest = _spread([place for place in shown if rows[place].source == "builtin"], _MOST_VECTORS - len(own))
+    places = np.array(sorted([*own, *rest]), np.int32)
+    path.touch(mode=0o600)
+    with path.open("wb") as file:
+        np.savez(file, rows=places, vectors=vectors[places].astype(np.float16))
+    return path
+
+
+def _spread(places: Sequence[int], most: int) -> Sequence[int]:
+    return [places[index * len(places) // most] for index in range(most)] if len(places) > most else places
+
+
 def load(models_dir: Path, name: str, version: str) -> tuple[Row, ...] | None:
     """The archived rows, those of calls without text; None without archive. Raises ArtifactError for a damaged file."""
     path = file_of(models_dir, name, version)
@@ -313,3 +338,8 @@ def load(models_dir: Path, name: str, version: str) -> tuple[Row, ...] | None:
 def file_of(models_dir: Path, name: str, version: str) -> Path:
     """The path of a version's archive, which may not exist."""
     return models_dir / name / _FOLDER / f"{version}.jsonl"
+
+
+def vectors_of(models_dir: Path, name: str, version: str) -> Path:
+    """The path of the vectors of a version's rows, which may not exist."""
+    return file_of(models_dir, name, version).with_suffix(".vectors.npz")

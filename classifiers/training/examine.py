@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from classifiers.encoder.session import Encoder, SystemPrompts, embed
+from classifiers.encoder.session import Encoder
 from classifiers.evaluation.evaluate import evaluate, known, shortened, top
 from classifiers.evaluation.suite import FAMILIES, check_kind, run
 from classifiers.model.model import Floats, Model
@@ -24,9 +24,9 @@ from classifiers.slots.tags import SlotMark
 from classifiers.text.language import LanguageDetector
 from classifiers.training import thresholds
 from classifiers.training.clean import digest
+from classifiers.training.neighbours import nearest, nearest_of
 from classifiers.training.rows import Row
 from classifiers.training.slots.tagger import measures
-from classifiers.training.windows import wholes
 from classifiers.verdict import Reading, Verdict
 
 _ROWS, _WARM_UP, _WARM_UP_CHARS = 100, 3, 1_000
@@ -73,70 +73,6 @@ def alone(model: Model, encoders: Iterable[Encoder], detector: LanguageDetector 
     for encoder in single:
         encoder.threads = 1
     return Runtime(single, {model.policy.name: from_model(model)}, cache_windows=0, detector=detector)
-
-
-NEAREST = 3
-"""How many neighbours are shown."""
-
-
-def nearest_of(
-    runtime: Runtime,
-    name: str,
-    asked: Sequence[tuple[str, str]],
-    trained_on: Sequence[Row],
-    *,
-    count: int = NEAREST,
-    advance: Callable[[int, int], None] | None = None,
-) -> list[list[dict[str, Any]]]:
-    """The nearest training rows of texts, by the last encoder that makes vectors; none where there is no stage. asked:
-    texts, each with its system prompt; trained_on: the training rows; those that the classifier cannot read are left
-    out (calls without text; rows under a prompt where it reads none); advance: called with rows read and in all."""
-    model = runtime.classifiers[name].model
-    if not (asked and model.stages):
-        return [[] for _ in asked]
-    stage, encoder = model.encoding, runtime.encoders[model.encoding.encoder.sha256]
-    rows = [row for row in trained_on if row.text and (model.reads_system or not row.system)]
-
-    def read(pairs: Sequence[tuple[str, str]], step: Callable[[int, int], None] | None = None) -> Floats:
-        texts, systems = [text for text, _ in pairs], [system for _, system in pairs]
-        if not model.policy.multi_label:
-            return wholes(encoder, texts, step)
-        prompts = SystemPrompts(systems=systems, tokens=stage.system_tokens) if stage.system_tokens else None
-        return embed(encoder, texts, step, prompts=prompts)
-
-    vectors = read([(row.text, row.system) for row in rows], advance)
-    return nearest(read(asked), rows, vectors, count=count)
-
-
-def nearest(
-    vectors: Floats,
-    rows: Sequence[Row],
-    row_vectors: Floats,
-    *,
-    count: int = NEAREST,
-    groups: Sequence[str] | None = None,
-) -> list[list[dict[str, Any]]]:
-    """For each vector its nearest rows, nearest first: text, labels, source, cosine. vectors: (n, dimensions),
-    row_vectors: (rows, dimensions), all of length 1. groups: for each vector a group to leave out, such as its own."""
-    own = np.array([row.group for row in rows], object)
-    found = []
-    for index, vector in enumerate(vectors):
-        # one text at a time, since all texts against all rows may take gigabytes
-        cosines = row_vectors @ vector
-        allowed = np.flatnonzero(own != groups[index]) if groups else np.arange(len(rows))
-        order = allowed[np.argsort(-cosines[allowed], kind="stable")[:count]].tolist()
-        found.append(
-            [
-                {
-                    "text": shortened(rows[place].shown),
-                    "labels": list(rows[place].labels),
-                    "source": rows[place].source,
-                    "cosine": round(float(cosines[place]), 4),
-                }
-                for place in order
-            ]
-        )
-    return found
 
 
 def add_neighbours(

@@ -210,7 +210,7 @@ def forget_learned(models_dir: Path, name: str) -> None:
         folder, rows = registry.resolve(name, old), data.file_of(models_dir, name, old)
         # nobody takes a folder that is half deleted for a version
         shutil.rmtree(folder.rename(folder.with_name(f".old-{old}")), ignore_errors=True)
-        for file in (rows, rows.with_suffix(".doubts.jsonl")):
+        for file in (rows, rows.with_suffix(".doubts.jsonl"), data.vectors_of(models_dir, name, old)):
             file.unlink(missing_ok=True)
 
 

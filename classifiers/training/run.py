@@ -137,7 +137,7 @@ class _Run:
         unread_calls = len(calls) - sum(bool(row.digest) for row in besides)
         with TemporaryDirectory(prefix=".tuned-", dir=self.models_dir) as scratch:
             fitted = with_held_out(self.fit(encoder, text, Path(scratch)))
-            return self.publish(text, fitted, written, incumbent, unread_calls=unread_calls)
+            return self.publish(text, fitted, written, incumbent, encoder=encoder, unread_calls=unread_calls)
 
     def refit(self, base: Base, calls: Sequence[LabelledCall]) -> TrainingOutcome:
         """The steps of a refit."""
@@ -152,7 +152,7 @@ class _Run:
             if (current := Registry(self.models_dir).named(self.policy.name)) != base.version:
                 raise TrainingError(f"{base.version}, whose head was fitted anew, gave way to {current} meanwhile")
             unread = len(calls) - len(rows)
-            made = self.publish(text, fitted, _UNWRITTEN, incumbent, unread_calls=unread, timed=False)
+            made = self.publish(text, fitted, _UNWRITTEN, incumbent, encoder=encoder, unread_calls=unread, timed=False)
         return replace(made, vectors=vectors)
 
     def load(self, more: Sequence[Path], calls: Sequence[LabelledCall]) -> tuple[Encoder, Sequence[Row], Sequence[Row]]:
@@ -229,10 +229,12 @@ class _Run:
         written: WrittenSentences,
         incumbent: Incumbent,
         *,
+        encoder: Encoder | None = None,
         unread_calls: int = 0,
         timed: bool = True,
     ) -> TrainingOutcome:
-        """Evaluate the model, and publish it, or leave the report of one that is refused. timed: as of `evaluate`."""
+        """Evaluate the model, and publish it, or leave the report of one that is refused. encoder: of the text's
+        vectors; timed: as of `evaluate`."""
         evaluation = self.evaluate(text, fitted, incumbent, timed=timed)
         model = fitted.trained.model
         self.clock.step("accept")
@@ -252,7 +254,9 @@ class _Run:
         if evaluation.missed:
             version, folder = None, refuse(model, report, self.models_dir)
         else:
-            with archived_rows(self.models_dir, model.policy.name, text.rows, text.doubts) as archive:
+            served = encoder is not None and model.encoding.encoder.sha256 == encoder.id.sha256
+            vectors = text.vectors if served else None
+            with archived_rows(self.models_dir, model.policy.name, text.rows, text.doubts, vectors) as archive:
                 version, folder = publish(
                     fitted, report, self.models_dir, seed=self.seed, now=evaluation.made_at, learned=self.learns
                 )

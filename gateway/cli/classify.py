@@ -82,7 +82,7 @@ def _nearest(
     runtime: "Runtime", name: str, asked: list[tuple[str, str]], models: Path, count: int
 ) -> list[list[dict[str, Any]]]:
     from classifiers.training import data
-    from classifiers.training.examine import nearest_of
+    from classifiers.training.neighbours import nearest_of
 
     classifier = runtime.classifiers[name]
     if not classifier.model.stages:

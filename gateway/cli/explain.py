@@ -146,6 +146,8 @@ def _rule_lines(rule: "ExplainedRule") -> Iterator[str | Table]:
         yield f"found: {span.kind} at {place}, which is {span.label}"
     for slot in rule.slots:
         yield f"fills in {slot.slot}: {slot.raw!r} ({slot_value(fields(slot, 'value', 'currency'))})"
+    for near in rule.nearest:
+        yield f"near {near.similarity:.2f}  {', '.join(near.labels) or 'none'}: {quoted(near.text)}"
     for part in reversed(rule.parts):
         yield f"{part.classifier} {_says(part)}"
     yield _says(rule.verdict, rule.when)

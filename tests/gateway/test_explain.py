@@ -13,10 +13,14 @@ from typing import Any
 import aiohttp
 import pytest
 
+from classifiers.encoder.session import Encoder
 from classifiers.model import artifact
 from classifiers.model.model import Model
 from classifiers.model.registry import Registry
 from classifiers.policy import Policy
+from classifiers.training import data
+from classifiers.training.rows import Row
+from classifiers.training.windows import wholes
 from gateway.app import create_app
 from gateway.config.load import Loaded
 from gateway.config.prices import PriceTable
@@ -227,20 +231,42 @@ async def test_what_an_upstream_does_not_take_is_refused_as_it_is_served(both: A
             await one.explainer.explain(body, "/v1/files")
 
 
-def times(folder: Path) -> dict[str, int]:
-    return {file.name: file.stat().st_mtime_ns for file in folder.glob("*.db*")}
+async def test_the_nearest_training_rows_are_named(both: Any, models_dir: Path, encoder: Encoder) -> None:
+    texts = ("rates", "a new card", "what is the rate", "hello", "good morning", "interest rate", "cards")
+    rows = [Row(text=text, labels=(text[-4:],), group=text, source="data") for text in texts]
+    async with both() as one:
+        plain = await one.explainer.explain(one.explainer.written("rate"))
+        assert [rule.nearest for rule in plain.rules] == [()] * 3
+        with data.archived_rows(models_dir, "bank", rows, vectors=wholes(encoder, texts)) as publish:
+            publish(one.explainer.snapshot.versions["bank"])
+        explained = await Explainer.load(one.explainer.loaded).explain(one.explainer.written("what is the rate"))
+        near = explained.rules[1].nearest
+        assert (near[0].text, near[0].labels, near[0].source) == ("what is the rate", ("rate",), "data")
+        assert near[0].similarity == pytest.approx(1, abs=0.01)
+        assert len(near) == 5
+        assert [row.similarity for row in near] == sorted((row.similarity for row in near), reverse=True)
+
+
+async def test_the_labels_of_a_text_come_likeliest_first(both: Any) -> None:
+    async with both() as one:
+        scores = await one.explainer.scores("bank", "card")
+        assert (scores[0][0], len(scores)) == ("card", 3)
+        assert await one.explainer.scores("nobody", "card") == []
+
+
+def ledgers(folder: Path) -> list[Path]:
+    return [*folder.glob("l.db*")]
 
 
 async def test_nothing_is_recorded_and_it_is_soon_done(both: Any, tmp_path: Path) -> None:
     async with both() as one:
-        before = times(tmp_path)
         text = " ".join(f"word{number} is about a rate" for number in range(6))
         await one.explainer.explain(one.explainer.written("first"))
         started = time.perf_counter()
         for number in range(5):
             await one.explainer.explain(one.explainer.written(f"{text} {number}"))
         assert (time.perf_counter() - started) / 5 < 0.3
-        assert times(tmp_path) == before
+        assert ledgers(tmp_path) == []
 
 
 async def test_another_version_is_noticed(both: Any, publish: Callable[..., str]) -> None:

@@ -18,7 +18,8 @@ from classifiers.runtime.classifier import Classifier
 from classifiers.runtime.runtime import Runtime
 from classifiers.slots.fill import parse
 from classifiers.training import examine as module
-from classifiers.training.examine import add_neighbours, evaluate_slots, examine, latency, named, names, nearest
+from classifiers.training.examine import add_neighbours, evaluate_slots, examine, latency, named, names
+from classifiers.training.neighbours import nearest
 from classifiers.training.rows import Row
 from classifiers.verdict import Abstention, SlotValue, Verdict
 
