@@ -254,8 +254,7 @@ class _Run:
         if evaluation.missed:
             version, folder = None, refuse(model, report, self.models_dir)
         else:
-            served = encoder is not None and model.encoding.encoder.sha256 == encoder.id.sha256
-            vectors = text.vectors if served else None
+            vectors = text.vectors if encoder and model.encoding.encoder.sha256 == encoder.id.sha256 else None
             with archived_rows(self.models_dir, model.policy.name, text.rows, text.doubts, vectors) as archive:
                 version, folder = publish(
                     fitted, report, self.models_dir, seed=self.seed, now=evaluation.made_at, learned=self.learns
