@@ -31,7 +31,7 @@ def report(
     begin: Annotated[str, typer.Option("--from", help="The first day, in UTC, instead of --since.")] = "",
     end: Annotated[str, typer.Option("--to", help="The last day, in UTC; without it, until now.")] = "",
     by: Annotated[
-        Literal["day", "rule", "model", "team", "reason", "why"], typer.Option(help="What each line stands for.")
+        Literal["day", "rule", "model", "reason", "why"], typer.Option(help="What each line stands for.")
     ] = "reason",
     form: Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="What is printed.")] = "table",
     ledger: Annotated[Path | None, typer.Option(help="A ledger file instead of the gateway's.")] = None,
@@ -74,7 +74,7 @@ def report_shown(made: "Report", by: "By", prices: Path | None) -> Iterator[str 
         yield "not known, and in no dollar figure:"
     for one in unknown[:_SHOWN]:
         yield f"  {one.calls:,} of {quoted(one.model) or 'no model'}{f' ({one.tier})' if one.tier else ''}: {one.why}"
-    lines = [quoted(one.line) for one in unknown if one.line]
+    lines = [quoted(line) for one in unknown for line in one.lines]
     if lines:
         where = f"{prices}" if prices else "prices.yaml, with `prices: prices.yaml` in the gateway's file"
         yield f"  to price them, in dollars a million tokens, write under models: in {where}:"

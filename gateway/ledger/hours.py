@@ -8,13 +8,14 @@ from typing import Any, Final
 from msgspec import Struct
 
 HOUR_S: Final = 3600
+DAY_S: Final = 24 * HOUR_S
 _REASON: Final = """CASE WHEN saved_reason IS NOT NULL THEN saved_reason
-    WHEN decision NOT IN ('forward', 'redact') THEN decision
+    WHEN decision = 'block' THEN 'answer_blocked' WHEN decision NOT IN ('forward', 'redact') THEN decision
     WHEN abstentions <> '' THEN substr(abstentions, instr(abstentions, ':') + 1,
                                        instr(abstentions || ',', ',') - instr(abstentions, ':') - 1)
     WHEN upstream_model = '' THEN 'not_sent' WHEN rule <> '' THEN 'rule'
     WHEN classifier_s IS NULL THEN 'no_rule' ELSE 'no_action' END"""
-_TIERS: Final = "'', 'auto', 'default', 'standard', 'flex', 'priority', 'scale', 'batch'"
+_TIERS: Final = "'', 'auto', 'default', 'standard', 'on_demand', 'flex', 'priority', 'scale', 'batch'"
 KEYS: Final = {
     "hour": f"CAST(at AS INTEGER) / {HOUR_S} * {HOUR_S}",
     "abstentions": "abstentions",
@@ -45,7 +46,7 @@ SUMS: Final = {
     "saved_input_tokens": "sum(saved_input_tokens)",
     "saved_output_tokens": "sum(saved_output_tokens)",
     "spent_unknown": "sum(spent_usd IS NULL)",
-    "unpriced": "sum(spent_usd IS NULL OR saved_usd IS NULL)",
+    "saved_unknown": "sum(saved_usd IS NULL)",
     "usage_reported": "sum(usage_source = 'reported')",
     "usage_missing": "sum(usage_source = 'missing')",
     "estimated": "sum(saved_estimated)",
@@ -54,7 +55,7 @@ SUMS: Final = {
     "gateway_s": "total(gateway_s)",
     "output_tokens_squared": "total(output_tokens * 1.0 * output_tokens)",
 }
-"""Sums, each with how rows make it. spent_unknown: rows without a cost; unpriced: without a cost or a saving. Of the
+"""Sums, each with how rows make it. spent_unknown: rows without a cost; saved_unknown: without a saving. Of the
 audits of a rule, whose abstentions have `rule:audit`, usage_reported, output_tokens and output_tokens_squared are n, Σ
 and Σ² of what the model wrote."""
 _REAL: Final = frozenset({"spent_usd", "saved_usd", "gateway_s", "output_tokens_squared"})
@@ -74,6 +75,34 @@ def _columns() -> Iterator[str]:
 # all statements are made of the constants above
 _MADE: Final = ", ".join(f"{made} AS {name}" for name, made in (KEYS | SUMS | _ENDS).items())
 _SELECT: Final = f"SELECT {_MADE} FROM requests NOT INDEXED WHERE id > ? AND id <= ? GROUP BY {', '.join(_GROUP)}"  # noqa: S608
+BETWEEN: Final = f"SELECT {_MADE} FROM requests WHERE at >= ? AND at < ? GROUP BY {', '.join(_GROUP)}"  # noqa: S608
+"""The sums of the rows between two times, as those of a part of an hour."""
+_DAILY: Final = (*("sent_model", "service_tier", "model", "rule", "decision", "reason", "abstentions"), "notional")
+DAY: Final = (
+    f"SELECT {', '.join(_DAILY)}, {', '.join(f'sum({name}) AS {name}' for name in SUMS)} FROM hourly "  # noqa: S608
+    f"WHERE hour >= ? AND hour < ? GROUP BY {' || char(31) || '.join(_DAILY)}"
+)
+"""The sums of a day's hours, by what reports group by. One text sorts in half the time of eight."""
+AUDITS: Final = """
+SELECT model, abstentions, sum(usage_reported) AS calls, sum(output_tokens) AS tokens,
+       total(output_tokens_squared) AS squares
+FROM hourly
+WHERE hour > ? AND hour < ? AND abstentions LIKE '%:audit%' AND reason <> 'cheaper_route' AND decision = 'forward'
+GROUP BY model, abstentions
+"""
+"""What the model wrote in audited calls."""
+NAMES: Final = """
+WITH latest AS (
+    SELECT DISTINCT hour FROM hourly
+    WHERE hour > ? AND hour < ? AND 'other' IN (model, sent_model) AND spent_unknown + saved_unknown > usage_missing
+    ORDER BY hour DESC LIMIT 24)
+SELECT iif(known_upstream_model = 'other', upstream_model, requested_model) AS name, count(*) AS calls
+FROM latest JOIN requests ON at >= hour AND at < hour + 3600
+WHERE 'other' IN (known_model, known_upstream_model) AND usage_source <> 'missing'
+      AND (spent_usd IS NULL OR saved_usd IS NULL)
+GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 10
+"""
+"""The names behind the model `other` in the latest hours in which its cost or saving is not known."""
 _AGAIN: Final = ", ".join(f"{name} = {name} + excluded.{name}" for name in SUMS)
 _TABLE: Final = f"({', '.join(_columns())}, PRIMARY KEY ({', '.join(KEYS)})) STRICT, WITHOUT ROWID"
 CREATE: Final = f"CREATE TABLE IF NOT EXISTS hourly {_TABLE}"

@@ -3,7 +3,9 @@
 Lines hold the same figures as the total and sum to it, whichever way calls are grouped. Days are UTC.
 """
 
+import json
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -12,31 +14,41 @@ from functools import cached_property
 from typing import Any, Final, Literal, get_args
 
 from gateway.config.prices import STANDARD, PriceTable
+from gateway.ledger.hours import DAY_S
 from gateway.ledger.store import SQLiteLedger
 from gateway.record import ASIDE
 from gateway.routes import Routes
 
-By = Literal["day", "rule", "model", "team", "reason", "why"]
+By = Literal["day", "rule", "model", "reason", "why"]
 WAYS: Final[tuple[By, ...]] = get_args(By)
-DAY_S: Final = 86400.0
+_PLAIN: Final = re.compile(r"\w(?:[\w./:@-]*\w)?")
+"""A name that YAML takes without quotes."""
 PERIODS: Final = {"24h": DAY_S, "7d": 7 * DAY_S, "30d": 30 * DAY_S, "month": None}
 NO_USAGE: Final = "no usage was reported"
 _LEAST_AUDITS: Final = 20
 _LEAST_DAYS: Final = 3
 _AUDIT_S: Final = 30 * DAY_S
-_WHAT: Final = {
+_SAVED: Final = {
     ("answer", "local_answer"): "answered here",
-    ("answer", ""): "asked a classifier directly",
     ("block", "block"): "blocked",
-    ("block", ""): "blocked after the model's answer",
-    ("forward", ""): "forwarded",
     ("forward", "cheaper_route"): "forwarded to another model",
-    ("redact", ""): "forwarded redacted",
     ("redact", "cheaper_route"): "forwarded redacted to another model",
-    ("error", ""): "failed",
-    ("judge", "judge"): "asked a judge",
-    ("repeat", "repeat"): "asked a second time",
 }
+_WHAT: Final = {
+    "answer": "asked a classifier directly",
+    "block": "blocked after the model's answer",
+    "forward": "forwarded",
+    "redact": "forwarded redacted",
+    "error": "failed",
+    "judge": "asked a judge",
+    "repeat": "asked a second time",
+}
+_WHY: Final = {
+    "no_rule": "no rule read it",
+    "no_action": "rules read it and had nothing to do",
+    "not_sent": "it was sent nowhere",
+}
+_COUNTERFACTUAL: Final = frozenset({"local_answer", "block", "cheaper_route"})
 _FORWARDED: Final = frozenset({"forward", "redact"})
 Sums = Mapping[str, Any]
 """A row of SQLiteLedger.sums."""
@@ -104,14 +116,15 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unknown:
-    """Calls whose cost or saving is not known. line: what prices.yaml must have under `models:`, its amounts to be
-    filled in; empty where no price would help."""
+    """Calls whose cost or saving is not known. lines: what prices.yaml must have under `models:`, amounts to be filled
+    in; none where no price would help. model: `other` for names that are neither configured nor priced; then the lines
+    are those of the latest."""
 
     model: str
     tier: str
     calls: int
     why: str
-    line: str
+    lines: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,12 +141,13 @@ class Interval:
 @dataclass(frozen=True, kw_only=True)
 class Report:
     """A period [since, until), in Unix seconds. rows: its sums. audits: (calls, output tokens, their squares) of the
-    audited calls of each rule and model, of 30 days at least."""
+    audited calls of each rule and model, of 30 days at least. others: the latest names behind the model `other`."""
 
     since: float
     until: float
     rows: Sequence[Sums]
     audits: Mapping[tuple[str, str], tuple[int, float, float]]
+    others: Sequence[str]
     prices: PriceTable
     routes: Routes
 
@@ -155,28 +169,30 @@ class Report:
         """What is not known, and the lines of prices.yaml that would mend it; the most calls first."""
         calls: Counter[tuple[str, str, str]] = Counter()
         for row in self.rows:
-            sent, priced = row["upstream_model"], row["unknown_spent"] - row["usage_missing"]
-            calls[sent, row["tier"], NO_USAGE] += row["usage_missing"]
-            calls[sent, row["tier"], "no price" if sent else "passed on unread"] += priced
-            if row["reason"] not in ("", *ASIDE):
+            sent, priced = row["sent_model"], row["spent_unknown"] - row["usage_missing"]
+            calls[sent, row["service_tier"], NO_USAGE] += row["usage_missing"]
+            calls[sent, row["service_tier"], "no price" if sent else "passed on unread"] += priced
+            if row["reason"] in _COUNTERFACTUAL:
                 # a cheaper route whose own cost is unknown is counted already
                 asked = self._sent_as(row["model"])
-                calls[asked, "", "no price"] += max(0, row["unknown_saved"] - row["unknown_spent"])
+                calls[asked, "", "no price"] += max(0, row["saved_unknown"] - row["spent_unknown"])
         made = [
-            Unknown(model=model, tier=tier, calls=count, why=why, line=self._line(model, tier, why))
+            Unknown(model=model, tier=tier, calls=count, why=why, lines=self._lines(model, tier, why))
             for (model, tier, why), count in calls.items()
             if count > 0
         ]
         return sorted(made, key=lambda one: (-one.calls, one.model, one.tier, one.why))
 
-    def _line(self, model: str, tier: str, why: str) -> str:
+    def _lines(self, model: str, tier: str, why: str) -> Sequence[str]:
         if why != "no price":
-            return ""
-        price, missing = self.prices.find(model), "input: $?, output: $?"
+            return ()
+        names = [name for name in self.others if self.prices.find(name) is None] if model == "other" else [model]
+        keys = [name if _PLAIN.fullmatch(name) else json.dumps(name) for name in names]
+        missing, price = "input: $?, output: $?", self.prices.find(model)
         if tier in STANDARD or price is None:
-            return f"{model}: {{{missing}}}"
+            return [f"{key}: {{{missing}}}" for key in keys]
         known = f"input: ${price.input_usd:g}, output: ${price.output_usd:g}"
-        return f"{model}: {{{known}, tiers: {{{tier}: {{{missing}}}}}}}"
+        return [f"{key}: {{{known}, tiers: {{{tier}: {{{missing}}}}}}}" for key in keys]
 
     def _sent_as(self, model: str) -> str:
         return self.routes.sent_as(model) or model
@@ -188,7 +204,7 @@ class Report:
         for row in self.rows:
             if row["reason"] == "local_answer":
                 group = groups[row["rule"], row["model"]]
-                group[0] += row["calls"] - row["unknown_saved"]
+                group[0] += row["calls"] - row["saved_unknown"]
                 group[1] += row["saved_output_tokens"]
         shift = width = 0.0
         calls = rest = 0
@@ -236,8 +252,15 @@ def read(store: SQLiteLedger, since: float, until: float, *, prices: PriceTable,
             key = rule, row["model"]
             calls, tokens, squares = audits[key]
             audits[key] = calls + row["calls"], tokens + row["tokens"], squares + row["squares"]
-    rows = store.sums(since, until)
-    return Report(since=since, until=until, rows=rows, audits=dict(audits), prices=prices, routes=routes)
+    return Report(
+        since=since,
+        until=until,
+        rows=store.sums(since, until),
+        audits=dict(audits),
+        others=store.unpriced_names(since, until),
+        prices=prices,
+        routes=routes,
+    )
 
 
 def since_of(period: str, now: float) -> float:
@@ -251,7 +274,7 @@ def this_month(store: SQLiteLedger, now: float) -> tuple[float, float] | None:
     since = min(_month(now).timestamp(), now - 29 * DAY_S)
     days: dict[str, float] = defaultdict(float)
     for row in store.sums(since // DAY_S * DAY_S, now + 1):
-        days[row["day"]] += row["spent_usd"]
+        days[_name(row, "day")] += row["spent_usd"]
     return month_range(days, now)
 
 
@@ -309,18 +332,18 @@ def _figures(row: Sums) -> Figures:
         spent_usd=spent,
         saved_usd=0.0 if block else saved,
         blocked_usd=saved if block else 0.0,
-        unknown_spent_calls=row["unknown_spent"],
-        unknown_saved_calls=0 if block else row["unknown_saved"],
-        unknown_blocked_calls=row["unknown_saved"] if block else 0,
+        unknown_spent_calls=row["spent_unknown"],
+        unknown_saved_calls=0 if block else row["saved_unknown"],
+        unknown_blocked_calls=row["saved_unknown"] if block else 0,
         usage_missing_calls=row["usage_missing"],
         estimated_calls=row["estimated"],
         notional_calls=own if row["notional"] else 0,
         notional_spent_usd=spent if row["notional"] else 0.0,
         notional_saved_usd=saved if row["notional"] and not block else 0.0,
-        judge_calls=calls if reason == "judge" else 0,
-        judge_usd=spent if reason == "judge" else 0.0,
-        repeat_calls=calls if reason == "repeat" else 0,
-        repeat_usd=spent if reason == "repeat" else 0.0,
+        judge_calls=calls if row["decision"] == "judge" else 0,
+        judge_usd=spent if row["decision"] == "judge" else 0.0,
+        repeat_calls=calls if row["decision"] == "repeat" else 0,
+        repeat_usd=spent if row["decision"] == "repeat" else 0.0,
     )
 
 
@@ -337,16 +360,18 @@ def _all_calls(figures: Figures) -> int:
 
 
 def _name(row: Sums, by: By) -> str:
-    if by not in ("reason", "why"):
+    if by == "day":
+        return datetime.fromtimestamp(row["hour"], UTC).date().isoformat()
+    if by in ("rule", "model"):
         return str(row[by])
-    what = _WHAT.get((row["decision"], row["reason"]), row["decision"])
+    what = _SAVED.get((row["decision"], row["reason"])) or _WHAT[row["decision"]]
     return f"{what}: {_why(row)}" if by == "why" and row["decision"] in _FORWARDED else str(what)
 
 
 def _why(row: Sums) -> str:
     """Why a call went on: what kept its rules from deciding, or the rule that sends it on."""
     kept = ", ".join(each.replace(":", " ") for each in row["abstentions"].split(",") if each)
-    return kept or (f"{row['rule']} sends it on" if row["rule"] else "no rule held it")
+    return kept or _WHY.get(row["reason"]) or f"{row['rule']} sends it on"
 
 
 def _of(abstentions: str, why: str) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, TypeVar, get_args
 from msgspec import Struct, convert, structs
 
 from gateway.ledger import hours
+from gateway.ledger.hours import DAY_S, HOUR_S
 from gateway.record import Record
 
 BUSY_S: Final = 10
@@ -143,24 +144,6 @@ _CREATE, _INSERT = table("requests", Record, numbered=True)
 _TOGETHER: Final = (64, 8, 1)
 """Rows of one statement. SQLite gives the interpreter back during each, and gets it late from a busy event loop."""
 _INSERTS: Final = {rows: _INSERT + f", {_INSERT.partition(' VALUES ')[2]}" * (rows - 1) for rows in _TOGETHER}
-_SUMS: Final = """
-SELECT date(at, 'unixepoch') AS day, consumer AS team, requested_model AS model, upstream_model, service_tier AS tier,
-       rule, decision, coalesce(saved_reason, '') AS reason, abstentions, notional, count(*) AS calls,
-       sum(saved_input_tokens) AS saved_input_tokens, sum(saved_output_tokens) AS saved_output_tokens,
-       total(spent_usd) AS spent_usd, total(saved_usd) AS saved_usd,
-       sum(spent_usd IS NULL) AS unknown_spent, sum(saved_usd IS NULL) AS unknown_saved,
-       sum(usage_source = 'missing') AS usage_missing, sum(saved_estimated) AS estimated
-FROM requests WHERE at >= ? AND at < ?
-GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
-"""
-_AUDITS: Final = """
-SELECT requested_model AS model, abstentions, count(*) AS calls,
-       total(output_tokens) AS tokens, total(output_tokens * output_tokens) AS squares
-FROM requests
-WHERE at >= ? AND at < ? AND abstentions LIKE '%:audit%' AND decision = 'forward' AND usage_source = 'reported'
-      AND saved_reason IS NULL
-GROUP BY 1, 2
-"""
 _LATEST: Final = "SELECT * FROM requests WHERE decision NOT IN ('judge', 'repeat') ORDER BY at DESC, id DESC LIMIT 1"
 
 
@@ -227,12 +210,29 @@ class SQLiteLedger:
             self._db.execute(hours.ADD, (last, _HIGHEST))
 
     def sums(self, since: float, until: float) -> Sequence[dict[str, Any]]:
-        """Counts, tokens and dollars of Unix seconds [since, until), by what reports group by. Raises LedgerError."""
-        return self._rows(_SUMS, since, until)
+        """Counts, tokens and dollars of Unix seconds [since, until), by hour or day and what reports group by; of whole
+        hours from `hourly`. Raises LedgerError."""
+        first, last = (
+            self._rows(f"SELECT {end}(hour) AS hour FROM hourly")[0]["hour"]  # noqa: S608 - constants
+            for end in ("min", "max")
+        )
+        if first is None:
+            return []
+        begin, end = max(math.ceil(since / HOUR_S) * HOUR_S, first), min(until // HOUR_S * HOUR_S, last + HOUR_S)
+        parts = [(since, begin), (end, until)] if begin < end else [(since, until)]
+        sums = [row for part in parts if part[0] < part[1] for row in self._rows(hours.BETWEEN, *part)]
+        # day by day there is less to sort
+        for day in range(int(begin // DAY_S * DAY_S), int(end), DAY_S):
+            sums += [{"hour": day, **row} for row in self._rows(hours.DAY, max(begin, day), min(end, day + DAY_S))]
+        return sums
 
     def audits(self, since: float, until: float) -> Sequence[dict[str, Any]]:
-        """Output tokens of audited calls, by model and abstentions. Raises LedgerError."""
-        return self._rows(_AUDITS, since, until)
+        """Output tokens of audited calls, of whole hours, by model and abstentions. Raises LedgerError."""
+        return self._rows(hours.AUDITS, since - HOUR_S, until)
+
+    def unpriced_names(self, since: float, until: float) -> Sequence[str]:
+        """Of models that are neither configured nor priced, the latest names. Raises LedgerError."""
+        return [str(row["name"]) for row in self._rows(hours.NAMES, since - HOUR_S, until)]
 
     def latest(self) -> dict[str, Any] | None:
         """The columns of the latest request of a client's; None where there is none. Raises LedgerError."""
@@ -259,11 +259,11 @@ class SQLiteLedger:
         if filters == RowFilters():
             return self._rows(query, above, below, since, until, most)
         found: list[dict[str, Any]] = []
-        spans = self._rows(hours.spans(wanted, order), above, below, since - hours.HOUR_S, until, *values)
+        spans = self._rows(hours.spans(wanted, order), above, below, since - HOUR_S, until, *values)
         for hour, first, last in map(dict.values, spans):
             if len(found) == most and (first > found[-1]["id"] if rising else last < found[-1]["id"]):
                 break
-            times = max(since, hour), min(until, hour + hours.HOUR_S)
+            times = max(since, hour), min(until, hour + HOUR_S)
             found += self._rows(query, max(above, first - 1), min(below, last + 1), *values, *times, most)
             found.sort(key=itemgetter("id"), reverse=not rising)
             del found[most:]

@@ -72,7 +72,7 @@ def written(file: Path, records: Sequence[Record], *, seed: int = 0) -> SQLiteLe
 
 def reason(record: Record) -> str:
     if record.saved_reason is not None or record.decision not in ("forward", "redact"):
-        return record.saved_reason or record.decision
+        return record.saved_reason or ("answer_blocked" if record.decision == "block" else record.decision)
     if record.abstentions:
         return record.abstentions.split(",")[0].rpartition(":")[2]
     if not record.upstream_model:
@@ -98,7 +98,7 @@ def sums_of(records: Sequence[Record]) -> dict[str, Any]:
     return {name: sum(map(attrgetter(name), records)) for name in plain} | {
         "calls": len(records),
         "spent_unknown": sum(one.spent_usd is None for one in records),
-        "unpriced": sum(one.spent_usd is None or one.saved_usd is None for one in records),
+        "saved_unknown": sum(one.saved_usd is None for one in records),
         "usage_reported": sum(one.usage_source == "reported" for one in records),
         "usage_missing": sum(one.usage_source == "missing" for one in records),
         "estimated": sum(one.saved_estimated for one in records),

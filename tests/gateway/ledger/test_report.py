@@ -113,6 +113,7 @@ def test_notional_calls_and_dollars_are_kept_apart(report: MakeReport) -> None:
 
 def test_what_is_not_known_comes_with_the_line_that_mends_it(report: MakeReport) -> None:
     """The line names the model as it is sent; what no price would mend has none."""
+    other = {"known_model": "other", "known_upstream_model": "other"}
     lost = {"upstream_model": "dear", "spent_usd": None, "usage_source": "missing"}
     made = report(
         *[record(upstream_model="gpt-99", spent_usd=None)] * 3,
@@ -122,19 +123,27 @@ def test_what_is_not_known_comes_with_the_line_that_mends_it(report: MakeReport)
         record(**{**ROUTE, "spent_usd": None, "saved_usd": None}),
         record(upstream_model="dear", service_tier="scale", spent_usd=None),
         record(endpoint="passthrough", requested_model="", spent_usd=None),
+        *[record(requested_model=name, upstream_model=name, spent_usd=None, **other) for name in ("x1", "x1", "a: b")],
     )
     missing = "input: $?, output: $?"
     assert made.unknown == [
-        Unknown(model="gpt-99", tier="", calls=6, why="no price", line=f"gpt-99: {{{missing}}}"),
-        Unknown(model="dear", tier="", calls=2, why="no usage was reported", line=""),
-        Unknown(model="", tier="", calls=1, why="passed on unread", line=""),
-        Unknown(model="c", tier="", calls=1, why="no price", line=f"c: {{{missing}}}"),
+        Unknown(model="gpt-99", tier="", calls=6, why="no price", lines=[f"gpt-99: {{{missing}}}"]),
+        Unknown(
+            model="other",
+            tier="",
+            calls=3,
+            why="no price",
+            lines=[f"x1: {{{missing}}}", f'"a: b": {{{missing}}}'],
+        ),
+        Unknown(model="dear", tier="", calls=2, why="no usage was reported", lines=()),
+        Unknown(model="", tier="", calls=1, why="passed on unread", lines=()),
+        Unknown(model="c", tier="", calls=1, why="no price", lines=[f"c: {{{missing}}}"]),
         Unknown(
             model="dear",
             tier="scale",
             calls=1,
             why="no price",
-            line=f"dear: {{input: $10, output: $40, tiers: {{scale: {{{missing}}}}}}}",
+            lines=[f"dear: {{input: $10, output: $40, tiers: {{scale: {{{missing}}}}}}}"],
         ),
     ]
 
@@ -143,14 +152,16 @@ def test_why_calls_were_forwarded(report: MakeReport) -> None:
     made = report(
         *[record(abstentions="urgency:unsure")] * 3,
         record(abstentions="urgency:unsure,fast:audit"),
-        *[record(rule="fast", label="easy")] * 2,
-        record(),
+        *[record(rule="fast", label="easy", upstream_model="dear")] * 2,
+        record(upstream_model="dear"),
+        record(upstream_model="dear", classifier_s=0.1),
         record(**ANSWER),
     )
     reasons = [
         ("urgency unsure", 3),
         ("fast sends it on", 2),
-        ("no rule held it", 1),
+        ("no rule read it", 1),
+        ("rules read it and had nothing to do", 1),
         ("urgency unsure, fast audit", 1),
     ]
     assert made.why_forwarded == reasons
@@ -251,12 +262,12 @@ def expected(rows: Sequence[Record]) -> Figures:
     saving = [row for row in rows if row.saved_reason != "block"]
     blocks = [row for row in rows if row.saved_reason == "block"]
 
-    def of(reason: str) -> list[Record]:
-        return [row for row in rows if row.saved_reason == reason]
+    def of(decision: str) -> list[Record]:
+        return [row for row in rows if row.decision == decision]
 
     return Figures(
         calls=len(own),
-        saved_calls=len(of("local_answer")),
+        saved_calls=sum(row.saved_reason == "local_answer" for row in rows),
         blocked_calls=len(blocks),
         forwarded_calls=sum(row.decision in ("forward", "redact") for row in rows),
         saved_tokens=sum(row.saved_input_tokens + row.saved_output_tokens for row in saving),
