@@ -16,7 +16,7 @@ from rich.table import Column, Table
 
 from classifiers.report.markup import counted
 from gateway.cli.inputs import parsed
-from gateway.cli.output import Json, quoted, result, table
+from gateway.cli.output import Exit, Json, fail, quoted, result, table
 
 if TYPE_CHECKING:
     from gateway.ledger.report import By, Figures, Line, Report
@@ -35,6 +35,8 @@ def report(
     ] = "reason",
     form: Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="What is printed.")] = "table",
     ledger: Annotated[Path | None, typer.Option(help="A ledger file instead of the gateway's.")] = None,
+    verify: Annotated[bool, typer.Option(help="Hold the sums of all hours against the ledger's rows instead.")] = False,
+    refill: Annotated[bool, typer.Option(help="As --verify, and count the sums anew from the rows.")] = False,
     json: Json = False,
 ) -> None:
     """What was spent and saved in a period, from the ledger."""
@@ -53,6 +55,9 @@ def report(
     path = loaded.ledger if loaded else ledger or Path()
     own_prices, models = (loaded.prices, loaded.settings.models) if loaded else (None, {})
     prices, routes = load_prices(own_prices, os.environ), Routes(models)
+    if verify or refill:
+        _verify(path, refill=refill, as_json=json or form == "json")
+        return
     with closing(SQLiteLedger(path, read_only=True)) as store:
         made = read(store, since_s, until_s, prices=prices, routes=routes)
     if form == "csv":
@@ -130,6 +135,24 @@ def _interval_notes(made: "Report") -> Iterator[str]:
         )
     if rest:
         yield f"output tokens of {counted(rest, 'local answer')} are from our own text, rather low: under 20 audits"
+
+
+def _verify(path: Path, *, refill: bool, as_json: bool) -> None:
+    """Exit code 5 where sums are not those of their rows and stay so."""
+    from gateway.ledger.store import SQLiteLedger
+
+    with closing(SQLiteLedger(path, read_only=not refill)) as store:
+        found = store.verify()
+        if refill:
+            store.refill()
+    figures = [{"figure": one.figure, "stored": one.stored, "counted": one.counted, **one.key} for one in found]
+    shown = [f"{one.figure}: {one.stored}, counted {one.counted}, of {dict(one.key)}" for one in found[:_SHOWN]]
+    end = (
+        f"{counted(len(found), 'figure')} of hours differ from the rows" if found else "all sums are those of the rows"
+    )
+    result({"differences": figures, "refilled": refill}, (*map(quoted, shown), end), as_json=as_json)
+    if found and not refill:
+        raise fail("offramp report --refill counts them anew from the rows", Exit.ENVIRONMENT)
 
 
 def _print_csv(lines: Sequence["Line"], by: str) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
@@ -66,3 +67,15 @@ def test_what_is_not_known_comes_first_and_days_are_utc(run: Callable[..., str])
 @pytest.mark.parametrize("flags", [("--from", "2026-13-01"), ("--to", "today"), ("--by", "week"), ("--since", "3")])
 def test_wrong_flags_are_refused(flags: tuple[str, str], tmp_path: Path, offramp: Callable[..., Any]) -> None:
     assert offramp("report", "--ledger", tmp_path / "l.db", *flags).exit_code == 2
+
+
+def test_sums_are_held_against_the_rows_and_counted_anew(run: Callable[..., str], tmp_path: Path, offramp: Any) -> None:
+    assert run("--verify") == "all sums are those of the rows\n"
+    with closing(sqlite3.connect(tmp_path / "l.db")) as db, db:
+        db.execute("UPDATE requests SET spent_usd = 0.5 WHERE requested_model = 'a' AND at = ?", (AT,))
+    found = offramp("report", "--ledger", tmp_path / "l.db", "--verify", "--json")
+    assert found.exit_code == 5
+    (one,) = json.loads(found.stdout)["differences"]
+    assert (one["figure"], one["stored"], one["counted"], one["model"]) == ("spent_usd", 0.25, 0.5, "a")
+    assert "spent_usd: 0.25, counted 0.5, of {" in run("--refill")
+    assert run("--verify") == "all sums are those of the rows\n"
