@@ -152,16 +152,21 @@ class Report:
     routes: Routes
 
     @cached_property
+    def figures(self) -> Sequence[Figures]:
+        """Of each row."""
+        return [_figures(row) for row in self.rows]
+
+    @cached_property
     def total(self) -> Figures:
         """All lines together."""
-        return _summed(map(_figures, self.rows))
+        return _summed(self.figures)
 
     def lines(self, by: By) -> Sequence[Line]:
         """Grouped one way: days in order, of the others those with most calls first."""
         groups: dict[str, list[Figures]] = defaultdict(list)
-        for row in self.rows:
-            groups[_name(row, by)].append(_figures(row))
-        lines = [Line(name=name, figures=_summed(figures)) for name, figures in groups.items()]
+        for row, figures in zip(self.rows, self.figures, strict=True):
+            groups[_name(row, by)].append(figures)
+        lines = [Line(name=name, figures=_summed(several)) for name, several in groups.items()]
         return sorted(lines, key=lambda one: (0 if by == "day" else -_all_calls(one.figures), one.name))
 
     @cached_property
@@ -273,7 +278,7 @@ def this_month(store: SQLiteLedger, now: float) -> tuple[float, float] | None:
     """`month_range` of the ledger's days. Raises LedgerError."""
     since = min(_month(now).timestamp(), now - 29 * DAY_S)
     days: dict[str, float] = defaultdict(float)
-    for row in store.sums(since // DAY_S * DAY_S, now + 1):
+    for row in store.days(since // DAY_S * DAY_S, now):
         days[_name(row, "day")] += row["spent_usd"]
     return month_range(days, now)
 

@@ -226,6 +226,10 @@ class SQLiteLedger:
             sums += [{"hour": day, **row} for row in self._rows(hours.DAY, max(begin, day), min(end, day + DAY_S))]
         return sums
 
+    def days(self, since: float, until: float) -> Sequence[dict[str, Any]]:
+        """Dollars spent by day, over hours that begin at Unix seconds [since, until). Raises LedgerError."""
+        return self._rows(hours.DAYS, since, until)
+
     def audits(self, since: float, until: float) -> Sequence[dict[str, Any]]:
         """Output tokens of audited calls, of whole hours, by model and abstentions. Raises LedgerError."""
         return self._rows(hours.AUDITS, since - HOUR_S, until)
