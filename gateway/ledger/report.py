@@ -278,7 +278,7 @@ def this_month(store: SQLiteLedger, now: float) -> tuple[float, float] | None:
     """`month_range` of the ledger's days. Raises LedgerError."""
     since = min(_month(now).timestamp(), now - 29 * DAY_S)
     days: dict[str, float] = defaultdict(float)
-    for row in store.days(since // DAY_S * DAY_S, now):
+    for row in store.days(since // DAY_S * DAY_S, now + 1):
         days[_name(row, "day")] += row["spent_usd"]
     return month_range(days, now)
 
