@@ -111,13 +111,14 @@ def _table(made: "Report", by: "By") -> Table:
 
 def _cells(figures: "Figures", places: int) -> tuple[str, ...]:
     aside = figures.judge_calls + figures.repeat_calls
-    apart = f"({figures.blocked_usd:.{places}f})" if figures.blocked_usd and not figures.saved_usd else ""
+    blocks = 0 < figures.calls == figures.blocked_calls and not aside
+    apart = f"({_dollars(figures.blocked_usd, figures.unknown_blocked_calls, places)})" if blocks else ""
     return (
         f"({aside:,})" if aside and not figures.calls else f"{figures.calls:,}",
         f"{figures.saved_calls:,}",
         f"{figures.saved_tokens:,}",
         _dollars(figures.spent_usd, figures.unknown_spent_calls, places),
-        apart or _dollars(figures.saved_usd, figures.unknown_saved_calls, places),
+        apart if blocks else _dollars(figures.saved_usd, figures.unknown_saved_calls, places),
     )
 
 

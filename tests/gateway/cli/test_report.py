@@ -61,6 +61,8 @@ def test_what_is_not_known_comes_first_and_days_are_utc(run: Callable[..., str])
     assert "    gpt-99: {input: $?, output: $?}\n" in shown
     assert "2026-12-02 00:00 to 2026-12-04 00:00 UTC" in shown
     assert shown.index("│ 2026-12-02 │") < shown.index("│ 2026-12-03 │") < shown.index("│ all")
+    blocked = next(line for line in run().splitlines() if line.startswith("│ blocked"))
+    assert blocked.endswith("│ ($0.500000) │")
     assert "· output tokens of 1 local answer are from our own text, rather low" in shown
 
 
