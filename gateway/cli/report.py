@@ -73,6 +73,7 @@ def report(
 def report_shown(made: "Report", by: "By", prices: Path | None) -> Iterator[str | Table]:
     """What is not known first, then a table, then notes. Figures in brackets are not in the sum."""
     total, unknown = made.total, made.unknown
+    yield " to ".join(f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}" for at in (made.since, made.until)) + " UTC"
     spent = f"spent ${total.spent_usd:.6f}{_and_calls(total.unknown_spent_calls, 'cost')}"
     yield f"{spent}, saved ${total.saved_usd:.6f}{_and_calls(total.unknown_saved_calls, 'saving')}"
     if unknown:
@@ -85,14 +86,20 @@ def report_shown(made: "Report", by: "By", prices: Path | None) -> Iterator[str 
         yield f"  to price them, in dollars a million tokens, write under models: in {where}:"
         yield from (f"    {line}" for line in lines[:_SHOWN])
     yield _table(made, by)
+    if unknown:
+        yield "· ?: calls of which it is not known"
     yield from (f"· {note}" for note in (*_interval_notes(made), *total.notes()))
     if made.why_forwarded and by != "why":
         yield "why calls were forwarded:"
         yield from (f"  {calls:,} of {total.forwarded_calls:,}: {why}" for why, calls in made.why_forwarded[:_SHOWN])
 
 
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def _and_calls(unknown: int, what: str) -> str:
-    return f" + {counted(unknown, 'call')} of unknown {what}" if unknown else ""
+    return f" + {_counted(unknown, 'call')} of unknown {what}" if unknown else ""
 
 
 def _table(made: "Report", by: "By") -> Table:
@@ -102,8 +109,7 @@ def _table(made: "Report", by: "By") -> Table:
     name = "what happened" if by in ("reason", "why") else by
     columns = [name, *(Column(one, justify="right", no_wrap=True) for one in figures)]
     cells = [(quoted(line.name) or "–", *_cells(line.figures, places)) for line in made.lines(by)]
-    period = " to ".join(f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}" for at in (made.since, made.until))
-    shown = table(f"Spent and saved, {period} UTC", columns, cells)
+    shown = table("", columns, cells)
     shown.add_section()
     shown.add_row("all", *_cells(total, places))
     return shown
@@ -123,7 +129,7 @@ def _cells(figures: "Figures", places: int) -> tuple[str, ...]:
 
 
 def _dollars(usd: float, unknown: int, places: int) -> str:
-    return f"${usd:.{places}f}" + (f" + {unknown:,} unknown" if unknown else "")
+    return f"${usd:.{places}f}" + (f"\n+ {unknown:,} ?" if unknown else "")
 
 
 def _interval_notes(made: "Report") -> Iterator[str]:
@@ -132,10 +138,10 @@ def _interval_notes(made: "Report") -> Iterator[str]:
         rest = one.rest
         yield (
             f"by audited calls, ${one.low_usd:.6f} to ${one.high_usd:.6f} were saved (95 %); "
-            f"it rests on {counted(one.calls, 'local answer')}"
+            f"it rests on {_counted(one.calls, 'local answer')}"
         )
     if rest:
-        yield f"output tokens of {counted(rest, 'local answer')} are from our own text, rather low: under 20 audits"
+        yield f"output tokens of {_counted(rest, 'local answer')} are from our own text, rather low: under 20 audits"
 
 
 def _verify(path: Path, *, refill: bool, as_json: bool) -> None:
@@ -149,7 +155,7 @@ def _verify(path: Path, *, refill: bool, as_json: bool) -> None:
     figures = [{"figure": one.figure, "stored": one.stored, "counted": one.counted, **one.key} for one in found]
     shown = [f"{one.figure}: {one.stored}, counted {one.counted}, of {dict(one.key)}" for one in found[:_SHOWN]]
     end = (
-        f"{counted(len(found), 'figure')} of hours differ from the rows" if found else "all sums are those of the rows"
+        f"{_counted(len(found), 'figure')} of hours differ from the rows" if found else "all sums are those of the rows"
     )
     result({"differences": figures, "refilled": refill}, (*map(quoted, shown), end), as_json=as_json)
     if found and not refill:
