@@ -66,7 +66,7 @@ def test_what_is_not_known_comes_first_and_days_are_utc(run: Callable[..., str])
     lines = run("--from", "2026-12-02", "--to", "2026-12-03").splitlines()
     assert any("+ 1 ? │ " in line for line in lines)
     blocked = next(line for line in lines if line.startswith("│ blocked"))
-    assert blocked.endswith("│ ($0.500000) │")
+    assert blocked.endswith("│ ($0.50) │")
     assert "· output tokens of 1 local answer are from our own text, rather low" in shown
 
 
