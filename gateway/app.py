@@ -40,8 +40,8 @@ from gateway.http.models import UpstreamModels
 from gateway.http.passthrough import Passthrough, StoredResponses
 from gateway.judge.judge import Judge
 from gateway.judge.resolve import SafetyAudits
-from gateway.ledger.call_log import CallLog, TextLog
-from gateway.ledger.call_store import CallStore, TextStore
+from gateway.ledger.call_log import CallLog, RecentLog, TextLog
+from gateway.ledger.call_store import CallStore, RecentStore, TextStore
 from gateway.ledger.recorder import BATCH_S, Recorder
 from gateway.ledger.writer import Appends, LedgerWriter
 from gateway.log import RequestLog
@@ -149,7 +149,7 @@ class _Services:
         self.passthrough = Passthrough(settings, upstreams, recorder=self.recorder, metrics=metrics)
         self.repeats = RepeatCalls(forwarder=self.forwarder, recorder=self.recorder)
         self.in_flight = InFlight()
-        self.call_log, self.review_log = self._kept(contracts.path)
+        self.call_log, self.review_log, self.recent_log = self._kept(contracts.path)
         self.owner = Owner(
             contracts,
             on_move=self._count_move,
@@ -181,13 +181,13 @@ class _Services:
     def _count_move(self, rule: str, phase: Phase) -> None:
         self.metrics.contract_moves.labels(rule, phase.value).inc()
 
-    def _kept(self, ledger: Path) -> tuple[CallLog, TextLog]:
-        """What keeps calls, and texts for review."""
+    def _kept(self, ledger: Path) -> tuple[CallLog, TextLog, RecentLog]:
+        """What keeps calls, texts for review, and those of the latest calls."""
         content, on_failure = self.loaded.settings.content, self.metrics.ledger_failures.inc
         on_lost = self.metrics.kept_calls_lost.inc
         calls = CallLog(CallStore(ledger), keeps=content.calls, on_failure=on_failure, on_lost=on_lost)
-        texts = TextStore(ledger)
-        return calls, TextLog(texts, content, ask=self._ask_again, on_failure=on_failure, on_lost=on_lost)
+        texts = TextLog(TextStore(ledger), content, ask=self._ask_again, on_failure=on_failure, on_lost=on_lost)
+        return calls, texts, RecentLog(RecentStore(ledger), content, on_failure=on_failure, on_lost=on_lost)
 
     async def _ask_again(self, context: RequestContext, readings: Sequence[Reading]) -> Sequence[Verdict]:
         # not timed: the request's record is closed by now
@@ -217,8 +217,13 @@ class _Services:
             repeats=self.repeats,
             call_log=self.call_log,
             review_log=self.review_log,
+            recent_log=self.recent_log,
             max_answer_bytes=MAX_ANSWER_BYTES,
         )
+
+    def _retention(self) -> Retention:
+        stores = (self.call_log.store, self.review_log.store, self.recent_log.store)
+        return Retention(self.owner, *stores, self.loaded.settings.content)
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -234,7 +239,7 @@ class _Services:
         ticking = asyncio.gather(
             _tick(due),
             # by itself: it may take minutes, and nothing else is to wait for it
-            _tick((Retention(self.owner, self.call_log.store, self.review_log.store, loaded.settings.content),)),
+            _tick((self._retention(),)),
             # else the end of one would be taken for that of both
             return_exceptions=True,
         )
@@ -250,7 +255,7 @@ class _Services:
                 worker.close()
         finally:
             # last, what may still be deleting
-            for closing in (self.owner, self.recorder, self.call_log, self.review_log):
+            for closing in (self.owner, self.recorder, self.call_log, self.review_log, self.recent_log):
                 closing.close()
 
 

@@ -19,7 +19,7 @@ from gateway.errors import UpstreamFailed, UpstreamTimeout
 from gateway.judge.judge import Judge
 from gateway.judge.protocol import Shown
 from gateway.judge.resolve import Pairs, Resolver, SafetyAudits, ShownTo
-from gateway.ledger.call_log import CallLog, TextLog
+from gateway.ledger.call_log import CallLog, RecentLog, TextLog
 from gateway.ledger.recorder import Recorder
 from gateway.metrics.observe import Metrics
 from gateway.output_rules import Output
@@ -50,6 +50,7 @@ class Pipeline:
     repeats: RepeatCalls
     call_log: CallLog
     review_log: TextLog
+    recent_log: RecentLog
     max_answer_bytes: int
 
     def __post_init__(self) -> None:
@@ -103,6 +104,9 @@ class Pipeline:
             raise
 
     def _keep_texts(self, call: CallState) -> None:
+        if self.recent_log.keeps:
+            shown = _shown(call.request, call.pairs)
+            self.recent_log.note(call.context.record, {rule.name: _texts(shown, rule) for rule in call.rules})
         if not self.review_log.keeps:
             return
         own = {

@@ -96,8 +96,8 @@ def _check_port(port: int) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """With the starter's upstream, the key is what tells OpenAI from an echo."""
-    return {**os.environ, "OPENAI_API_KEY": ""}
+    """With the starter's upstream, the key is what tells OpenAI from an echo. The console shows the demo's texts."""
+    return {**os.environ, "OPENAI_API_KEY": "", "OFFRAMP_KEEP_RECENT": "1h"}
 
 
 def _model_of(config: Path) -> str:

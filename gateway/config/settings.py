@@ -175,21 +175,24 @@ Kept = Annotated[float | None, BeforeValidator(_keep, json_schema_input_type=str
 
 class Content(FrozenRecord):
     """How long texts are kept. keep: the inputs of rules that retrain, and, with `calls`, whole forwarded calls for
-    `offramp discover`. blocked, unsure: texts that rules blocked or were in doubt of, for `offramp review`. redact:
-    whether personal data in these is replaced, whatever the rules do."""
+    `offramp discover`. blocked, unsure: texts that rules blocked or were in doubt of, for `offramp review`. recent:
+    what rules read of every request. redact: whether personal data in these three is replaced, whatever rules do."""
 
     keep: Kept = None
     calls: Flag = False
     blocked: Kept = None
     unsure: Kept = None
+    recent: Kept = None
     redact: Flag = False
 
     @model_validator(mode="after")
     def _for_a_time(self) -> Self:
         if self.calls and self.keep is None:
             raise ValueError("calls are kept for a time: say how long, {keep: 30d, calls: true}")
-        if self.redact and self.blocked is None and self.unsure is None:
-            raise ValueError("redact is about texts of blocked and unsure: say how long these are kept, {blocked: 30d}")
+        if self.redact and self.blocked is None and self.unsure is None and self.recent is None:
+            raise ValueError(
+                "redact is about texts of blocked, unsure and recent: say how long these are kept, {blocked: 30d}"
+            )
         return self
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from gateway.config.load import Loaded
+from gateway.ledger.call_store import RecentStore
 from gateway.ledger.store import SQLiteLedger
 
 
@@ -22,6 +23,11 @@ class ConsoleData:
         """The ledger, to read. Raises LedgerError; NoLedger before the first call."""
         with closing(SQLiteLedger(self.loaded.ledger, read_only=True)) as store:
             yield store
+
+    def texts(self, request_id: str) -> list[str]:
+        """What rules read of a call, where that is kept. Raises LedgerError."""
+        with closing(RecentStore(self.loaded.ledger, read_only=True)) as store:
+            return [kept.text for kept in store.of_call(request_id)]
 
 
 def data_of(request: Request) -> ConsoleData:

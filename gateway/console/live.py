@@ -61,7 +61,9 @@ def call(request: Request) -> Response:
         return page(request, "problem.html.j2", status=404, what=f"No call {number}", why=why)
     verdicts = [_made(each) for each in row.record.verdicts.split(",") if each]
     facts = [(name, value) for name, value in _facts(row) if value not in ("", "–")]
-    return page(request, "call.html.j2", row=row, verdicts=verdicts, facts=facts, texts=())
+    return page(
+        request, "call.html.j2", row=row, verdicts=verdicts, facts=facts, texts=data.texts(row.record.request_id)
+    )
 
 
 def _made(stored: str) -> tuple[str, str, str]:

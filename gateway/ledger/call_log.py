@@ -1,14 +1,15 @@
-"""Keeps of calls what the operator asks for: whole calls for `offramp discover`, and texts for `offramp review`.
+"""Keeps of calls what the operator asks for: whole calls for `offramp discover`, texts for review, and what
+rules read of the latest calls.
 
 A call is kept only if it was forwarded unchanged and answered by the model that was asked for. Nothing is kept of a
 call that a rule redacted, blocked or rerouted, or that a fallback answered. A text is kept if a rule blocked it, or a
 rule that could block or answer it was in doubt of it; as a judge would see it, so without what rules redact.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from msgspec import structs
 
@@ -18,11 +19,12 @@ from classifiers.verdict import Abstention, Reading, Verdict
 from gateway.answers.parse import Completion
 from gateway.config.settings import Content
 from gateway.context import JudgeVerdict, RequestContext
-from gateway.ledger.call_store import CallStore, KeptAs, KeptCall, KeptText, TextStore
-from gateway.ledger.writer import Writer
+from gateway.ledger.call_store import CallStore, KeptAs, KeptCall, KeptText, RecentStore, RecentText, TextStore
+from gateway.ledger.writer import Appends, Writer
 from gateway.protocols.chat_answers import CHAT
 from gateway.protocols.json import encode
 from gateway.protocols.wire import Request
+from gateway.record import Record
 from gateway.redaction.placeholders import Placeholders, RedactedSpan, Unredactable, edits, holds_json, replace_spans
 from gateway.rules.decide import Step
 from gateway.rules.rule import Act
@@ -81,13 +83,16 @@ AskAgain = Callable[[RequestContext, Sequence[Reading]], Awaitable[Sequence[Verd
 """The classifiers' verdicts, one for each reading, that count in no record and no metric."""
 
 
+T = TypeVar("T", KeptText, RecentText)
+
+
 @dataclass(frozen=True, slots=True)
-class _Redacting:
+class _Redacting(Generic[T]):
     """A store of texts whose personal data is replaced before they are written, in the writer's thread."""
 
-    store: TextStore
+    store: Appends[T]
 
-    def append(self, records: Sequence[KeptText]) -> None:
+    def append(self, records: Sequence[T]) -> None:
         """As the store's. A text that cannot be redacted is left out."""
         texts = [(record, redacted(record.text)) for record in records]
         self.store.append([structs.replace(record, text=text) for record, text in texts if text is not None])
@@ -95,6 +100,43 @@ class _Redacting:
     def close(self) -> None:
         """As the store's."""
         self.store.close()
+
+
+class RecentLog:
+    """Keeps what rules read of the latest requests where `content.recent` says so; otherwise it only forgets.
+    on_failure, on_lost: as of a Writer."""
+
+    def __init__(
+        self,
+        store: RecentStore,
+        content: Content,
+        *,
+        on_failure: Callable[[int], None],
+        on_lost: Callable[[int], None],
+    ) -> None:
+        self.store = store
+        self.keeps = content.recent is not None
+        target = _Redacting(store) if content.redact else store
+        self._writer = (
+            Writer(target, on_failure=on_failure, on_lost=on_lost, most=_MOST_PENDING) if self.keeps else None
+        )
+
+    def note(self, record: Record, shown: Mapping[str, Sequence[str] | None]) -> None:
+        """Keeps what rules read of a request. shown: by rule, without what rules redact; None where it cannot be
+        shown."""
+        rules: dict[str, list[str]] = {}
+        for rule, texts in shown.items():
+            rules.setdefault("\n".join(texts or ()), []).append(rule)
+        for text, names in rules.items():
+            whole = _whole(text)
+            if self._writer is not None and whole is not None:
+                self._writer.add(
+                    RecentText(request_id=record.request_id, at=record.at, rules=",".join(names), text=whole)
+                )
+
+    def close(self) -> None:
+        """Writes what is pending."""
+        (self._writer or self.store).close()
 
 
 class TextLog:
@@ -170,10 +212,16 @@ class TextLog:
             self._add(structs.replace(kept, text=text, judged=judged))
 
     def _add(self, kept: KeptText) -> None:
-        # halves of surrogate pairs, which JSON may hold, are no UTF-8
-        whole = kept.text.encode(errors="replace")
-        if self._writer is not None and kept.text.strip() and len(whole) <= _LARGEST:
-            self._writer.add(structs.replace(kept, text=whole.decode()))
+        whole = _whole(kept.text)
+        if self._writer is not None and whole is not None:
+            self._writer.add(structs.replace(kept, text=whole))
+
+
+def _whole(text: str) -> str | None:
+    """A text as it can be stored; None for one that is empty or too long."""
+    # halves of surrogate pairs, which JSON may hold, are no UTF-8
+    whole = text.encode(errors="replace")
+    return whole.decode() if text.strip() and len(whole) <= _LARGEST else None
 
 
 def reason_to_keep(step: Step, own: Verdict, judged: JudgeVerdict | None = None) -> KeptAs | None:

@@ -1,5 +1,5 @@
 """What is kept of calls, in the ledger's file and only where the operator asks: whole calls, which `offramp discover`
-reads, and texts that rules blocked or were in doubt of, which `offramp review` goes through.
+reads; texts that rules blocked or were in doubt of, which are reviewed; and what rules read of the latest calls.
 
 Stores are for several threads."""
 
@@ -30,7 +30,7 @@ _AT_ONCE: Final = 200
 _PAUSE_S: Final = 0.05
 """Rows deleted in one step, and the pause after it, in which others can write."""
 MOST_TEXTS: Final = 100_000
-"""Texts that are kept for review; the oldest beyond are deleted."""
+"""Texts that are kept for review, and of the latest calls; the oldest beyond are deleted."""
 
 KeptAs = Literal["blocked", "unsure"]
 """Why a text is kept."""
@@ -84,6 +84,15 @@ class Review(msgspec.Struct, kw_only=True):
     harmful: bool
 
 
+class RecentText(msgspec.Struct, kw_only=True):
+    """What rules read of one of the latest calls. at: Unix seconds; rules: their names, parted by commas."""
+
+    request_id: str
+    at: float
+    rules: str
+    text: str
+
+
 class DifferingCall(msgspec.Struct, frozen=True, kw_only=True):
     """A kept call whose answer differs from the local one under its rule's contract. label, score: the local one's."""
 
@@ -100,6 +109,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 _CREATE_CALLS, _INSERT_CALL = table("calls", KeptCall)
 _CREATE_TEXTS, _INSERT_TEXT = table("kept_texts", KeptText)
 _CREATE_REVIEWS, _INSERT_REVIEW = table("reviews", Review)
+_CREATE_RECENT, _INSERT_RECENT = table("recent_texts", RecentText)
 _CALL_COLUMNS: Final = KeptCall.__struct_fields__
 _TEXT_COLUMNS: Final = frozenset(KeptText.__struct_fields__)
 _FORGET_CALLS: Final = "DELETE FROM calls WHERE rowid IN (SELECT rowid FROM calls WHERE at < ? LIMIT ?)"
@@ -107,6 +117,8 @@ _FORGET_TEXTS: Final = """DELETE FROM kept_texts WHERE rowid IN
     (SELECT rowid FROM kept_texts WHERE kept_as = ? AND at < ? LIMIT ?)"""
 _FORGET_OLDEST: Final = """DELETE FROM kept_texts WHERE rowid IN (SELECT rowid FROM kept_texts ORDER BY at
     LIMIT min(?2, max(0, (SELECT count(*) FROM kept_texts) - ?1)))"""
+_FORGET_RECENT: Final = """DELETE FROM recent_texts WHERE rowid IN (SELECT rowid FROM recent_texts
+    WHERE at < ?1 OR rowid <= (SELECT max(rowid) FROM recent_texts) - ?2 LIMIT ?3)"""
 _OF_THE_LATEST: Final = ("latest", "request_id", "label", "confidence", "version")
 _AGAIN: Final = " ON CONFLICT (id) DO UPDATE SET times = times + 1, " + ", ".join(
     (*(f"{name} = excluded.{name}" for name in _OF_THE_LATEST), "judged = coalesce(excluded.judged, judged)")
@@ -222,6 +234,28 @@ class CallStore(KeptRows[KeptCall]):
     def forget(self, before: float) -> int:
         """Deletes the calls before a time, in Unix seconds; how many. Raises LedgerError, some may be deleted then."""
         return self._delete(_FORGET_CALLS, before)
+
+
+class RecentStore(KeptRows[RecentText]):
+    """What rules read of the latest calls. read_only: for `of_call` alone."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        indexes = [
+            f"CREATE INDEX IF NOT EXISTS recent_texts_{column} ON recent_texts ({column})"
+            for column in ("at", "request_id")
+        ]
+        super().__init__(path, [_CREATE_RECENT], indexes, _INSERT_RECENT, read_only=read_only)
+
+    def of_call(self, request_id: str) -> list[RecentText]:
+        """The texts of a request, in the order of its rules. Raises LedgerError."""
+        query = "SELECT request_id, at, rules, text FROM recent_texts WHERE request_id = ? ORDER BY rowid"
+        names = RecentText.__struct_fields__
+        return [RecentText(**dict(zip(names, row, strict=True))) for row in self._rows(query, request_id)]
+
+    def forget(self, before: float) -> int:
+        """Deletes the texts before a time, in Unix seconds, and the oldest of too many; how many. Raises LedgerError,
+        some may be deleted then."""
+        return self._delete(_FORGET_RECENT, before, MOST_TEXTS)
 
 
 class TextStore(KeptRows[KeptText]):

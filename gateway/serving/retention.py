@@ -12,7 +12,7 @@ from typing import Final
 
 from gateway.config.settings import Content
 from gateway.contracts.owner import Owner
-from gateway.ledger.call_store import CallStore, KeptAs, TextStore
+from gateway.ledger.call_store import CallStore, KeptAs, RecentStore, TextStore
 from gateway.ledger.store import LedgerError
 
 _log = logging.getLogger(__name__)
@@ -27,13 +27,15 @@ class Retention:
         owner: Owner,
         calls: CallStore,
         texts: TextStore,
+        recent: RecentStore,
         content: Content,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._owner = owner
         self._calls = calls
-        self._texts = texts
+        self._texts, self._recent = texts, recent
+        self._recent_s = content.recent
         self._keep_s = content.keep
         self._review_s: Mapping[KeptAs, float | None] = {"blocked": content.blocked, "unsure": content.unsure}
         self._clock = clock
@@ -53,6 +55,7 @@ class Retention:
             await self._forget(_before(now, self._keep_s))
             before = {kept_as: _before(now, keep_s) for kept_as, keep_s in self._review_s.items()}
             self._log_full |= bool(await asyncio.to_thread(self._texts.forget, before))
+            self._log_full |= bool(await asyncio.to_thread(self._recent.forget, _before(now, self._recent_s)))
             if self._log_full:
                 await self._empty_log()
         except LedgerError as error:

@@ -38,8 +38,8 @@ from gateway.http.calls import CallEndpoint
 from gateway.http.entrance import Entrance
 from gateway.judge.judge import Judge
 from gateway.judge.resolve import SafetyAudits
-from gateway.ledger.call_log import CallLog, TextLog
-from gateway.ledger.call_store import CallStore, TextStore
+from gateway.ledger.call_log import CallLog, RecentLog, TextLog
+from gateway.ledger.call_store import CallStore, RecentStore, TextStore
 from gateway.ledger.recorder import Recorder
 from gateway.ledger.writer import LedgerWriter
 from gateway.metrics.observe import Metrics
@@ -215,6 +215,7 @@ class Wired:
     contracts: Owner
     call_log: CallLog
     review_log: TextLog
+    recent_log: RecentLog
 
     def records(self) -> list[Record]:
         """All that was recorded; ends the writer."""
@@ -397,6 +398,12 @@ def wire(
             on_failure=metrics.ledger_failures.inc,
             on_lost=metrics.kept_calls_lost.inc,
         )
+        recent = RecentLog(
+            RecentStore(tmp_path / "contracts.db"),
+            loaded.settings.content,
+            on_failure=metrics.ledger_failures.inc,
+            on_lost=metrics.kept_calls_lost.inc,
+        )
         in_flight = InFlight()
         snapshots = CurrentSnapshot(Snapshot(rules=compiled))
         audits = Audits(owner=owner, routes=routes, metrics=metrics, in_flight=in_flight)
@@ -410,17 +417,18 @@ def wire(
             repeats=RepeatCalls(forwarder=forwarder, recorder=recorder),
             call_log=call_log,
             review_log=texts,
+            recent_log=recent,
             metrics=metrics,
             audits=audits,
             judge=Judge(forwarder=forwarder, recorder=recorder, routes=routes, metrics=metrics),
             safety_audits=SafetyAudits(owner=owner, routes=routes, metrics=metrics, in_flight=in_flight),
             max_answer_bytes=max_answer_bytes,
         )
-        for one in (owner, call_log, texts, writer):
+        for one in (owner, call_log, texts, recent, writer):
             opened.enter_context(closing(one))
         endpoint = CallEndpoint(served, pipeline, metrics, max_body_bytes=max_body_bytes)
         app = Entrance(lambda *_: (endpoint, True), Access(access_key), in_flight)
-        return Wired(app, metrics, classify, writer, memory_store, targets, owner, call_log, texts)
+        return Wired(app, metrics, classify, writer, memory_store, targets, owner, call_log, texts, recent)
 
     with opened:
         yield make

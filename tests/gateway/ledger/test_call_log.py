@@ -13,7 +13,7 @@ import pytest
 
 from gateway.context import new_context
 from gateway.ledger.call_log import CallLog
-from gateway.ledger.call_store import CallStore, KeptCall, KeptText, TextStore
+from gateway.ledger.call_store import CallStore, KeptCall, KeptText, RecentStore, TextStore
 
 KEEPS = "content: {keep: 30d, calls: true}\n"
 RULES = """
@@ -146,3 +146,31 @@ async def test_a_blocked_answer_is_kept_and_personal_data_is_replaced_where_aske
     asked = "content: {blocked: 30d, redact: true}\n"
     [blocked] = await kept_texts(body("jailbreak, from 4111 1111 1111 1111"), models=asked)
     assert (blocked.rule, blocked.text) == ("answers", "echo: jailbreak, from [CARD_1]")
+
+
+async def test_what_rules_read_of_the_latest_calls_is_kept_without_what_they_redact(
+    wire: Callable[..., Any], ask: Any, tmp_path: Path
+) -> None:
+    """Each text once, with the rules that read it."""
+    texts = ("violence", "mail a@b.org", "the rate", "unsure", " ", "x" * 70_000)
+
+    async def kept(content: str, rules: str = RULES) -> list[tuple[str, str]]:
+        gateway = wire(rules, models=content)
+        for text in texts:
+            await ask(gateway.app, body(text))
+        records = gateway.records()[-len(texts) :]
+        gateway.recent_log.close()
+        with closing(RecentStore(tmp_path / "contracts.db", read_only=True)) as store:
+            return [(one.rules, one.text) for record in records for one in store.of_call(record.request_id)]
+
+    assert await kept("") == []
+    found = await kept("content: {recent: 1h}\n")
+    assert [rules for rules, _ in found] == ["safety,details,cheap"] * 4
+    read = [text for _, text in found]
+    assert (read[0], read[2], read[3]) == ("violence", "the rate", "unsure")
+    assert "a@b.org" not in read[1]
+    assert read[1].startswith("mail ")
+    safety = "rules: [{name: safety, classifier: safe, then: {violence: block}}]"
+    for redact, mail in (("false", "mail a@b.org"), ("true", "mail [EMAIL_1]")):
+        found = await kept(f"content: {{recent: 1h, redact: {redact}}}\n", safety)
+        assert found[1] == ("safety", mail)

@@ -13,7 +13,7 @@ import pytest
 from gateway.config.settings import Content
 from gateway.contracts.owner import Owner
 from gateway.contracts.store import ContractStore
-from gateway.ledger.call_store import CallStore, KeptAs, KeptCall, KeptText, TextStore
+from gateway.ledger.call_store import CallStore, KeptAs, KeptCall, KeptText, RecentStore, RecentText, TextStore
 from gateway.ledger.store import LedgerError
 from gateway.serving.retention import Retention
 
@@ -38,9 +38,10 @@ def left_of(file: Path, name: str) -> set[str]:
 def retaining(
     kept: tuple[ContractStore, CallStore], keep_s: float | None, clock: Callable[[], float] = lambda: 10 * DAY_S
 ) -> Iterator[Retention]:
-    file = kept[0].path
-    with closing(Owner(kept[0], clock=clock)) as owner, closing(TextStore(file)) as texts:
-        yield Retention(owner, kept[1], texts, Content(keep=None if keep_s is None else f"{keep_s:.0f}s"), clock=clock)
+    file, content = kept[0].path, Content(keep=None if keep_s is None else f"{keep_s:.0f}s")
+    stores = TextStore(file), RecentStore(file)
+    with closing(Owner(kept[0], clock=clock)) as owner, closing(stores[0]), closing(stores[1]):
+        yield Retention(owner, kept[1], *stores, content, clock=clock)
 
 
 @pytest.fixture
@@ -153,8 +154,9 @@ async def test_texts_for_review_are_kept_for_their_own_time_and_what_was_decided
         assert [(text.text, text.times, text.request_id) for text in again] == [("old text", 2, f"req_{now}")]
         texts.review(again, harmful=False, at=now)
         texts.review(again, harmful=True, at=now)
-        with closing(Owner(ContractStore(file))) as owner:
-            await Retention(owner, calls, texts, Content(blocked="2d", unsure="12h"), clock=lambda: now).tick()
+        with closing(Owner(ContractStore(file))) as owner, closing(RecentStore(file)) as recent:
+            content = Content(blocked="2d", unsure="12h")
+            await Retention(owner, calls, texts, recent, content, clock=lambda: now).tick()
         assert [text.text for text in texts.texts()] == ["new text"]
         counts = {"kept_as": "blocked", "rule": "safety", "kept": 1, "harmful": 0, "harmless": 1}
         assert texts.counts(0, now + 1) == [counts]
@@ -168,3 +170,28 @@ def test_of_too_many_texts_for_review_the_oldest_go(tmp_path: Path, monkeypatch:
         texts.append([blocked(f"text {number}", at=float(number)) for number in range(750)])
         assert texts.forget({"blocked": 0.0}) == 450
         assert [text.text for text in texts.texts()] == [f"text {number}" for number in range(450, 750)]
+
+
+@pytest.mark.parametrize(("recent", "left"), [("1h", ["new text", "newer text"]), (None, [])])
+async def test_texts_of_the_latest_calls_are_deleted_after_their_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recent: str | None, left: list[str]
+) -> None:
+    file, now = tmp_path / "offramp.db", 10 * DAY_S
+    stores = CallStore(file), TextStore(file), RecentStore(file)
+    ages_s = {"old text": 3601, "new text": 3599, "newer text": 1}
+    stores[2].append(
+        [RecentText(request_id="r", at=now - age_s, rules="a", text=text) for text, age_s in ages_s.items()]
+    )
+    with (
+        closing(Owner(ContractStore(file))) as owner,
+        closing(stores[0]),
+        closing(stores[1]),
+        closing(stores[2]) as last,
+    ):
+        retention = Retention(owner, *stores, Content(recent=recent), clock=lambda: now)
+        await retention.tick()
+        assert [kept.text for kept in last.of_call("r")] == left
+        assert b"old text" not in b"".join(each.read_bytes() for each in (file, Path(f"{file}-wal")))
+        monkeypatch.setattr("gateway.ledger.call_store.MOST_TEXTS", 1)
+        last.forget(0.0)
+        assert [kept.text for kept in last.of_call("r")] == left[-1:]
