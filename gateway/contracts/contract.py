@@ -110,7 +110,8 @@ class Side(Struct, frozen=True, kw_only=True):
     def see(self, *, wrong: bool, nominal: float, chance: float, predicted: float) -> Self:
         """With one more checked call of its population."""
         account = self.account.see(wrong=wrong, nominal=nominal, chance=chance, predicted=predicted)
-        watch = self.watch.see(wrong=wrong, weight=nominal / chance) if nominal < 1 else self.watch
+        # a right call may weigh more in the account of a guard's other side
+        watch = self.watch.see(wrong=wrong, weight=min(1.0, nominal / chance)) if nominal < 1 else self.watch
         side = replace(self, account=account, watch=watch)
         if account.live is self.account.live:
             return side
@@ -136,8 +137,8 @@ class Contract(Struct, frozen=True, kw_only=True):
     """sides: one of a rule that answers, two of a guard (passes, flags). version: that the thresholds are of; known:
     how many calls with a right answer were seen; looks: since thresholds were chosen. models: the latest dated models
     that answered; fresh: checks that are still wanted of a new one, or of a guard's new version. stale: the version
-    that was in use at the last alarm, whose training speaks of calls before it. pending: for each side, at most so many
-    checks are under way. form: that answers have here."""
+    that was in use at the last alarm, whose training speaks of calls before it. pending: for each side, at most what
+    the checks under way weigh. form: that answers have here."""
 
     sides: tuple[Side, ...]
     version: str = ""
@@ -146,7 +147,7 @@ class Contract(Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] = ()
     fresh: int = 0
     stale: str = ""
-    pending: tuple[int, ...] = ()
+    pending: tuple[float, ...] = ()
     form: Form = BARE
 
     @classmethod
@@ -236,11 +237,13 @@ class Contract(Struct, frozen=True, kw_only=True):
         return replace(known, sides=_watched([side.learn(wrong=wrong, predicted=coin.predicted)]))
 
     def lost(self) -> Self:
-        """After a stop that left checks under way: each of them counts as wrong, since slow ones often are."""
+        """After a stop that left checks under way: all of them count as wrong, since slow ones often are."""
         sides = []
         for side, pending in zip(self.sides, self.pending, strict=True):
-            for _ in range(pending):
-                side = side.see(wrong=True, nominal=1.0, chance=1.0, predicted=0.0)  # noqa: PLW2901
+            while pending > 0:
+                weight, nominal = min(1.0, pending), threshold.nominal_rate(side.account)
+                seen = side.see(wrong=True, nominal=nominal, chance=nominal / weight, predicted=0.0)
+                side, pending = replace(seen, watch=side.watch), pending - weight  # noqa: PLW2901
             sides.append(side)
         return replace(self, sides=tuple(sides), pending=(0,) * len(self.sides))
 
@@ -295,6 +298,6 @@ def _watched(sides: Sequence[Side]) -> tuple[Side, ...]:
 
 
 def _why(watch: Watch) -> str:
-    if watch.checks:
-        return f"{watch.wrong:,} of {watch.checks:,} checks differed where at most {watch.target:.1%} may"
-    return "the model's latest answers differ from what was expected of them"
+    if watch.unexpected:
+        return "the model's latest answers differ from what was expected of them"
+    return f"{watch.wrong:,} of {watch.checks:,} checks differed where at most {watch.target:.1%} may"

@@ -26,9 +26,9 @@ _ALIKE: Final = 20
 class ContractMemory:
     """version: that is in use, empty until a call names it; known: its calls with their right answers; held_out: the
     scores of its training; table: what is expected by both. repeats: (confidence, whether both answers agree) of calls
-    that were asked again. texts: when a text was last checked; differed: texts whose check differed, until the next
-    version. shown, alike: the forms that each of the latest so many answers may have. at: Unix seconds of the latest
-    call; decided: calls of each side that were decided here since it went live; noted: checks under way as stored.
+    that were asked again. texts: when a text was last checked; differed: the version in use when a text's check
+    differed. shown, alike: the forms that each of the latest so many answers may have. at: Unix seconds of the latest
+    call; decided: calls of each side that were decided here since it went live; noted: what is under way, as stored.
     """
 
     scope: Scope
@@ -39,13 +39,13 @@ class ContractMemory:
     table: Sequence[ScoreGroup] = ()
     repeats: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=MOST))
     texts: Recent[int, float] = field(default_factory=lambda: Recent(_TEXTS))
-    differed: Recent[int, bool] = field(default_factory=lambda: Recent(_TEXTS))
+    differed: Recent[int, str] = field(default_factory=lambda: Recent(_TEXTS))
     shown: tuple[Form, ...] = ()
     alike: int = 0
     at: float = 0.0
     decided: list[int] = field(default_factory=lambda: [0, 0])
     order: Order = field(default_factory=Order)
-    noted: tuple[int, ...] = (0, 0)
+    noted: tuple[float, ...] = (0.0, 0.0)
 
     def predicted(self, score: float | None) -> float:
         """The error of a call of a rule that answers."""
@@ -53,14 +53,17 @@ class ContractMemory:
 
     def repeated(self, text: int, now: float) -> bool:
         """Whether a text stands outside the account: it was checked within the hour, or its check differed."""
-        return bool(self.differed.get(text)) or now - (self.texts.get(text) or -_REPEATED_S) < _REPEATED_S
+        return self.forwards(text) or now - (self.texts.get(text) or -_REPEATED_S) < _REPEATED_S
+
+    def forwards(self, text: int) -> bool:
+        """Whether a check of the text differed with the version in use."""
+        return self.differed.get(text) == self.version
 
     def take_version(self, version: str, known: Iterable[ScoreRow], held_out: Sequence[ScoreRow]) -> Contract:
         """The contract with another version of the classifier, its thresholds chosen."""
         self.version, self.held_out = version, held_out
         self.known.clear()
         self.known.extend(known)
-        self.differed = Recent(_TEXTS)
         return self.choose(self.contract.of_version(version))
 
     def choose(self, contract: Contract) -> Contract:
@@ -89,8 +92,6 @@ class ContractMemory:
         """Remembers a call of a rule that answers, whose right answer is known by now."""
         if coin.score is not None and coin.version == self.contract.version and coin.alarms == self.contract.alarms:
             self.known.append((coin.score, weight, wrong))
-        if wrong and coin.text and any(coin.acts):
-            self.differed.put(coin.text, True)
 
 
 def leaving(kept: Iterable[ContractMemory]) -> ContractMemory:

@@ -6,6 +6,7 @@ until all checks before it are over, but not for ever: answers go on meanwhile, 
 """
 
 import heapq
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -22,12 +23,14 @@ Counted = tuple[Coin, Sequence[bool | None]]
 @dataclass(slots=True, kw_only=True)
 class Order:
     """The checks that are not over, and what waits for them. One that holds up others for a quarter of an hour, or 200
-    of them, counts as wrong. under_way: how many of them each side would decide."""
+    checks of calls that were to be decided here, counts as wrong. In shadow nothing is decided meanwhile, and 200 calls
+    may come within a second. under_way: what the checks that may yet be wrong, or wait and are, weigh for each side."""
 
-    under_way: list[int] = field(default_factory=lambda: [0, 0])
+    under_way: list[float] = field(default_factory=lambda: [0.0, 0.0])
     _open: dict[int, tuple[float, Coin]] = field(default_factory=dict)
     _finished: list[tuple[int, Counted]] = field(default_factory=list)
-    _given_up: set[int] = field(default_factory=set)
+    _live: int = 0
+    """Of the finished, those that were to be decided here."""
 
     @property
     def idle(self) -> bool:
@@ -37,39 +40,42 @@ class Order:
     def begin(self, coin: Coin, *, now: float) -> None:
         """A check has begun."""
         self._open[coin.number] = now, coin
-        self._add(coin, 1)
+        self._weigh(coin, coin.acts, 1)
 
     def leave(self, coin: Coin, *, now: float) -> list[Counted]:
         """The call is no check after all: those that waited for it and count from now on, in order."""
         if self._open.pop(coin.number, None) is not None:
-            self._add(coin, -1)
-        self._given_up.discard(coin.number)
+            self._weigh(coin, coin.acts, -1)
         return self._ready(now)
 
     def end(self, coin: Coin, wrong: Sequence[bool | None], *, now: float) -> list[Counted]:
-        """The check is over: those that count from now on, in order. One that never began counts for nothing."""
-        if coin.number in self._given_up:
-            self._given_up.discard(coin.number)
-        elif self._open.pop(coin.number, None) is not None:
-            self._add(coin, -1)
+        """The check is over: those that count from now on, in order. One that never began, or was given up, counts for
+        nothing more."""
+        if self._open.pop(coin.number, None) is not None:
+            self._weigh(coin, coin.acts, -1)
+            self._weigh(coin, wrong, 1)
+            self._live += coin.chance < 1
             heapq.heappush(self._finished, (coin.number, (coin, wrong)))
         return self._ready(now)
 
-    def _add(self, coin: Coin, count: int) -> None:
-        for side, acts in enumerate(coin.acts):
-            self.under_way[side] += count * acts
+    def _weigh(self, coin: Coin, sides: Sequence[bool | None], count: int) -> None:
+        """In eighths, rounded up: sums of these are exact."""
+        for side, (one, nominal) in enumerate(zip(sides, coin.nominal, strict=True)):
+            self.under_way[side] += count * math.ceil(8 * nominal / coin.chance) / 8 if one else 0.0
 
     def _ready(self, now: float) -> list[Counted]:
         ready: list[Counted] = []
         while self._finished or self._open:
             first = next(iter(self._open), None)
             if self._finished and (first is None or self._finished[0][0] < first):
-                ready.append(heapq.heappop(self._finished)[1])
-            elif first is not None and (len(self._finished) >= _MOST or now - self._open[first][0] >= _LONGEST_S):
+                coin, wrong = heapq.heappop(self._finished)[1]
+                self._weigh(coin, wrong, -1)
+                self._live -= coin.chance < 1
+                ready.append((coin, wrong))
+            elif first is not None and (self._live >= _MOST or now - self._open[first][0] >= _LONGEST_S):
                 coin = self._open.pop(first)[1]
-                self._add(coin, -1)
+                self._weigh(coin, coin.acts, -1)
                 ready.append((coin, [True if acts else None for acts in coin.acts]))
-                self._given_up.add(first)
             else:
                 break
         return ready

@@ -5,6 +5,7 @@ Requests and the owner pass values alone: `draw`, then `answered`, `leave` or `l
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -147,7 +148,7 @@ class Owner:
             ),
             self._draw(),
         )
-        if kept.differed.get(call.text):
+        if kept.forwards(call.text):
             coin = coin.forwarded()
         if not (self._alone and coin.checked):
             return coin
@@ -182,6 +183,8 @@ class Owner:
                 return
             now = self._clock()
             wrong = _wrong(coin, outcome.result)
+            if coin.text and any(wrong):
+                kept.differed.put(coin.text, kept.version)
             counting = kept.order.end(coin, wrong, now=now)
             take = partial(self._take, kept, counting, noted=self._noted(kept), coin=coin, outcome=outcome)
             await self.ask(lambda _: take())
@@ -252,10 +255,10 @@ class Owner:
             known = store.known(call.scope.key, call.version, newest=KNOWN)
             kept.contract = kept.take_version(call.version, known, held_out)
 
-    def _noted(self, kept: ContractMemory) -> tuple[int, ...]:
-        """The checks under way, rounded up to a power of two, so that they need not be noted with each call."""
-        under_way = kept.order.under_way[: len(kept.contract.sides)]
-        kept.noted = tuple((count > 0) << (count - 1).bit_length() for count in under_way)
+    def _noted(self, kept: ContractMemory) -> tuple[float, ...]:
+        """What the checks under way weigh, rounded up by an eighth at most, so that few calls need to note it."""
+        parts = map(math.frexp, kept.order.under_way[: len(kept.contract.sides)])
+        kept.noted = tuple(math.ldexp(math.ceil(16 * mantissa), exponent - 4) for mantissa, exponent in parts)
         return kept.noted
 
     def _note(self, kept: ContractMemory) -> None:
@@ -267,11 +270,11 @@ class Owner:
         kept: ContractMemory,
         counting: Sequence[Counted],
         *,
-        noted: tuple[int, ...],
+        noted: tuple[float, ...],
         coin: Coin | None = None,
         outcome: Outcome | None = None,
     ) -> None:
-        """Stores what becomes of a contract. counting: the checks whose turn it is; noted: those under way; coin,
+        """Stores what becomes of a contract. counting: the checks whose turn it is; noted: what is under way; coin,
         outcome: of the latest call, where there is one."""
         at, before, check = self._clock(), kept.contract, None
         after = before
@@ -302,7 +305,7 @@ class Owner:
     @staticmethod
     def _learned(kept: ContractMemory, coin: Coin, outcome: Outcome, at: float) -> tuple[Contract, CheckRow]:
         right = outcome.result in ("agrees", "safe")
-        counts = not coin.repeat and (outcome.result != "missing" or not kept.contract.guards)
+        counts = not coin.repeat and outcome.result != "missing"
         after = kept.contract
         if counts:
             after = after.learn(coin, wrong=not right, model=outcome.model)

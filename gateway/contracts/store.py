@@ -162,7 +162,7 @@ class ContractStore(Tables):
     def put(self, stored: StoredContract, check: CheckRow | None = None, *, moves: Sequence[Move] = ()) -> None:
         """A contract's state, with the call that led to it, all or nothing. moves: to be in its history."""
         scope, contract = stored.scope, stored.contract
-        state = (scope.key, scope.rule, stored.at, contract.spent, sum(contract.pending))
+        state = (scope.key, scope.rule, stored.at, contract.spent, any(contract.pending))
         statements: list[Statement] = [(_PUT, (*state, json_of(scope), json_of(contract)))]
         if check is not None:
             statements.append((_CHECK, (scope.key, *msgspec.structs.astuple(check))))

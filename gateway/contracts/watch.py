@@ -42,9 +42,14 @@ class Watch(Struct, frozen=True, kw_only=True):
         return self.latest >= _SUSPICION
 
     @property
+    def unexpected(self) -> bool:
+        """Whether the CUSUM raises the alarm."""
+        return self.latest >= _ALARM
+
+    @property
     def alarmed(self) -> bool:
         """Whether nothing is to be decided here any more, until a new account goes live."""
-        return self.latest >= _ALARM or math.fsum(self.sums) / len(self.sums) >= _LIMIT
+        return self.unexpected or math.fsum(self.sums) / len(self.sums) >= _LIMIT
 
     def see(self, *, wrong: bool, weight: float = 1.0) -> Self:
         """With one more checked call of those that are decided here. weight: u/p, in 0..1, as its account takes it."""

@@ -47,6 +47,8 @@ def test_in_shadow_every_call_is_checked_and_nothing_is_decided_until_the_eviden
 ) -> None:
     begun = Contract.new(terms)
     assert not begun.spent
+    # all sides share what may fail
+    assert sum(side.account.alpha for side in begun.sides) == pytest.approx(0.05)
     for _ in range(600):
         for score in (0.05, 0.95):
             coin = flip(begun, score, draw=0.99)
@@ -165,6 +167,7 @@ def test_errors_that_nobody_predicted_are_suspected_and_then_an_alarm_before_any
         live = live.learn(forwarded, wrong=True)
     suspected = flip(live, 0.9, predicted=0.01)
     assert (usual.nominal[0], suspected.nominal[0]) == (0.05, 0.5)
+    live = live.see(suspected, [False])
     for _ in range(10):
         live = live.learn(forwarded, wrong=True)
     assert (live.alarms, live.sides[0].reason) == (
@@ -203,10 +206,24 @@ def test_half_is_checked_until_60_checks_of_a_new_dated_model_or_a_guards_new_ve
 def test_each_check_that_a_stop_cut_off_counts_as_wrong(terms: Terms | SafetyTerms) -> None:
     stopped = contract(terms)
     assert stopped.lost() == stopped
-    pending = (2, 1)[: len(stopped.sides)]
+    pending = (2.25, 1)[: len(stopped.sides)]
     lost = replace(stopped, pending=pending).lost()
-    assert tuple(side.account.seen.wrong for side in lost.sides) == pending
+    for side, before, weight in zip(lost.sides, stopped.sides, pending, strict=True):
+        assert side.account.seen.weight_wrong == pytest.approx(weight)
+        # of what was answered here, too, though an end of the gateway is no change of the model
+        assert side.account.answered.weight_wrong == pytest.approx(weight)
+        assert side.watch == before.watch
     assert not any(lost.pending)
+
+
+def test_a_right_call_of_the_other_side_weighs_no_more_than_one_for_the_watch() -> None:
+    guard = contract(SafetyTerms(missed=0.1, wrongly=0.1, confidence=0.95))
+    flagged = flip(guard, 0.95)
+    for _ in range(3):
+        guard = guard.see(flagged, (None, True))
+    # the flagging side takes up what passes, which is checked less
+    passed = replace(flip(guard, 0.05), nominal=(0.02, 0.05), chance=0.02)
+    assert all(total > 0 for total in guard.see(passed, judged(passed.acts, unsafe=False)).sides[1].watch.sums)
 
 
 @KINDS

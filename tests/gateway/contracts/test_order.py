@@ -1,19 +1,21 @@
 """The order in which checks count: by their coins, whatever takes long, is left, or is never over."""
 
+from typing import Any
+
 import pytest
 
 from gateway.contracts.contract import Coin
 from gateway.contracts.order import Counted, Order
 
 
-def coin(number: int) -> Coin:
-    return Coin(key="k", number=number, acts=(True,))
+def coin(number: int, **more: Any) -> Coin:
+    return Coin(key="k", number=number, **{"acts": (True,), "nominal": (1.0,), **more})
 
 
-def begun(count: int) -> Order:
+def begun(count: int, **more: Any) -> Order:
     order = Order()
     for number in range(1, count + 1):
-        order.begin(coin(number), now=0.0)
+        order.begin(coin(number, **more), now=0.0)
     return order
 
 
@@ -47,9 +49,31 @@ def test_checks_count_in_the_order_of_their_coins(calls: int, steps: list[tuple[
     assert order.under_way == [0, 0]
 
 
-def test_a_call_that_holds_up_hundreds_is_wrong() -> None:
-    order = begun(201)
-    assert order.under_way == [201, 0]
+LIVE = {"nominal": (0.05,), "chance": 0.2}
+
+
+def test_a_call_that_holds_up_hundreds_of_calls_that_are_answered_here_is_wrong() -> None:
+    order = begun(301, **LIVE)
     for number in range(2, 201):
+        assert order.end(coin(number, **LIVE), [False], now=1.0) == []
+    assert numbers(order.end(coin(201, **LIVE), [False], now=1.0)) == [-1, *range(2, 202)]
+    # those that counted hold up nothing any more
+    for number in range(203, 302):
+        assert order.end(coin(number, **LIVE), [False], now=1.0) == []
+
+
+def test_in_shadow_all_are_waited_for() -> None:
+    order = begun(1001)
+    for number in range(2, 1002):
         assert order.end(coin(number), [False], now=1.0) == []
-    assert numbers(order.end(coin(201), [False], now=1.0)) == [-1, *range(2, 202)]
+    assert numbers(order.end(coin(1), [False], now=2.0)) == [*range(1, 1002)]
+
+
+def test_what_is_under_way_weighs_as_its_checks_would_and_what_waits_counts_while_it_is_wrong() -> None:
+    order = begun(3)
+    assert order.under_way == [3, 0]
+    for number, wrong, weight in ((2, False, 2), (3, True, 2), (1, True, 0)):
+        order.end(coin(number), [wrong], now=1.0)
+        assert order.under_way == [weight, 0]
+    for fields, weight in ((LIVE, 0.25), ({"nominal": (0.05,), "chance": 0.3}, 0.25), ({"acts": (False,)}, 0)):
+        assert begun(3, **fields).under_way == [3 * weight, 0]

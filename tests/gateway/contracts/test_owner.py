@@ -1,7 +1,9 @@
 """The owner of contracts over a real file: what counts, what is stored, what a restart finds, what a failure does."""
 
+import asyncio
 import random
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -126,7 +128,6 @@ def test_an_account_is_the_same_in_whatever_order_answers_come(
     terms: Kind, order: list[int], kinds: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """d: differs, a: agrees, m: missing, -: no check after all."""
-    import asyncio
 
     async def account(places: list[int]) -> Any:
         with closing(opened(tmp_path_factory.mktemp("o"), clock=lambda: 1.0)) as owner:
@@ -183,12 +184,15 @@ async def test_each_check_is_stored_with_the_chance_of_its_coin(terms: Kind, own
 
 
 @KINDS
-@pytest.mark.parametrize("under_way", [0, 1, 2, 4])
+@pytest.mark.parametrize("under_way", [0, 1, 3, 40])
 async def test_a_kill_counts_each_check_under_way_as_wrong(terms: Kind, under_way: int, tmp_path: Path) -> None:
     owner = opened(tmp_path)
     await feed(owner, 30, terms)
     owner.leave(await draw(owner, terms))
     coins = [await draw(owner, terms) for _ in range(under_way)]
+    # of what is over and waits, that which is wrong is not lost either
+    for coin in coins[-2:-1]:
+        await learn(owner, coin, "differs" if terms is RULE else "safe")
     before = seen(owner)
     await kill(owner)
     with closing(opened(tmp_path)) as again:
@@ -199,6 +203,30 @@ async def test_a_kill_counts_each_check_under_way_as_wrong(terms: Kind, under_wa
         assert seen(again)[-1][1] == under_way
     with closing(opened(tmp_path)) as third:
         assert seen(third) == seen(again)
+
+
+async def test_answers_that_do_not_come_are_differences_and_say_nothing_of_what_was_expected(tmp_path: Path) -> None:
+    with closing(opened(tmp_path, draw=lambda: 0.0)) as owner:
+        await feed(owner, 300)
+        known, (checks, wrong) = state(owner).known, *seen(owner)
+        for _ in range(3):
+            await learn(owner, await draw(owner), "missing")
+        assert (state(owner).alarms, state(owner).known, seen(owner)) == ((0,), known, [(checks + 3, wrong + 3)])
+        assert len(await owner.ask(lambda store: store.known(SCOPE.key, "v1", newest=999))) == known
+
+
+async def test_a_text_is_forwarded_as_soon_as_its_check_differs(tmp_path: Path) -> None:
+    chance = [0.0]
+    with closing(opened(tmp_path, draw=lambda: chance[0])) as owner:
+        await feed(owner, 200)
+        coin = await draw(owner, text=7)
+        busy, chance[0] = threading.Event(), 0.999
+        writing = asyncio.create_task(owner.ask(lambda _: busy.wait()))
+        learning = asyncio.create_task(learn(owner, coin, "differs"))
+        await asyncio.sleep(0.01)
+        assert [(await draw(owner, text=text)).decides for text in (7, 8)] == [False, True]
+        busy.set()
+        await asyncio.gather(writing, learning)
 
 
 @KINDS
@@ -264,12 +292,12 @@ async def test_repeats_within_the_hour_and_texts_that_differed_stand_outside(tmp
         while (coin := await draw(owner, text=random.getrandbits(60))).decides:
             pass
         await learn(owner, coin, "differs")
-        checks, now[0] = seen(owner), now[0] + 9000
+        checks, known, now[0] = seen(owner), state(owner).known, now[0] + 9000
         for _ in range(50):
             again = await draw(owner, text=coin.text)
             assert (again.decides, again.checked, again.acts) == (False, True, (False,))
             await learn(owner, again)
-        assert seen(owner) == checks
+        assert (seen(owner), state(owner).known) == (checks, known)
         assert not (await draw(owner, text=coin.text, version="v2")).repeat
 
 
