@@ -128,6 +128,23 @@ def confusion(title: str, labels: Sequence[str], cells: Sequence[Cell]) -> Marku
     return _figure(title, (end + left // 2, end), parts, hint)
 
 
+def bars(title: str, values: Sequence[tuple[str, float]]) -> Markup:
+    """A bar for each name, up from 0; empty without any. values: a name and its value, negative ones as 0."""
+    if not values:
+        return Markup()
+    step, most = max(6, min(40, 640 // len(values))), max((value for _, value in values), default=0.0) or 1.0
+    bar = Markup('<rect class="bar" x="{}" y="{:.1f}" width="{}" height="{:.1f}"><title>{}: {:.4f}</title></rect>')
+    parts = []
+    for place, (name, value) in enumerate(values):
+        height = 100 * max(0.0, value) / most
+        parts.append(bar.format(place * step, 110 - height, step - 2, height, name, value))
+    parts += [
+        _text(0, 126, values[0][0]),
+        _text(len(values) * step, 126, values[-1][0] if len(values) > 9 else "", "end"),
+    ]
+    return _figure(title, (max(240, len(values) * step), 132), parts)
+
+
 def _short(label: str) -> str:
     return label if len(label) <= _LONGEST_NAME else label[: _LONGEST_NAME - 1] + "…"
 

@@ -49,7 +49,7 @@ def console(
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host  # noqa: S104
         url = (settings.url or f"http://{shown}:{taken}").rstrip("/")
         key = ConsoleKey(key=settings.key or secrets.token_urlsafe(24), url=url)
-        app = create_console(ConsoleData(loaded=loaded, base_url=f"http://{loaded.settings.listen}"), key)
+        app = create_console(ConsoleData(loaded, f"http://{loaded.settings.listen}"), key)
         # a key that the file names is in no log
         announce(f"offramp console {f'{url}/' if settings.key else key.link()}")
         server.serve(app, listener)

@@ -1,12 +1,10 @@
 """`offramp report`."""
 
-import csv
 import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -19,7 +17,7 @@ from gateway.cli.inputs import parsed
 from gateway.cli.output import Exit, Json, fail, quoted, result, table
 
 if TYPE_CHECKING:
-    from gateway.ledger.report import By, Figures, Line, Report
+    from gateway.ledger.report import By, Figures, Report
 
 _SHOWN: Final = 10
 """Lines of what is not known, and of why calls were forwarded."""
@@ -44,7 +42,7 @@ def report(
     from gateway.config.load import load_gateway
     from gateway.config.prices import load_prices
     from gateway.ledger.call_store import TextStore
-    from gateway.ledger.report import read
+    from gateway.ledger.report import as_csv, read
     from gateway.ledger.store import SQLiteLedger
     from gateway.routes import Routes
 
@@ -61,7 +59,7 @@ def report(
     with closing(SQLiteLedger(path, read_only=True)) as store:
         made = read(store, since_s, until_s, prices=prices, routes=routes)
     if form == "csv":
-        _print_csv(made.lines(by), by)
+        sys.stdout.write(as_csv(made.lines(by), by))
         return
     with closing(TextStore(path, read_only=True)) as texts:
         counts = texts.counts(since_s, until_s)
@@ -160,17 +158,6 @@ def _verify(path: Path, *, refill: bool, as_json: bool) -> None:
     result({"differences": figures, "refilled": refill}, (*map(quoted, shown), end), as_json=as_json)
     if found and not refill:
         raise fail("offramp report --refill counts them anew from the rows", Exit.ENVIRONMENT)
-
-
-def _print_csv(lines: Sequence["Line"], by: str) -> None:
-    from gateway.ledger.report import FIGURES
-
-    out = csv.writer(sys.stdout, lineterminator="\n")
-    out.writerow((by, *FIGURES))
-    for line in lines:
-        # a spreadsheet takes a name that begins so for a formula
-        name = f"'{line.name}" if line.name[:1] in ("=", "+", "-", "@", "\t", "\r") else line.name
-        out.writerow((name, *asdict(line.figures).values()))
 
 
 def _day(text: str) -> float:

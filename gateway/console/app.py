@@ -1,8 +1,6 @@
 """The console as an application: its addresses, behind its key."""
 
 from http import HTTPStatus
-from typing import Final
-from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -13,14 +11,14 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from gateway.console import live
+from classifiers.errors import ClassifierError
+from gateway.config.problems import ConfigError
+from gateway.console import live, texts, today
 from gateway.console.access import ConsoleKey, Guarded
 from gateway.console.data import ConsoleData
+from gateway.console.form import form
 from gateway.console.render import HERE, page
 from gateway.ledger.store import LedgerError
-
-_LARGEST: Final = 256 * 1024
-"""Bytes of a form."""
 
 
 def create_console(data: ConsoleData, key: ConsoleKey) -> ASGIApp:
@@ -40,29 +38,25 @@ def create_console(data: ConsoleData, key: ConsoleKey) -> ASGIApp:
     app = Starlette(
         routes=[
             Route("/", live.live),
-            Route("/calls/{number:int}", live.call),
+            Route("/calls/{number:int}", live.call, methods=["GET", "POST"]),
+            Route("/today", today.today),
+            Route("/today.csv", today.today),
+            Route("/try", texts.attempt, methods=["GET", "POST"]),
+            Route("/review", texts.review, methods=["GET", "POST"]),
             Route("/login", login, methods=["GET", "POST"]),
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ],
-        exception_handlers={LedgerError: _unreadable, HTTPException: _refused},
+        exception_handlers={
+            HTTPException: _refused,
+            **dict.fromkeys((LedgerError, ClassifierError, ConfigError, OSError), _unreadable),
+        },
     )
     app.state.data = data
     return Guarded(app=GZipMiddleware(app, minimum_size=1000), key=key)
 
 
-async def form(request: Request) -> dict[str, str]:
-    """The fields of a posted form, the last of equal names. Raises HTTPException (413) for one that is too large."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > _LARGEST:
-            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a form has at most {_LARGEST:,} bytes")
-    fields = parse_qs(body.decode(errors="replace"), keep_blank_values=True, max_num_fields=1000)
-    return {name: values[-1] for name, values in fields.items()}
-
-
 def _unreadable(request: Request, error: Exception) -> Response:
-    return page(request, "problem.html.j2", status=503, what="The ledger cannot be read", why=str(error))
+    return page(request, "problem.html.j2", status=503, what="This cannot be shown", why=str(error))
 
 
 def _refused(request: Request, error: Exception) -> Response:

@@ -1,22 +1,30 @@
 """What pages read: the gateway's file and its stores, opened for each page and closed after it."""
 
+import asyncio
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 
 from starlette.requests import Request
 
 from gateway.config.load import Loaded
-from gateway.ledger.call_store import RecentStore
+from gateway.config.prices import load_prices
+from gateway.explain import Explainer
+from gateway.ledger.call_store import CallStore, RecentStore, RecentText, TextStore
 from gateway.ledger.store import SQLiteLedger
+from gateway.review import Reviewing
+from gateway.routes import Routes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ConsoleData:
     """loaded: the gateway's file, without secrets; base_url: where the gateway listens by it."""
 
-    loaded: Loaded
-    base_url: str
+    def __init__(self, loaded: Loaded, base_url: str) -> None:
+        self.loaded, self.base_url = loaded, base_url
+        self.prices, self.routes = load_prices(loaded.prices, os.environ), Routes(loaded.settings.models)
+        self._explainer: Explainer | None = None
+        self._reviewing: Reviewing | None = None
+        self._opening = asyncio.Lock()
 
     @contextmanager
     def ledger(self) -> Iterator[SQLiteLedger]:
@@ -24,10 +32,25 @@ class ConsoleData:
         with closing(SQLiteLedger(self.loaded.ledger, read_only=True)) as store:
             yield store
 
-    def texts(self, request_id: str) -> list[str]:
+    def texts(self, request_id: str) -> list[RecentText]:
         """What rules read of a call, where that is kept. Raises LedgerError."""
         with closing(RecentStore(self.loaded.ledger, read_only=True)) as store:
-            return [kept.text for kept in store.of_call(request_id)]
+            return store.of_call(request_id)
+
+    async def explainer(self) -> Explainer:
+        """Of the versions in use. Raises as `Explainer.load`."""
+        async with self._opening:
+            if self._explainer is None or await asyncio.to_thread(lambda: self._explainer.outdated):  # type: ignore[union-attr]
+                self._explainer = await asyncio.to_thread(Explainer.load, self.loaded, self._explainer)
+            return self._explainer
+
+    async def reviewing(self) -> Reviewing:
+        """The decisions of this process. Raises LedgerError."""
+        async with self._opening:
+            if self._reviewing is None:
+                texts, calls = TextStore(self.loaded.ledger), CallStore(self.loaded.ledger, read_only=True)
+                self._reviewing = Reviewing(loaded=self.loaded, texts=texts, calls=calls)
+            return self._reviewing
 
 
 def data_of(request: Request) -> ConsoleData:

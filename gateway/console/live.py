@@ -3,16 +3,19 @@
 from collections.abc import Iterator
 from typing import Any, Final, get_args
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.console.data import data_of
+from classifiers.policy import NONE
+from gateway.console.data import ConsoleData, data_of
+from gateway.console.form import form
 from gateway.console.render import at, dollars, ms, page, query
 from gateway.ledger.store import LedgerError, NoLedger, RowFilters, StoredRow
 from gateway.record import Decided
 
 _MOST: Final = 100
-_FILTERS: Final = ("decision", "rule", "label", "model", "endpoint")
+_FILTERS: Final = ("decision", "rule", "label", "model", "endpoint", "reason", "abstentions")
 """Of the address: what rows are chosen by."""
 _SHOWN: Final = (*_FILTERS, "since", "until")
 
@@ -51,19 +54,33 @@ def live(request: Request) -> Response:
     )
 
 
-def call(request: Request) -> Response:
-    """One call: what each rule made of it, its costs and times, and its text where that is kept."""
+async def call(request: Request) -> Response:
+    """One call: what each rule made of it, its costs and times, and its text where that is kept. A posted label is the
+    right one, and a row for training."""
     data, number = data_of(request), request.path_params["number"]
-    with data.ledger() as store:
-        row = store.row(number)
+    row = await run_in_threadpool(_row, data, number)
     if row is None:
         why = "The ledger has no such call; it may have been deleted."
         return page(request, "problem.html.j2", status=404, what=f"No call {number}", why=why)
     verdicts = [_made(each) for each in row.record.verdicts.split(",") if each]
     facts = [(name, value) for name, value in _facts(row) if value not in ("", "–")]
-    return page(
-        request, "call.html.j2", row=row, verdicts=verdicts, facts=facts, texts=data.texts(row.record.request_id)
-    )
+    texts = await run_in_threadpool(data.texts, row.record.request_id)
+    classifiers = {rule.name: rule.classifier for rule in data.loaded.settings.rules}
+    read = {name: kept.text for kept in texts for name in kept.rules.split(",") if name in classifiers}
+    reviewing, taken = await data.reviewing(), ""
+    rows = {name: await run_in_threadpool(reviewing.rows, classifiers[name]) for name in read}
+    if request.method == "POST":
+        given = await form(request)
+        name, label = given.get("rule", ""), given.get("label", "")
+        written = await run_in_threadpool(rows[name].add, read[name], label) if name in rows else b""
+        taken = f"{label}: a row of {rows[name].path.name}, which the next training reads" if written else ""
+    labels = {name: [*sorted(one.labels), *([NONE] if one.none else [])] for name, one in rows.items()}
+    return page(request, "call.html.j2", row=row, verdicts=verdicts, facts=facts, read=read, labels=labels, taken=taken)
+
+
+def _row(data: ConsoleData, number: int) -> StoredRow | None:
+    with data.ledger() as store:
+        return store.row(number)
 
 
 def _made(stored: str) -> tuple[str, str, str]:

@@ -3,6 +3,8 @@
 Lines hold the same figures as the total and sum to it, whichever way calls are grouped. Days are UTC.
 """
 
+import csv
+import io
 import json
 import math
 import re
@@ -266,6 +268,18 @@ def read(store: SQLiteLedger, since: float, until: float, *, prices: PriceTable,
         prices=prices,
         routes=routes,
     )
+
+
+def as_csv(lines: Sequence[Line], by: str) -> str:
+    """The lines with all their figures."""
+    text = io.StringIO()
+    out = csv.writer(text, lineterminator="\n")
+    out.writerow((by, *FIGURES))
+    for line in lines:
+        # a spreadsheet takes a name that begins so for a formula
+        name = f"'{line.name}" if line.name[:1] in ("=", "+", "-", "@", "\t", "\r") else line.name
+        out.writerow((name, *asdict(line.figures).values()))
+    return text.getvalue()
 
 
 def since_of(period: str, now: float) -> float:

@@ -1,6 +1,7 @@
 """Pages over a ledger's rows."""
 
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def ledger(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def browser(ledger: Path) -> TestClient:
-    data = ConsoleData(loaded=load_gateway(ledger.parent / "gateway.yaml", {}, secrets=False), base_url="http://gate")
+    data = ConsoleData(load_gateway(ledger.parent / "gateway.yaml", {}, secrets=False), "http://gate")
     client = TestClient(create_console(data, KEY), base_url=URL)
     client.get("/login", params={"key": KEY.key})
     return client
@@ -98,3 +99,28 @@ def test_templates_leave_escaping_on_and_quote_all_attributes() -> None:
         assert "Markup" not in text
         assert not re.search(r"<[^>]*\s(style|on\w+|hx-on[^=]*)=", text), file
         assert not re.search(r"=\{\{", text), file
+
+
+def test_today_has_what_the_report_has_and_its_lines_as_csv(browser: TestClient, ledger: Path) -> None:
+    assert "No call in this time" in browser.get("/today").text
+    rows = ({"decision": "answer", "rule": "=r", "saved_reason": "local_answer", "saved_usd": 1.5}, {"spent_usd": None})
+    store = SQLiteLedger(ledger)
+    store.append([Record(request_id="r", at=time.time(), endpoint="chat", **row) for row in rows])
+    store.close()
+    shown = browser.get("/today", params={"by": "rule", "period": "nothing"}).text
+    assert "$1.50" in shown
+    assert "1 calls of unknown cost" in shown
+    lines = browser.get("/today.csv", params={"by": "rule"}).text.splitlines()
+    assert lines[0].startswith("rule,calls,saved_calls")
+    assert {line.partition(",")[0] for line in lines[1:]} == {"", "'=r"}
+
+
+def test_a_form_that_is_too_large_is_refused(browser: TestClient) -> None:
+    answer = browser.post("/try", data={"text": "x" * 1_100_000}, headers={"origin": URL})
+    assert answer.status_code == 413
+
+
+def test_a_request_that_cannot_be_read_is_a_problem_on_the_page(browser: TestClient) -> None:
+    for given in ({"body": "no json"}, {"text": "hello", "model": "none"}, {"body": "{}", "path": "/v1/nothing"}):
+        answer = browser.post("/try", data=given, headers={"origin": URL})
+        assert (answer.status_code, 'role="alert"' in answer.text) == (200, True)

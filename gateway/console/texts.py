@@ -1,0 +1,97 @@
+"""Texts that a person writes or decides on: what the gateway would do with one, and what it got wrong."""
+
+import json
+from http import HTTPStatus
+from typing import Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from classifiers.errors import ClassifierError
+from classifiers.policy import NONE
+from gateway.config.load import policy_file
+from gateway.config.problems import ConfigError
+from gateway.console.data import data_of
+from gateway.console.form import form
+from gateway.console.render import page, query
+from gateway.errors import ApiError
+from gateway.ledger.store import LedgerError
+from gateway.serving.snapshot import train_command
+
+_LIKELIEST: Final = 5
+_LONGEST: Final = 2000
+"""Characters of an address that name skipped texts."""
+_PATHS: Final = ("/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/completions")
+
+
+async def attempt(request: Request) -> Response:
+    """What the gateway would do with a text or a request. Nothing is sent or recorded."""
+    posted = await form(request) if request.method == "POST" else {}
+    given = dict.fromkeys(("text", "system", "model", "path", "body"), "") | posted
+    explanation, problem = None, ""
+    if posted:
+        try:
+            explainer = await data_of(request).explainer()
+            body = given["body"].strip().encode()
+            written = explainer.written(given["text"], system=given["system"], model=given["model"])
+            explanation = await explainer.explain(body or written, given["path"] if body else "")
+        except ApiError as error:
+            problem = error.message
+        except (ClassifierError, LedgerError, ConfigError) as error:
+            problem = str(error)
+    names = data_of(request).routes.public
+    return page(
+        request,
+        "try.html.j2",
+        given=given,
+        made=explanation,
+        problem=problem,
+        models=names,
+        paths=_PATHS,
+        base_url=data_of(request).base_url,
+        snippet=json.dumps(given["text"]),
+    )
+
+
+async def review(request: Request) -> Response:
+    """One text at a time, nearest its threshold first; a posted decision leads to the next."""
+    data = data_of(request)
+    explainer, reviewing = await data.explainer(), await data.reviewing()
+    rule, skipped = request.query_params.get("rule", ""), request.query_params.get("skipped", "")
+    items = await run_in_threadpool(reviewing.queue, rule or None, explainer.snapshot)
+    if request.method == "POST":
+        given = await form(request)
+        item = next((one for one in items if one.id == given.get("id")), None)
+        if given.get("do") == "undo":
+            await run_in_threadpool(reviewing.undo)
+        elif given.get("do") == "skip":
+            skipped = ",".join(filter(None, (skipped, given.get("id", ""))))
+        elif item is not None and given.get("label"):
+            await run_in_threadpool(reviewing.decide, item, given["label"])
+        address = query({"rule": rule, "skipped": skipped[-_LONGEST:]}).removesuffix("?")
+        return RedirectResponse(f"/review{address}", HTTPStatus.SEE_OTHER)
+    left = [item for item in items if item.id not in skipped.split(",")]
+    item, likeliest = (left[0] if left else None), list[tuple[str, float | None]]()
+    labels, none = list[str](), ""
+    if item is not None:
+        scores = dict(await explainer.scores(item.classifier, item.text))
+        rows = await run_in_threadpool(reviewing.rows, item.classifier)
+        labels, none = sorted(rows.labels), rows.none
+        ranked = sorted(labels, key=lambda name: -scores.get(name, 0.0))
+        likeliest = [(name, scores.get(name)) for name in ranked[:_LIKELIEST]]
+    names = {one.classifier for one in data.loaded.settings.rules}
+    return page(
+        request,
+        "review.html.j2",
+        item=item,
+        likeliest=likeliest,
+        labels=labels,
+        none=none and NONE,
+        waiting=len(items),
+        address=f"/review{query({'rule': rule, 'skipped': skipped})}",
+        rule=rule,
+        rules=[one.name for one in data.loaded.settings.rules],
+        kept=data.loaded.settings.content,
+        commands=[train_command(policy_file(data.loaded, name), data.loaded) for name in sorted(names)],
+    )
