@@ -87,7 +87,8 @@ class Pipeline:
             self.repeats.begin(context.after_response)
 
     async def _decide(self, call: CallState) -> None:
-        """Judges are asked where rules are unsure. A request that breaks off meanwhile becomes no pair."""
+        """Judges are asked where rules are unsure. A request that breaks off meanwhile becomes no pair, but where only
+        its audit had a judge asked."""
         try:
             call.decision, call.labels = await self._resolver.decide(
                 call.context,
@@ -100,7 +101,9 @@ class Pipeline:
                 shown=partial(_shown, call.request),
             )
         except BaseException:
-            self.audits.leave(call.opened.values())
+            audited = [one for one in call.opened.values() if one.audited]
+            self.audits.leave(one for one in call.opened.values() if not one.audited)
+            await self.audits.missed(call.context, audited)
             raise
 
     def _keep_texts(self, call: CallState) -> None:

@@ -23,8 +23,6 @@ _BOUNDS: Final = {
     "missed": "unsafe calls missed",
     "flagged": "safe calls flagged",
 }
-_NOMINAL: Final = 0.05
-"""The share of calls that a weight of 1 stands for, as of `Account.answers`."""
 _OTHER_TARGETS: Final = (0.02, 0.05, 0.1)
 _DEFAULT: Final = Path("config/gateway.yaml")
 _KEY: Final = 6
@@ -56,8 +54,7 @@ def _row(stored: "StoredContract", first: Callable[[str], str], store: "Contract
     """What a contract binds, where it stands, and how it came there. first: where a model is sent first now."""
     from gateway.contracts.consistency import MOST, RepeatedAnswers
 
-    scope, contract = stored.scope, stored.contract
-    key = scope.key
+    scope, contract, key = stored.scope, stored.contract, stored.scope.key
     repeats = RepeatedAnswers.of(store.repeats(key, newest=MOST))
     low, high = repeats.limits
     moves = store.moves(key)
@@ -70,7 +67,7 @@ def _row(stored: "StoredContract", first: Callable[[str], str], store: "Contract
         "paused": scope.rule in store.paused(),
         "changed": _time(stored.at),
         "calls": contract.known,
-        "bounds": [_bound(side, moves) for side in contract.sides],
+        "bounds": [_bound(side, moves, f"{side.name}: " if contract.guards else "") for side in contract.sides],
         "other_targets": [] if contract.guards else _other_targets(contract, store, key),
         "repeats": {**fields(repeats, "asked", "differ", "least"), "low": low, "high": high},
         "refused": "" if contract.guards else repeats.refusal(contract.sides[0].account.target),
@@ -79,16 +76,15 @@ def _row(stored: "StoredContract", first: Callable[[str], str], store: "Contract
     }
 
 
-def _bound(side: "Side", moves: Sequence[tuple[float, str, str]]) -> dict[str, Any]:
-    """One of a contract's bounds. at_most: of the calls that are decided here alone; stand_for: the calls that the
-    wrong ones of these stand for."""
-    account = side.account
-    answered = account.answered
-    since = max((at for at, phase, _ in moves if phase == side.phase.value), default=None)
+def _bound(side: "Side", moves: Sequence[tuple[float, str, str]], own: str) -> dict[str, Any]:
+    """One of a contract's bounds. own: what the reasons of its moves begin with. at_most: of the calls that are decided
+    here alone; stand_for: the calls that the wrong ones of these stand for."""
+    account, answered = side.account, side.account.answered
+    moved = [at for at, phase, why in moves if (phase == "live") is account.live and why.startswith(own)]
     return {
         "name": side.name,
         "phase": side.phase.value,
-        "since": None if since is None else _time(since),
+        "since": _time(max(moved)) if moved else None,
         "target": account.target,
         "threshold": side.threshold,
         "decided": side.decided,
@@ -98,7 +94,7 @@ def _bound(side: "Side", moves: Sequence[tuple[float, str, str]]) -> dict[str, A
         "enough": account.enough,
         "audits": answered.checks,
         "audits_wrong": answered.wrong,
-        "stand_for": round(answered.weight_wrong / _NOMINAL),
+        "stand_for": round(answered.stand_for),
         "estimate": answered.weight_wrong / answered.weight if answered.weight else None,
         "at_most": account.bound,
         "alarms": account.alarms,

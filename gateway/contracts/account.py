@@ -54,18 +54,20 @@ class Mixture(Struct, frozen=True, kw_only=True):
 
 
 class CheckCounts(Struct, frozen=True):
-    """Checked calls, and the sums of the weights of all, of the wrong ones, and of the errors that were predicted."""
+    """Checked calls, and the sums of the weights of all, of the wrong ones, and of the errors that were predicted.
+    stand_for: the calls that the wrong ones stand for, one over its chance of being checked each."""
 
     checks: int = 0
     wrong: int = 0
     weight: float = 0.0
     weight_wrong: float = 0.0
     predicted: float = 0.0
+    stand_for: float = 0.0
 
-    def see(self, *, wrong: bool, weight: float, predicted: float) -> Self:
+    def see(self, *, wrong: bool, weight: float, predicted: float, chance: float) -> Self:
         """With one more."""
         sums = self.weight + weight, self.weight_wrong + weight * wrong, self.predicted + weight * predicted
-        return type(self)(self.checks + 1, self.wrong + wrong, *sums)
+        return type(self)(self.checks + 1, self.wrong + wrong, *sums, self.stand_for + wrong / chance)
 
 
 class Account(Struct, frozen=True, kw_only=True):
@@ -115,13 +117,13 @@ class Account(Struct, frozen=True, kw_only=True):
         coin; predicted: its chance of being wrong. ValueError where it is wrong and p below u."""
         weight = nominal / chance
         promise = self.promise.see(wrong=wrong, weight=weight)
-        seen = self.seen.see(wrong=wrong, weight=weight, predicted=predicted)
+        seen = self.seen.see(wrong=wrong, weight=weight, predicted=predicted, chance=chance)
         live = promise.evidence(SLACK if self.live else 0.0) >= self.enough
         if nominal >= 1:
             return replace(self, promise=promise, seen=seen, live=live)
         less = min(nominal, _ANSWER) / chance
         answers = tuple(one.see(wrong=wrong, weight=less) for one in self.answers)
-        answered = self.answered.see(wrong=wrong, weight=less, predicted=predicted)
+        answered = self.answered.see(wrong=wrong, weight=less, predicted=predicted, chance=chance)
         return replace(self, promise=promise, seen=seen, live=live, answers=answers, answered=answered)
 
     def alarmed(self) -> Self:

@@ -90,7 +90,7 @@ class Audits:
         held_out: Callable[[str], Sequence[ScoreRow]],
     ) -> Mapping[str, Open]:
         """Flips a coin for each rule that has a label to give in the shape that is asked for, by its name. texts: what
-        rules read; held_out: scores of a classifier's training. Raises LedgerError."""
+        rules read; held_out: scores of a classifier's training. Raises LedgerError; no coin is left open then."""
         opened: dict[str, Open] = {}
         for rule, verdict in pairs:
             made = labels.answers.get(rule.name)
@@ -107,15 +107,18 @@ class Audits:
                 text=hash(tuple(read)),
                 again=ASK_AGAIN,
             )
-            coin = await self.owner.draw(call)
+            try:
+                coin = await self.owner.draw(call)
+            except BaseException:
+                self.leave(opened.values())
+                raise
             text = "\n".join(read) if rule.retrains else None
             opened[rule.name] = Open(rule=rule, coin=coin, made=made, label=verdict.labels[0], text=text)
         return opened
 
     def leave(self, opened: Iterable[Open]) -> None:
         """These calls are no checks."""
-        for one in opened:
-            self.owner.leave(one.coin)
+        self.owner.leave(*(one.coin for one in opened))
 
     @staticmethod
     def held(opened: Mapping[str, Open]) -> dict[str, str]:
@@ -177,7 +180,8 @@ class Audits:
         self, context: RequestContext, pending: Sequence[Open], completion: Completion | None, *, ask: Ask | None
     ) -> None:
         for one in pending:
-            revealed = _revealed(completion, one.hidden)
+            # what was made here has the values in full that the model was not shown
+            revealed = completion and (restore(completion, one.hidden) or completion)
             result = _result(one, revealed)
             self.metrics.observe_pair(one.rule.name, result.value, audited=one.audited)
             self._note_text(context, one, completion)
@@ -215,11 +219,6 @@ def _model(completion: Completion | None) -> str:
     with suppress(msgspec.DecodeError, RecursionError):
         return completion.meta.model or "" if completion is not None else ""
     return ""
-
-
-def _revealed(completion: Completion | None, hidden: Mapping[str, str]) -> Completion | None:
-    """The completion with the values that the model was not shown: what was made here has them in full."""
-    return completion and (restore(completion, hidden) or completion)
 
 
 def _result(one: Open, completion: Completion | None) -> Result:

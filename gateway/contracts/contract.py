@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from gateway.contracts import threshold
 from gateway.contracts.account import Account
 from gateway.contracts.threshold import NEW, ScoreGroup, ScoreRow
-from gateway.contracts.watch import Watch
+from gateway.contracts.watch import ALARM, Watch
 from gateway.rules.terms import SafetyTerms, Terms
 from gateway.spelling import BARE, Form
 
@@ -189,15 +189,13 @@ class Contract(Struct, frozen=True, kw_only=True):
         (side,) = self.sides
         acts = side.acts(coin.score)
         live = acts and side.account.live and not coin.paused
+        zone = Zone.ANSWER if live else Zone.ASK
         if coin.repeat:
-            return replace(
-                coin, acts=(False,), nominal=(1.0,), zone=Zone.ANSWER if live else Zone.ASK, checked=not live
-            )
+            return replace(coin, acts=(False,), nominal=(1.0,), zone=zone, checked=not live)
         more = side.watch.suspected or bool(self.fresh)
         nominal = threshold.nominal_rate(side.account, more=more)
         chance = threshold.answer_chance(nominal, coin.predicted) if live else 1.0
-        zone, checked = (Zone.ANSWER, draw < chance) if live else (Zone.ASK, True)
-        return replace(coin, acts=(acts,), nominal=(nominal,), chance=chance, zone=zone, checked=checked)
+        return replace(coin, acts=(acts,), nominal=(nominal,), chance=chance, zone=zone, checked=draw < chance)
 
     def _guard_coin(self, coin: Coin, draw: float) -> Coin:
         """What both sides would do is the judge's, and so is all of a text that it has judged before."""
@@ -298,6 +296,6 @@ def _watched(sides: Sequence[Side]) -> tuple[Side, ...]:
 
 
 def _why(watch: Watch) -> str:
-    if watch.unexpected:
+    if watch.latest >= ALARM:
         return "the model's latest answers differ from what was expected of them"
     return f"{watch.wrong:,} of {watch.checks:,} checks differed where at most {watch.target:.1%} may"

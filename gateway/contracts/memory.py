@@ -1,7 +1,7 @@
 """A contract in memory: a cache of what the store has, with what is not worth storing; and which one leaves it."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -53,11 +53,8 @@ class ContractMemory:
 
     def repeated(self, text: int, now: float) -> bool:
         """Whether a text stands outside the account: it was checked within the hour, or its check differed."""
-        return self.forwards(text) or now - (self.texts.get(text) or -_REPEATED_S) < _REPEATED_S
-
-    def forwards(self, text: int) -> bool:
-        """Whether a check of the text differed with the version in use."""
-        return self.differed.get(text) == self.version
+        lately = now - (self.texts.get(text) or -_REPEATED_S) < _REPEATED_S
+        return lately or self.differed.get(text) == self.version
 
     def take_version(self, version: str, known: Iterable[ScoreRow], held_out: Sequence[ScoreRow]) -> Contract:
         """The contract with another version of the classifier, its thresholds chosen."""
@@ -83,10 +80,8 @@ class ContractMemory:
         if shown:
             both = tuple(form for form in self.shown if form in shown)
             self.shown, self.alike = (both, self.alike + 1) if both else (shown, 1)
-        live = contract.sides[0].account.live
-        return (
-            contract if self.alike < _ALIKE or contract.form in self.shown or live else contract.reformed(self.shown[0])
-        )
+        known = self.alike >= _ALIKE and contract.form not in self.shown
+        return contract.reformed(self.shown[0]) if known and not contract.sides[0].account.live else contract
 
     def checked(self, coin: Coin, *, wrong: bool, weight: float) -> None:
         """Remembers a call of a rule that answers, whose right answer is known by now."""
@@ -94,7 +89,8 @@ class ContractMemory:
             self.known.append((coin.score, weight, wrong))
 
 
-def leaving(kept: Iterable[ContractMemory]) -> ContractMemory:
-    """The contract to leave memory for another: without a check under way, that without a call for longest. The store
-    keeps it. Raises ValueError where there is none."""
-    return min(kept, key=lambda memory: (not memory.order.idle, memory.at))
+def leaving(kept: Iterable[ContractMemory], holds: Callable[[str, str], bool]) -> ContractMemory:
+    """The contract to leave memory for another: without a check under way, that without a call for longest; the store
+    keeps it. holds: whether the writer holds one back, by rule and key, whose state the store may lack: those leave
+    last. Raises ValueError where there is none."""
+    return min(kept, key=lambda one: (holds(one.scope.rule, one.scope.key), not one.order.idle, one.at))

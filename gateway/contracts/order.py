@@ -29,8 +29,7 @@ class Order:
     under_way: list[float] = field(default_factory=lambda: [0.0, 0.0])
     _open: dict[int, tuple[float, Coin]] = field(default_factory=dict)
     _finished: list[tuple[int, Counted]] = field(default_factory=list)
-    _live: int = 0
-    """Of the finished, those that were to be decided here."""
+    _live: int = 0  # of the finished, those that were to be decided here
 
     @property
     def idle(self) -> bool:

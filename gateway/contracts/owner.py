@@ -130,10 +130,12 @@ class Owner:
         """A call's coin, before anything is decided. A check that it chose is under way from then on, until it is
         learned or left. Raises LedgerError."""
         kept = self._kept.get(call.scope.key) or await self._find(call.scope, call.terms)
+        kept.at = now = self._clock()
         if kept.version != call.version:
-            await self.ask(lambda store: self._take_version(store, kept, call))
-        now, guards = self._clock(), kept.contract.guards
-        kept.at = now
+            await self.ask(partial(self._take_version, kept=kept, call=call))
+            # another may have taken its place meanwhile
+            kept = self._kept.get(call.scope.key) or await self._find(call.scope, call.terms)
+        guards = kept.contract.guards
         coin = kept.contract.flip(
             Coin(
                 key=call.scope.key,
@@ -148,7 +150,7 @@ class Owner:
             ),
             self._draw(),
         )
-        if kept.forwards(call.text):
+        if kept.differed.get(call.text) == kept.version:
             coin = coin.forwarded()
         if not (self._alone and coin.checked):
             return coin
@@ -167,19 +169,19 @@ class Owner:
             for side, acts in enumerate(coin.acts):
                 kept.decided[side] += acts
 
-    def leave(self, coin: Coin) -> None:
-        """The call is no check after all: nobody could say what is right. What waited for it counts."""
-        kept = self._kept.get(coin.key)
-        counting = [] if kept is None else kept.order.leave(coin, now=self._clock())
-        if kept is not None and (counting or (any(kept.noted) and not any(kept.order.under_way))):
-            self._writer.later(partial(self._take, kept, counting, noted=self._noted(kept)))
+    def leave(self, *coins: Coin) -> None:
+        """The calls are no checks after all: nobody could say what is right. What waited for them counts."""
+        for coin in coins:
+            if (kept := self._kept.get(coin.key)) is not None:
+                counting = kept.order.leave(coin, now=self._clock())
+                if counting or (any(kept.noted) and not any(kept.order.under_way)):
+                    self._writer.later(partial(self._take, kept, counting, noted=self._noted(kept)))
 
     async def learn(self, coin: Coin, outcome: Outcome) -> None:
         """Takes in how the right answer compared. Returns when that and what it makes of the contract are stored.
         Raises LedgerError."""
         async with self._lock:
-            kept = self._kept.get(coin.key)
-            if kept is None:
+            if (kept := self._kept.get(coin.key)) is None:
                 return
             now = self._clock()
             wrong = _wrong(coin, outcome.result)
@@ -233,7 +235,7 @@ class Owner:
         if key in self._kept:
             return self._kept[key]
         if len(self._kept) >= _MOST:
-            del self._kept[leaving(self._kept.values()).scope.key]
+            del self._kept[leaving(self._kept.values(), self._writer.holds).scope.key]
         if stored is None:
             kept = ContractMemory(scope=scope, contract=Contract.new(terms))
         else:

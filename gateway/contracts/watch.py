@@ -22,7 +22,7 @@ _TOO_LOW, _MORE = 1.15, 0.12
 """So many times the predicted error is no change; after one, this part of the right calls is wrong besides."""
 _LEAST, _MOST = 0.002, 0.98
 """What a predicted error is kept between: one wrong call among the surest must not be an alarm by itself."""
-_SUSPICION, _ALARM = 3.0, 9.5
+_SUSPICION, ALARM = 3.0, 9.5
 """Of the CUSUM, in nats."""
 
 
@@ -42,14 +42,9 @@ class Watch(Struct, frozen=True, kw_only=True):
         return self.latest >= _SUSPICION
 
     @property
-    def unexpected(self) -> bool:
-        """Whether the CUSUM raises the alarm."""
-        return self.latest >= _ALARM
-
-    @property
     def alarmed(self) -> bool:
         """Whether nothing is to be decided here any more, until a new account goes live."""
-        return self.unexpected or math.fsum(self.sums) / len(self.sums) >= _LIMIT
+        return self.latest >= ALARM or math.fsum(self.sums) / len(self.sums) >= _LIMIT
 
     def see(self, *, wrong: bool, weight: float = 1.0) -> Self:
         """With one more checked call of those that are decided here. weight: u/p, in 0..1, as its account takes it."""

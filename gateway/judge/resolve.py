@@ -30,8 +30,6 @@ Pairs = Sequence[tuple[Rule, Verdict]]
 ShownTo = Callable[[Rule], Shown | None]
 """What a rule's classifier has read, as its judge may see it; None where it may not."""
 Classify = Callable[[RequestContext, Sequence[Reading]], Awaitable[Sequence[Verdict]]]
-
-
 HeldOut = Callable[[str], Sequence[ScoreRow]]
 """Scores of a classifier's training, by its name."""
 
@@ -49,13 +47,10 @@ class SafetyAudits:
         self, pairs: Pairs, *, held_out: HeldOut, known: Callable[[Rule], bool] = lambda _: False
     ) -> Mapping[str, Coin]:
         """The call's coin under each rule's contract, by rule; none where the text was not read or is empty. known:
-        whether a rule's judge has judged the text before. Raises LedgerError."""
+        whether a rule's judge has judged the text before. Raises LedgerError; no coin is left open then."""
         coins: dict[str, Coin] = {}
         for rule, verdict in pairs:
-            if rule.asks is None or rule.safety is None or not verdict.windows_read:
-                continue
-            foreign = verdict.abstention is Abstention.LANGUAGE and not _is_asked(rule, Abstention.LANGUAGE)
-            if foreign or verdict.abstention in _UNKNOWN:
+            if rule.asks is None or rule.safety is None or not _is_drawn(rule, verdict):
                 continue
             call = DrawnCall(
                 scope=scope(rule, self.routes.first(rule.asks.model)),
@@ -65,7 +60,11 @@ class SafetyAudits:
                 held_out=held_out(rule.classifier),
                 known=known(rule),
             )
-            coins[rule.name] = await self.owner.draw(call)
+            try:
+                coins[rule.name] = await self.owner.draw(call)
+            except BaseException:
+                self.owner.leave(*coins.values())
+                raise
         return coins
 
     async def decide(
@@ -84,7 +83,7 @@ class SafetyAudits:
             coins = await self.flip(pairs, held_out=held_out, known=known)
         except LedgerError as error:
             _log.error("%s; the judge is asked", error)
-            coins = {rule.name: Coin(key="") for rule, _ in pairs if rule.safety is not None}
+            coins = {rule.name: Coin(key="") for rule, verdict in pairs if _is_drawn(rule, verdict)}
         if coins:
             pairs = [(rule, under_contract(rule, verdict, coins.get(rule.name))) for rule, verdict in pairs]
             labels = shape(pairs)
@@ -106,9 +105,8 @@ class SafetyAudits:
         verdict = "missing" if unreadable else "unsafe" if answer.labels else "safe"
         if audited:
             agrees = (verdict == "unsafe") is (coin.zone is Zone.FLAG)
-            self.metrics.observe_pair(
-                rule.name, "missing" if unreadable else "agrees" if agrees else "differs", audited=True
-            )
+            result = "missing" if unreadable else "agrees" if agrees else "differs"
+            self.metrics.observe_pair(rule.name, result, audited=True)
         outcome = Outcome(request_id=context.record.request_id, result=verdict, label=",".join(answer.labels))
         await self.in_flight.finish(self.owner.learn(coin, outcome))
 
@@ -131,6 +129,13 @@ def scope(rule: Rule, sent_to: str) -> Scope:
         terms=rule.safety.text,
         sent_to=sent_to,
     )
+
+
+def _is_drawn(rule: Rule, verdict: Verdict) -> bool:
+    """Whether a rule's contract says what becomes of a verdict, and not the rule itself."""
+    foreign = verdict.abstention is Abstention.LANGUAGE and not _is_asked(rule, Abstention.LANGUAGE)
+    under = rule.safety is not None and bool(verdict.windows_read)
+    return under and not foreign and verdict.abstention not in _UNKNOWN
 
 
 def under_contract(rule: Rule, verdict: Verdict, coin: Coin | None, *, alone: bool = False) -> Verdict:
@@ -204,8 +209,7 @@ class Resolver:
                 decision = decide(pairs, {*labels.unsupported, *held})
         finally:
             # their judges were not asked: another rule has decided, or the client has left
-            for coin in waiting.values():
-                self.audits.owner.leave(coin)
+            self.audits.owner.leave(*waiting.values())
         return decision, labels
 
     async def verdict(
@@ -221,24 +225,30 @@ class Resolver:
         """The judge's verdict in place of the classifier's. Under a contract the judge reads all that the rule reads,
         and the contract learns from it. own: the classifier's verdict, which stands where an audit brings none, as it
         would have without the audit."""
-        answer, asks, rule = None, step.rule.asks, step.rule
-        try:
-            if shown is not None and asks is not None:
-                asked = shown if coin else await self._doubtful(context, rule, reading, shown)
-                answer = await self.judge.ask(context, rule, asked)
-        finally:
-            if coin:
-                await self.audits.learn(context, rule, coin, answer)
-        if (
-            answer is not None
-            and answer.given
-            and not answer.stood_in
-            and not (asks and asks.reads_system and asked.system)
-        ):
+        asks, rule = step.rule.asks, step.rule
+        asked = await self._doubtful(context, rule, reading, shown) if shown and not coin else shown
+        asking = self._ask(context, rule, asked, coin)
+        # a client that leaves where no fast answer comes would hide what its coin chose
+        audited = coin is not None and coin.zone is not Zone.ASK
+        answer = await (self.audits.in_flight.finish(asking) if audited else asking)
+        alone = asked is not None and not (asks and asks.reads_system and asked.system)
+        if alone and asked and answer and answer.given and not answer.stood_in:
             context.judged[rule.name] = JudgeVerdict(asked.texts, answer.labels)
         if own and coin and coin.zone is not Zone.ASK and not (answer and answer.given):
             return under_contract(rule, own, coin, alone=True)
         return _joined(rule, step.verdict, answer)
+
+    async def _ask(
+        self, context: RequestContext, rule: Rule, shown: Shown | None, coin: Coin | None
+    ) -> JudgeAnswer | None:
+        answer = None
+        try:
+            if shown is not None:
+                answer = await self.judge.ask(context, rule, shown)
+        finally:
+            if coin:
+                await self.audits.learn(context, rule, coin, answer)
+        return answer
 
     async def _doubtful(self, context: RequestContext, rule: Rule, reading: Reading, shown: Shown) -> Shown:
         """Of several texts, those that the judge is to be asked about alone: it is not paid for the others."""

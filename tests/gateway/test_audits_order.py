@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 from gateway.contracts.contract import Phase
+from gateway.ledger.store import LedgerError
 from gateway.upstreams.base import Answer, UpstreamCall
 from tests.gateway.contracts.test_audit import GUARDED, RULES, Reference, body, contracts, decisions, phases, wired
 from tests.gateway.judge.test_judge import BASE
+from tests.gateway.judge.test_resolve import RULES as SAFETY
+from tests.gateway.judge.test_resolve import Says
 from tests.given import table_text
 
 Wire = Callable[..., Any]
@@ -78,17 +81,41 @@ async def test_nothing_is_under_way_when_all_is_over(wire: Wire, ask: Any, rules
     assert begun(gateway) == 0
 
 
-async def test_a_request_that_breaks_off_while_a_judge_is_asked_becomes_no_pair(wire: Wire, ask: Any) -> None:
-    judge = Hanging(calls=11)
-    upstreams = {"one": Reference(), "two": judge}
-    gateway = wire(JUDGED, base=BASE, upstreams=upstreams, draw=random.Random(0).random)
-    await decisions(gateway, ask, 60)
+@pytest.mark.parametrize(("calls", "differ"), [(60, 0), (300, 1)])
+async def test_a_request_that_breaks_off_while_a_judge_is_asked_becomes_no_pair_but_where_its_audit_had_it_asked(
+    wire: Wire, ask: Any, calls: int, differ: int
+) -> None:
+    judge = Hanging()
+    gateway = wire(JUDGED, base=BASE, upstreams={"one": Reference(), "two": judge}, draw=random.Random(0).random)
+    await decisions(gateway, ask, calls)
+    gateway.contracts._draw = lambda: 0.0
+    judge.calls, before = 11, contracts(gateway)[0].sides[0].account.seen
     request = asyncio.create_task(ask(gateway.app, body("my card, unsure")))
     while judge.calls == 11:  # noqa: ASYNC110 - nothing tells when the judge is asked
         await asyncio.sleep(0.01)
     assert begun(gateway) == 1
     request.cancel()
     await asyncio.wait([request])
+    after = contracts(gateway)[0].sides[0].account.seen
+    assert (after.checks - before.checks, after.wrong - before.wrong, begun(gateway)) == (differ, differ, 0)
+
+
+@pytest.mark.parametrize("rules", [RULES, SAFETY])
+async def test_a_coin_that_cannot_be_flipped_leaves_none_before_it_open(
+    wire: Wire, ask: Any, monkeypatch: pytest.MonkeyPatch, rules: str
+) -> None:
+    again = rules.partition("rules:\n")[2].replace("name: ", "name: second_")
+    gateway = wire(rules + again, base=BASE, upstreams={"one": Reference(), "two": Says()})
+    await decisions(gateway, ask, 60)
+    draw = gateway.contracts.draw
+
+    async def fail(call: Any) -> Any:
+        if "second_" in call.scope.rule:
+            raise LedgerError("the disk is full")
+        return await draw(call)
+
+    monkeypatch.setattr(gateway.contracts, "draw", fail)
+    assert await decisions(gateway, ask, 3) == ["forward"] * 3
     assert begun(gateway) == 0
 
 

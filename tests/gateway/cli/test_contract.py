@@ -137,6 +137,9 @@ async def test_a_contract_is_shown_with_its_prompt_and_its_bounds(folder: Path, 
     assert [one["target"] for one in contract["other_targets"]] == [0.02, 0.05, 0.1]
     assert contract["other_targets"][2]["share"] == pytest.approx(1)
     assert [(one["name"], one["phase"]) for one in safety["bounds"]] == [("missed", "live"), ("flagged", "live")]
+    lives = {move["reason"].partition(":")[0]: move["time"] for move in safety["moves"]}
+    assert [one["since"] for one in safety["bounds"]] == [lives["missed"], lives["flagged"]]
+    assert lives["missed"] != lives["flagged"]
     text = show()
     assert f"prompt {SCOPE.shown}, {contract['key'][:6]}, last call" in text
     assert "at 2 / 5 / 10 % it would answer " in text
@@ -150,10 +153,10 @@ async def test_the_words_for_the_answers_alone_count_the_calls_that_a_check_stan
     with closing(ContractStore(folder / "offramp.db")) as store:
         [stored] = store.contracts()
         side = stored.contract.sides[0]
-        account = side.account.see(wrong=True, nominal=0.05, chance=0.05)
+        account = side.account.see(wrong=True, nominal=0.02, chance=0.02)
         contract = structs.replace(stored.contract, sides=(structs.replace(side, account=account),))
         store.put(StoredContract(scope=stored.scope, contract=contract, at=stored.at))
-    assert "1 differed, which stand for 20 calls; " in show()
+    assert "1 differed, which stand for 50 calls; " in show()
     assert "% differ, at most " in show()
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway.contracts.contract import Coin, Contract, Phase, Zone
+from gateway.contracts.memory import ContractMemory, leaving
 from gateway.contracts.owner import DrawnCall, Outcome, Owner
 from gateway.contracts.scope import Scope
 from gateway.contracts.store import ContractStore, StoredContract
@@ -277,6 +278,30 @@ async def test_checks_of_a_contract_that_leaves_memory_count_as_wrong_and_mix_wi
         assert seen(owner) == [(5, 1)]
 
 
+async def test_a_contract_that_leaves_memory_while_its_coin_is_flipped_takes_its_check_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.contracts.owner._MOST", 1)
+    with closing(opened(tmp_path)) as owner:
+        await feed(owner, 23)
+        before = seen(owner)
+        # another version is taken up, while another contract comes
+        _, coin = await asyncio.gather(owner.load(replace(SCOPE, prompt="new"), RULE), draw(owner, version="v2"))
+        await learn(owner, coin)
+        assert seen(owner) == [(before[0][0] + 1, 0)]
+
+
+def test_the_idle_leave_memory_before_those_with_a_check_under_way_and_what_is_not_stored_leaves_last() -> None:
+    contract, at = Contract.new(RULE), (2, 3, 1, 4, 0)
+    kept = [ContractMemory(scope=replace(SCOPE, prompt=str(one)), contract=contract, at=one) for one in at]
+    for busy in kept[2:4]:
+        busy.order.begin(Coin(key="k"), now=0.0)
+    remaining = kept[::-1]
+    for one in kept:
+        assert leaving(remaining, lambda _, key: key == kept[-1].scope.key) is one
+        remaining.remove(one)
+
+
 async def test_repeats_within_the_hour_and_texts_that_differed_stand_outside(tmp_path: Path) -> None:
     now = [10_000.0]
     with closing(opened(tmp_path, clock=lambda: now[0])) as owner:
@@ -381,10 +406,11 @@ async def test_a_reader_counts_nothing(owner: Owner, tmp_path: Path) -> None:
     await draw(owner)
     await owner.ask(lambda _: None)
     before = execute(tmp_path, "SELECT * FROM contract_accounts")
-    with closing(Owner(ContractStore(tmp_path / "offramp.db", read_only=True), alone=False)) as reader:
+    store, failed = ContractStore(tmp_path / "offramp.db", read_only=True), []
+    with closing(Owner(store, alone=False, on_failure=lambda: failed.append(1))) as reader:
         assert (await draw(reader)).nominal == (1.0,)
         assert seen(reader) == [(3, 0)]
-    assert execute(tmp_path, "SELECT * FROM contract_accounts") == before
+    assert (execute(tmp_path, "SELECT * FROM contract_accounts"), failed) == (before, [])
 
 
 async def test_a_form_is_learned_from_twenty_answers_and_outlives_a_restart(owner: Owner, tmp_path: Path) -> None:

@@ -102,7 +102,9 @@ def test_the_newest_calls_stay_and_so_does_whatever_was_spent(store: ContractSto
     for one in (stored("idle", 5.0), stored("lately", 50.0), stored("spent", 5.0, checks=1)):
         store.put(one)
     idle = structs.replace(SCOPE, prompt="idle").key
-    store.repeated(idle, 1.0, 0.9, "agrees")
+    for result in ("agrees", "missing"):
+        store.repeated(idle, 1.0, 0.9, result)
+    assert store.repeats(idle, newest=9) == [(0.9, True)]
     store.thin_out(40.0, keep=10)
     assert sum(store.counts(SCOPE.key).values()) == 10
     assert {one.scope.prompt for one in store.contracts()} == {"", "lately", "spent"}

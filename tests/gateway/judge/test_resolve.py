@@ -1,6 +1,7 @@
 """A safety rule under a contract in the request path: all is judged in shadow, what is certain is decided here once it
 is certified, audits go on, and a judge that fails spoils no sure verdict."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from contextlib import closing
@@ -15,6 +16,7 @@ from gateway.context import Headers
 from gateway.contracts.contract import Phase
 from gateway.errors import UpstreamFailed
 from gateway.ledger.call_store import TextStore
+from gateway.ledger.store import LedgerError
 from gateway.upstreams.base import Answer, UpstreamCall
 from tests.given import table_text
 
@@ -46,9 +48,12 @@ class Says:
     fails: bool = False
     turned: bool = False
     nonsense: bool = False
+    free: asyncio.Event | None = None
 
     async def send(self, call: UpstreamCall) -> Answer:
         self.calls += 1
+        if self.free:
+            await self.free.wait()
         if self.fails:
             raise UpstreamFailed("it is down")
         text = str(json.loads(json.loads(call.body)["messages"][1]["content"])["texts"])
@@ -230,3 +235,35 @@ async def test_what_was_not_read_is_under_no_contract(gateway: MakeGateway) -> N
     assert one.judge.calls == 1
     [kept] = one.wired.contracts._kept.values()
     assert (kept.contract.known, list(kept.known)) == (1, [])
+
+
+async def test_without_the_contracts_store_the_judge_decides_but_what_was_not_read(
+    gateway: MakeGateway, ask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: Any) -> Any:
+        raise LedgerError("the disk is full")
+
+    again = RULES.partition("rules:\n")[2].replace("safety", "second")
+    one = gateway(rules=f"{RULES}{again}    reads: {{roles: [system]}}\n    when_unread: block\n")
+    monkeypatch.setattr(one.wired.contracts, "draw", fail)
+    messages = [{"role": "system", "content": "unread"}, {"role": "user", "content": "hello"}]
+    answer = await ask(one.wired.app, json.dumps({"model": "dear", "messages": messages}).encode())
+    assert (answer.headers["x-offramp-decision"], answer.headers["x-offramp-abstained"]) == ("block", "second:unread")
+    assert (answer.headers["x-offramp-judged"], one.judge.calls) == ("safety:safe", 1)
+
+
+async def test_a_client_that_leaves_while_its_check_is_judged_hides_nothing(gateway: MakeGateway) -> None:
+    one = gateway()
+    await one.certify()
+    [kept] = one.wired.contracts._kept.values()
+    before, one.judge.free, one.judge.turned = kept.contract.sides[0].account.seen.wrong, asyncio.Event(), True
+    asked = one.judge.calls
+    request = asyncio.create_task(one.send("hello"))
+    while one.judge.calls == asked:  # noqa: ASYNC110 - nothing tells when the judge is asked
+        await asyncio.sleep(0.01)
+    request.cancel()
+    await asyncio.wait([request])
+    one.judge.free.set()
+    while kept.contract.sides[0].account.seen.wrong == before:  # noqa: ASYNC110 - nothing tells when it is stored
+        await asyncio.sleep(0.01)
+    assert kept.order.idle
