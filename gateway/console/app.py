@@ -18,6 +18,7 @@ from gateway.console.access import ConsoleKey, Guarded
 from gateway.console.data import ConsoleData
 from gateway.console.form import form
 from gateway.console.render import HERE, page
+from gateway.console.training import Trainings
 from gateway.ledger.store import LedgerError
 
 
@@ -43,6 +44,7 @@ def create_console(data: ConsoleData, key: ConsoleKey) -> ASGIApp:
             Route("/today.csv", today.today),
             Route("/try", texts.attempt, methods=["GET", "POST"]),
             Route("/review", texts.review, methods=["GET", "POST"]),
+            Route("/train", Trainings().show, methods=["GET", "POST"]),
             Route("/login", login, methods=["GET", "POST"]),
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ],

@@ -10,14 +10,12 @@ from starlette.responses import RedirectResponse, Response
 
 from classifiers.errors import ClassifierError
 from classifiers.policy import NONE
-from gateway.config.load import policy_file
 from gateway.config.problems import ConfigError
 from gateway.console.data import data_of
 from gateway.console.form import form
 from gateway.console.render import page, query
 from gateway.errors import ApiError
 from gateway.ledger.store import LedgerError
-from gateway.serving.snapshot import train_command
 
 _LIKELIEST: Final = 5
 _LONGEST: Final = 2000
@@ -80,7 +78,6 @@ async def review(request: Request) -> Response:
         labels, none = sorted(rows.labels), rows.none
         ranked = sorted(labels, key=lambda name: -scores.get(name, 0.0))
         likeliest = [(name, scores.get(name)) for name in ranked[:_LIKELIEST]]
-    names = {one.classifier for one in data.loaded.settings.rules}
     return page(
         request,
         "review.html.j2",
@@ -93,5 +90,4 @@ async def review(request: Request) -> Response:
         rule=rule,
         rules=[one.name for one in data.loaded.settings.rules],
         kept=data.loaded.settings.content,
-        commands=[train_command(policy_file(data.loaded, name), data.loaded) for name in sorted(names)],
     )

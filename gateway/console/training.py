@@ -1,0 +1,90 @@
+"""Trains a classifier from the page Review, one at a time, as `offramp train` does."""
+
+import asyncio
+import os
+from collections import deque
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from importlib.util import find_spec
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from gateway.config.load import Loaded, load_policy, policy_file
+from gateway.console.data import data_of
+from gateway.console.form import form
+from gateway.console.render import page
+from gateway.serving.retrain import this_program
+from gateway.serving.snapshot import train_command
+
+_LINES: Final = 200
+"""The latest lines of a training that are shown."""
+_NICE: Final = 19
+
+
+@dataclass(slots=True)
+class TrainingRun:
+    """name: of the classifier; lines: what it has printed; ended: its exit code, None as long as it runs."""
+
+    name: str
+    process: asyncio.subprocess.Process
+    lines: deque[str] = field(default_factory=lambda: deque(maxlen=_LINES))
+    ended: int | None = None
+
+    @classmethod
+    async def begin(cls, loaded: Loaded, name: str) -> "TrainingRun":
+        """Starts it, at the lowest priority. Raises OSError."""
+        command = [*this_program(), "train", str(policy_file(loaded, name)), "--models", str(loaded.models_dir)]
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            preexec_fn=lambda: os.nice(_NICE),
+        )
+        return cls(name, process)
+
+    async def follow(self) -> None:
+        """Reads what it prints until it ends."""
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            self.lines.append(line.decode(errors="replace").rstrip())
+        self.ended = await self.process.wait()
+
+
+def why_not(loaded: Loaded, name: str) -> str:
+    """Why a classifier is not to be trained from here; empty where it may be. Raises ConfigError."""
+    if find_spec("sklearn") is None:
+        return "pip install 'offramp[train]' on this machine"
+    paid = [teacher.model for teacher in load_policy(policy_file(loaded, name), os.environ, secrets=False).teachers]
+    return f"{paid[0]} would write sentences, which may cost money" if any(paid) else ""
+
+
+class Trainings:
+    """The training of this console: the one that runs, or the last one."""
+
+    def __init__(self) -> None:
+        self._run: TrainingRun | None = None
+        self._following: asyncio.Task[None] | None = None
+
+    async def show(self, request: Request) -> Response:
+        """The page: what can be trained, and what runs. A posted name begins a training, `cancel` ends it."""
+        data, problem = data_of(request), ""
+        names = sorted({rule.classifier for rule in data.loaded.settings.rules})
+        refusals = {name: why_not(data.loaded, name) for name in names}
+        runs = self._run is not None and self._run.ended is None
+        if request.method == "POST":
+            given = await form(request)
+            name = given.get("name", "")
+            if given.get("do") == "cancel" and self._run is not None and runs:
+                self._run.process.terminate()
+            elif runs:
+                problem = "another training runs"
+            elif name in names and not refusals[name]:
+                self._run = await TrainingRun.begin(data.loaded, name)
+                self._following = asyncio.create_task(self._run.follow())
+            if not problem:
+                return RedirectResponse("/train", HTTPStatus.SEE_OTHER)
+        commands = {name: train_command(policy_file(data.loaded, name), data.loaded) for name in names}
+        return page(request, "train.html.j2", run=self._run, refusals=refusals, commands=commands, problem=problem)
