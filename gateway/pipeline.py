@@ -15,7 +15,7 @@ from gateway.answers.parse import Completion
 from gateway.context import Reply, RequestContext
 from gateway.contracts.audit import Audits
 from gateway.contracts.repeat_calls import RepeatCalls
-from gateway.errors import UpstreamFailed, UpstreamTimeout
+from gateway.errors import AnswerLost, UpstreamFailed, UpstreamTimeout
 from gateway.judge.judge import Judge
 from gateway.judge.protocol import Shown
 from gateway.judge.resolve import Pairs, Resolver, SafetyAudits, ShownTo
@@ -31,7 +31,7 @@ from gateway.routes import Routes
 from gateway.rules.decide import Decision, decide, note_decision, note_redacted, note_verdicts
 from gateway.rules.rule import Act, Rule, failing_part
 from gateway.upstreams.base import Answer
-from gateway.upstreams.dispatch import Forwarder, failed
+from gateway.upstreams.dispatch import Forwarder, broke_off, failed
 
 
 @dataclass(kw_only=True, eq=False)
@@ -90,7 +90,7 @@ class Pipeline:
         """Judges are asked where rules are unsure. A request that breaks off meanwhile becomes no pair, but where only
         its audit had a judge asked."""
         try:
-            call.decision, call.labels = await self._resolver.decide(
+            call.decision, call.resolved, call.labels = await self._resolver.decide(
                 call.context,
                 call.pairs,
                 call.readings,
@@ -186,17 +186,20 @@ class Pipeline:
 
     async def _ask_upstream(self, call: CallState) -> Answer | Reply:
         """Contracts learn from the answer, and from a client that leaves before it. Where the model that was asked for
-        fails, that says nothing; an audited call is then answered here, as it would have been without the audit, and no
-        fallback is asked. Where a rule sends the call elsewhere, its answer is not known."""
+        fails before its answer, that says nothing. An audited call that fails is answered here, as it would have been
+        without the audit, and no fallback is asked. Where a rule sends the call elsewhere, its answer is not known."""
         context, request, headers, first = call.context, call.request, call.headers, call.targets[0]
         ready = None if context.rerouted else self._ready(call)
         try:
             targets = call.targets if ready is None else [first]
             answer = await self.forwarder.send(context, request, targets, headers)
-        except (UpstreamFailed, UpstreamTimeout):
-            self.audits.void(call.pending)
+        except (UpstreamFailed, UpstreamTimeout) as error:
+            if broke_off(error) and not context.rerouted and first.answered(context.record):
+                await self.audits.missed(context, call.pending)
+            else:
+                self.audits.void(call.pending)
             if ready is not None:
-                return await self._answer_after_all(call, ready)
+                return await self._answer_after_all(call, ready, billed=isinstance(error, UpstreamTimeout | AnswerLost))
             raise
         except BaseException:
             await self.audits.missed(context, call.pending)
@@ -223,14 +226,18 @@ class Pipeline:
         if not any(one.audited for one in call.pending):
             return None
         held = {name for name, why in call.held.items() if why != "audit"}
-        decision = decide(call.pairs, {*call.labels.unsupported, *held})
+        decision = decide(call.resolved, {*call.labels.unsupported, *held})
         step = decision.step
         own = step is not None and step.action is not None and step.action.own_label
         return decision if own and decision.act is Act.ANSWER else None
 
-    async def _answer_after_all(self, call: CallState, decision: Decision) -> Reply:
-        call.decision, call.pending = decision, ()
-        note_decision(call.context.record, decision, {})
+    async def _answer_after_all(self, call: CallState, decision: Decision, *, billed: bool = False) -> Reply:
+        """billed: the model may have taken the call."""
+        call.decision, call.pending, record = decision, (), call.context.record
+        record.flags = ""
+        if not billed:
+            record.upstream = record.upstream_model = ""
+        note_decision(record, decision, {})
         return await self._act(call)
 
 

@@ -182,10 +182,10 @@ class Resolver:
         held: Collection[str],
         held_out: HeldOut,
         shown: Callable[[Pairs], ShownTo],
-    ) -> tuple[Decision, LocalAnswers]:
-        """The decision, and the local answers for the verdicts that led to it. readings: what each rule's classifier
-        has read. labels: the local answers for the verdicts, and shape: those for others, since contracts and judges
-        change labels. held: rules that must not answer. shown: what a judge may see."""
+    ) -> tuple[Decision, Pairs, LocalAnswers]:
+        """The decision, the verdicts that led to it, and the local answers for these. readings: what each rule's
+        classifier has read. labels: the local answers for the verdicts, and shape: those for others, since contracts
+        and judges change labels. held: rules that must not answer. shown: what a judge may see."""
         own = {rule.name: verdict for rule, verdict in pairs}
         see = shown(pairs)
         coins, pairs, labels, decision = await self.audits.decide(
@@ -210,7 +210,7 @@ class Resolver:
         finally:
             # their judges were not asked: another rule has decided, or the client has left
             self.audits.owner.leave(*waiting.values())
-        return decision, labels
+        return decision, pairs, labels
 
     async def verdict(
         self,

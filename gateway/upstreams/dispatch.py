@@ -51,6 +51,11 @@ def speaking(request: Request, targets: Sequence[Target], speaks: Callable[[str]
     )
 
 
+def broke_off(error: ApiError) -> bool:
+    """Whether the upstream's answer had begun."""
+    return isinstance(error, AnswerLost | AnswerStalled) and not isinstance(error, CallDropped)
+
+
 class Forwarder:
     """The configured upstreams, as one place to send a request to."""
 
@@ -71,7 +76,7 @@ class Forwarder:
             try:
                 answer = await self._try(context, request, target, headers)
             except (UpstreamFailed, UpstreamTimeout) as error:
-                if isinstance(error, AnswerLost | AnswerStalled) and not isinstance(error, CallDropped):
+                if broke_off(error):
                     raise
                 _log.warning("upstream %s failed (%s); the next one is asked", target.upstream, error.code)
                 if isinstance(error, UpstreamTimeout | CallDropped):

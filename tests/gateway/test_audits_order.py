@@ -20,8 +20,6 @@ from tests.given import table_text
 
 Wire = Callable[..., Any]
 BLOCKED = table_text("given/gateway-audits_order-blocked.yaml")
-
-
 JUDGED = table_text("given/gateway-audits_order-judged.yaml")
 
 
@@ -117,6 +115,17 @@ async def test_a_coin_that_cannot_be_flipped_leaves_none_before_it_open(
     monkeypatch.setattr(gateway.contracts, "draw", fail)
     assert await decisions(gateway, ask, 3) == ["forward"] * 3
     assert begun(gateway) == 0
+
+
+async def test_an_audit_that_the_model_fails_after_a_judge_was_asked_is_answered_here(wire: Wire, ask: Any) -> None:
+    reference, chance = Reference(), random.Random(0)
+    rules = JUDGED.replace("block}", "block, jailbreak: flag}")
+    gateway = wire(rules, base=BASE, upstreams={"one": reference, "two": Says()}, draw=chance.random)
+    await decisions(gateway, ask, 300)
+    reference.word, gateway.contracts._draw = "fail", lambda: 0.0
+    answer = await ask(gateway.app, body("my card, unsure, jailbreak"))
+    assert (answer.status, answer.headers["x-offramp-decision"]) == (200, "answer")
+    assert gateway.records()[-1].flags == "safety:jailbreak"
 
 
 async def test_a_client_that_leaves_while_its_pair_is_stored_holds_up_no_other(wire: Wire, ask: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.contracts.contract import Contract, Phase
-from gateway.errors import UpstreamFailed
+from gateway.errors import AnswerLost, UpstreamFailed, UpstreamTimeout
 from gateway.protocols import sse
 from gateway.upstreams.base import Answer, UpstreamCall
 
@@ -25,13 +25,17 @@ rules:
     contract: {max_disagreement: 5%}
     then: {"*": {answer: label}}
 """
+MISSING = 'offramp_contract_pairs_total{audited="false",result="missing",rule="intents"} 1.0'
 GUARDED = RULES + "  - {name: safety, classifier: safe, then: {violence: block}}\n"
+
+
+_FAILURES = {"fail": UpstreamFailed, "late": UpstreamTimeout, "lost": AnswerLost}
 
 
 @dataclass
 class Reference:
-    """A paid model that answers with a word, whole or streamed; with `fail` it is down. fifth: each fifth answer, where
-    that is another one."""
+    """A paid model that answers with a word, whole or streamed; with `fail` it is down, and so on. fifth: each fifth
+    answer, where that is another one."""
 
     word: str = "card"
     name: str = "one"
@@ -51,8 +55,8 @@ class Reference:
         if self.waits:
             self.waits.set()
             await asyncio.sleep(30)
-        if word == "fail":
-            raise UpstreamFailed("it is down")
+        if word in _FAILURES:
+            raise _FAILURES[word](word)
         choice = {"index": 0, "finish_reason": "stop"}
         if not call.stream:
             usage = {"prompt_tokens": 80, "completion_tokens": 20}
@@ -221,7 +225,7 @@ async def test_it_is_withdrawn_when_the_reference_no_longer_says_the_same(wire: 
 
 @pytest.mark.parametrize(
     ("word", "status", "stream"),
-    [("fail", 200, False), ("fail", 200, True), ("card", 429, False), ("card", 503, False)],
+    [("fail", 200, False), ("fail", 200, True), ("card", 429, False), ("card", 503, False), ("late", 504, False)],
 )
 async def test_an_audit_that_the_model_fails_is_answered_here_and_counts_for_nothing(
     wire: Wire, ask: Any, word: str, status: int, *, stream: bool
@@ -237,6 +241,22 @@ async def test_an_audit_that_the_model_fails_is_answered_here_and_counts_for_not
     assert gateway.metrics.contract_pairs.labels("intents", "void", "true")._value.get() > 3
     # what is not answered here anyway fails as it does without a contract
     assert (await ask(gateway.app, body("unsure", stream=stream))).status == {"fail": 502}.get(word, status)
+    costs = {(row.usage_source, row.spent_usd) for row in gateway.records() if row.decision == "answer"}
+    assert costs == {("estimated", 0.0)} | ({("missing", None)} if word == "late" else set())
+
+
+async def test_an_answer_that_breaks_off_is_a_difference_and_the_client_gets_the_one_from_here(
+    wire: Wire, ask: Any
+) -> None:
+    reference = Reference()
+    gateway = wired(wire, reference)
+    await decisions(gateway, ask, 300)
+    before, reference.word, gateway.contracts._draw = contracts(gateway)[0].sides[0].account.seen, "lost", lambda: 0.0
+    answer = await ask(gateway.app, body())
+    assert (answer.status, answer.headers["x-offramp-decision"]) == (200, "answer")
+    after = contracts(gateway)[0].sides[0].account.seen
+    assert (after.checks, after.wrong) == (before.checks + 1, before.wrong + 1)
+    assert [row.spent_usd for row in gateway.records()][-1] is None
 
 
 async def test_a_text_that_comes_again_is_checked_once_and_a_wrong_answer_does_not_loop(wire: Wire, ask: Any) -> None:
@@ -287,13 +307,11 @@ async def test_what_is_a_pair(
     answer = await ask(gateway.app, body(**fields))
     assert headers.items() <= answer.headers.items()
     assert [contract.known for contract in contracts(gateway)] == pairs
-    missing = 'offramp_contract_pairs_total{audited="false",result="missing",rule="intents"} 1.0'
-    assert (missing in gateway.metrics.text().decode()) is (rules is GUARDED)
+    assert (MISSING in gateway.metrics.text().decode()) is (rules is GUARDED)
 
 
 async def test_a_client_that_leaves_is_no_answer(wire: Wire, ask: Any) -> None:
     gone = asyncio.Event()
     gateway = wired(wire, Reference(waits=gone))
     await ask(gateway.app, body(), gone=gone)
-    missing = 'offramp_contract_pairs_total{audited="false",result="missing",rule="intents"} 1.0'
-    assert missing in gateway.metrics.text().decode()
+    assert MISSING in gateway.metrics.text().decode()
