@@ -71,7 +71,8 @@ class Messages:
         calls = [LabelledCall(text=text, label=labels[0], vector=one) for text, one in zip(texts, known, strict=True)]
         _, made = base.read(calls, encoder, LanguageDetector())
         vectors = [new or old for new, old in zip(made, known, strict=True)]
-        file.write_bytes(msgspec.msgpack.encode(vectors))
+        if any(made):
+            file.write_bytes(msgspec.msgpack.encode(vectors))
         gold = np.array([labels.index(label) for _, label in rows.values()], np.int32)
         return cls(
             policy=policy,
