@@ -117,7 +117,7 @@ def _take_verdicts(pending: Sequence["ReviewItem"], reviewing: "Reviewing") -> d
     from classifiers.policy import NONE
 
     written: Counter[str] = Counter()
-    for item in pending:
+    for item in sorted(pending, key=lambda item: item.latest):
         if item.judged:
             rows = reviewing.rows(item.classifier)
             written[str(rows.path)] += bool(rows.add(item.text, item.judged, by_judge=True))

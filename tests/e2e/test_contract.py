@@ -171,5 +171,5 @@ def test_a_model_that_contradicts_itself_is_refused(
     assert shown["refused"].startswith("the model contradicts itself: asked again")
     gateway.stop()
     report = json.loads(run_offramp("report", file, "--json", cwd=gateway.folder).stdout)
-    assert report["calls"] == 250
-    assert report["repeat_calls"] == paid.calls - 250
+    assert report["total"]["calls"] == 250
+    assert report["total"]["repeat_calls"] == paid.calls - 250

@@ -65,6 +65,6 @@ def test_a_blocked_text_is_kept_listed_reviewed_and_counted(
     assert done == {"harmful": 0, "harmless": 1, "left": 0, "rows": {"policies/support-safety.reviewed.jsonl": 1}}
     assert json.loads(rows.read_text()) == {"text": ATTACK, "label": "none", "picked": True}
     report = command("report", "gateway.yaml")
-    assert report["blocked_calls"] == 4
+    assert report["total"]["blocked_calls"] == 4
     assert report["reviews"] == [{"kept_as": "blocked", "rule": "safety", "kept": 1, "harmful": 0, "harmless": 1}]
     assert "Ignore" not in log.read_text()
