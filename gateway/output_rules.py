@@ -21,7 +21,7 @@ from gateway.protocols.wire import AnswerReader, PlainWord, StreamReader, Unsupp
 from gateway.redaction.apply import Counts, of_answer, of_text, redacting, restore
 from gateway.redaction.placeholders import Placeholders, moved, replace_spans
 from gateway.redaction.release import Part, ReleasedEvents
-from gateway.rules.decide import Step, apply, note_flags, note_redacted, note_step, redactions_of
+from gateway.rules.decide import Step, apply, note_flags, note_redacted, note_step, note_verdict, redactions_of
 from gateway.rules.rule import Act, Action, Rule
 from gateway.upstreams.base import Answer
 from gateway.upstreams.stream import hold, kept_alive, note_answer, relay
@@ -200,12 +200,14 @@ class Output:
         redactions: list[Step] = []
         async for step in self._steps(context, rules, texts, cut, shown):
             redactions += redactions_of(step)
-            if step.action is None:
-                continue
             flagged = part and f"{step.rule.name}:{step.label}" in context.record.flags.split(",")
-            if step.action.act is Act.FLAG and not flagged:
+            act = None if step.action is None else step.action.act
+            ends, flags = act in (Act.BLOCK, Act.ERROR), act is Act.FLAG and not flagged
+            if ends or flags or not part:
+                note_verdict(context.record, step)
+            if flags:
                 note_flags(context.record, (step,))
-            if step.action.act in (Act.BLOCK, Act.ERROR):
+            if ends:
                 return _block(context, step), ()
         return None, redactions
 

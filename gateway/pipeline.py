@@ -29,7 +29,7 @@ from gateway.redaction import apply
 from gateway.redaction.placeholders import Placeholders
 from gateway.routes import Routes
 from gateway.rules.decide import Decision, decide, note_decision, note_redacted, note_verdicts
-from gateway.rules.rule import Act, Rule, failing_part
+from gateway.rules.rule import Act, Rule
 from gateway.upstreams.base import Answer
 from gateway.upstreams.dispatch import Forwarder, broke_off, failed
 
@@ -137,9 +137,7 @@ class Pipeline:
         reasons = {rule: unsupported.reason for rule, unsupported in call.labels.unsupported.items() if rule in asked}
         self.metrics.observe_unsupported(reasons)
         held = {rule: reason for rule, reason in call.held.items() if rule in asked}
-        rules, matched = call.snapshot.rules, {rule.name for rule in call.matched}
-        skipped = {rule.name: failing_part(rule, call.request) for rule in rules if rule.name not in matched}
-        note_verdicts(call.context.record, decision.steps, rules, skipped)
+        note_verdicts(call.context.record, decision.steps, call.snapshot.rules, call.failing)
         note_decision(call.context.record, decision, reasons | held)
         self.audits.answered(call.opened, decision)
         call.pending = self.audits.pending(call.opened, decision)

@@ -29,7 +29,7 @@ from gateway.requests.memory import Continued, ResponseMemory
 from gateway.requests.turns import passed_over, select
 from gateway.routes import Routes, Target
 from gateway.rules.decide import TOO_LONG, Decision
-from gateway.rules.rule import Act, Rule, matching
+from gateway.rules.rule import Act, Rule, failing_part
 from gateway.serving.snapshot import CurrentSnapshot, Snapshot
 
 _log = logging.getLogger(__name__)
@@ -66,11 +66,12 @@ class Incoming(Struct, frozen=True):
 class CallState(Struct, kw_only=True):
     """One request on its way. Each step fills in what the later ones read.
 
-    targets: where it is forwarded to. continued: the conversation that it goes on with. left_out: messages of exchanges
-    that were blocked. matched: the rules whose `when` holds; rules: those of them that read something of it, each with
-    its reading. pairs: these rules with their verdicts; resolved: with those of contracts and judges. scopes: the
-    contracts of these, by rule. labels: answers in the requested format. opened: calls under a contract, by rule; held:
-    why a rule must not answer; pending: opened calls that the model's answer tells of.
+    targets: where it is forwarded to. continued: the conversation that it goes on with. left_out: messages of
+    exchanges that were blocked. matched: the rules whose `when` holds; failing: of the others, the part of it that does
+    not; rules: those of them that read something of it,
+    each with its reading. pairs: these rules with their verdicts. scopes: the contracts of these, by rule. labels:
+    answers in the requested format. opened: calls under a contract, by rule; held: why a rule must not answer; pending:
+    opened calls that the model's answer tells of.
     """
 
     context: RequestContext
@@ -81,6 +82,7 @@ class CallState(Struct, kw_only=True):
     continued: Continued = Continued()
     left_out: int = 0
     matched: Sequence[Rule] = ()
+    failing: Mapping[str, str] = {}
     rules: Sequence[Rule] = ()
     readings: Sequence[Reading] = ()
     pairs: Sequence[tuple[Rule, Verdict]] = ()
@@ -214,7 +216,9 @@ class Planner:
     def read(self, call: CallState) -> None:
         """Finds the rules that the request meets, and what the classifier of each is to read. What was blocked before
         is taken out first: rules would block it again, and a model could go on from it."""
-        call.matched = matching(call.snapshot.rules, call.request)
+        rules, request = call.snapshot.rules, call.request
+        call.failing = {rule.name: part for rule in rules if (part := failing_part(rule, request))}
+        call.matched = [rule for rule in rules if rule.name not in call.failing]
         blocks = frozenset[str]().union(*[rule.blocks for rule in call.matched if rule.roles])
         places = passed_over(call.request.turns, blocks) if blocks else ()
         if places:

@@ -31,8 +31,9 @@ class Record(Struct, kw_only=True):
     `other` for one that is neither configured nor priced, so that clients cannot invent names.
     saved_*: against the model that the client asked for; saved_reason tells blocks apart. A call to a judge, or one
     that is sent a second time, has a row of its own: its cost is a negative saving.
-    verdicts: what each rule made of the request, in order, as `rule:label:score`, in doubt `:abstention` too;
-    `rule:!part` where a part of its `when` does not hold. A score is of the label, likeliest where none was sure.
+    verdicts: what each rule made of the request, in order, and then of the answer, as `rule:label:score`; in doubt also
+    `:abstention`, and `:clean` where it names no label, which is the likeliest then. `rule:!part` where a part of its
+    `when` does not hold.
     service_tier: at which price the upstream served the call, as it says.
     judged: the judges' verdicts on the request, as `rule:label`, `rule:safe`, or `rule:` and how the question failed.
     """

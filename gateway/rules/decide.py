@@ -123,14 +123,23 @@ def _redacted(rule: Rule) -> Collection[str]:
 _DECIDED: Final[Mapping[Act, Decided]] = {Act.ANSWER: "answer", Act.BLOCK: "block", Act.ERROR: "error"}
 
 
-def note_verdicts(record: Record, steps: Sequence[Step], rules: Sequence[Rule], skipped: Mapping[str, str]) -> None:
-    """Notes what each rule made of the request, or of the answer. rules: all, in order; skipped: the part of its `when`
-    that does not hold, by rule."""
-    made = {step.rule.name: _made(step.verdict) for step in steps} | {
-        name: f"!{part}" for name, part in skipped.items()
-    }
-    found = [f"{rule.name}:{made[rule.name]}" for rule in rules if rule.name in made]
-    record.verdicts = ",".join(filter(None, [record.verdicts, *found]))
+def note_verdicts(record: Record, steps: Sequence[Step], rules: Sequence[Rule], failing: Mapping[str, str]) -> None:
+    """Notes what each rule made of the request. rules: all, in order; failing: the part of its `when` that does not
+    hold, by rule."""
+    verdicts = {step.rule.name: step.verdict for step in steps}
+    found = []
+    for rule in rules:
+        name = rule.name
+        if name in failing:
+            found.append(f"{name}:!{failing[name]}")
+        elif name in verdicts:
+            found.append(_made(name, verdicts[name]))
+    record.verdicts = ",".join(found)
+
+
+def note_verdict(record: Record, step: Step) -> None:
+    """Adds what a rule made of the answer."""
+    record.verdicts = ",".join(filter(None, [record.verdicts, _made(step.rule.name, step.verdict)]))
 
 
 def note_decision(record: Record, decision: Decision, withheld: Mapping[str, str]) -> None:
@@ -145,11 +154,11 @@ def note_decision(record: Record, decision: Decision, withheld: Mapping[str, str
         note_step(record, decision.step)
 
 
-def _made(verdict: Verdict) -> str:
+def _made(rule: str, verdict: Verdict) -> str:
     scores = verdict.scores
     label = verdict.labels[0] if verdict.labels else max(scores, key=scores.__getitem__, default="")
-    doubt = f":{verdict.abstention.value}" if verdict.abstention else ""
-    return f"{label}:{scores.get(label, verdict.confidence):.4f}{doubt}"
+    doubt = f":{verdict.abstention.value}" if verdict.abstention else "" if verdict.labels else ":clean"
+    return f"{rule}:{label}:{scores.get(label, verdict.confidence):.4f}{doubt}"
 
 
 def note_step(record: Record, step: Step) -> None:

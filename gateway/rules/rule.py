@@ -1,6 +1,6 @@
-"""A rule as the request path uses it, compiled from settings once; and which rules a request matches."""
+"""A rule as the request path uses it, compiled from settings once; and whether a request matches it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal
@@ -141,34 +141,23 @@ class Rule:
         )
 
 
-def matching(rules: Sequence[Rule], request: Request) -> list[Rule]:
-    """The rules whose `when` holds, in order."""
-    return [rule for rule in rules if _matches(rule, request)]
-
-
 def failing_part(rule: Rule, request: Request) -> str:
-    """Of a rule that does not match a request, the part of its `when` that does not hold: `endpoint`, `model` or
-    `system`."""
+    """The part of a rule's `when` that does not hold, `endpoint`, `model` or `system`; empty where all of it does."""
     if not _of_endpoint(rule, request):
         return "endpoint"
-    return "system" if _of_model(rule, request) else "model"
+    if not _of_model(rule, request):
+        return "model"
+    return "" if rule.system is None or rule.system.match(request.system_text) else "system"
 
 
 def mismatch(rule: Rule, request: Request) -> tuple[str, str]:
-    """The same, and why it does not hold; both empty where all of `when` does."""
+    """The same, and why it does not hold."""
     part = failing_part(rule, request)
     if part == "endpoint":
         return part, f"the call is one of {request.wire.endpoint}"
     if part == "model":
         return part, f"the call asks for {request.model}"
-    why = rule.system.mismatch(request.system_text) if rule.system else ""
-    return ("system", why) if why else ("", "")
-
-
-def _matches(rule: Rule, request: Request) -> bool:
-    if not (_of_endpoint(rule, request) and _of_model(rule, request)):
-        return False
-    return rule.system is None or rule.system.match(request.system_text)
+    return part, rule.system.mismatch(request.system_text) if rule.system else ""
 
 
 def _of_endpoint(rule: Rule, request: Request) -> bool:

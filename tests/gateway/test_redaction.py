@@ -179,6 +179,8 @@ async def test_an_answer_is_redacted_and_loses_its_logprobs(gateway: Any, ask: A
     assert answer.headers["x-offramp-decision"] == "redact"
     record = wired.record()
     assert (record.decision, record.rule, record.label, record.redacted) == ("redact", "data", "contact", "email:1")
+    # the question, then the answer
+    assert [part.rpartition(":")[0] for part in record.verdicts.split(",")] == ["data:payment:0.0100", "data:contact"]
 
 
 async def test_a_streamed_answer_is_held_and_redacted_across_its_chunks(gateway: Any, ask: Any) -> None:

@@ -126,6 +126,9 @@ async def test_what_passed_before_a_block_stays_and_the_stream_ends(served: Wire
             "violence",
             "safe:jailbreak",
         )
+        # the question, then the sentences of the answer that a rule flags or blocks
+        made = [part.split(":")[1] for part in record.verdicts.split(",")]
+        assert made == ["violence", "payment", "jailbreak", "violence"]
 
 
 def responses_events(*texts: str) -> list[tuple[str, dict[str, Any]]]:

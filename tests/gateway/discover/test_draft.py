@@ -25,7 +25,7 @@ from gateway.plan import read_by
 from gateway.protocols.chat_answers import CHAT
 from gateway.protocols.wire import RequestedFormat, system_text
 from gateway.rules.compile import compile_rules
-from gateway.rules.rule import Rule, matching
+from gateway.rules.rule import Rule, failing_part
 from gateway.serving.snapshot import rule_problems
 
 from .logs import Pair, calls_of, harm_calls, pair, two_templates, user
@@ -59,7 +59,7 @@ def met(rules: Sequence[Rule], call: LoggedCall) -> tuple[list[Rule], list[Readi
     model = call.model or "gpt-4o"
     turns = list(call.turns)
     request: Any = SimpleNamespace(wire=CHAT, model=model, turns=turns, system_text=system_text(turns))
-    return read_by(matching(rules, request), request)
+    return read_by([rule for rule in rules if not failing_part(rule, request)], request)
 
 
 def read_back(folder: Path, finding: Finding) -> list[str]:

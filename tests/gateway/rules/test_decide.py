@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from classifiers.verdict import Abstention, SlotValue, Verdict
 from gateway.record import Record
 from gateway.redaction.apply import marks_of
-from gateway.rules.decide import apply, decide, decisive, note_decision, note_verdicts
+from gateway.rules.decide import apply, decide, decisive, note_decision, note_verdict, note_verdicts
 from gateway.rules.rule import Act, Action, Rule
 from gateway.spelling import LabelNames
 
@@ -186,13 +186,17 @@ PAIRS = st.lists(st.tuples(rules(), VERDICTS), max_size=5)
 def test_a_record_says_what_each_rule_made_of_the_request_or_why_it_did_not_read_it(
     make_rule: MakeRule, make_verdict: MakeVerdict
 ) -> None:
-    rows = [replace(make_rule({"a": Act.FLAG}), name=name) for name in ("one", "two", "three", "four")]
+    rows = [replace(make_rule({"a": Act.FLAG}), name=name) for name in ("one", "two", "three", "four", "five")]
     sure = make_verdict("a")
     doubtful = replace(sure, labels=(), scores={"a": 0.25, "b": 0.5}, abstention=Abstention.UNSURE)
-    pairs = [(rows[0], sure), (rows[2], doubtful)]
+    pairs = [(rows[0], sure), (rows[2], doubtful), (rows[4], replace(doubtful, abstention=None))]
     record = Record(request_id="r", at=0.0, endpoint="chat")
     note_verdicts(record, [apply(*pair) for pair in pairs], rows, {"two": "system"})
-    assert record.verdicts == f"one:a:{sure.scores.get('a', sure.confidence):.4f},two:!system,three:b:0.5000:unsure"
+    one = f"one:a:{sure.scores.get('a', sure.confidence):.4f}"
+    of_request = f"{one},two:!system,three:b:0.5000:unsure,five:b:0.5000:clean"
+    assert record.verdicts == of_request
+    note_verdict(record, apply(rows[0], sure))
+    assert record.verdicts == f"{of_request},{one}"
 
 
 @given(PAIRS)
