@@ -82,7 +82,9 @@ async def test_what_is_found_is_replaced_before_it_is_forwarded(gateway: Any, as
     record = wired.record()
     assert (record.decision, record.rule, record.redacted) == ("redact", "data", "card:1,email:2")
     assert record.spent_usd == pytest.approx(7 * 10e-6 + 3 * 40e-6)
-    assert not any(MAIL in str(value) or "1111" in str(value) for value in structs.astuple(record))
+    # a time may have any digits
+    texts = [value for value in structs.astuple(record) if isinstance(value, str)]
+    assert not any(MAIL in text or "1111" in text for text in texts)
 
 
 async def test_text_without_any_is_forwarded_byte_for_byte(gateway: Any, ask: Any) -> None:
