@@ -66,12 +66,12 @@ class Incoming(Struct, frozen=True):
 class CallState(Struct, kw_only=True):
     """One request on its way. Each step fills in what the later ones read.
 
-    targets: where it is forwarded to. continued: the conversation that it goes on with. left_out: messages of
-    exchanges that were blocked. matched: the rules whose `when` holds; failing: of the others, the part of it that does
-    not; rules: those of them that read something of it,
-    each with its reading. pairs: these rules with their verdicts. scopes: the contracts of these, by rule. labels:
-    answers in the requested format. opened: calls under a contract, by rule; held: why a rule must not answer; pending:
-    opened calls that the model's answer tells of.
+    targets: where it is forwarded to. continued: the conversation that it goes on with. left_out: messages of exchanges
+    that were blocked. matched: the rules whose `when` holds; failing: of the others, the part of it that does not;
+    rules: those that read something of it, each with its reading. pairs: these rules with their verdicts; resolved:
+    with those of contracts and judges. scopes: the contracts of these, by rule. labels: answers in the requested
+    format. opened: calls under a contract, by rule; held: why a rule must not answer; pending: opened calls that the
+    model's answer tells of.
     """
 
     context: RequestContext
