@@ -55,7 +55,8 @@ test: setup ## run the tests that need nothing else, in two processes, simulatio
 	$(BIN)/python -m pytest $(PROCESSES) -m 'not extra' $(ARGS)
 
 browser: setup ## add what drives a browser, so that the console's pages are tested
-	$(BIN)/$(PIP_INSTALL) --constraint requirements/dev.lock 'playwright>=1.55,<2' 'axe-playwright-python>=0.1.8,<1'
+	sed '/--hash=/d; s/ \\$$//' requirements/dev.lock >$(VENV)/constraints.txt
+	$(BIN)/$(PIP_INSTALL) --constraint $(VENV)/constraints.txt 'playwright>=1.55,<2' 'axe-playwright-python>=0.1.8,<1'
 
 extras: torch clients browser ## install what the other tests need: torch, other clients; chromium and prometheus are the system's
 	@command -v prometheus promtool >/dev/null || echo "prometheus is missing: apt-get install -y --no-install-recommends prometheus"
