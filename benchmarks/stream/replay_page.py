@@ -179,8 +179,6 @@ def page(rows: Sequence[OrderRow]) -> Iterator[str]:
                 yield f"| {kind} | {row.order} | {' | '.join(_cells(own))} |"
         if every := [change for row in rows for change in row.changes if change.kind == kind]:
             yield f"| **{kind}** | median | {' | '.join(_medians(every))} |"
-    yield ""
-    yield from (line for row in rows for line in row.moves if _LATER not in line)
 
 
 def _cells(rows: Sequence[ChangeRow]) -> Iterator[str]:
