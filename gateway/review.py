@@ -1,7 +1,7 @@
 """Texts for a person to decide on, and what is decided: for `offramp review` and the page "Review".
 
 They are texts that rules blocked or were in doubt of, and calls under a contract whose answers differ. A decision is a
-row of `NAME.reviewed.jsonl` beside the policy, which training reads by itself.
+row of `NAME.reviewed.jsonl` in the policy's folder, which training reads by itself.
 """
 
 import fcntl
@@ -122,7 +122,7 @@ class Decided:
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Reviewing:
     """Decides on texts. texts: opened to write, if anything is to be decided; calls: for those that differ. path: of
-    the rows, instead of the file beside each policy. For one thread at a time."""
+    the rows, instead of the file next to each policy. For one thread at a time."""
 
     loaded: Loaded
     texts: TextStore

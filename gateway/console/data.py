@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import Final
 
 from starlette.requests import Request
 
@@ -15,6 +16,8 @@ from gateway.ledger.store import SQLiteLedger
 from gateway.review import Reviewing
 from gateway.routes import Routes
 
+_LONGEST_S: Final = 1.0
+
 
 class ConsoleData:
     """loaded: the gateway's file, without secrets; base_url: where the gateway listens by it."""
@@ -25,11 +28,12 @@ class ConsoleData:
         self._explainer: Explainer | None = None
         self._reviewing: Reviewing | None = None
         self._opening = asyncio.Lock()
+        self.deciding = asyncio.Lock()
 
     @contextmanager
     def ledger(self) -> Iterator[SQLiteLedger]:
-        """The ledger, to read. Raises LedgerError; NoLedger before the first call."""
-        with closing(SQLiteLedger(self.loaded.ledger, read_only=True)) as store:
+        """The ledger, to read for a second at most. Raises LedgerError; NoLedger before a gateway has made it."""
+        with closing(SQLiteLedger(self.loaded.ledger, read_only=True)) as store, store.at_most(_LONGEST_S):
             yield store
 
     def texts(self, request_id: str) -> list[RecentText]:
@@ -40,14 +44,19 @@ class ConsoleData:
     async def explainer(self) -> Explainer:
         """Of the versions in use. Raises as `Explainer.load`."""
         async with self._opening:
-            if self._explainer is None or await asyncio.to_thread(lambda: self._explainer.outdated):  # type: ignore[union-attr]
-                self._explainer = await asyncio.to_thread(Explainer.load, self.loaded, self._explainer)
+            self._explainer = await asyncio.to_thread(self._current, self._explainer)
             return self._explainer
 
+    def _current(self, before: Explainer | None) -> Explainer:
+        return Explainer.load(self.loaded, before) if before is None or before.outdated else before
+
     async def reviewing(self) -> Reviewing:
-        """The decisions of this process. Raises LedgerError."""
+        """The decisions of this process, for one request at a time: `deciding` is held. Raises LedgerError; NoLedger
+        before a gateway has made the tables, which a page does not."""
         async with self._opening:
             if self._reviewing is None:
+                with self.ledger():
+                    pass
                 texts, calls = TextStore(self.loaded.ledger), CallStore(self.loaded.ledger, read_only=True)
                 self._reviewing = Reviewing(loaded=self.loaded, texts=texts, calls=calls)
             return self._reviewing

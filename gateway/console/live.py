@@ -1,11 +1,12 @@
 """The newest calls, and one call with the reasons for its decision."""
 
 from collections.abc import Iterator
-from typing import Any, Final, get_args
+from http import HTTPStatus
+from typing import Final, get_args
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from classifiers.policy import NONE
 from gateway.console.data import ConsoleData, data_of
@@ -27,8 +28,8 @@ def live(request: Request) -> Response:
     before, problem = _number(asked.get("before")), ""
     filters = RowFilters(
         **{name: values.get(name, "") for name in _FILTERS},
-        since=_seconds(values.get("since")),
-        until=_seconds(values.get("until")),
+        since=_number(values.get("since")),
+        until=_number(values.get("until")),
     )
     rows: list[StoredRow] = []
     try:
@@ -67,14 +68,15 @@ async def call(request: Request) -> Response:
     texts = await run_in_threadpool(data.texts, row.record.request_id)
     classifiers = {rule.name: rule.classifier for rule in data.loaded.settings.rules}
     read = {name: kept.text for kept in texts for name in kept.rules.split(",") if name in classifiers}
-    reviewing, taken = await data.reviewing(), ""
-    rows = {name: await run_in_threadpool(reviewing.rows, classifiers[name]) for name in read}
-    if request.method == "POST":
-        given = await form(request)
-        name, label = given.get("rule", ""), given.get("label", "")
-        written = await run_in_threadpool(rows[name].add, read[name], label) if name in rows else b""
-        taken = f"{label}: a row of {rows[name].path.name}, which the next training reads" if written else ""
+    given = await form(request) if request.method == "POST" else {}
+    reviewing = await data.reviewing()
+    async with data.deciding:
+        rows = {name: await run_in_threadpool(reviewing.rows, classifiers[name]) for name in read}
+        if (rule := given.get("rule", "")) in rows:
+            written = await run_in_threadpool(rows[rule].add, read[rule], given.get("label", ""))
+            return RedirectResponse(f"/calls/{number}?taken={int(bool(written))}", HTTPStatus.SEE_OTHER)
     labels = {name: [*sorted(one.labels), *([NONE] if one.none else [])] for name, one in rows.items()}
+    taken = request.query_params.get("taken") == "1"
     return page(request, "call.html.j2", row=row, verdicts=verdicts, facts=facts, read=read, labels=labels, taken=taken)
 
 
@@ -103,7 +105,7 @@ def _facts(row: StoredRow) -> Iterator[tuple[str, str]]:
     yield "Answered by", one.answered_model
     yield "Status", f"{one.status} {one.error}".strip()
     yield "Abstentions", one.abstentions
-    yield "Contract", one.flags
+    yield "Flagged", one.flags
     yield "Service tier", one.service_tier
     yield "Judged", one.judged
     yield "Redacted", one.redacted
@@ -122,8 +124,3 @@ def _facts(row: StoredRow) -> Iterator[tuple[str, str]]:
 
 def _number(text: str | None) -> int | None:
     return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 19 else None
-
-
-def _seconds(text: str | None) -> float | None:
-    number: Any = _number(text)
-    return None if number is None else float(number)

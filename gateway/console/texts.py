@@ -1,6 +1,7 @@
 """Texts that a person writes or decides on: what the gateway would do with one, and what it got wrong."""
 
 import json
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -16,6 +17,7 @@ from gateway.console.form import form
 from gateway.console.render import page, query
 from gateway.errors import ApiError
 from gateway.ledger.store import LedgerError
+from gateway.review import Reviewing, ReviewItem
 
 _LIKELIEST: Final = 5
 _LONGEST: Final = 2000
@@ -54,40 +56,41 @@ async def attempt(request: Request) -> Response:
 
 async def review(request: Request) -> Response:
     """One text at a time, nearest its threshold first; a posted decision leads to the next."""
-    data = data_of(request)
+    data, given = data_of(request), await form(request) if request.method == "POST" else None
     explainer, reviewing = await data.explainer(), await data.reviewing()
     rule, skipped = request.query_params.get("rule", ""), request.query_params.get("skipped", "")
-    items = await run_in_threadpool(reviewing.queue, rule or None, explainer.snapshot)
-    if request.method == "POST":
-        given = await form(request)
-        item = next((one for one in items if one.id == given.get("id")), None)
-        if given.get("do") == "undo":
-            await run_in_threadpool(reviewing.undo)
-        elif given.get("do") == "skip":
-            skipped = ",".join(filter(None, (skipped, given.get("id", ""))))
-        elif item is not None and given.get("label"):
-            await run_in_threadpool(reviewing.decide, item, given["label"])
-        address = query({"rule": rule, "skipped": skipped[-_LONGEST:]}).removesuffix("?")
-        return RedirectResponse(f"/review{address}", HTTPStatus.SEE_OTHER)
-    left = [item for item in items if item.id not in skipped.split(",")]
-    item, likeliest = (left[0] if left else None), list[tuple[str, float | None]]()
-    labels, none = list[str](), ""
-    if item is not None:
-        scores = dict(await explainer.scores(item.classifier, item.text))
-        rows = await run_in_threadpool(reviewing.rows, item.classifier)
-        labels, none = sorted(rows.labels), rows.none
-        ranked = sorted(labels, key=lambda name: -scores.get(name, 0.0))
-        likeliest = [(name, scores.get(name)) for name in ranked[:_LIKELIEST]]
+    async with data.deciding:
+        items = await run_in_threadpool(reviewing.queue, rule or None, explainer.snapshot)
+        if given is not None:
+            await run_in_threadpool(_decided, reviewing, items, given)
+            if given.get("do") == "skip":
+                skipped = ",".join(filter(None, (skipped, given.get("id", ""))))
+            address = query({"rule": rule, "skipped": skipped[-_LONGEST:]}).removesuffix("?")
+            return RedirectResponse(f"/review{address}", HTTPStatus.SEE_OTHER)
+        item = next((item for item in items if item.id not in skipped.split(",")), None)
+        rows = None if item is None else await run_in_threadpool(reviewing.rows, item.classifier)
+    scores = {} if item is None else dict(await explainer.scores(item.classifier, item.text))
+    labels = sorted(rows.labels) if rows else []
+    ranked = sorted(labels, key=lambda name: -scores.get(name, 0.0))
     return page(
         request,
         "review.html.j2",
         item=item,
-        likeliest=likeliest,
+        likeliest=[(name, scores.get(name)) for name in ranked[:_LIKELIEST]],
         labels=labels,
-        none=none and NONE,
+        none=NONE if rows and rows.none else "",
         waiting=len(items),
         address=f"/review{query({'rule': rule, 'skipped': skipped})}",
         rule=rule,
         rules=[one.name for one in data.loaded.settings.rules],
         kept=data.loaded.settings.content,
     )
+
+
+def _decided(reviewing: Reviewing, items: Sequence[ReviewItem], given: Mapping[str, str]) -> None:
+    """Takes the last decision back, or notes that on the text that is named, if it still waits."""
+    item = next((one for one in items if one.id == given.get("id")), None)
+    if given.get("do") == "undo":
+        reviewing.undo()
+    elif item is not None and given.get("label"):
+        reviewing.decide(item, given["label"])

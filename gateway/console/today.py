@@ -31,9 +31,7 @@ def today(request: Request) -> Response:
     if made is not None and request.url.path.endswith(".csv"):
         headers = {"content-disposition": f'attachment; filename="offramp-{period}-{by}.csv"'}
         return Response(as_csv(made.lines(by), by), media_type="text/csv", headers=headers)
-    days: list[tuple[str, float]] = (
-        [] if made is None else [(line.name, line.figures.saved_usd) for line in made.lines("day")]
-    )
+    by_day = () if made is None else made.lines("day")
     return page(
         request,
         "today.html.j2",
@@ -46,5 +44,5 @@ def today(request: Request) -> Response:
         ways=WAYS,
         since=int(since),
         linked=_LINKED.get(by),
-        chart=bars("Saved a day, in dollars", days),
+        chart=bars("Saved a day, in dollars", [(line.name, line.figures.saved_usd) for line in by_day]),
     )

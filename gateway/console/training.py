@@ -1,4 +1,4 @@
-"""Trains a classifier from the page Review, one at a time, as `offramp train` does."""
+"""Trains a classifier from a page, one at a time, as `offramp train` does."""
 
 import asyncio
 import os
@@ -71,7 +71,7 @@ class Trainings:
     async def show(self, request: Request) -> Response:
         """The page: what can be trained, and what runs. A posted name begins a training, `cancel` ends it."""
         data, problem = data_of(request), ""
-        names = sorted({rule.classifier for rule in data.loaded.settings.rules})
+        names = sorted({name for rule in data.loaded.settings.rules for _, name in rule.bindings})
         refusals = {name: why_not(data.loaded, name) for name in names}
         runs = self._run is not None and self._run.ended is None
         if request.method == "POST":

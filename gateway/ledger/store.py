@@ -248,7 +248,7 @@ class SQLiteLedger:
         """The newest rows that fit, the newest first: those before a number, if one is given. Where only `after` is
         given, the rows that follow it. Raises LedgerError, also where that takes over a second."""
         rising = after is not None and before is None
-        with self._at_most(_LONGEST_S):
+        with self.at_most(_LONGEST_S):
             found = self._search(filters, after or 0, _HIGHEST if before is None else before, most, rising=rising)
         found.sort(key=itemgetter("id"), reverse=True)
         return [StoredRow(id=row.pop("id"), record=convert(row, Record, strict=False)) for row in found]
@@ -307,8 +307,8 @@ class SQLiteLedger:
             self._db.execute(add, (above, above + _COUNTED))
 
     @contextmanager
-    def _at_most(self, seconds: float) -> Iterator[None]:
-        """Ends queries that take longer."""
+    def at_most(self, seconds: float) -> Iterator[None]:
+        """Ends what takes longer, with LedgerError."""
         until = time.monotonic() + seconds
         self._db.set_progress_handler(lambda: time.monotonic() > until, _INSTRUCTIONS)
         try:

@@ -127,12 +127,12 @@ def both(
 
 
 def body_of(endpoint: str, text: str, model: str, **more: Any) -> bytes:
-    said = [{"role": "user", "content": text}]
+    messages = [{"role": "user", "content": text}]
     asked: dict[str, Any] = {
-        "chat.completions": {"messages": said},
+        "chat.completions": {"messages": messages},
         "completions": {"prompt": text},
         "responses": {"input": text, "store": False},
-        "messages": {"messages": said, "max_tokens": 100},
+        "messages": {"messages": messages, "max_tokens": 100},
     }[endpoint]
     return json.dumps({"model": model, **asked, **more}).encode()
 

@@ -1,5 +1,6 @@
 """Pages over a ledger's rows."""
 
+import json
 import re
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from gateway.console.access import ConsoleKey
 from gateway.console.app import create_console
 from gateway.console.data import ConsoleData
 from gateway.console.render import HERE, visible
+from gateway.ledger.call_store import RecentStore, RecentText
 from gateway.ledger.store import SQLiteLedger
 from gateway.record import Record
 
@@ -124,3 +126,40 @@ def test_a_request_that_cannot_be_read_is_a_problem_on_the_page(browser: TestCli
     for given in ({"body": "no json"}, {"text": "hello", "model": "none"}, {"body": "{}", "path": "/v1/nothing"}):
         answer = browser.post("/try", data=given, headers={"origin": URL})
         assert (answer.status_code, 'role="alert"' in answer.text) == (200, True)
+
+
+def test_a_page_makes_no_ledger(browser: TestClient, ledger: Path) -> None:
+    assert [browser.get(path).status_code for path in ("/", "/today", "/review", "/calls/1")] == [200, 200, 503, 503]
+    assert not ledger.exists()
+
+
+def test_a_prompt_keeps_its_line_ends(browser: TestClient) -> None:
+    shown = browser.post("/try", data={"text": "a\r\nb", "system": "one\r\ntwo"}, headers={"origin": URL}).text
+    assert ">a\nb</textarea>" in shown
+    assert ">one\ntwo</textarea>" in shown
+    assert r"one\ntwo" in shown
+    assert r"\r" not in shown
+
+
+def test_a_right_label_is_a_row_for_training_once(browser: TestClient, ledger: Path) -> None:
+    rule = '{name: r, classifier: shop, when: {any_system: true}, then: {"*": flag}}'
+    (ledger.parent / "gateway.yaml").write_text(f"{FILE}rules: [{rule}]\n")
+    (ledger.parent / "policies").mkdir()
+    policy = "version: 1\nname: shop\nkind: intent\nabout: x\nlabels: {a: {means: a}, b: {means: b}}\nother: c\n"
+    (ledger.parent / "policies" / "shop.yaml").write_text(policy)
+    fill(ledger, {})
+    texts = RecentStore(ledger)
+    texts.append([RecentText(request_id="r0", at=1e9, rules="r", text="hello\nthere")])
+    texts.close()
+    data = ConsoleData(load_gateway(ledger.parent / "gateway.yaml", {}, secrets=False), "http://gate")
+    client = TestClient(create_console(data, KEY), base_url=URL)
+    client.get("/login", params={"key": KEY.key})
+    assert "hello\nthere" in client.get("/calls/1").text
+    rows = ledger.parent / "policies" / "shop.reviewed.jsonl"
+    for given in ({"rule": "r", "label": "unknown"}, {"rule": "none", "label": "a"}):
+        client.post("/calls/1", data=given, headers={"origin": URL})
+    assert not rows.exists()
+    done = client.post("/calls/1", data={"rule": "r", "label": "a"}, headers={"origin": URL})
+    assert "A row was written" in done.text
+    [row] = rows.read_text().splitlines()
+    assert (json.loads(row)["text"], json.loads(row)["label"]) == ("hello\nthere", "a")
