@@ -24,7 +24,7 @@ from gateway.upstreams.http1 import Http1Client, _Connection, _Exchange
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n"
-ZIPPED = gzip.compress(b'{"a": 1}' * 20)
+ZIPPED = gzip.compress(b'{"a": 1}' * 20, mtime=0)
 PAYLOADS = [
     OK,
     OK + OK,
