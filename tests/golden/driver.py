@@ -9,7 +9,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -87,11 +86,10 @@ class Gateway:
         self.ledger = workspace.folder / "ledger" / f"{name}.db"
         self.coin = workspace.folder / f"{name}.coin"
         self.log = workspace.folder / f"{name}.log"
+        self.port = 0
         self.toss(0.5)
-        with closing(socket.create_server(("127.0.0.1", 0))) as free:
-            self.port = free.getsockname()[1]
         program = [sys.executable, str(HERE / "serve.py"), str(self.coin)]
-        arguments = ["serve", f"{name}.yaml", "--port", str(self.port)]
+        arguments = ["serve", f"{name}.yaml", "--port", "0"]
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(
                 [*program, *arguments], cwd=workspace.folder, env=environment(self.upstream.url), stdout=out, stderr=out
@@ -106,9 +104,12 @@ class Gateway:
     def wait(self) -> None:
         """Returns when it is ready."""
         for _ in range(600):
-            assert self.process.poll() is None, self.log.read_text()
+            log = self.log.read_text()
+            assert self.process.poll() is None, log
+            # a port that was free before may be taken by now
+            self.port = int((re.findall(r"serves http://127\.0\.0\.1:(\d+)", log) or [0])[0])
             try:
-                if self.send("GET", "/ready", b"", {})[0] == 200:
+                if self.port and self.send("GET", "/ready", b"", {})[0] == 200:
                     return
             except OSError:
                 pass
