@@ -68,7 +68,7 @@ def test_whole_and_streamed_answers_come_from_the_model(language_model: str, sta
         assert asked[-1].usage.completion_tokens == whole.usage.completion_tokens
 
     labels = 'model="gpt-4o",notional="false",rule="",upstream="llama"'
-    assert running.metric(f"offramp_output_tokens_total{{{labels}}}") == 3 * whole.usage.completion_tokens
+    until(lambda: running.metric(f"offramp_output_tokens_total{{{labels}}}") == 3 * whole.usage.completion_tokens)
     assert running.metric(f"offramp_input_tokens_total{{{labels}}}") == 3 * whole.usage.prompt_tokens
     assert running.metric('offramp_usage_missing_requests_total{reason="not_reported",upstream="llama"}') == 0
     # the model's own price is not known here, and is not guessed
