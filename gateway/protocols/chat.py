@@ -30,14 +30,7 @@ class FunctionDefinition(Struct):
 
 
 class Tool(Struct):
-    """One of `tools`."""
-
-    type: str = "function"
-    function: FunctionDefinition | None = None
-
-
-class ToolChoice(Struct):
-    """`tool_choice` where it is an object."""
+    """One of `tools`, or `tool_choice` where it is an object."""
 
     type: str = "function"
     function: FunctionDefinition | None = None
@@ -48,7 +41,7 @@ class FormatFields(Struct):
 
     response_format: Format | None = None
     tools: list[Tool] | None = None
-    tool_choice: ToolChoice | str | None = None
+    tool_choice: Tool | str | None = None
     functions: list[FunctionDefinition] | None = None
     function_call: FunctionDefinition | str | None = None
     modalities: list[str] | None = None

@@ -15,12 +15,15 @@ from gateway.protocols import chat, sse
 from gateway.protocols.chat_requests import ChatRequests
 from gateway.protocols.json import Path, decode_fields, encode, leaves, of_upstream
 from gateway.protocols.wire import (
+    AnswerReader,
     ChoicePart,
     EventFacts,
     Kind,
     Meta,
     ReplyContent,
+    ReplyWriter,
     Request,
+    StreamReader,
     TextItem,
     TextItems,
     TokenCounts,
@@ -42,20 +45,13 @@ _CUT: Final = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": "cont
 _NOTHING: Final = EventFacts()
 
 
-class ChatAnswers:
+class ChatAnswers(AnswerReader):
     """Reads chat completions of upstreams."""
 
-    holders = ("message", "delta")
-    rewrites_repeats = False
-    blank = b"null"
-
     def meta(self, data: bytes) -> Meta:
-        """As of AnswerReader."""
-        meta = of_upstream(chat.decode_meta, data)
-        return _meta(meta)
+        return _meta(of_upstream(chat.decode_meta, data))
 
     def choices(self, data: bytes, *, stream: bool) -> Iterator[ChoicePart]:
-        """As of AnswerReader."""
         for place, choice in enumerate(of_upstream(chat.decode_answer, data).choices or ()):
             message = (choice.delta or choice.message) if stream else (choice.message or choice.delta)
             part = ChoicePart(_number(choice, place), finish=choice.finish_reason or "")
@@ -70,7 +66,6 @@ class ChatAnswers:
             yield part
 
     def texts(self, data: bytes, part: int) -> TextItems:
-        """As of AnswerReader."""
         keys = of_upstream(chat.decode_choices, data)
         items: list[TextItem] = []
         repeats: list[tuple[int, Path]] = []
@@ -84,11 +79,10 @@ class ChatAnswers:
         return TextItems(items, repeats, _holds_more(keys))
 
     def stream(self) -> "ChatStream":
-        """As of AnswerReader."""
         return ChatStream()
 
 
-class ChatStream:
+class ChatStream(StreamReader):
     """Reads the chunks of one stream. has_content: whether an event has any; cut: the last choice where a rule cuts."""
 
     def __init__(self, *, has_content: Callable[[bytes], bool] | None = None, cut: Any = _CUT) -> None:
@@ -96,7 +90,6 @@ class ChatStream:
         self._latest: deque[bytes] = deque(maxlen=_LAST_EVENTS)
 
     def read(self, event: bytes, *, awaiting: bool) -> EventFacts:
-        """As of StreamReader."""
         self._latest.append(event)
         content = awaiting and self._has_content(event)
         error = b'"error"' in event and has_error(event)
@@ -220,22 +213,20 @@ def _holds_more(answer: chat.UpstreamChoices) -> bool:
     return any(isinstance(leaf, str) and leaf for value in decoded for leaf in leaves(value))
 
 
-class ChatReplies:
+class ChatReplies(ReplyWriter):
     """Writes chat completions. A block ends with `content_filter`. Where the client parses a schema it is a refusal
     that ends with `stop`, as OpenAI's do; OpenAI's client reads no message that ends otherwise."""
 
     def whole(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> bytes:
-        """As of ReplyWriter."""
         message, finish = _message(content)
         logprobs = _logprobs(content)
         choices = [
             chat.AnswerChoice(_with_ids(message, f"call_{name}_{index}"), finish, index, logprobs)
             for index in range(request.choices)
         ]
-        return encode(chat.ChatCompletion("chatcmpl-" + name, int(time.time()), request.model, choices, _used(counts)))
+        return encode(chat.ChatCompletion("chatcmpl-" + name, int(time.time()), request.model, choices, used(counts)))
 
     def events(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> Iterator[bytes]:
-        """As of ReplyWriter."""
         (message, finish), answer_id, created = _message(content), "chatcmpl-" + name, int(time.time())
         messages = [_with_ids(message, f"call_{name}_{index}") for index in range(request.choices)]
         choices_of_events = (
@@ -246,15 +237,10 @@ class ChatReplies:
         for part in zip(*choices_of_events, strict=True):
             yield sse.event(encode(chat.Chunk(answer_id, created, request.model, list(part), pending)))
         if request.wants_usage:
-            yield sse.event(encode(chat.Chunk(answer_id, created, request.model, [], _used(counts))))
+            yield sse.event(encode(chat.Chunk(answer_id, created, request.model, [], used(counts))))
         yield sse.DONE
 
-    def error(self, error: ApiError, request_id: str) -> bytes:  # noqa: ARG002 - the id is in a header
-        """As of ReplyWriter."""
-        return error_body(error)
-
-    def error_event(self, error: ApiError, request_id: str) -> bytes:  # noqa: ARG002
-        """As of ReplyWriter."""
+    def error_event(self, error: ApiError, request_id: str) -> bytes:  # noqa: ARG002 - the id is in a header
         return sse.event(error_body(error))
 
 
@@ -277,7 +263,7 @@ def _logprobs(content: ReplyContent) -> chat.Logprobs | None:
     return None if content.logprobs is None else chat.Logprobs(list(content.logprobs))
 
 
-def _used(counts: TokenCounts) -> chat.ChatUsage:
+def used(counts: TokenCounts) -> chat.ChatUsage:
     return chat.ChatUsage(counts.given, counts.generated, counts.given + counts.generated)
 
 

@@ -20,6 +20,7 @@ from gateway.protocols.wire import (
     PlainWord,
     Request,
     RequestedFormat,
+    RequestReader,
     SchemaObject,
     Turn,
     Understood,
@@ -28,6 +29,7 @@ from gateway.protocols.wire import (
     Wire,
     check_number_of_turns,
     checked_model,
+    size_of,
 )
 
 _MOST_CHOICES: Final = 128
@@ -92,13 +94,12 @@ UNDERSTOOD: Final = Understood(
 )  # fmt: skip
 
 
-class ChatRequests:
+class ChatRequests(RequestReader):
     """Reads chat requests."""
 
     understood = UNDERSTOOD
 
     def parse(self, wire: Wire, body: bytes) -> Request:
-        """As of RequestReader."""
         bounded(body)
         try:
             view = decoded(chat.decode_request, body)
@@ -125,16 +126,13 @@ class ChatRequests:
         )
 
     def turns(self, fields: Fields) -> list[Turn]:
-        """As of Request."""
         return turns_of(fields["messages"])
 
     def without(self, fields: Fields, places: Collection[int]) -> Fields:
-        """As of RequestReader."""
         rows = decode_list(fields["messages"])
         return {**fields, "messages": Raw(encode([row for place, row in enumerate(rows) if place not in places]))}
 
     def requested(self, fields: Fields) -> RequestedFormat | Unsupported:
-        """As of RequestReader."""
         try:
             asked = chat.decode_asked(fields)
         except (msgspec.DecodeError, RecursionError) as error:
@@ -153,15 +151,9 @@ class ChatRequests:
         )
 
     def size(self, fields: Fields) -> tuple[int, bool]:
-        """As of RequestReader."""
-        size = sum([len(fields[name]) for name in _READ if name in fields])
-        messages = fields["messages"]
-        attaches = _ATTACHED.search(messages) is not None
-        attached = sum(len(match[0]) for match in _BASE64.finditer(messages)) if attaches else 0
-        return size - attached, attaches
+        return size_of(fields, _READ, "messages", _ATTACHED, _BASE64)
 
     def asking_usage(self, fields: Fields) -> Fields:
-        """As of RequestReader."""
         options = chat.decode_options(fields.get("stream_options", b"null")) or {}
         options["include_usage"] = Raw(b"true")
         return {**fields, "stream_options": Raw(encode(options))}
@@ -295,13 +287,13 @@ def _call(asked: chat.FormatFields) -> FunctionCall | Unsupported | None:
     return None
 
 
-def _tool(tools: list[chat.Tool], choice: chat.ToolChoice | str | None) -> FunctionCall | Unsupported:
+def _tool(tools: list[chat.Tool], choice: chat.Tool | str | None) -> FunctionCall | Unsupported:
     functions = [tool.function for tool in tools if tool.function]
     if len(functions) < len(tools):
         return Unsupported(UnsupportedReason.FREE_TOOLS, "custom tools")
-    if isinstance(choice, chat.ToolChoice) and choice.type != "function":
+    if isinstance(choice, chat.Tool) and choice.type != "function":
         return Unsupported(UnsupportedReason.FREE_TOOLS, f"tool_choice {choice.type}")
-    if isinstance(choice, chat.ToolChoice):
+    if isinstance(choice, chat.Tool):
         return _named(functions, choice.function.name if choice.function else "", legacy=False)
     if choice == "required" and len(functions) == 1:
         return FunctionCall(functions[0].name, functions[0].parameters or {}, legacy=False, named=False)

@@ -17,7 +17,7 @@ from msgspec import Raw, Struct
 
 from gateway.errors import BadRequest
 from gateway.protocols import chat, sse
-from gateway.protocols.chat_answers import CHAT, ChatStream
+from gateway.protocols.chat_answers import CHAT, ChatAnswers, ChatReplies, ChatStream, used
 from gateway.protocols.json import (
     Path,
     bounded,
@@ -36,6 +36,7 @@ from gateway.protocols.wire import (
     ReplyContent,
     Request,
     RequestedFormat,
+    RequestReader,
     TextItem,
     TextItems,
     TokenCounts,
@@ -75,7 +76,7 @@ class _Body(Struct):
 _decode_body: Final = msgspec.json.Decoder(_Body).decode
 
 
-class TextRequests:
+class TextRequests(RequestReader):
     """Reads bodies with a text, or a list of texts, in one field."""
 
     def __init__(self, field: str, *, streams: bool) -> None:
@@ -86,7 +87,6 @@ class TextRequests:
         self.understood = Understood(harmless=frozenset(), read=frozenset({"model", field}), values={}, shape=())
 
     def parse(self, wire: Wire, body: bytes) -> Request:
-        """As of RequestReader."""
         bounded(body)
         view, fields = decoded(_decode_body, body), decode_fields(body)
         model = checked_model(view.model, fields, self._known)
@@ -125,19 +125,15 @@ class TextRequests:
         return [Turn("user", tuple(texts.values()), unread, tuple(texts))]
 
     def without(self, fields: Fields, places: Collection[int]) -> Fields:  # noqa: ARG002 - there is one turn
-        """As of RequestReader."""
         return fields
 
     def requested(self, fields: Fields) -> RequestedFormat | Unsupported:  # noqa: ARG002
-        """As of RequestReader."""
         return Unsupported(UnsupportedReason.MODALITY, "embeddings and legacy completions are not answered here")
 
     def size(self, fields: Fields) -> tuple[int, bool]:
-        """As of RequestReader."""
         return sum(len(fields[name]) for name in (self._field, _SUFFIX) if name in fields), False
 
     def asking_usage(self, fields: Fields) -> Fields:
-        """As of RequestReader."""
         return CHAT.requests.asking_usage(fields)
 
 
@@ -161,30 +157,20 @@ def _texts(value: object, path: Path) -> Iterator[tuple[Path, str]]:
             yield from _texts(inner, (*path, key))
 
 
-class VectorAnswers:
+class VectorAnswers(ChatAnswers):
     """Reads upstreams' embeddings: their usage alone."""
-
-    holders = ("data", "data")
-    rewrites_repeats = False
-    blank = b"null"
 
     def meta(self, data: bytes) -> Meta:
         """As of AnswerReader. Nothing is generated."""
-        meta = CHAT.answers.meta(data)
+        meta = super().meta(data)
         usage = meta.usage
         return Meta(meta.model, usage and Usage(usage.given, usage.generated or 0, usage.cached, usage.written))
 
-    def choices(self, data: bytes, *, stream: bool) -> tuple[ChoicePart, ...]:  # noqa: ARG002
-        """As of AnswerReader."""
-        return ()
+    def choices(self, data: bytes, *, stream: bool) -> Iterator[ChoicePart]:  # noqa: ARG002
+        return iter(())
 
     def texts(self, data: bytes, part: int) -> TextItems:  # noqa: ARG002
-        """As of AnswerReader."""
         return TextItems()
-
-    def stream(self) -> ChatStream:
-        """As of AnswerReader. There are no streams of embeddings."""
-        return ChatStream()
 
 
 class _Choices(Struct):
@@ -194,24 +180,16 @@ class _Choices(Struct):
 _decode_choices: Final = msgspec.json.Decoder(_Choices).decode
 
 
-class CompletionAnswers:
-    """Reads upstreams' legacy completions."""
+class CompletionAnswers(ChatAnswers):
+    """Reads upstreams' legacy completions. The events of a stream end as chat's do."""
 
     holders = ("text", "text")
-    rewrites_repeats = False
-    blank = b"null"
-
-    def meta(self, data: bytes) -> Meta:
-        """As of AnswerReader."""
-        return CHAT.answers.meta(data)
 
     def choices(self, data: bytes, *, stream: bool) -> Iterator[ChoicePart]:  # noqa: ARG002
-        """As of AnswerReader."""
         for item in self.texts(data, 0).items:
             yield ChoicePart(item.choice, item.text)
 
     def texts(self, data: bytes, part: int) -> TextItems:  # noqa: ARG002
-        """As of AnswerReader."""
         items: list[TextItem] = []
         repeats: list[tuple[int, Path]] = []
         incomplete = False
@@ -227,7 +205,6 @@ class CompletionAnswers:
         return TextItems(items, repeats, incomplete)
 
     def stream(self) -> ChatStream:
-        """As of AnswerReader. The events end as chat's do."""
         return ChatStream(has_content=_has_text, cut=_choice("", 0, "content_filter"))
 
 
@@ -235,16 +212,13 @@ def _has_text(event: bytes) -> bool:
     return b'"text":' in event and b'"text":""' not in event
 
 
-class ListReplies:
+class ListReplies(ChatReplies):
     """Writes the echo's answers: legacy completions, and small vectors that follow from the text."""
 
-    error, error_event = CHAT.replies.error, CHAT.replies.error_event
-
     def whole(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> bytes:
-        """As of ReplyWriter."""
         if request.wire.answered:
             choices = [_choice(content.text, index, "stop") for index in range(request.choices)]
-            return encode({**_frame(request, name), "choices": choices, "usage": _used(counts)})
+            return encode({**_frame(request, name), "choices": choices, "usage": used(counts)})
         as_text = bytes(request.fields.get("encoding_format", b"")) == b'"base64"'
         data: list[dict[str, Any]] = []
         for index, item in enumerate(items_of(request.fields["input"])):
@@ -261,7 +235,7 @@ class ListReplies:
             for index in range(request.choices):
                 yield sse.event(encode({**frame, "choices": [_choice(text, index, finish)]}))
         if request.wants_usage:
-            yield sse.event(encode({**frame, "choices": [], "usage": _used(counts)}))
+            yield sse.event(encode({**frame, "choices": [], "usage": used(counts)}))
         yield sse.DONE
 
 
@@ -271,10 +245,6 @@ def _frame(request: Request, name: str) -> dict[str, Any]:
 
 def _choice(text: str, index: int, finish: str | None) -> dict[str, Any]:
     return {"text": text, "index": index, "logprobs": None, "finish_reason": finish}
-
-
-def _used(counts: TokenCounts) -> chat.ChatUsage:
-    return chat.ChatUsage(counts.given, counts.generated, counts.given + counts.generated)
 
 
 EMBEDDINGS: Final = Wire(

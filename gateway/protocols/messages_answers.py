@@ -12,11 +12,14 @@ from gateway.protocols import sse
 from gateway.protocols.json import Path, encode, of_upstream
 from gateway.protocols.messages_requests import MessagesRequests, strings, unread
 from gateway.protocols.wire import (
+    AnswerReader,
     ChoicePart,
     EventFacts,
     Meta,
     ReplyContent,
+    ReplyWriter,
     Request,
+    StreamReader,
     TextItem,
     TextItems,
     TokenCounts,
@@ -81,19 +84,13 @@ _decode: Final = msgspec.json.Decoder(UpstreamReply).decode
 _decode_any: Final = msgspec.json.Decoder().decode
 
 
-class MessagesAnswers:
+class MessagesAnswers(AnswerReader):
     """Reads messages of upstreams."""
 
-    holders = ("message", "delta")
-    rewrites_repeats = False
-    blank = b"null"
-
     def meta(self, data: bytes) -> Meta:
-        """As of AnswerReader."""
         return _meta(of_upstream(_decode, data))
 
     def choices(self, data: bytes, *, stream: bool) -> Iterator[ChoicePart]:
-        """As of AnswerReader."""
         view = of_upstream(_decode, data)
         blocks = list(enumerate(view.content or ()))
         if stream:
@@ -135,11 +132,10 @@ class MessagesAnswers:
         return TextItems(items, incomplete=incomplete, closes=signature)
 
     def stream(self) -> "MessagesStream":
-        """As of AnswerReader."""
         return MessagesStream()
 
 
-class MessagesStream:
+class MessagesStream(StreamReader):
     """Reads the events of one stream. open: the block that has begun and not ended."""
 
     def __init__(self) -> None:
@@ -149,7 +145,6 @@ class MessagesStream:
         self._ended = self._over = False
 
     def read(self, event: bytes, *, awaiting: bool) -> EventFacts:
-        """As of StreamReader."""
         try:
             view = of_upstream(_decode, sse.data_of(event) or b"{}")
         except (msgspec.DecodeError, RecursionError):
@@ -219,16 +214,14 @@ def _arguments(block: UpstreamBlock, *, stream: bool) -> str:
     return block.partial_json or "" if stream else bytes(block.input).decode(errors="replace")
 
 
-class MessagesReplies:
+class MessagesReplies(ReplyWriter):
     """Writes messages. A block is a sentence that ends as any answer does, since Claude Code puts a sentence of its own
     in a refusal's place. Where the client parses a schema it is a refusal without text, which would be parsed."""
 
     def whole(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> bytes:
-        """As of ReplyWriter."""
         return encode(_message(request, content, name, counts))
 
     def events(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> Iterator[bytes]:
-        """As of ReplyWriter."""
         message = _message(request, content, name, counts)
         usage = {**message["usage"], "output_tokens": 0}
         begun = {**message, "content": [], "stop_reason": None, "stop_details": None, "usage": usage}
@@ -243,11 +236,9 @@ class MessagesReplies:
         yield from _ending(message["stop_reason"], message["stop_details"], _used(counts.generated, counts.given))
 
     def error(self, error: ApiError, request_id: str) -> bytes:
-        """As of ReplyWriter."""
         return encode(_error(error, request_id))
 
     def error_event(self, error: ApiError, request_id: str) -> bytes:
-        """As of ReplyWriter."""
         return _event("error", **_error(error, request_id))
 
 
@@ -314,11 +305,9 @@ class CountedTokens(MessagesAnswers):
     """Reads counts of tokens, which cost nothing and have no texts."""
 
     def meta(self, data: bytes) -> Meta:  # noqa: ARG002 - a count is a count of nothing
-        """As of AnswerReader."""
         return Meta(None, Usage(0, 0))
 
     def texts(self, data: bytes, part: int) -> TextItems:  # noqa: ARG002
-        """As of AnswerReader."""
         return TextItems()
 
 
@@ -326,7 +315,6 @@ class CountReplies(MessagesReplies):
     """Writes counts of tokens."""
 
     def whole(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> bytes:  # noqa: ARG002
-        """As of ReplyWriter."""
         return encode({"input_tokens": counts.given})
 
 

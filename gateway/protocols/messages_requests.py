@@ -22,7 +22,6 @@ from gateway.protocols.json import (
     decoded,
     encode,
     rewrite,
-    strict_json,
 )
 from gateway.protocols.wire import (
     Fields,
@@ -30,6 +29,7 @@ from gateway.protocols.wire import (
     PlainWord,
     Request,
     RequestedFormat,
+    RequestReader,
     SchemaObject,
     Turn,
     Understood,
@@ -38,6 +38,8 @@ from gateway.protocols.wire import (
     Wire,
     check_number_of_turns,
     checked_model,
+    size_of,
+    value_of,
 )
 
 _LIST: Final = re.compile(rb"\s*\[")
@@ -132,7 +134,7 @@ _decode_asked: Final = msgspec.json.Decoder(AskedOutput).decode
 _decode_format: Final = msgspec.json.Decoder(SchemaFormat | None).decode
 
 
-class MessagesRequests:
+class MessagesRequests(RequestReader):
     """Reads Messages requests. counts: whether their tokens are only counted."""
 
     understood = UNDERSTOOD
@@ -141,7 +143,6 @@ class MessagesRequests:
         self._counts = counts
 
     def parse(self, wire: Wire, body: bytes) -> Request:
-        """As of RequestReader."""
         bounded(body)
         fields = decoded(decode_fields, body)
         if "messages" not in fields:
@@ -168,7 +169,6 @@ class MessagesRequests:
         )
 
     def turns(self, fields: Fields) -> list[Turn]:
-        """As of Request."""
         return [turn for _, turns in _turns_of(fields) for turn, _ in turns]
 
     def without(self, fields: Fields, places: Collection[int]) -> Fields:
@@ -190,7 +190,6 @@ class MessagesRequests:
         return {**fields, "messages": Raw(encode(kept))}
 
     def requested(self, fields: Fields) -> RequestedFormat | Unsupported:
-        """As of RequestReader."""
         if self._counts:
             return Unsupported(UnsupportedReason.MODALITY, "tokens are counted")
         given = {name: fields[name] for name in AskedOutput.__struct_fields__ if name in fields}
@@ -204,18 +203,9 @@ class MessagesRequests:
         return RequestedFormat(shape=shape, stop=tuple(asked.stop_sequences or ()), max_tokens=asked.max_tokens)
 
     def size(self, fields: Fields) -> tuple[int, bool]:
-        """As of RequestReader."""
         if self._counts:
             return 0, False
-        size = sum([len(fields[name]) for name in _READ if name in fields])
-        messages = fields["messages"]
-        attaches = _ATTACHED.search(messages) is not None
-        attached = sum(len(match[0]) for match in _DATA.finditer(messages)) if attaches else 0
-        return size - attached, attaches
-
-    def asking_usage(self, fields: Fields) -> Fields:
-        """As of RequestReader."""
-        return fields
+        return size_of(fields, _READ, "messages", _ATTACHED, _DATA)
 
 
 _Run = tuple[Turn, list[int]]
@@ -224,11 +214,10 @@ _Run = tuple[Turn, list[int]]
 
 def _turns_of(fields: Fields) -> Iterator[tuple[int | None, list[_Run]]]:
     """The turns of the system prompt, whose index is None, and of each message by its index. Raises BadRequest."""
-    system = _values(fields, "system")
+    system = value_of(fields, "system", digits=True)
     if system is not None:
         yield None, [_turn("system", system, list(_numbered(system, "system")), ("system",))]
-    messages = _values(fields, "messages")
-    for index, message in enumerate(messages):
+    for index, message in enumerate(value_of(fields, "messages", digits=True)):
         where = f"messages[{index}]"
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
             raise BadRequest(f"{where}: must be a message with a role", param=where)
@@ -246,13 +235,6 @@ def _turns_of(fields: Fields) -> Iterator[tuple[int | None, list[_Run]]]:
             (by, [(number, block) for number, _, block in run]) for by, run in groupby(blocks, lambda each: each[1])
         ]
         yield index, [_turn(by, content, run, path, unknown) for by, run in runs]
-
-
-def _values(fields: Fields, name: str) -> Any:
-    try:
-        return strict_json(bytes(fields.get(name, b"null")), digits=True)
-    except (ValueError, RecursionError) as error:
-        raise BadRequest(f"{name}: {error}", param=name) from error
 
 
 def _numbered(content: Any, where: str) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -12,18 +12,21 @@ import msgspec
 from msgspec import Struct, structs
 
 from gateway.context import new_request_id
-from gateway.errors import ApiError, error_body
+from gateway.errors import ApiError
 from gateway.protocols import sse
 from gateway.protocols.json import Path, decode_fields, decode_list, encode, of_upstream
 from gateway.protocols.responses_requests import CALLS, ResponsesHistory, ResponsesRequests, texts_of
 from gateway.protocols.wire import (
+    AnswerReader,
     ChoicePart,
     EventFacts,
     Fields,
     Kind,
     Meta,
     ReplyContent,
+    ReplyWriter,
     Request,
+    StreamReader,
     TextItem,
     TextItems,
     TokenCounts,
@@ -119,19 +122,16 @@ _decode_frame: Final = msgspec.json.Decoder(ResponsesFrame).decode
 _decode_answer: Final = msgspec.json.Decoder(ResponsesAnswer).decode
 
 
-class ResponsesAnswers:
+class ResponsesAnswers(AnswerReader):
     """Reads responses of upstreams."""
 
-    holders = ("message", "delta")
     rewrites_repeats = True
     blank = b"[]"
 
     def meta(self, data: bytes) -> Meta:
-        """As of AnswerReader."""
         return _meta(of_upstream(_decode_frame, data))
 
     def choices(self, data: bytes, *, stream: bool) -> Iterator[ChoicePart]:
-        """As of AnswerReader."""
         answer = of_upstream(_decode_answer, data)
         part = ChoicePart(0, finish=_finish(answer.response or answer))
         if not stream:
@@ -149,7 +149,6 @@ class ResponsesAnswers:
         yield part
 
     def texts(self, data: bytes, part: int) -> TextItems:  # noqa: ARG002 - each text belongs to an item
-        """As of AnswerReader."""
         answer = of_upstream(msgspec.json.decode, data)
         texts = _Texts()
         if not isinstance(answer, dict):
@@ -161,7 +160,6 @@ class ResponsesAnswers:
         return TextItems(texts.items, texts.repeats, texts.incomplete)
 
     def stream(self) -> "ResponsesStream":
-        """As of AnswerReader."""
         return ResponsesStream()
 
 
@@ -221,7 +219,7 @@ class _Texts:
                 self.incomplete = True
 
 
-class ResponsesStream:
+class ResponsesStream(StreamReader):
     """Reads the events of one stream."""
 
     def __init__(self) -> None:
@@ -230,7 +228,6 @@ class ResponsesStream:
         self._output = _PassedOutput()
 
     def read(self, event: bytes, *, awaiting: bool) -> EventFacts:
-        """As of StreamReader."""
         data = sse.data_of(event)
         if data is None:
             return _NOTHING
@@ -375,16 +372,14 @@ def _index(event: Mapping[str, Any], name: str) -> int:
     return value if isinstance(value, int) else 0
 
 
-class ResponsesReplies:
+class ResponsesReplies(ReplyWriter):
     """Writes responses. A block is a message with its sentence; where the client parses a schema it is a refusal, which
     others do not show."""
 
     def whole(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> bytes:
-        """As of ReplyWriter."""
         return encode(_completed(request, content, name, counts))
 
     def events(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> Iterator[bytes]:
-        """As of ReplyWriter."""
         begun = {"response": _frame(request.fields, request.model, name, "in_progress")}
         events = [
             ("created", begun),
@@ -395,12 +390,7 @@ class ResponsesReplies:
         for number, (kind, fields) in enumerate(events):
             yield _event(f"response.{kind}", number, fields)
 
-    def error(self, error: ApiError, request_id: str) -> bytes:  # noqa: ARG002 - the id is in a header
-        """As of ReplyWriter."""
-        return error_body(error)
-
     def error_event(self, error: ApiError, request_id: str) -> bytes:
-        """As of ReplyWriter."""
         return _failure(_frame({}, "", request_id.removeprefix("req_"), "failed"), error, 0)
 
 

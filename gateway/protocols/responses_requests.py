@@ -12,18 +12,20 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway.errors import BadRequest
-from gateway.protocols.json import Path, bounded, decode_fields, decode_list, decoded, encode, invalid, strict_json
+from gateway.protocols.json import Path, bounded, decode_fields, decode_list, decoded, encode, invalid
 from gateway.protocols.wire import (
     SYSTEM,
     AnyObject,
     Earlier,
     Fields,
     FunctionCall,
+    History,
     Made,
     Named,
     PlainWord,
     Request,
     RequestedFormat,
+    RequestReader,
     SchemaObject,
     Turn,
     Understood,
@@ -32,6 +34,8 @@ from gateway.protocols.wire import (
     Wire,
     check_number_of_turns,
     checked_model,
+    size_of,
+    value_of,
 )
 
 READABLE_PARTS: Final = frozenset({"text", "input_text", "output_text", "refusal", "summary_text", "reasoning_text"})
@@ -165,13 +169,12 @@ _decode_format: Final = msgspec.json.Decoder(TextFormat | None).decode
 _decode_asked: Final = msgspec.json.Decoder(AskedFields).decode
 
 
-class ResponsesRequests:
+class ResponsesRequests(RequestReader):
     """Reads requests of the Responses API."""
 
     understood = UNDERSTOOD
 
     def parse(self, wire: Wire, body: bytes) -> Request:
-        """As of RequestReader."""
         bounded(body)
         view = decoded(_decode_request, body)
         fields = decode_fields(body)
@@ -192,8 +195,7 @@ class ResponsesRequests:
         )
 
     def turns(self, fields: Fields) -> list[Turn]:
-        """As of Request."""
-        instructions, value = (_value(fields, name) for name in ("instructions", "input"))
+        instructions, value = (value_of(fields, name) for name in ("instructions", "input"))
         turns = [Turn("system", (instructions,), incomplete=False, paths=(("instructions",),))] if instructions else []
         if isinstance(value, str):
             return [*turns, Turn("user", (value,), incomplete=False, paths=(("input",),))]
@@ -204,13 +206,12 @@ class ResponsesRequests:
 
     def without(self, fields: Fields, places: Collection[int]) -> Fields:
         """As of RequestReader. Instructions, where there are any, are the first turn, and always stay."""
-        before = 1 if _value(fields, "instructions") else 0
+        before = 1 if value_of(fields, "instructions") else 0
         items = decode_list(fields["input"])
         kept = [item for place, item in enumerate(items, before) if place not in places]
         return {**fields, "input": Raw(encode(kept))}
 
     def requested(self, fields: Fields) -> RequestedFormat | Unsupported:
-        """As of RequestReader."""
         try:
             known = AskedFields.__struct_fields__
             asked = _decode_asked(encode({name: fields[name] for name in known if name in fields}))
@@ -234,30 +235,22 @@ class ResponsesRequests:
 
     def size(self, fields: Fields) -> tuple[int, bool]:
         """As of RequestReader. What lies at the provider counts as attached: its size is not known."""
-        size = sum([len(fields[name]) for name in _READ if name in fields])
         if "input" not in fields or any(bytes(fields.get(name, b"null")) != b"null" for name in _UNSEEN):
-            return size, True
-        attaches = _ATTACHED.search(fields["input"]) is not None
-        return size - sum(len(match[0]) for match in _BASE64.finditer(fields["input"]) if attaches), attaches
-
-    def asking_usage(self, fields: Fields) -> Fields:
-        """As of RequestReader."""
-        return fields
+            return sum(len(fields[name]) for name in _READ if name in fields), True
+        return size_of(fields, _READ, "input", _ATTACHED, _BASE64)
 
 
-class ResponsesHistory:
+class ResponsesHistory(History):
     """What requests name by ids, and what is kept under them."""
 
     def named(self, fields: Fields) -> Named:
-        """As of History."""
-        response, store = (_value(fields, name) for name in ("previous_response_id", "store"))
+        response, store = (value_of(fields, name) for name in ("previous_response_id", "store"))
         raw = fields.get("input", Raw(b"null"))
         items = [item for item in map(_reference, _items_of(fields)) if item] if _REFERENCE in bytes(raw) else []
         elsewhere = any(bytes(fields.get(name, b"null")) != b"null" for name in _UNSEEN[1:])
         return Named(response if isinstance(response, str) else "", items, elsewhere, store is not False)
 
     def joined(self, fields: Fields, earlier: Earlier | None, items: Mapping[str, Raw]) -> Fields:
-        """As of History."""
         own = [items.get(_reference(item) or "", item) for item in _items_of(fields)]
         joined = {**fields, "input": Raw(encode([*(earlier.items if earlier else ()), *own]))}
         if earlier is not None:
@@ -265,7 +258,6 @@ class ResponsesHistory:
         return joined
 
     def made(self, fields: Fields, body: bytes) -> Made:
-        """As of History."""
         response = decode_fields(body)
         output = {msgspec.json.decode(decode_fields(item)["id"]): item for item in decode_list(response["output"])}
         before = self.named(fields).response
@@ -275,7 +267,7 @@ class ResponsesHistory:
 def _items_of(fields: Fields) -> Sequence[Raw]:
     raw = bytes(fields.get("input", b"null")).lstrip()
     if raw[:1] == b'"':
-        return [Raw(encode({"role": "user", "content": _value(fields, "input")}))]
+        return [Raw(encode({"role": "user", "content": value_of(fields, "input")}))]
     return decode_list(raw) if raw[:1] == b"[" else []
 
 
@@ -283,7 +275,7 @@ def _reference(item: Raw) -> str | None:
     """The id of an item that is named only."""
     if _REFERENCE not in bytes(item):
         return None
-    given = _value({"input": item}, "input")
+    given = value_of({"input": item}, "input")
     is_one = isinstance(given, dict) and given.get("type") == "item_reference" and isinstance(given.get("id"), str)
     return given["id"] if is_one else None
 
@@ -308,14 +300,6 @@ def texts_of(value: Any, path: Path = (), *, known: bool = True) -> Iterator[tup
             skipped = _IDS.fullmatch(key) or (known and key in _STATES) or (is_call and key in _NAMES)
             if not (skipped and isinstance(inner, str)):
                 yield from texts_of(inner, (*path, key), known=known)
-
-
-def _value(fields: Fields, name: str) -> Any:
-    """The value of a field, in one strict decode. Raises BadRequest."""
-    try:
-        return strict_json(bytes(fields.get(name, b"null")))
-    except (ValueError, RecursionError) as error:
-        raise BadRequest(f"{name}: {error}", param=name) from error
 
 
 def _wants_schema(text: bytes) -> bool:

@@ -4,6 +4,7 @@ Nothing is translated: a body goes to an upstream that speaks its format, and wh
 lead into its own JSON. Everything but the formats themselves sees what this file defines. No behaviour of a format.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -13,8 +14,8 @@ from typing import Any, Final, Protocol
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from gateway.context import RequestedModel, UpstreamModel
-from gateway.errors import ApiError, BadRequest
-from gateway.protocols.json import Path, decode_list, encode, rewrite
+from gateway.errors import ApiError, BadRequest, error_body
+from gateway.protocols.json import Path, decode_list, encode, rewrite, strict_json
 
 Fields = dict[str, Raw]
 """A body's top-level fields, each with its value's bytes as they came."""
@@ -229,8 +230,28 @@ def check_number_of_turns(name: str, turns: Raw) -> None:
             raise BadRequest(f"{name}: {number} are too many; at most {_MOST_TURNS} are taken", param=name)
 
 
+def value_of(fields: Fields, name: str, *, digits: bool = False) -> Any:
+    """The value of a field, in one strict decode; None where there is none. digits: as of strict_json. Raises
+    BadRequest."""
+    try:
+        return strict_json(bytes(fields.get(name, b"null")), digits=digits)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"{name}: {error}", param=name) from error
+
+
+def size_of(
+    fields: Fields, read: Collection[str], name: str, attached: re.Pattern[bytes], encoded: re.Pattern[bytes]
+) -> tuple[int, bool]:
+    """As `Request.prompt_size`. read: fields that a model is shown. In the field `name`, `attached` finds what goes
+    along, and `encoded` its bytes, which are not counted."""
+    size = sum(len(fields[each]) for each in read if each in fields)
+    value = fields.get(name, Raw(b"null"))
+    attaches = attached.search(value) is not None
+    return size - sum(len(match[0]) for match in encoded.finditer(value) if attaches), attaches
+
+
 class RequestReader(Protocol):
-    """Reads bodies of requests."""
+    """Reads bodies of requests. Formats are its subclasses; so are those of the readers and writers below."""
 
     understood: Understood
 
@@ -251,6 +272,7 @@ class RequestReader(Protocol):
 
     def asking_usage(self, fields: Fields) -> Fields:
         """The fields of a stream that asks for its usage; the same where it comes unasked."""
+        return fields
 
 
 class Usage(Struct, frozen=True):
@@ -361,9 +383,9 @@ class AnswerReader(Protocol):
     holders: of texts in a whole answer and in a stream, whose texts are what the others repeat. rewrites_repeats:
     whether a repeat of a text that changes is changed like it. blank: what other repeats become, as JSON."""
 
-    holders: tuple[str, str]
-    rewrites_repeats: bool
-    blank: bytes
+    holders: tuple[str, str] = ("message", "delta")
+    rewrites_repeats: bool = False
+    blank: bytes = b"null"
 
     def meta(self, data: bytes) -> Meta:
         """The model and the usage of a whole answer, or what an event says of them."""
@@ -414,8 +436,9 @@ class ReplyWriter(Protocol):
     def events(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> Iterator[bytes]:
         """The events of a stream."""
 
-    def error(self, error: ApiError, request_id: str) -> bytes:
-        """The body of an error."""
+    def error(self, error: ApiError, request_id: str) -> bytes:  # noqa: ARG002 - the id is in a header
+        """The body of an error: OpenAI's, if not otherwise said."""
+        return error_body(error)
 
     def error_event(self, error: ApiError, request_id: str) -> bytes:
         """An error as the only event of a stream, whose status has been sent already."""
