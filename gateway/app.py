@@ -43,7 +43,7 @@ from gateway.judge.resolve import SafetyAudits
 from gateway.ledger.call_log import CallLog, RecentLog, TextLog
 from gateway.ledger.call_store import CallStore, RecentStore, TextStore
 from gateway.ledger.recorder import BATCH_S, Recorder
-from gateway.ledger.writer import Appends, LedgerWriter
+from gateway.ledger.writer import Appends, LedgerWriter, Writer
 from gateway.log import RequestLog
 from gateway.metrics.observe import Metrics
 from gateway.pipeline import Pipeline
@@ -183,11 +183,11 @@ class _Services:
 
     def _kept(self, ledger: Path) -> tuple[CallLog, TextLog, RecentLog]:
         """What keeps calls, texts for review, and those of the latest calls."""
-        content, on_failure = self.loaded.settings.content, self.metrics.ledger_failures.inc
-        on_lost = self.metrics.kept_calls_lost.inc
-        calls = CallLog(CallStore(ledger), keeps=content.calls, on_failure=on_failure, on_lost=on_lost)
-        texts = TextLog(TextStore(ledger), content, ask=self._ask_again, on_failure=on_failure, on_lost=on_lost)
-        return calls, texts, RecentLog(RecentStore(ledger), content, on_failure=on_failure, on_lost=on_lost)
+        content, metrics = self.loaded.settings.content, self.metrics
+        writer = partial(Writer, on_failure=metrics.ledger_failures.inc, on_lost=metrics.kept_calls_lost.inc)
+        calls = CallLog(CallStore(ledger), writer, keeps=content.calls)
+        texts = TextLog(TextStore(ledger), writer, content, ask=self._ask_again)
+        return calls, texts, RecentLog(RecentStore(ledger), writer, content)
 
     async def _ask_again(self, context: RequestContext, readings: Sequence[Reading]) -> Sequence[Verdict]:
         # not timed: the request's record is closed by now

@@ -81,9 +81,6 @@ class Record(Struct, kw_only=True):
     known_upstream_model: str | None = None
 
 
-COLUMNS = Record.__struct_fields__
-
-
 def may_have_cost(record: Record) -> bool:
     """Whether the upstream took the call, or may have taken it, though it reported no usage."""
     return record.status < 400 or record.decision == "block" or _ended_on_its_way(record)

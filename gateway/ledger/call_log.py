@@ -9,7 +9,7 @@ rule that could block or answer it was in doubt of it; as a judge would see it, 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from msgspec import structs
 
@@ -19,7 +19,16 @@ from classifiers.verdict import Abstention, Reading, Verdict
 from gateway.answers.parse import Completion
 from gateway.config.settings import Content
 from gateway.context import JudgeVerdict, RequestContext
-from gateway.ledger.call_store import CallStore, KeptAs, KeptCall, KeptText, RecentStore, RecentText, TextStore
+from gateway.ledger.call_store import (
+    CallStore,
+    KeptAs,
+    KeptCall,
+    KeptRows,
+    KeptText,
+    RecentStore,
+    RecentText,
+    TextStore,
+)
 from gateway.ledger.writer import Appends, Writer
 from gateway.protocols.chat_answers import CHAT
 from gateway.protocols.json import encode
@@ -30,6 +39,7 @@ from gateway.rules.decide import Step
 from gateway.rules.rule import Act
 from gateway.upstreams.base import Answer
 
+S = TypeVar("S", bound=KeptRows[Any])
 _LARGEST: Final = 64 * 1024
 """Bytes of a request and its answer together, or of a text; a call for a small decision is no larger."""
 _MOST_PENDING: Final = 1000
@@ -39,14 +49,22 @@ _REVIEWED: Final = (Act.BLOCK, Act.ANSWER)
 """What rules do whose doubts are kept."""
 
 
-class CallLog:
-    """keeps: whether calls are kept; otherwise it only forgets. on_failure, on_lost: as of a Writer."""
+class _Log(Generic[S]):
+    """new_writer: makes a Writer; its store and `most` are given here. keeps: whether anything is kept; otherwise the
+    log only forgets. redact: whether personal data is replaced."""
 
-    def __init__(
-        self, store: CallStore, *, keeps: bool, on_failure: Callable[[int], None], on_lost: Callable[[int], None]
-    ) -> None:
+    def __init__(self, store: S, new_writer: Callable[..., Writer[Any]], *, keeps: bool, redact: bool = False) -> None:
         self.store = store
-        self._writer = Writer(store, on_failure=on_failure, on_lost=on_lost, most=_MOST_PENDING) if keeps else None
+        target = _Redacting(store) if redact else store
+        self._writer = new_writer(target, most=_MOST_PENDING) if keeps else None
+
+    def close(self) -> None:
+        """Writes what is pending."""
+        (self._writer or self.store).close()
+
+
+class CallLog(_Log[CallStore]):
+    """Keeps whole calls."""
 
     async def listen(self, context: RequestContext, request: Request, answer: Answer) -> None:
         """Notes a chat completion in the context, which `discover` reads; that of a stream once it has passed."""
@@ -64,10 +82,6 @@ class CallLog:
             call.spent_usd = record.spent_usd
         self._writer.add(call)
 
-    def close(self) -> None:
-        """Writes what is pending."""
-        (self._writer or self.store).close()
-
 
 async def _note(context: RequestContext, request: Request, completion: Completion | None) -> None:
     body = encode(request.fields)
@@ -83,16 +97,13 @@ AskAgain = Callable[[RequestContext, Sequence[Reading]], Awaitable[Sequence[Verd
 """The classifiers' verdicts, one for each reading, that count in no record and no metric."""
 
 
-T = TypeVar("T", KeptText, RecentText)
-
-
 @dataclass(frozen=True, slots=True)
-class _Redacting(Generic[T]):
+class _Redacting:
     """A store of texts whose personal data is replaced before they are written, in the writer's thread."""
 
-    store: Appends[T]
+    store: Appends[Any]
 
-    def append(self, records: Sequence[T]) -> None:
+    def append(self, records: Sequence[Any]) -> None:
         """As the store's. A text that cannot be redacted is left out."""
         texts = [(record, redacted(record.text)) for record in records]
         self.store.append([structs.replace(record, text=text) for record, text in texts if text is not None])
@@ -102,24 +113,12 @@ class _Redacting(Generic[T]):
         self.store.close()
 
 
-class RecentLog:
-    """Keeps what rules read of the latest requests where `content.recent` says so; otherwise it only forgets.
-    on_failure, on_lost: as of a Writer."""
+class RecentLog(_Log[RecentStore]):
+    """Keeps what rules read of the latest requests where `content.recent` says so."""
 
-    def __init__(
-        self,
-        store: RecentStore,
-        content: Content,
-        *,
-        on_failure: Callable[[int], None],
-        on_lost: Callable[[int], None],
-    ) -> None:
-        self.store = store
+    def __init__(self, store: RecentStore, new_writer: Callable[..., Writer[Any]], content: Content) -> None:
         self.keeps = content.recent is not None
-        target = _Redacting(store) if content.redact else store
-        self._writer = (
-            Writer(target, on_failure=on_failure, on_lost=on_lost, most=_MOST_PENDING) if self.keeps else None
-        )
+        super().__init__(store, new_writer, keeps=self.keeps, redact=content.redact)
 
     def note(self, record: Record, shown: Mapping[str, Sequence[str] | None]) -> None:
         """Keeps what rules read of a request. shown: by rule, without what rules redact; None where it cannot be
@@ -134,32 +133,18 @@ class RecentLog:
                     RecentText(request_id=record.request_id, at=record.at, rules=",".join(names), text=whole)
                 )
 
-    def close(self) -> None:
-        """Writes what is pending."""
-        (self._writer or self.store).close()
 
-
-class TextLog:
-    """Keeps texts for review where `content` says so; otherwise it only forgets. ask: for texts of one reading that are
-    judged again, each alone. on_failure, on_lost: as of a Writer."""
+class TextLog(_Log[TextStore]):
+    """Keeps texts for review where `content` says so. ask: for texts of one reading that are judged again, each
+    alone."""
 
     def __init__(
-        self,
-        store: TextStore,
-        content: Content,
-        *,
-        ask: AskAgain,
-        on_failure: Callable[[int], None],
-        on_lost: Callable[[int], None],
+        self, store: TextStore, new_writer: Callable[..., Writer[Any]], content: Content, *, ask: AskAgain
     ) -> None:
-        self.store = store
         wanted: dict[KeptAs, float | None] = {"blocked": content.blocked, "unsure": content.unsure}
         self.keeps = frozenset(kept_as for kept_as, seconds in wanted.items() if seconds is not None)
         self._ask = ask
-        target = _Redacting(store) if content.redact else store
-        self._writer = (
-            Writer(target, on_failure=on_failure, on_lost=on_lost, most=_MOST_PENDING) if self.keeps else None
-        )
+        super().__init__(store, new_writer, keeps=bool(self.keeps), redact=content.redact)
 
     def note(
         self,
@@ -196,10 +181,6 @@ class TextLog:
             self._add(kept)
         else:
             context.after_response.append(partial(self._keep_some, context, kept, reading, texts))
-
-    def close(self) -> None:
-        """Writes what is pending."""
-        (self._writer or self.store).close()
 
     async def _keep_some(self, context: RequestContext, kept: KeptText, reading: Reading, texts: Sequence[str]) -> None:
         """Of several texts those that have the label alone, else those that are in doubt alone; else all as one."""

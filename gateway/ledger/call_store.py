@@ -20,6 +20,7 @@ from gateway.ledger.store import (
     ledger_errors,
     opened_to_read,
     opened_to_write,
+    rows_of,
     stand_in,
     table,
     write_ahead,
@@ -105,13 +106,12 @@ class DifferingCall(msgspec.Struct, frozen=True, kw_only=True):
     answer: bytes
 
 
+S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T", bound=msgspec.Struct)
 _CREATE_CALLS, _INSERT_CALL = table("calls", KeptCall)
 _CREATE_TEXTS, _INSERT_TEXT = table("kept_texts", KeptText)
 _CREATE_REVIEWS, _INSERT_REVIEW = table("reviews", Review)
 _CREATE_RECENT, _INSERT_RECENT = table("recent_texts", RecentText)
-_CALL_COLUMNS: Final = KeptCall.__struct_fields__
-_TEXT_COLUMNS: Final = frozenset(KeptText.__struct_fields__)
 _FORGET_CALLS: Final = "DELETE FROM calls WHERE rowid IN (SELECT rowid FROM calls WHERE at < ? LIMIT ?)"
 _FORGET_TEXTS: Final = """DELETE FROM kept_texts WHERE rowid IN
     (SELECT rowid FROM kept_texts WHERE kept_as = ? AND at < ? LIMIT ?)"""
@@ -186,9 +186,12 @@ class KeptRows(Generic[T]):
         with self._lock:
             self._db.close()
 
-    def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    def _rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
         with self._using("read"):
-            return self._db.execute(query, values).fetchall()
+            return rows_of(self._db, query, values)
+
+    def _read(self, row: type[S], query: str, *values: Any) -> list[S]:
+        return [msgspec.convert(each, row, strict=False) for each in self._rows(query, *values)]
 
     def _delete(self, statement: str, *values: Any) -> int:
         """In steps, whose size is the statement's last parameter; how many."""
@@ -219,17 +222,12 @@ class CallStore(KeptRows[KeptCall]):
 
     def calls(self, since: float = 0.0) -> list[KeptCall]:
         """Those that are kept since a time, in Unix seconds, the oldest first. Raises LedgerError."""
-        query = f"SELECT {', '.join(_CALL_COLUMNS)} FROM calls WHERE at >= ? ORDER BY at"  # noqa: S608 - constants
-        rows = self._rows(query, since)
-        return [KeptCall(**dict(zip(_CALL_COLUMNS, row, strict=True))) for row in rows]
+        return self._read(KeptCall, "SELECT * FROM calls WHERE at >= ? ORDER BY at", since)
 
     def differing(self, most: int) -> list[DifferingCall]:
         """The latest of those whose check found that the answers differ, the latest first. Raises LedgerError."""
-        tables = "SELECT count(*) FROM sqlite_master WHERE name IN ('contract_checks', 'contract_accounts')"
-        if self._rows(tables) != [(2,)]:
-            return []
-        names = DifferingCall.__struct_fields__
-        return [DifferingCall(**dict(zip(names, row, strict=True))) for row in self._rows(_DIFFERING, most)]
+        tables = "SELECT name FROM sqlite_master WHERE name IN ('contract_checks', 'contract_accounts')"
+        return self._read(DifferingCall, _DIFFERING, most) if len(self._rows(tables)) == 2 else []
 
     def forget(self, before: float) -> int:
         """Deletes the calls before a time, in Unix seconds; how many. Raises LedgerError, some may be deleted then."""
@@ -248,9 +246,7 @@ class RecentStore(KeptRows[RecentText]):
 
     def of_call(self, request_id: str) -> list[RecentText]:
         """The texts of a request, in the order of its rules. Raises LedgerError."""
-        query = "SELECT request_id, at, rules, text FROM recent_texts WHERE request_id = ? ORDER BY rowid"
-        names = RecentText.__struct_fields__
-        return [RecentText(**dict(zip(names, row, strict=True))) for row in self._rows(query, request_id)]
+        return self._read(RecentText, "SELECT * FROM recent_texts WHERE request_id = ? ORDER BY rowid", request_id)
 
     def forget(self, before: float) -> int:
         """Deletes the texts before a time, in Unix seconds, and the oldest of too many; how many. Raises LedgerError,
@@ -276,23 +272,12 @@ class TextStore(KeptRows[KeptText]):
 
     def texts(self, since: float = 0.0) -> list[KeptText]:
         """Those that came since a time, in Unix seconds, the latest last. Raises LedgerError."""
-        return self._texts("SELECT * FROM kept_texts WHERE latest >= ? ORDER BY latest, rowid", since)
+        return self._read(KeptText, "SELECT * FROM kept_texts WHERE latest >= ? ORDER BY latest, rowid", since)
 
     def waiting(self, most: int) -> list[KeptText]:
         """So many of the latest that nobody has reviewed, among those that were meanwhile, the latest last. Raises
         LedgerError."""
-        return self._texts(_WAITING, most)
-
-    def _texts(self, query: str, value: float) -> list[KeptText]:
-        with self._using("read"):
-            cursor = self._db.execute(query, (value,))
-            names, rows = [column[0] for column in cursor.description], cursor.fetchall()
-        kept = []
-        for row in rows:
-            values = {name: value for name, value in zip(names, row, strict=True) if name in _TEXT_COLUMNS}
-            harmful = values.pop("harmful")
-            kept.append(KeptText(**values, harmful=None if harmful is None else bool(harmful)))
-        return kept
+        return self._read(KeptText, _WAITING, most)
 
     def review(self, texts: Sequence[KeptText], *, harmful: bool, at: float) -> None:
         """Notes the decision on texts that are equal but for the rule or the reason. Raises LedgerError."""
@@ -318,8 +303,7 @@ class TextStore(KeptRows[KeptText]):
     def counts(self, since: float, until: float) -> list[dict[str, Any]]:
         """Of the texts that first came in Unix seconds [since, until), by reason and rule, how many are kept, and how
         many were reviewed as harmful and harmless, whether or not they are still kept. Raises LedgerError."""
-        names = ("kept_as", "rule", "kept", "harmful", "harmless")
-        return [dict(zip(names, row, strict=True)) for row in self._rows(_COUNTS, since, until)]
+        return self._rows(_COUNTS, since, until)
 
     def forget(self, before: Mapping[KeptAs, float]) -> int:
         """Deletes texts before a time of each reason, in Unix seconds, and the oldest of too many; how many. What

@@ -128,22 +128,21 @@ FIRST_HOUR: Final = f"SELECT {KEYS['hour'].replace('at', 'min(at)', 1)} FROM req
 """Rows of earlier hours are deleted; their sums stay."""
 
 
-def spans(wanted: Iterable[str], order: str) -> str:
-    """The query for hours that have rows between two numbers and two times, with the first and last number of theirs.
-    wanted: keys that have a value; order: ASC for the lowest numbers first, DESC for the highest."""
-    nearest = "min(first_id)" if order == "ASC" else "max(last_id)"
+def spans(wanted: Iterable[str]) -> str:
+    """The query for hours that have rows below a number and between two times, with the first and last number of
+    theirs; the highest numbers first. wanted: keys that have a value."""
     keys = "".join(f" AND {name} = ?" for name in wanted)
     return (
-        "SELECT hour, min(first_id), max(last_id) FROM hourly WHERE last_id > ? AND first_id < ? AND hour > ? "  # noqa: S608
-        f"AND hour < ?{keys} GROUP BY hour ORDER BY {nearest} {order}"
+        "SELECT hour, min(first_id), max(last_id) FROM hourly WHERE first_id < ? AND hour > ? AND hour < ?"  # noqa: S608
+        f"{keys} GROUP BY hour ORDER BY max(last_id) DESC"
     )
 
 
-def rows(wanted: Iterable[str], order: str) -> str:
-    """The query for rows between two numbers, with the values of keys that are wanted, between two times."""
+def rows(wanted: Iterable[str]) -> str:
+    """The query for the highest rows between two numbers, with the values of keys wanted, between two times."""
     keys = [f"{KEYS[name]} = ?" for name in wanted]
     where = " AND ".join(("id > ? AND id < ?", *keys, "at >= ? AND at < ?"))
-    return f"SELECT * FROM requests NOT INDEXED WHERE {where} ORDER BY id {order} LIMIT ?"  # noqa: S608
+    return f"SELECT * FROM requests NOT INDEXED WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608
 
 
 class Difference(Struct, frozen=True, kw_only=True):

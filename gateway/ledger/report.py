@@ -220,7 +220,7 @@ class Report:
             if price is None or not count or seen[0] < _LEAST_AUDITS:
                 rest += round(count)
                 continue
-            mean, half = output_tokens(round(count), *seen)
+            mean, half = unseen_sum(round(count), *seen)
             calls += round(count)
             shift += (mean - booked) * price.output_usd / 1e6
             width = math.hypot(width, half * price.output_usd / 1e6)
@@ -297,12 +297,13 @@ def this_month(store: SQLiteLedger, now: float) -> tuple[float, float] | None:
     return month_range(days, now)
 
 
-def output_tokens(calls: int, audits: int, tokens: float, squares: float) -> tuple[float, float]:
-    """The output tokens of `calls` that were not made, and half the width of their 95 % interval, from audited ones.
-    squares: the sum of each audit's tokens squared. It holds for their sum, not for its expectation alone."""
-    mean = tokens / audits
-    variance = max(0.0, squares - tokens * mean) / (audits - 1)
-    return calls * mean, _student(audits - 1) * math.sqrt(variance * (calls + calls**2 / audits))
+def unseen_sum(unseen: float, seen: int, total: float, squares: float) -> tuple[float, float]:
+    """The sum of so many unseen values, and half the width of its 95 % interval, from values that were seen: the output
+    tokens of calls that were not made from those of audits, say. total, squares: sums of the values seen, and of their
+    squares. It holds for the sum itself, not for its expectation alone."""
+    mean = total / seen
+    variance = max(0.0, squares - total * mean) / (seen - 1)
+    return unseen * mean, _student(seen - 1) * math.sqrt(variance * (unseen + unseen**2 / seen))
 
 
 def month_range(days: Mapping[str, float], now: float) -> tuple[float, float] | None:
@@ -318,11 +319,8 @@ def month_range(days: Mapping[str, float], now: float) -> tuple[float, float] | 
         return None
     left = (end - today).total_seconds() / DAY_S
     so_far = sum(usd for day, usd in days.items() if day >= start.date().isoformat())
-    squares = sum(usd**2 for usd in seen)
-    mean = sum(seen) / len(seen)
-    variance = max(0.0, squares - len(seen) * mean**2) / (len(seen) - 1)
-    half = _student(len(seen) - 1) * math.sqrt(variance * (left + left**2 / len(seen)))
-    return so_far + max(0.0, left * mean - half), so_far + left * mean + half
+    more, half = unseen_sum(left, len(seen), sum(seen), sum(usd**2 for usd in seen))
+    return so_far + max(0.0, more - half), so_far + more + half
 
 
 def _month(now: float) -> datetime:

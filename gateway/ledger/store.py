@@ -124,6 +124,13 @@ def stand_in(db: sqlite3.Connection, create: Iterable[str]) -> None:
             db.execute(statement.replace(kind, f"TEMP {kind}", 1))
 
 
+def rows_of(db: sqlite3.Connection, query: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+    """What a query finds, by the columns' names. Raises sqlite3.Error."""
+    cursor = db.execute(query, values)
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
 def table(name: str, row: type[Struct], *, numbered: bool = False) -> tuple[str, str]:
     """The statements that create a table for rows of this type and insert one row. numbered: whether each has an `id`
     that rises and never comes again."""
@@ -242,34 +249,29 @@ class SQLiteLedger:
         """The columns of the latest request of a client's; None where there is none. Raises LedgerError."""
         return next(iter(self._rows(_LATEST)), None)
 
-    def page(
-        self, filters: RowFilters, *, before: int | None = None, after: int | None = None, most: int = 100
-    ) -> Sequence[StoredRow]:
-        """The newest rows that fit, the newest first: those before a number, if one is given. Where only `after` is
-        given, the rows that follow it. Raises LedgerError, also where that takes over a second."""
-        rising = after is not None and before is None
+    def page(self, filters: RowFilters, *, before: int | None = None, most: int = 100) -> Sequence[StoredRow]:
+        """The newest rows that fit, the newest first: those before a number, if one is given. Raises LedgerError, also
+        where that takes over a second."""
         with self.at_most(_LONGEST_S):
-            found = self._search(filters, after or 0, _HIGHEST if before is None else before, most, rising=rising)
-        found.sort(key=itemgetter("id"), reverse=True)
+            found = self._search(filters, _HIGHEST if before is None else before, most)
         return [StoredRow(id=row.pop("id"), record=convert(row, Record, strict=False)) for row in found]
 
-    def _search(self, filters: RowFilters, above: int, below: int, most: int, *, rising: bool) -> list[dict[str, Any]]:
-        """The lowest rows that fit between two numbers, or the highest. Reads only hours that have some."""
-        order = "ASC" if rising else "DESC"
+    def _search(self, filters: RowFilters, below: int, most: int) -> list[dict[str, Any]]:
+        """The highest rows that fit below a number, the highest first. Reads only hours that have some."""
         since = -math.inf if filters.since is None else filters.since
         until = math.inf if filters.until is None else filters.until
         wanted = {name: value for name in hours.KEYS if (value := getattr(filters, name, ""))}
-        values, query = wanted.values(), hours.rows(wanted, order)
+        values, query = wanted.values(), hours.rows(wanted)
         if filters == RowFilters():
-            return self._rows(query, above, below, since, until, most)
+            return self._rows(query, 0, below, since, until, most)
         found: list[dict[str, Any]] = []
-        spans = self._rows(hours.spans(wanted, order), above, below, since - HOUR_S, until, *values)
+        spans = self._rows(hours.spans(wanted), below, since - HOUR_S, until, *values)
         for hour, first, last in map(dict.values, spans):
-            if len(found) == most and (first > found[-1]["id"] if rising else last < found[-1]["id"]):
+            if len(found) == most and last < found[-1]["id"]:
                 break
             times = max(since, hour), min(until, hour + HOUR_S)
-            found += self._rows(query, max(above, first - 1), min(below, last + 1), *values, *times, most)
-            found.sort(key=itemgetter("id"), reverse=not rising)
+            found += self._rows(query, first - 1, min(below, last + 1), *values, *times, most)
+            found.sort(key=itemgetter("id"), reverse=True)
             del found[most:]
         return found
 
@@ -318,9 +320,7 @@ class SQLiteLedger:
 
     def _rows(self, query: str, *values: str | float) -> list[dict[str, Any]]:
         with ledger_errors(f"the ledger {self._path} cannot be read"):
-            cursor = self._db.execute(query, values)
-            names = [column[0] for column in cursor.description]
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+            return rows_of(self._db, query, values)
 
     def close(self) -> None:
         self._db.close()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -41,7 +42,7 @@ from gateway.judge.resolve import SafetyAudits
 from gateway.ledger.call_log import CallLog, RecentLog, TextLog
 from gateway.ledger.call_store import CallStore, RecentStore, TextStore
 from gateway.ledger.recorder import Recorder
-from gateway.ledger.writer import LedgerWriter
+from gateway.ledger.writer import LedgerWriter, Writer
 from gateway.metrics.observe import Metrics
 from gateway.pipeline import Pipeline
 from gateway.plan import Planner, TimedClassifiers
@@ -385,25 +386,11 @@ def wire(
         notional = {name: upstream.notional for name, upstream in targets.items()}
         forwarder = Forwarder(targets, metrics)
         recorder = Recorder(writer=writer, metrics=metrics, prices=PRICES, routes=routes, notional=notional)
-        call_log = CallLog(
-            CallStore(tmp_path / "contracts.db"),
-            keeps=loaded.settings.content.calls,
-            on_failure=metrics.ledger_failures.inc,
-            on_lost=metrics.kept_calls_lost.inc,
-        )
-        texts = TextLog(
-            TextStore(tmp_path / "contracts.db"),
-            loaded.settings.content,
-            ask=lambda context, readings: classify(readings, 1.0, context.runtime),
-            on_failure=metrics.ledger_failures.inc,
-            on_lost=metrics.kept_calls_lost.inc,
-        )
-        recent = RecentLog(
-            RecentStore(tmp_path / "contracts.db"),
-            loaded.settings.content,
-            on_failure=metrics.ledger_failures.inc,
-            on_lost=metrics.kept_calls_lost.inc,
-        )
+        file, content = tmp_path / "contracts.db", loaded.settings.content
+        logs = partial(Writer, on_failure=metrics.ledger_failures.inc, on_lost=metrics.kept_calls_lost.inc)
+        call_log = CallLog(CallStore(file), logs, keeps=content.calls)
+        ask = lambda context, readings: classify(readings, 1.0, context.runtime)  # noqa: E731
+        texts, recent = TextLog(TextStore(file), logs, content, ask=ask), RecentLog(RecentStore(file), logs, content)
         in_flight = InFlight()
         snapshots = CurrentSnapshot(Snapshot(rules=compiled))
         audits = Audits(owner=owner, routes=routes, metrics=metrics, in_flight=in_flight)

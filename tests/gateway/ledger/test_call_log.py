@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from gateway.context import new_context
 from gateway.ledger.call_log import CallLog
 from gateway.ledger.call_store import CallStore, KeptCall, KeptText, RecentStore, TextStore
+from gateway.ledger.writer import Writer
 
 KEEPS = "content: {keep: 30d, calls: true}\n"
 RULES = """
@@ -65,7 +67,7 @@ async def test_nothing_is_kept_unless_asked_for_and_nothing_that_a_rule_touched(
 def test_a_thousand_calls_wait_at_most(tmp_path: Path) -> None:
     lost: list[int] = []
     store = CallStore(tmp_path / "offramp.db")
-    call_log = CallLog(store, keeps=True, on_failure=lambda _: None, on_lost=lost.append)
+    call_log = CallLog(store, partial(Writer, on_failure=lambda _: None, on_lost=lost.append), keeps=True)
     with closing(sqlite3.connect(tmp_path / "offramp.db")) as db:
         db.execute("DROP TABLE calls")
     context = new_context("req_1", "chat.completions", "anonymous")

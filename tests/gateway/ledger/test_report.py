@@ -22,10 +22,10 @@ from gateway.ledger.report import (
     Report,
     Unknown,
     month_range,
-    output_tokens,
     read,
     since_of,
     this_month,
+    unseen_sum,
 )
 from gateway.ledger.store import SQLiteLedger
 from gateway.record import Record
@@ -197,7 +197,7 @@ def test_an_interval_holds_the_truth_in_95_of_100(audits: int, calls: int) -> No
     held = 0
     for _ in range(1000):
         seen = [random_.gammavariate(4, 20) for _ in range(audits)]
-        middle, half = output_tokens(calls, audits, sum(seen), sum(one**2 for one in seen))
+        middle, half = unseen_sum(calls, audits, sum(seen), sum(one**2 for one in seen))
         held += abs(sum(random_.gammavariate(4, 20) for _ in range(calls)) - middle) <= half
     assert 915 <= held <= 975
 

@@ -12,7 +12,7 @@ from msgspec.structs import astuple
 from gateway.contracts.store import ContractStore
 from gateway.ledger.call_store import CallStore, TextStore
 from gateway.ledger.store import Closes, LedgerError, SQLiteLedger, check_version, opened_to_write, write_ahead
-from gateway.record import COLUMNS, Record
+from gateway.record import Record
 
 MakeRecord = Callable[..., Record]
 
@@ -24,7 +24,7 @@ def file(tmp_path: Path) -> Path:
 
 def rows(path: Path) -> list[tuple[object, ...]]:
     with closing(sqlite3.connect(path)) as db:
-        return db.execute(f"SELECT {', '.join(COLUMNS)} FROM requests ORDER BY at").fetchall()
+        return db.execute(f"SELECT {', '.join(Record.__struct_fields__)} FROM requests ORDER BY at").fetchall()
 
 
 def execute(path: Path, *statements: str) -> None:
@@ -117,7 +117,7 @@ def test_a_disk_that_is_full_and_then_is_not(file: Path, make_record: MakeRecord
                 with pytest.raises(LedgerError, match="cannot be written"):
                     store.append([make_record(label="x" * 500) for _ in range(100)])
         store.append([make_record(at=102.0)])
-    assert [row[COLUMNS.index("at")] for row in rows(file)] == [100.0, 102.0]
+    assert [row[Record.__struct_fields__.index("at")] for row in rows(file)] == [100.0, 102.0]
 
 
 @pytest.mark.parametrize("opens", [SQLiteLedger, CallStore])
