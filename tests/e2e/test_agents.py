@@ -14,27 +14,13 @@ from typing import Any
 
 import pytest
 
+from tests.given import table_text
+
 from .conftest import Running, start
 from .test_clients import command
 
 SHOP = "You are the support assistant of an online shop."
-GATEWAY = """\
-version: 1
-models_dir: {models}
-ledger: offramp.db
-upstreams:
-  model: {{kind: openai, base_url: "http://127.0.0.1:{port}/v1"}}
-models:
-  gpt-4o: model
-rules:
-  - name: safety
-    classifier: support-safety
-    then: {{"*": {{block: "I cannot help with that."}}}}
-  - name: intents
-    classifier: shop-intents
-    when: {{system: [none, "{shop}"]}}
-    then: {{greeting: {{answer: "Hi! How can I help?"}}}}
-"""
+GATEWAY = table_text("given/e2e-agents-gateway.yaml")
 CALL = {"id": "call_1", "type": "function", "function": {"name": "find_order", "arguments": '{"number": "10432"}'}}
 
 

@@ -11,33 +11,14 @@ from typing import Any
 
 import pytest
 
+from tests.given import table_text
+
 from .conftest import Running, free_port, start
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(__file__).parent / "clients"
 INSTALLED = ROOT / ".clients"
-GATEWAY = """\
-version: 1
-models_dir: {models}
-ledger: offramp.db
-upstreams:
-  nobody: {{kind: openai, base_url: "http://127.0.0.1:{port}/v1"}}
-models:
-  gpt-4o: nobody
-rules:
-  - name: intents
-    classifier: shop-intents
-    when:
-      system:
-        - none
-        - "Name the intent: GREETING, OPENING HOURS or OTHER. Answer with it only."
-        - 'Name the intent: GREETING, OPENING HOURS or OTHER. Answer with it only. Reply in JSON: {{"intent": …}}'
-        - "*"
-      any_end: true
-    fields: {{confidence: confidence}}
-    ignores: {{note: "null"}}
-    then: {{"*": {{answer: label}}}}
-"""
+GATEWAY = table_text("given/e2e-clients-gateway.yaml")
 
 
 @pytest.fixture(scope="module")

@@ -13,24 +13,11 @@ import pytest
 from openai import OpenAI
 
 from benchmarks.stream.paid import Paid
+from tests.given import table_text
 
 from .conftest import until, user
 
-GATEWAY = """\
-version: 1
-models_dir: {models}
-ledger: offramp.db
-upstreams:
-  paid: {{kind: openai, base_url: "{paid}"}}
-models:
-  gpt-4o: paid
-rules:
-  - name: intents
-    classifier: shop-intents
-    when: {{any_system: true}}
-    contract: {{max_disagreement: 10%, confidence: 80%}}
-    then: {{"*": {{answer: label}}, other: {{answer: label}}}}
-"""
+GATEWAY = table_text("given/e2e-contract-gateway.yaml")
 REPEATS = "from gateway.contracts import audit; audit.ASK_AGAIN = {}"
 SYSTEM = "Name the intent: greeting, opening_hours or other. Answer with the intent only."
 TEXTS = ("Hello there!", "What time do you open on Saturday?", "hi", "Are you open on Sundays?", "Good morning")

@@ -15,32 +15,7 @@ from tests.given import table_text
 
 from .conftest import Running, offramp, start, user
 
-GATEWAY = """\
-version: 1
-models_dir: models
-ledger: offramp.db
-limits: {{classify_time: 30s}}
-upstreams:
-  echo: {{kind: echo}}
-  paid: {{kind: openai, base_url: "{paid}"}}
-models:
-  both: echo
-  bound: paid
-rules:
-  - name: both
-    classifier: shop-intents
-    when: {{model: both, any_system: true}}
-    fields:
-      department: {{classifier: department, aliases: {{electronics: [tech]}}}}
-      score: confidence
-    then: {{"*": {{answer: label}}}}
-  - name: bound
-    classifier: shop-intents
-    when: {{model: bound, any_system: true}}
-    fields: {{department: {{classifier: department}}}}
-    contract: {{max_disagreement: 10%, confidence: 80%}}
-    then: {{"*": {{answer: label}}}}
-"""
+GATEWAY = table_text("given/e2e-fields-gateway.yaml")
 POLICY = table_text("given/e2e-fields-policy.yaml")
 JACKET, PHONES, HELLO = "I want to return a jacket", "where are my headphones?", "hello"
 INTENTS = ["greeting", "order_status", "return_item"]

@@ -13,27 +13,11 @@ import pytest
 from openai import OpenAI
 
 from benchmarks.stream.paid import Paid
+from tests.given import table_text
 
 from .conftest import user
 
-GATEWAY = """\
-version: 1
-models_dir: {models}
-ledger: offramp.db
-content: {{blocked: 30d, unsure: 30d}}
-upstreams:
-  paid: {{kind: openai, base_url: "{paid}"}}
-  second: {{kind: openai, base_url: "{judge}"}}
-models:
-  gpt-4o: paid
-  judge: {{upstream: second, model: gpt-4o-mini, internal: true}}
-rules:
-  - name: safety
-    classifier: support-safety
-    then: {{"*": {{block: Not here.}}}}
-    when_unsure: {{ask: judge}}
-    when_broken: block
-"""
+GATEWAY = table_text("given/e2e-judge-gateway.yaml")
 
 
 class Judge:
@@ -182,20 +166,7 @@ def costs(folder: Path, run_offramp: Callable[..., Any]) -> None:
     assert (report["calls"], report["judge_calls"], report["judge_usd"]) == (5, 4, pytest.approx(spent))
 
 
-GERMAN = """\
-version: 1
-models_dir: {models}
-ledger: offramp.db
-upstreams:
-  paid: {{kind: openai, base_url: "{paid}"}}
-  second: {{kind: openai, base_url: "{judge}"}}
-models:
-  forwards: paid
-  blocks: paid
-  asks: paid
-  judge: {{upstream: second, model: gpt-4o-mini, internal: true}}
-rules:
-"""
+GERMAN = table_text("given/e2e-judge-german.yaml")
 RULE = """\
   - name: {model}
     classifier: support-safety

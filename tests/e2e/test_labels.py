@@ -15,26 +15,11 @@ from pydantic import BaseModel
 
 from benchmarks.answers.typos import mistyped
 from gateway.config.load import load_policy
-from tests.given import table
+from tests.given import table, table_text
 
 from .conftest import start
 
-GATEWAY = """\
-version: 1
-models_dir: {models}
-ledger: offramp.db
-upstreams:
-  echo: {{kind: echo}}
-models:
-  gpt-4o: echo
-rules:
-  - name: intents
-    classifier: shop-intents
-    when: {{system: [none, "{prompt}", "*"], any_end: true}}
-    fields: {{confidence: confidence}}
-    ignores: {{note: "null"}}
-    then: {{"*": {{answer: label}}, other: {{answer: label}}}}
-"""
+GATEWAY = table_text("given/e2e-labels-gateway.yaml")
 TEXT = "Hello there!"
 SYSTEM = "Name the intent: GREETING, OPENING HOURS or OTHER. Answer with the intent only."
 PROMPT = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": TEXT}]

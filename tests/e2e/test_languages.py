@@ -23,27 +23,7 @@ from .conftest import Running, offramp, start
 
 ENGLISH = table_text("given/e2e-languages-english.yaml")
 GERMAN = table_text("given/e2e-languages-german.yaml")
-GATEWAY = """\
-version: 1
-models_dir: models
-ledger: offramp.db
-limits: {{classify_time: 30s}}
-upstreams: {{paid: {{kind: openai, base_url: "{paid}"}}}}
-models: {{gpt-4o: paid, strict: paid}}
-rules:
-  - name: safety
-    classifier: guard
-    when: {{model: gpt-4o}}
-    reads: {{roles: [user], output: true}}
-    then: {{threat: {{block: Not here.}}}}
-    when_language: {{classifier: guard-de}}
-  - name: strict
-    classifier: guard
-    when: {{model: strict}}
-    then: {{threat: {{block: Not here.}}}}
-    when_unsure: block
-    when_language: {{classifier: guard-de}}
-"""
+GATEWAY = table_text("given/e2e-languages-gateway.yaml")
 KILL, TOTEN = "I will kill you tomorrow", "Ich werde dich morgen umbringen"
 PARCEL, PAKET = "where is my parcel?", "Wo bleibt meine Bestellung heute?"
 COLIS = "Où est le colis que j'ai commandé hier matin ?"

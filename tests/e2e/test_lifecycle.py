@@ -21,24 +21,11 @@ import pytest
 from aiohttp import web
 from openai import APIError, AsyncOpenAI, AuthenticationError, InternalServerError, OpenAI
 
+from tests.given import table_text
+
 Offramp = Callable[..., Any]
 HI = [{"role": "user", "content": "hi"}]
-CONFIG = """\
-version: 1
-listen: 127.0.0.1:8080
-access_key: "${{OFFRAMP_KEY:-}}"
-models_dir: models
-ledger: offramp.db
-upstreams:
-  provider:
-    kind: openai
-    base_url: {base_url}
-    api_key: "${{PROVIDER_KEY:-}}"
-  echo: {{kind: echo}}
-models:
-  gpt-4o: provider
-  slow: echo
-"""
+CONFIG = table_text("given/e2e-lifecycle-config.yaml")
 SLOW = """
 from gateway.upstreams import dispatch
 fast = dispatch.EchoUpstream

@@ -16,24 +16,7 @@ from tests.given import table_text
 
 from .conftest import until, user
 
-GATEWAY = """\
-version: 1
-models_dir: models
-ledger: offramp.db
-limits: {{classify_time: 30s}}
-content: {{keep: 1d}}
-upstreams:
-  paid: {{kind: openai, base_url: "{paid}"}}
-models:
-  gpt-4o: paid
-rules:
-  - name: desks
-    classifier: desks
-    when: {{any_system: true}}
-    contract: {{max_disagreement: 10%, confidence: 80%}}
-    retrain: true
-    then: {{"*": {{answer: label}}}}
-"""
+GATEWAY = table_text("given/e2e-retrain-gateway.yaml")
 POLICY = table_text("given/e2e-retrain-policy.yaml")
 SYSTEM = "Which desk is it for: north or south? Answer with one word."
 NORTH = ("my invoice for {} is wrong", "please refund {}", "I was charged twice for {}", "send a receipt for {}")

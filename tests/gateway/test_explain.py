@@ -29,29 +29,9 @@ from gateway.errors import BadRequest
 from gateway.explain import Explainer
 from gateway.ledger.store import SQLiteLedger
 from gateway.serving.snapshot import load_runtime
+from tests.given import table_text
 
-GATEWAY = """\
-version: 1
-ledger: l.db
-models_dir: {models}
-upstreams:
-  paid: {{kind: openai, base_url: "{url}/v1", ask_usage: {ask_usage}}}
-  other: {{kind: anthropic, base_url: "{url}/v1"}}
-models: {{dear: paid, cheap: {{upstream: paid, model: small}}, claude: other}}
-rules:
-  - {{name: hides, classifier: data, then: {{contact: redact}}}}
-  - name: bank
-    classifier: bank
-    when: {{model: [dear, claude], any_system: true}}
-    then:
-      rate: {{answer: "It is 3 %."}}
-      card: {{block: "Not here."}}
-      greeting: {{forward: cheap}}
-  - name: errors
-    classifier: bank
-    when: {{model: cheap}}
-    then: {{card: {{block: {{message: "No.", shape: error}}}}}}
-"""
+GATEWAY = table_text("given/gateway-explain-gateway.yaml")
 PATHS = {"chat.completions": "/v1/chat/completions", "completions": "/v1/completions"}
 PATHS |= {"responses": "/v1/responses", "messages": "/v1/messages"}
 RANDOM = (

@@ -8,27 +8,9 @@ import pytest
 from benchmarks.clients.model import Model
 from benchmarks.clients.roster import CLIENTS
 from tests.e2e.conftest import Running, start
+from tests.given import table_text
 
-GATEWAY = """\
-version: 1
-models_dir: {models}
-ledger: offramp.db
-upstreams:
-  model: {{kind: openai, base_url: "http://127.0.0.1:{port}/v1"}}
-  claude: {{kind: anthropic, base_url: "http://127.0.0.1:{port}/v1"}}
-models:
-  gpt-4o: model
-  claude-4: claude
-  other: {other}
-rules:
-  - name: safety
-    classifier: support-safety
-    then: {{"*": {{block: "I cannot help with that."}}}}
-  - name: intents
-    classifier: shop-intents
-    when: {{system: none}}
-    then: {{greeting: {{answer: "Hi! How can I help?"}}}}
-"""
+GATEWAY = table_text("given/e2e-compat-conftest-gateway.yaml")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
