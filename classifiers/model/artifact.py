@@ -75,8 +75,8 @@ class Artifact:
     manifest: Manifest = field(repr=False)
 
     def report(self) -> Mapping[str, Any]:
-        """What training measured. Raises ArtifactError where report.json cannot be read."""
-        return _decode(self.folder / REPORT, dict[str, Any])
+        """As `report_in` its folder."""
+        return report_in(self.folder)
 
     def encoder_folder(self, encoder: EncoderId) -> Path | None:
         """Where an encoder of the artifact's own lies; None for a shared one."""
@@ -161,6 +161,11 @@ def manifest_digest(folder: Path) -> str:
 def is_learned(folder: Path) -> bool:
     """Whether a gateway had a version learned from its calls. Raises ArtifactError where it has no manifest."""
     return _decode(folder / MANIFEST, Manifest).learned
+
+
+def report_in(folder: Path) -> Mapping[str, Any]:
+    """What training measured of a version. Raises ArtifactError where report.json cannot be read."""
+    return _decode(folder / REPORT, dict[str, Any])
 
 
 def load(folder: Path) -> Artifact:

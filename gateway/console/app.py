@@ -13,10 +13,9 @@ from starlette.types import ASGIApp
 
 from classifiers.errors import ClassifierError
 from gateway.config.problems import ConfigError
-from gateway.console import live, texts, today
+from gateway.console import classifiers, live, texts, today
 from gateway.console.access import ConsoleKey, Guarded
-from gateway.console.data import ConsoleData
-from gateway.console.form import form
+from gateway.console.data import ConsoleData, form
 from gateway.console.render import HERE, page
 from gateway.console.training import Trainings
 from gateway.ledger.store import LedgerError
@@ -45,6 +44,8 @@ def create_console(data: ConsoleData, key: ConsoleKey) -> ASGIApp:
             Route("/try", texts.attempt, methods=["GET", "POST"]),
             Route("/review", texts.review, methods=["GET", "POST"]),
             Route("/train", Trainings().show, methods=["GET", "POST"]),
+            Route("/classifiers", classifiers.versions, methods=["GET", "POST"]),
+            Route("/classifiers/{name}/{version}/report", classifiers.report),
             Route("/login", login, methods=["GET", "POST"]),
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ],

@@ -1,11 +1,14 @@
-"""What pages read: the gateway's file and its stores, opened for each page and closed after it."""
+"""What pages read: the gateway's file and its stores, opened for each page and closed after it; and posted forms."""
 
 import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from http import HTTPStatus
 from typing import Final
+from urllib.parse import parse_qs
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from gateway.config.load import Loaded
@@ -16,6 +19,7 @@ from gateway.ledger.store import SQLiteLedger
 from gateway.review import Reviewing
 from gateway.routes import Routes
 
+_LARGEST: Final = 1024 * 1024
 _LONGEST_S: Final = 1.0
 
 
@@ -29,6 +33,11 @@ class ConsoleData:
         self._reviewing: Reviewing | None = None
         self._opening = asyncio.Lock()
         self.deciding = asyncio.Lock()
+
+    @property
+    def classifiers(self) -> list[str]:
+        """The names of those that rules use."""
+        return sorted({name for rule in self.loaded.settings.rules for _, name in rule.bindings})
 
     @contextmanager
     def ledger(self) -> Iterator[SQLiteLedger]:
@@ -66,3 +75,15 @@ def data_of(request: Request) -> ConsoleData:
     """What a request's page may read."""
     data: ConsoleData = request.app.state.data
     return data
+
+
+async def form(request: Request) -> dict[str, str]:
+    """The fields of a posted form, the last of equal names, with line ends as they were: browsers send CR and LF.
+    Raises HTTPException (413) for one over 1 MiB."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > _LARGEST:
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a form has at most {_LARGEST:,} bytes")
+    fields = parse_qs(body.decode(errors="replace"), keep_blank_values=True, max_num_fields=1000)
+    return {name: values[-1].replace("\r\n", "\n") for name, values in fields.items()}

@@ -9,8 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from classifiers.policy import NONE
-from gateway.console.data import ConsoleData, data_of
-from gateway.console.form import form
+from gateway.console.data import ConsoleData, data_of, form
 from gateway.console.render import at, dollars, ms, page, query
 from gateway.ledger.store import LedgerError, NoLedger, RowFilters, StoredRow
 from gateway.record import Decided

@@ -14,7 +14,10 @@ from starlette.responses import HTMLResponse
 
 HERE: Final = Path(__file__).parent
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
-PAGES: Final = (("/", "Live"), ("/today", "Today"), ("/try", "Try it"), ("/review", "Review"), ("/train", "Train"))
+PAGES: Final = (
+    *(("/", "Live"), ("/today", "Today"), ("/try", "Try it"), ("/review", "Review"), ("/train", "Train")),
+    ("/classifiers", "Classifiers"),
+)
 """Address and name of each page, in the order of the menu."""
 
 

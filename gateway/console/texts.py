@@ -12,8 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from classifiers.errors import ClassifierError
 from classifiers.policy import NONE
 from gateway.config.problems import ConfigError
-from gateway.console.data import data_of
-from gateway.console.form import form
+from gateway.console.data import data_of, form
 from gateway.console.render import page, query
 from gateway.errors import ApiError
 from gateway.ledger.store import LedgerError

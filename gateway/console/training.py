@@ -12,8 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.config.load import Loaded, load_policy, policy_file
-from gateway.console.data import data_of
-from gateway.console.form import form
+from gateway.console.data import data_of, form
 from gateway.console.render import page
 from gateway.serving.retrain import this_program
 from gateway.serving.snapshot import train_command
@@ -71,8 +70,7 @@ class Trainings:
     async def show(self, request: Request) -> Response:
         """The page: what can be trained, and what runs. A posted name begins a training, `cancel` ends it."""
         data, problem = data_of(request), ""
-        names = sorted({name for rule in data.loaded.settings.rules for _, name in rule.bindings})
-        refusals = {name: why_not(data.loaded, name) for name in names}
+        refusals = {name: why_not(data.loaded, name) for name in data.classifiers}
         runs = self._run is not None and self._run.ended is None
         if request.method == "POST":
             given = await form(request)
@@ -81,10 +79,10 @@ class Trainings:
                 self._run.process.terminate()
             elif runs:
                 problem = "another training runs"
-            elif name in names and not refusals[name]:
+            elif name in refusals and not refusals[name]:
                 self._run = await TrainingRun.begin(data.loaded, name)
                 self._following = asyncio.create_task(self._run.follow())
             if not problem:
                 return RedirectResponse("/train", HTTPStatus.SEE_OTHER)
-        commands = {name: train_command(policy_file(data.loaded, name), data.loaded) for name in names}
+        commands = {name: train_command(policy_file(data.loaded, name), data.loaded) for name in refusals}
         return page(request, "train.html.j2", run=self._run, refusals=refusals, commands=commands, problem=problem)

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import Required
 from tests.e2e.conftest import Running, clean_environment, free_port, start, user
 
-PAGES = ("/", "/calls/1", "/today", "/today?period=30d&by=rule", "/try", "/review", "/train")
+PAGES = ("/", "/calls/1", "/today", "/today?period=30d&by=rule", "/try", "/review", "/train", "/classifiers")
 PAYLOADS = [
     "<script>window.ran=1</script>",
     "\"><img src=x onerror='window.ran=1'>",
