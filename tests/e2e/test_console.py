@@ -1,39 +1,53 @@
 """The console in a real browser: ten minutes of a person after `make demo`, and what hostile text may not do."""
 
+import html
 import json
 import re
 import shutil
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.contracts.contract import Contract
+from gateway.contracts.scope import Scope
+from gateway.contracts.store import CheckRow, ContractStore, StoredContract
+from gateway.ledger.call_store import CallStore, KeptCall, RecentStore, RecentText
+from gateway.ledger.report import WAYS
+from gateway.ledger.store import SQLiteLedger
+from gateway.protocols.json import encode
+from gateway.record import COLUMNS, Record
+from gateway.rules.terms import Terms
 from tests.conftest import Required
 from tests.e2e.conftest import Running, clean_environment, free_port, start, user
+from tests.payloads import PAYLOADS
 
+SECRETIVE = """\
+version: 1
+ledger: offramp.db
+access_key: ${CLIENT}
+console: {key: "${CONSOLE}"}
+upstreams: {echo: {kind: echo}, paid: {kind: openai, base_url: "http://127.0.0.1:9/v1", api_key: "${PROVIDER}"}}
+models: {echo: echo, paid: paid}
+"""
+ELSEWHERE = """[...document.querySelectorAll("a, form, link, [hx-get]")].filter(
+    one => new URL(one.getAttribute("hx-get") ?? one.href ?? one.action, location).host !== location.host).length"""
 PAGES = ("/", "/calls/1", "/today", "/today?period=30d&by=rule", "/try", "/review", "/train", "/classifiers")
-PAYLOADS = [
-    "<script>window.ran=1</script>",
-    "\"><img src=x onerror='window.ran=1'>",
-    "' autofocus onfocus='window.ran=1",
-    "</textarea><svg onload=window.ran=1>",
-    "</pre><iframe srcdoc='<script>parent.ran=1</script>'>",
-    "javascript:window.ran=1",
-    "{{ 7*191 }}",
-    "<a href='//evil.example'>x</a>",
-    "\u202e\u200b<hx-partial hx-get='//evil.example'>",
-]
 
 
 @pytest.fixture(scope="module")
 def folder(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A starter of its own that keeps what a person may see."""
-    made = Path(shutil.copytree(workspace, tmp_path_factory.mktemp("console") / "made", symlinks=True))
+    named = tmp_path_factory.mktemp("console") / PAYLOADS[1]
+    made = Path(shutil.copytree(workspace, named, symlinks=True))
     file = made / "config" / "gateway.yaml"
-    kept = "content: {recent: 1h, blocked: 1d, unsure: 1d}"
+    kept = "content: {keep: 1d, calls: true, recent: 1h, blocked: 1d, unsure: 1d}"
     file.write_text(re.sub(r"(?m)^content:\n(  .*\n)+", f"{kept}\n", file.read_text()))
     assert kept in file.read_text()
     return made
@@ -49,21 +63,51 @@ def gateway(folder: Path) -> Iterator[Running]:
         "I want to hurt you.",
     ]
     for text in [*texts, *PAYLOADS]:
-        for model in ("gpt-4o", text):
-            body = json.dumps({"model": model, "messages": user(text)}).encode()
-            running.post("/v1/chat/completions", body, content_type="application/json")
+        body = json.dumps({"model": text if text in PAYLOADS else "gpt-4o", "messages": user(text)}).encode()
+        running.post("/v1/chat/completions", body, content_type="application/json")
+    hostile(folder)
     yield running
     running.stop()
 
 
-@pytest.fixture(scope="module")
-def console(folder: Path, gateway: Running) -> Iterator[str]:
-    """The link that the console prints."""
-    command = [sys.executable, "-m", "gateway", "console", "config/gateway.yaml", "--port", str(free_port())]
-    with subprocess.Popen(command, cwd=folder, env=clean_environment(), stderr=subprocess.PIPE, text=True) as process:
+def hostile(folder: Path) -> None:
+    """Each payload in all columns of a row, as a kept text, and as an answer under a contract."""
+    [ledger] = folder.rglob("offramp.db")
+    scope = Scope(rule="intents", model="m", prompt="p", classifier="shop-intents", terms="t")
+    state = StoredContract(scope=scope, contract=Contract.new(Terms(target=0.1, confidence=0.95)), at=time.time())
+    with (
+        closing(SQLiteLedger(ledger)) as rows,
+        closing(CallStore(ledger)) as calls,
+        closing(RecentStore(ledger)) as recent,
+        closing(ContractStore(ledger)) as contracts,
+    ):
+        for number, text in enumerate(PAYLOADS):
+            of = {"request_id": f"hostile{number}", "at": time.time()}
+            columns = {name: text for name in COLUMNS if Record.__annotations__[name] is str and name not in of}
+            rows.append([Record(**of, **columns | {"verdicts": f"{text}:{text}:0.5"}, decision="block")])
+            recent.append([RecentText(**of, rules=text, text=text)])
+            answer = {"choices": [{"message": {"role": "assistant", "content": text}}]}
+            body = {"model": "gpt-4o", "messages": user(f"{text} {'x' * number}")}
+            calls.append([KeptCall(**of, model=text, request=encode(body), answer=encode(answer))])
+            check = {"version": "v", "score": 0.9, "zone": "ask", "chance": 1.0, "label": text, "result": "differs"}
+            contracts.put(state, CheckRow(**of, **check))
+
+
+@contextmanager
+def opened(folder: Path, file: str = "config/gateway.yaml", **environment: str) -> Iterator[str]:
+    """The link that a console prints."""
+    command = [sys.executable, "-m", "gateway", "console", file, "--port", str(free_port())]
+    settings = {"cwd": folder, "env": {**clean_environment(), **environment}}
+    with subprocess.Popen(command, **settings, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         yield next(match[1] for line in process.stderr if (match := re.search(r"console (http\S+)", line)))
         process.terminate()
+
+
+@pytest.fixture(scope="module")
+def console(folder: Path, gateway: Running) -> Iterator[str]:
+    with opened(folder) as link:
+        yield link
 
 
 @pytest.fixture(scope="module")
@@ -167,19 +211,55 @@ def test_pages_work_without_javascript(chromium: Any, console: str) -> None:
 
 def test_hostile_text_is_shown_and_never_run(chromium: Any, console: str) -> None:
     person = Person(chromium, console)
-    for path in ("/", "/today?by=model", "/today?by=rule", "/review", *(f"/calls/{number}" for number in range(9, 27))):
-        page = person.open(path)
-        page.wait_for_timeout(50)
+    page, waits = person.page, 0
+
+    def harmless(path: str) -> None:
         assert page.evaluate("window.ran") is None, path
-        assert page.evaluate("document.querySelectorAll('iframe, main img, main script, a[href*=evil]').length") == 0
-    page = person.open("/try")
+        assert page.evaluate("document.querySelectorAll('main :is(iframe, img, script, object, base)').length") == 0
+        assert page.evaluate(ELSEWHERE) == 0, path
+
+    calls = [f"/calls/{number}" for number in range(5, 5 + 2 * len(PAYLOADS))]
+    for path in ("/", *(f"/today?by={way}" for way in WAYS), *calls, "/train"):
+        person.open(path)
+        harmless(path)
+    person.open("/review?rule=intents")
+    while page.locator("#item pre").count():
+        harmless("/review")
+        waits, item = waits + 1, page.input_value("#decide [name=id]")
+        page.keyboard.press("s")
+        page.wait_for_function("id => document.querySelector('#decide [name=id]')?.value !== id", arg=item)
+    assert waits >= len(PAYLOADS)
+    person.open("/try")
     for payload in PAYLOADS:
         page.fill("#text", payload)
         page.fill("#system", payload)
         page.click("button.main")
-        assert page.evaluate("window.ran") is None
-        assert page.input_value("#text") == payload.replace("\n", "")
+        harmless("/try")
+        assert page.input_value("#text") == payload
     assert person.faults == []
+
+
+def test_secrets_and_texts_that_are_not_kept_are_in_no_byte(tmp_path: Path) -> None:
+    keys = {name: f"canary{name.lower()}" for name in ("PROVIDER", "CLIENT", "CONSOLE")}
+    (tmp_path / "gateway.yaml").write_text(SECRETIVE)
+    running = start(tmp_path / "gateway.yaml", **keys)
+    body = {"messages": [{"role": "system", "content": "canary1"}, *user("canary2")], "user": "canary3"}
+    for model in ("echo", "paid"):
+        sent = json.dumps({"model": model, **body, "metadata": {"a": "canary4"}}).encode()
+        headers = {"authorization": f"Bearer {keys['CLIENT']}", "x_other": "canary5", "cookie": "canary6=1"}
+        running.post("/v1/chat/completions", sent, content_type="application/json", **headers)
+    running.stop()
+    with opened(tmp_path, "gateway.yaml", **keys) as address:
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        base = address.rstrip("/")
+        seen, found = [f"/login?key={keys['CONSOLE']}", "/calls/1", "/calls/2"], []
+        for path in seen:
+            with browser.open(base + path) as answer:
+                text = f"{answer.headers}{answer.read().decode()}"
+            seen += {html.unescape(link) for link in re.findall(r'(?:href|action|src)="(/[^"]*)"', text)} - {*seen}
+            found += [path] if "canary" in text else []
+    assert len(seen) > 12
+    assert found == []
 
 
 def test_other_origins_and_names_reach_nothing(chromium: Any, console: str, gateway: Running) -> None:

