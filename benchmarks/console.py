@@ -3,19 +3,22 @@
 import argparse
 import random
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from http.cookiejar import CookieJar
 from pathlib import Path
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 from benchmarks.machine import machine, versions
+from gateway.ledger.call_store import KeptText, TextStore
 from gateway.ledger.store import SQLiteLedger
 from gateway.record import Record
 
@@ -33,6 +36,12 @@ _PAGES: Final = {
     "one call": "/calls/500",
 }
 _LABELS: Final = [f"label{number}" for number in range(40)]
+_RUNS: Final = 7
+_REVIEWS: Final = 200
+_THIRTY_WORDS: Final = (
+    "Hello, I ordered two pairs of shoes last Tuesday and only one of them has arrived so far, "
+    "so could you please find out where the other parcel is today?"
+)
 
 
 def main() -> None:
@@ -45,7 +54,9 @@ def main() -> None:
         folder = Path(name)
         (folder / "gateway.yaml").write_text(_FILE)
         spent_us = _filled(folder / "offramp.db", options.rows)
-        lines = [f"| a row, the ledger's thread (batches of {_BATCH:,}) | {spent_us:.1f} µs |", *_asked(folder)]
+        lines = [f"| a row, the ledger's thread (batches of {_BATCH:,}) | {spent_us:.1f} µs |"]
+        with console(folder) as link:
+            lines += [*_asked(link), *_browsed(link)]
         for arguments in ((), ("--verify",)):
             began = time.perf_counter()
             command = [sys.executable, "-m", "gateway", "report", str(folder / "gateway.yaml"), "--json", *arguments]
@@ -53,6 +64,8 @@ def main() -> None:
             lines.append(
                 f"| {' '.join(('offramp report', *arguments))}, the process | {time.perf_counter() - began:.2f} s |"
             )
+        starter(folder / "starter")
+        lines += _decided(folder / "starter")
     made = f"Made by `python -m benchmarks.console` on {machine()}; {versions(('starlette', 'jinja2'))}."
     head = ["# The console's pages", "", made, f"{options.rows:,} rows in 30 days.", "", "| what | time |", "|---|---|"]
     text = "\n".join([*head, *lines, ""])
@@ -97,22 +110,109 @@ def _row(chance: random.Random, at: float) -> Record:
     )
 
 
-def _asked(folder: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "gateway", "console", str(folder / "gateway.yaml"), "--port", "0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+@contextmanager
+def console(folder: Path, file: str = "gateway.yaml") -> Iterator[str]:
+    """A console of a folder's file; the link that it prints."""
+    command = [sys.executable, "-m", "gateway", "console", file, "--port", "0"]
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        link = next(match[1] for line in process.stderr if (match := re.search(r"console (http\S+)", line)))
+        try:
+            yield next(match[1] for line in process.stderr if (match := re.search(r"console (http\S+)", line)))
+        finally:
+            process.terminate()
+
+
+def starter(folder: Path) -> None:
+    """The trained starter, after the demo's calls."""
+    folder.mkdir()
+    command = [sys.executable, "-m", "gateway", "demo", "--once", "--port", "0"]
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+
+@contextmanager
+def browser() -> Iterator[Any]:
+    """Chromium, driven by playwright."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+def _asked(link: str) -> Iterator[str]:
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+    opener.open(link).read()
+    for name, path in _PAGES.items():
+        yield f"| {name}, median of {_RUNS} | {_median_ms(lambda url: opener.open(url).read(), _base(link) + path)} |"
+
+
+def _browsed(link: str) -> Iterator[str]:
+    """What a browser needs until a page is whole, and what its first view moves."""
+    with browser() as chromium:
+        page = chromium.new_page()
+        network, moved = page.context.new_cdp_session(page), list[float]()
+        network.send("Network.enable")
+        network.on("Network.loadingFinished", lambda event: moved.append(event["encodedDataLength"]))
+        page.goto(link, wait_until="networkidle")
+        # the link itself is answered by a redirect, which is not finished by itself
+        yield f"| first view | {sum(moved) / 1000:.1f} kB in {len(moved)} requests |"
+        for path in ("/today?period=30d", "/"):
+            took = []
+            for _ in range(_RUNS):
+                page.goto(_base(link) + path)
+                took.append(page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd"))
+            yield f"| {path} in the browser, median of {_RUNS} | {median(took):.0f} ms |"
+
+
+def _decided(folder: Path) -> Iterator[str]:
+    """Try it, and 200 reviews by keyboard."""
+    kept = {"rule": "safety", "label": "violence", "classifier": "support-safety", "version": "v"}
+    with closing(TextStore(next(folder.rglob("offramp.db")))) as texts:
+        for number in range(_REVIEWS):
+            text = f"{_THIRTY_WORDS} {'x' * number}"
+            of = {"request_id": f"r{number}", "at": time.time(), "latest": time.time(), "confidence": number / 1000}
+            texts.append([KeptText(**kept, **of, kept_as="unsure", text=text)])
+    with console(folder, "config/gateway.yaml") as link:
         opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
         opener.open(link).read()
-        base = link.partition("/login")[0]
-        for name, path in _PAGES.items():
-            times = []
-            for _ in range(7):
-                began = time.perf_counter()
-                opener.open(base + path).read()
-                times.append(time.perf_counter() - began)
-            yield f"| {name}, median of 7 | {median(times) * 1000:.0f} ms |"
-        process.terminate()
+        posted = urllib.parse.urlencode({"text": _THIRTY_WORDS}).encode()
+        attempt = urllib.request.Request(f"{_base(link)}/try", posted, {"origin": _base(link)})
+        yield f"| Try it, 30 words, median of {_RUNS} | {_median_ms(lambda url: opener.open(url).read(), attempt)} |"
+        with browser() as chromium:
+            page, served = chromium.new_page(), list[float]()
+            page.goto(link)
+            page.goto(f"{_base(link)}/review?rule=safety")
+            page.on("requestfinished", lambda one: served.append(_server_ms(one)) if "/review" in one.url else None)
+            began = time.perf_counter()
+            for _ in range(_REVIEWS):
+                item = page.input_value("#decide [name=id]")
+                page.keyboard.press("1")
+                page.wait_for_function("id => document.querySelector('#decide [name=id]')?.value !== id", arg=item)
+            took = time.perf_counter() - began
+        # each is a decision and the page of the next text
+        each = [sum(pair) for pair in zip(served[::2], served[1::2], strict=True)]
+        what = f"| {_REVIEWS} reviews by keyboard"
+        yield f"{what}, each with the next text: server, median; slowest | {median(each):.0f} ms; {max(each):.0f} ms |"
+        yield f"{what}, in all | {took:.0f} s |"
+
+
+def _server_ms(request: Any) -> float:
+    return float(request.timing["responseStart"] - request.timing["requestStart"])
+
+
+def _base(link: str) -> str:
+    return link.partition("/login")[0]
+
+
+def _median_ms(ask: Any, what: Any) -> str:
+    ask(what)
+    times = []
+    for _ in range(_RUNS):
+        began = time.perf_counter()
+        ask(what)
+        times.append(time.perf_counter() - began)
+    return f"{median(times) * 1000:.0f} ms"
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from gateway.record import COLUMNS, Record
 from gateway.rules.terms import Terms
 from tests.conftest import Required
 from tests.e2e.conftest import Running, clean_environment, free_port, start, user
-from tests.payloads import PAYLOADS
+from tests.given import table_text
 
 SECRETIVE = """\
 version: 1
@@ -36,6 +36,7 @@ console: {key: "${CONSOLE}"}
 upstreams: {echo: {kind: echo}, paid: {kind: openai, base_url: "http://127.0.0.1:9/v1", api_key: "${PROVIDER}"}}
 models: {echo: echo, paid: paid}
 """
+PAYLOADS = table_text("given/console-payloads.txt").split("\n")
 ELSEWHERE = """[...document.querySelectorAll("a, form, link, [hx-get]")].filter(
     one => new URL(one.getAttribute("hx-get") ?? one.href ?? one.action, location).host !== location.host).length"""
 PAGES = ("/", "/calls/1", "/today", "/today?period=30d&by=rule", "/try", "/review", "/train", "/classifiers")
@@ -100,8 +101,10 @@ def opened(folder: Path, file: str = "config/gateway.yaml", **environment: str) 
     settings = {"cwd": folder, "env": {**clean_environment(), **environment}}
     with subprocess.Popen(command, **settings, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        yield next(match[1] for line in process.stderr if (match := re.search(r"console (http\S+)", line)))
-        process.terminate()
+        try:
+            yield next(match[1] for line in process.stderr if (match := re.search(r"console (http\S+)", line)))
+        finally:
+            process.terminate()
 
 
 @pytest.fixture(scope="module")

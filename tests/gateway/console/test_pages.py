@@ -24,9 +24,10 @@ from gateway.ledger.call_store import RecentStore, RecentText
 from gateway.ledger.report import WAYS
 from gateway.ledger.store import SQLiteLedger
 from gateway.record import Record
-from tests.payloads import PAYLOADS
+from tests.given import table_text
 
 URL = "http://127.0.0.1:8081"
+PAYLOADS = table_text("given/console-payloads.txt").split("\n")
 KEY = ConsoleKey(key="k" * 32, url=URL)
 FILE = "version: 1\nlisten: 127.0.0.1:1\nupstreams: {e: {kind: echo}}\nmodels: {m: e}\n"
 
