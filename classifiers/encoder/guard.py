@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from classifiers import data
 from classifiers.encoder.session import MODEL, Description
 from classifiers.encoder.source import Odds, fetched, folder_settings, read_json
 from classifiers.errors import ArtifactError, EncoderError, NotInstalledError, missing
@@ -286,7 +287,8 @@ def with_odds(model: Any, odds: Odds) -> Any:
         numpy_helper.from_array(np.asarray(value, np.float32), f"odds/{name}") for name, value in constants.items()
     )
     known: dict[str, dict[str, Any]] = {"odds/Cast": {"to": TensorProto.FLOAT}, "odds/Softmax": {"axis": 1}}
-    for line in (_SEVERAL if odds.several else _ONE).strip().splitlines():
+    # the nodes behind the logits: an output, its operator and inputs
+    for line in data.table("graphs.json")["odds of several" if odds.several else "odds"]:
         output, operator, *inputs = (f"odds/{word}" for word in line.split())
         names = [logits if name == "odds/logits" else name for name in inputs]
         settings = known.get(operator, {})
@@ -294,25 +296,3 @@ def with_odds(model: Any, odds: Odds) -> Any:
     del graph.output[:]
     graph.output.append(helper.make_tensor_value_info("odds/odds", TensorProto.FLOAT, ["batch", len(odds.groups)]))
     return made
-
-
-_ONE = """
-wide Cast logits
-shares Softmax wide
-held MatMul shares members
-others MatMul shares rest
-some Add held least
-other Add others least
-certain Log some
-doubtful Log other
-odds Sub certain doubtful
-"""
-_SEVERAL = """
-wide Cast logits
-inside Clip wide low high
-each Exp inside
-held MatMul each members
-some Add held least
-odds Log some
-"""
-"""The nodes behind the logits: an output, its operator and inputs."""

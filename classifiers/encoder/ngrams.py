@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from classifiers import data
 from classifiers.encoder.prepare import describe
 from classifiers.encoder.session import MODEL, TOKENIZER, Graph
 from classifiers.encoder.tokens import Tokens
@@ -67,30 +68,6 @@ def write(ngrams: NGrams, folder: Path, *, tokenizer: Path, name: str, max_token
     describe(folder, Graph(folder / MODEL, "mean"), Tokens.open(folder / TOKENIZER), name, max_tokens)
 
 
-_NODES = """
-firsts = Slice input_ids begin but_last along
-seconds = Slice input_ids second end along
-raised = Add firsts one
-shifted = Mul raised base
-pairs = Add shifted seconds
-keys = Concat input_ids pairs axis=1
-rows = LabelEncoder keys
-small = Gather table rows
-wide = Cast small to=1
-step = Gather steps rows
-weighted = Mul wide step
-sum = ReduceSum weighted along keepdims=1
-square = Gather squares rows
-power = ReduceSum square along keepdims=1
-some_power = Max power least
-length = Sqrt some_power
-scaled = Div sum length
-scores = Add scaled bias
-hidden = Concat scores far axis=2
-"""
-"""The graph: an output, its operator, inputs, and attributes. Type 1 is float32."""
-
-
 def _constants(ngrams: NGrams) -> dict[str, Any]:
     """Row 0 of each table is that of a feature that is not known: it weighs nothing."""
     steps = np.maximum(np.abs(ngrams.weights).max(axis=1, keepdims=True), 1e-12) / 127
@@ -122,7 +99,8 @@ def _graph(ngrams: NGrams) -> Any:
         "default_int64": 0,
     }
     nodes = []
-    for line in _NODES.strip().splitlines():
+    # an output, its operator, inputs, and attributes; type 1 is float32
+    for line in data.table("graphs.json")["ngrams"]:
         output, _, operator, *names = line.split()
         inputs = [name for name in names if "=" not in name]
         attributes = {key: int(value) for key, value in (name.split("=") for name in names if "=" in name)}

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from html import escape
 from urllib.parse import quote
 
+from classifiers import data
 from classifiers.evaluation.cases import Case, Sample
 
 _ALIKE: Mapping[str, str] = {
@@ -143,18 +144,11 @@ def encoding_cases(sample: Sample) -> Iterator[Case]:
             yield Case(variant=name, texts=(carrier + encode(text),), harmful=harmful, base=index)
 
 
-_WORDS = ("thanks", "please and thank you", "have a nice day", "kind regards from Anna", "cheers, good morning")
-_SENTENCES = (
-    "I hope you are well and that the weather is fine where you are.",
-    "We had a lovely picnic by the lake on Sunday, and the children liked the ducks best.",
-    "By the way, the library is open until six and the bus stops right in front of it.",
-)
-
-
 def padding_cases(sample: Sample) -> Iterator[Case]:
     """Harmless words before or after every row. None where labels mean everyday text."""
+    padding = data.table("padding.json")
     for harmful, index, text in sample.rows() if sample.policy.everyday else ():
-        words, sentence = _WORDS[index % len(_WORDS)], _SENTENCES[index % len(_SENTENCES)]
+        words, sentence = (padding[kind][index % len(padding[kind])] for kind in ("words", "sentences"))
         padded = {
             "words after": f"{text} {words}",
             "words before": f"{words}, {text}",
@@ -186,16 +180,9 @@ def role_cases(sample: Sample) -> Iterator[Case]:
             yield Case(variant=place, texts=put(text), harmful=harmful, base=index)
 
 
-_TALK = (
-    "Hi there!",
-    "Hello, what can I do for you today?",
-    "How is the weather on your side?",
-    "I have a question, one moment please.",
-)
-
-
 def turn_cases(sample: Sample) -> Iterator[Case]:
     """Rows split over two and three turns; and whole between small talk, unless labels mean everyday text."""
+    talk = data.table("padding.json")["talk"]
     for harmful, index, text in sample.rows():
         words = text.split()
         chats = {}
@@ -205,7 +192,7 @@ def turn_cases(sample: Sample) -> Iterator[Case]:
                 split = tuple(" ".join(words[start:end]) for start, end in itertools.pairwise(cuts))
                 chats[f"split over {parts} turns"] = split
         if sample.policy.everyday:
-            chats |= {"small talk before": (*_TALK, text), "small talk after": (text, *_TALK)}
+            chats |= {"small talk before": (*talk, text), "small talk after": (text, *talk)}
         for variant, texts in chats.items():
             yield Case(variant=variant, texts=texts, harmful=harmful, base=index)
 

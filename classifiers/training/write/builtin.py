@@ -18,18 +18,6 @@ from classifiers.slots.fill import words as words_of
 from classifiers.text.language import code_of
 from classifiers.training.rows import Row
 
-_AROUND_A_MESSAGE = (
-    "Hi, {x}",
-    "{x} Please help.",
-    "hello there, {x} thanks",
-    "I don't understand: {x}",
-    "Sorry to bother you but {x}",
-    "quick question, {x}",
-    "{x} Can you help me?",
-    "{x} I've been waiting for days and I'm quite annoyed.",
-    "{x} asap",
-    "Could you tell me: {x}",
-)
 _FILLER = frozenset(
     {"a", "an", "the", "please", "just", "really", "very", "so", "to", "of", "for", "my", "me", "i", "i'm", "i've"}
     | {"is", "are", "was", "it's", "do", "does", "did", "can", "could", "would"}
@@ -390,4 +378,5 @@ def _near_misses(policy: Policy, chance: random.Random, plenty: Container[str], 
 
 def _some_frames(messages: int, chance: random.Random) -> list[str]:
     """All frames for a single message, two for each of many."""
-    return chance.sample(_AROUND_A_MESSAGE, max(2, len(_AROUND_A_MESSAGE) // messages))
+    around = data.lines("around.txt")
+    return chance.sample(around, max(2, len(around) // messages))

@@ -11,6 +11,7 @@ from itertools import count, islice, pairwise, zip_longest
 
 import numpy as np
 
+from classifiers import data
 from classifiers.model.model import Floats
 from classifiers.policy import ANYTHING_ELSE, OTHER, Label, Policy
 from classifiers.slots.fill import parse
@@ -19,23 +20,6 @@ from classifiers.training.clean import key
 from classifiers.training.slots.rows import slot_lines
 from classifiers.training.write.builtin import name_words, positive
 
-LENGTHS = ("two to five words", "one short sentence", "one sentence", "two or three sentences with some background")
-REGISTERS = ("neutral", "casual", "polite", "annoyed", "worried", "formal", "in a hurry")
-FORMS = ("a question", "a statement", "an order", "a complaint", "a search-box fragment without a verb")
-NOISE = ("", "", "", "all lower case, no punctuation", "one or two typos", "abbreviations as in a text message")
-ANGLES = ("said outright", "said outright", "implied by describing the situation", "asked on behalf of someone else")
-PERSONAS = (
-    "",
-    "",
-    "by someone who uses this for the first time",
-    "by someone old who is not at home with computers",
-    "by a teenager",
-    "by someone whose first language is another",
-    "by someone who knows the field's own words",
-    "by someone who writes from a phone on the way",
-)
-
-_KINDS = (LENGTHS, REGISTERS, FORMS, ANGLES, PERSONAS, NOISE)
 _NEAR_EVERY = 3
 """One of so many messages is a near miss of a named neighbour."""
 
@@ -44,7 +28,7 @@ def attributes(seed: str, neighbours: Sequence[str] = ()) -> Iterator[str]:
     """Endless attributes of one label's messages, such as `one sentence; casual; a question; said outright`.
     neighbours: labels, in words, that every third message shares words with. The same seed draws the same lines."""
     chance = random.Random(seed)  # noqa: S311 - no secret
-    decks = [_deck(kind, chance) for kind in _KINDS]
+    decks = [_deck(kind, chance) for kind in data.table("attributes.json").values()]
     near = _deck(neighbours, chance)
     for number in count(1):
         values = [next(deck) for deck in decks]

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from classifiers import data
 from classifiers.encoder.session import Encoder, embed
 from classifiers.errors import PromptRefused, TeacherError
 from classifiers.policy import OTHER, Policy
 from classifiers.slots.tags import SlotMark
 from classifiers.training.rows import Row
 from classifiers.training.slots.rows import with_marks
-from classifiers.training.write import prompts
 from classifiers.training.write.prompts import asks, attributes, nearest_labels
 from classifiers.training.write.teacher import Author, Hired, TeacherPrice, TeacherReply
 
@@ -205,7 +205,7 @@ def test_a_teacher_is_asked_for_two_labels_at_once_and_for_none(make_policy: Cal
 def test_attributes_are_balanced_and_every_neighbour_is_named() -> None:
     drawn = attributes("0", ["late card", "lost card"])
     lines = [next(drawn).split("; ") for _ in range(4 * 7 * 5)]
-    for values in (prompts.LENGTHS, prompts.REGISTERS, prompts.FORMS):
+    for values in map(data.table("attributes.json").__getitem__, ("lengths", "registers", "forms")):
         counts = Counter(part for line in lines for part in line if part in values)
         assert set(counts.values()) == {len(lines) // len(values)}
     near = Counter(part for line in lines for part in line if "does not mean that" in part)
