@@ -17,8 +17,10 @@ from typing import Final, Literal
 
 import msgspec
 
+from classifiers import Runtime
 from classifiers.policy import NONE, OTHER
 from classifiers.training.data import reviewed_file
+from classifiers.verdict import Reading
 from gateway.answers.parse import Completion, label_in
 from gateway.config.load import Loaded, load_policy, policy_file
 from gateway.errors import ApiError
@@ -153,9 +155,8 @@ class Reviewing:
         if rows is None or known != [_state(file), _state(path)]:
             policy = load_policy(file, os.environ, secrets=False)
             several = policy.kind == "safety" or policy.multi_label
-            rows = ReviewedRows(
-                path, policy.learned, NONE if several else OTHER if policy.other else "", _keys_of(path)
-            )
+            none = NONE if several else OTHER if policy.other else ""
+            rows = ReviewedRows(path, policy.learned, none, {alike(text) for text, _ in reviewed_rows(path)})
             self._rows[classifier] = ([_state(file), _state(path)], rows)
         return rows
 
@@ -191,6 +192,32 @@ class Reviewing:
                     yield item
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewedAgain:
+    """Reviewed texts by two versions. right: how many the older and the newer one name rightly; of a guard, whether
+    they are harmful. wrong: by the newer one, each text with its labels and those that are named."""
+
+    versions: tuple[str, str]
+    rows: int
+    right: tuple[int, int]
+    wrong: Sequence[tuple[str, Collection[str], Collection[str]]]
+
+    @classmethod
+    def of(cls, loaded: Loaded, name: str, versions: tuple[str, str]) -> "ReviewedAgain":
+        """Of a classifier. Raises ArtifactError, EncoderError and OSError."""
+        rows = dict(reviewed_rows(reviewed_file(policy_file(loaded, name).parent, name)))
+        runtime = Runtime.load(loaded.models_dir, [f"{name}@{each}" for each in versions], self_test=False)
+        guard = any(one.model.policy.kind == "safety" for one in runtime.classifiers.values())
+        right, wrong = [], list[tuple[str, Collection[str], Collection[str]]]()
+        for version in versions:
+            verdicts = runtime.classify([Reading(classifier=f"{name}@{version}", texts=(text,)) for text in rows])
+            named = [frozenset(verdict.labels) - {OTHER} for verdict in verdicts]
+            each = [(text, labels, found) for (text, labels), found in zip(rows.items(), named, strict=True)]
+            wrong = [one for one in each if (bool(one[1]) != bool(one[2]) if guard else one[1] != one[2])]
+            right.append(len(rows) - len(wrong))
+        return cls(versions=versions, rows=len(rows), right=(right[0], right[1]), wrong=wrong)
+
+
 def alike(text: str) -> str:
     """Equal for texts that count as the same: whose words are, but for case and numbers."""
     words = _WORDS.findall(text.casefold()) if len(text) <= _LONG else ()
@@ -202,12 +229,16 @@ def _state(file: Path) -> object:
     return (stat.st_mtime_ns, stat.st_size) if file.exists() and (stat := file.stat()) else None
 
 
-def _keys_of(file: Path) -> set[str]:
-    keys = set()
+def reviewed_rows(file: Path) -> list[tuple[str, frozenset[str]]]:
+    """The texts of a file of reviewed rows with the labels that hold; what is no row is left out. None hold of text
+    that is `none` or `other`. Raises OSError."""
+    rows = []
     for line in file.read_bytes().splitlines() if file.exists() else []:
         with suppress(ValueError, TypeError, KeyError, AttributeError):
-            keys.add(alike(json.loads(line)["text"]))
-    return keys
+            row = json.loads(line)
+            labels = row["label"].split("|") if isinstance(row["label"], str) else row["label"]
+            rows.append((str(row["text"]), frozenset(labels) - {NONE, OTHER}))
+    return rows
 
 
 def _margin(snapshot: Snapshot | None, classifier: str, label: str, score: float) -> float:

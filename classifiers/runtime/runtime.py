@@ -68,6 +68,7 @@ class Runtime:
     ) -> Self:
         """Load the versions in use, and their encoders; prepare a shared one if it is not there yet.
 
+        names: `NAME`, or `NAME@VERSION` for a version that need not be in use.
         opened, detector: encoders and language detector of the Runtime to replace, which are not opened again.
         Raises ArtifactError where one is missing, changed or (self_test) fails a test of its own policy, and
         EncoderError where an encoder is out of reach or computes wrongly here.
@@ -242,7 +243,8 @@ class Runtime:
 
 
 def _loaded(registry: Registry, name: str) -> Artifact:
-    folder = registry.resolve(name)
+    name, _, version = name.partition("@")
+    folder = registry.resolve(name, version)
     loaded = artifact.load(folder)
     if loaded.name != name:
         raise ArtifactError(f"{folder} holds the classifier {loaded.name}, not {name}; roll back or train {name} again")

@@ -6,14 +6,18 @@ from collections import deque
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from importlib.util import find_spec
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from classifiers.errors import ClassifierError
+from classifiers.model.registry import Registry
 from gateway.config.load import Loaded, load_policy, policy_file
+from gateway.console.classifiers import ListedVersion
 from gateway.console.data import data_of, form
 from gateway.console.render import page
+from gateway.review import ReviewedAgain
 from gateway.serving.retrain import this_program
 from gateway.serving.snapshot import train_command
 
@@ -24,12 +28,15 @@ _NICE: Final = 19
 
 @dataclass(slots=True)
 class TrainingRun:
-    """name: of the classifier; lines: what it has printed; ended: its exit code, None as long as it runs."""
+    """name: of the classifier; lines: what it has printed; ended: its exit code, None as long as it runs. before: the
+    version in use when it began; changed: what a new one makes of the reviewed texts, if there is one."""
 
     name: str
     process: asyncio.subprocess.Process
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=_LINES))
     ended: int | None = None
+    before: str | None = None
+    changed: ReviewedAgain | None = None
 
     @classmethod
     async def begin(cls, loaded: Loaded, name: str) -> "TrainingRun":
@@ -42,14 +49,21 @@ class TrainingRun:
             stderr=asyncio.subprocess.STDOUT,
             preexec_fn=lambda: os.nice(_NICE),
         )
-        return cls(name, process)
+        return cls(name, process, before=Registry(loaded.models_dir).named(name))
 
-    async def follow(self) -> None:
-        """Reads what it prints until it ends."""
+    async def follow(self, loaded: Loaded) -> None:
+        """Reads what it prints until it ends, then compares a new version with the one before."""
         assert self.process.stdout is not None
         async for line in self.process.stdout:
             self.lines.append(line.decode(errors="replace").rstrip())
-        self.ended = await self.process.wait()
+        ended, made = await self.process.wait(), Registry(loaded.models_dir).named(self.name)
+        try:
+            if not ended and self.before and made and made != self.before:
+                self.changed = await asyncio.to_thread(ReviewedAgain.of, loaded, self.name, (self.before, made))
+        except (ClassifierError, OSError) as error:
+            self.lines.append(f"not compared with {self.before}: {error}")
+        finally:
+            self.ended = ended
 
 
 def why_not(loaded: Loaded, name: str) -> str:
@@ -81,8 +95,18 @@ class Trainings:
                 problem = "another training runs"
             elif name in refusals and not refusals[name]:
                 self._run = await TrainingRun.begin(data.loaded, name)
-                self._following = asyncio.create_task(self._run.follow())
+                self._following = asyncio.create_task(self._run.follow(data.loaded))
             if not problem:
                 return RedirectResponse("/train", HTTPStatus.SEE_OTHER)
         commands = {name: train_command(policy_file(data.loaded, name), data.loaded) for name in refusals}
-        return page(request, "train.html.j2", run=self._run, refusals=refusals, commands=commands, problem=problem)
+        run, registry = self._run, Registry(data.loaded.models_dir)
+        pair = run.changed.versions[::-1] if run and run.changed else ()
+        versions = [ListedVersion.read(registry, run.name, each) for each in pair] if run else []
+        values: dict[str, Any] = {
+            "run": run,
+            "versions": versions,
+            "refusals": refusals,
+            "commands": commands,
+            "problem": problem,
+        }
+        return page(request, "train.html.j2", **values)

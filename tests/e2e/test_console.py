@@ -180,6 +180,7 @@ def test_ten_minutes(chromium: Any, console: str, folder: Path) -> None:
     page.click(f"text=Train {name}")
     page.wait_for_selector(f"h2:text('{name}: done')", timeout=90_000)
     assert {file.name for file in (folder / "models" / name).iterdir()} > before
+    assert re.search(r"Of 1 reviewed texts . were right before and . are now; still wrong", page.inner_text("#run"))
     page.click(f"text=Train {name}")
     page.click("text=Cancel")
     page.wait_for_selector(f"h2:text('{name}: ended with')", timeout=20_000)
