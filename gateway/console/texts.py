@@ -77,7 +77,7 @@ async def review(request: Request) -> Response:
         item=item,
         likeliest=[(name, scores.get(name)) for name in ranked[:_LIKELIEST]],
         labels=labels,
-        none=NONE if rows and rows.none else "",
+        no_label=NONE if rows and rows.none else "",
         waiting=len(items),
         address=f"/review{query({'rule': rule, 'skipped': skipped})}",
         rule=rule,

@@ -22,7 +22,7 @@ from gateway.ledger.call_store import CallStore, KeptCall, RecentStore, RecentTe
 from gateway.ledger.report import WAYS
 from gateway.ledger.store import SQLiteLedger
 from gateway.protocols.json import encode
-from gateway.record import COLUMNS, Record
+from gateway.record import Record
 from gateway.rules.terms import Terms
 from tests.conftest import Required
 from tests.e2e.conftest import Running, clean_environment, free_port, start, user
@@ -84,7 +84,11 @@ def hostile(folder: Path) -> None:
     ):
         for number, text in enumerate(PAYLOADS):
             of = {"request_id": f"hostile{number}", "at": time.time()}
-            columns = {name: text for name in COLUMNS if Record.__annotations__[name] is str and name not in of}
+            columns = {
+                name: text
+                for name in Record.__struct_fields__
+                if Record.__annotations__[name] is str and name not in of
+            }
             rows.append([Record(**of, **columns | {"verdicts": f"{text}:{text}:0.5"}, decision="block")])
             recent.append([RecentText(**of, rules=text, text=text)])
             answer = {"choices": [{"message": {"role": "assistant", "content": text}}]}
@@ -157,7 +161,7 @@ def test_ten_minutes(chromium: Any, console: str, folder: Path) -> None:
     person.open("/review")
     waiting = int(page.inner_text("#item").split()[0])
     shown = page.inner_text("#item pre")
-    page.keyboard.press("1")
+    page.keyboard.press("n")
     page.wait_for_function("text => document.querySelector('#item pre')?.innerText !== text", arg=shown)
     page.keyboard.press("u")
     page.wait_for_function("text => document.querySelector('#item pre')?.innerText === text", arg=shown)
