@@ -6,19 +6,9 @@ from pathlib import Path
 
 import pytest
 
-POLICY = """\
-version: 1
-name: tiny
-kind: intent
-about: messages to a shop
-labels:
-  greeting:
-    means: says hello
-    examples: [hello, hi there]
-  refund:
-    means: asks about a refund
-    examples: [where is my refund, I want my money back]
-{more}"""
+from tests.given import table_text
+
+POLICY = table_text("given/e2e-cli-policy.yaml")
 
 
 @pytest.fixture

@@ -13,21 +13,13 @@ from openai import OpenAI
 
 from benchmarks.stream.paid import Paid
 from tests.gateway.discover.logs import HARMS, SYSTEM, rows, two_templates, write
+from tests.given import table_text
 
 from .conftest import until
 
 Offramp = Callable[..., "subprocess.CompletedProcess[str]"]
 EACH = 200
-OWN = """\
-version: 1
-models_dir: models
-ledger: offramp.db
-content: {{keep: 30d, calls: true}}
-upstreams:
-  paid: {{kind: openai, base_url: "{paid}"}}
-models:
-  gpt-4o: paid
-"""
+OWN = table_text("given/e2e-discover-own.yaml")
 
 
 @pytest.fixture

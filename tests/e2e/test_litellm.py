@@ -7,17 +7,7 @@ from openai import OpenAI
 from tests.given import table_text
 
 BEHIND = table_text("given/e2e-litellm-behind.yaml")
-FRONT = """\
-version: 1
-listen: 127.0.0.1:8080
-models_dir: models
-ledger: offramp.db
-upstreams:
-  any: {{kind: litellm, provider: openai, base_url: "{url}/v1", api_key: "${{SOME_KEY}}"}}
-models:
-  gpt-4o: any
-  missing: any
-"""
+FRONT = table_text("given/e2e-litellm-front.yaml")
 HI = [{"role": "user", "content": "hi there"}]
 
 

@@ -3,19 +3,9 @@
 import json
 from pathlib import Path
 
-POLICY = """\
-version: 1
-name: taught
-kind: intent
-about: 'messages to a shop, such as ["do you have this in red", "how late are you open"]'
-labels:
-  greeting: {{means: says hello, examples: [hello, hi there]}}
-  refund: {{means: asks about a refund, examples: [where is my refund, I want my money back]}}
-teacher:
-  model: gpt-4o
-  base_url: {base_url}
-  budget: {budget}
-"""
+from tests.given import table_text
+
+POLICY = table_text("given/e2e-teacher-policy.yaml")
 
 
 def prepared(folder: Path, prepared_dir: Path, base_url: str, budget: str = "$1.00") -> None:

@@ -17,19 +17,10 @@ from gateway.protocols.chat_answers import CHAT
 from gateway.upstreams.base import Answer, UpstreamCall
 from tests.gateway.conftest import FakeClassify
 from tests.gateway.contracts.test_audit import Reference, repeats_of, settled
+from tests.given import table_text
 
 Wire = Callable[..., Any]
-RULES = """
-rules:
-  - name: redact
-    classifier: data
-    then: {{contact: {redact}}}
-  - name: intents
-    classifier: book
-    when: {{any_system: true}}
-    contract: {{max_disagreement: 5%}}
-    then: {{"*": {{answer: label}}}}
-"""
+RULES = table_text("given/gateway-audits_redacted-rules.yaml")
 BOOK = {
     "version": 1,
     "name": "book",

@@ -22,17 +22,7 @@ from gateway.upstreams.base import Answer
 from tests.given import table, table_text
 
 BASE = table_text("given/gateway-conftest-base.yaml")
-RULES = """
-rules:
-  - name: safe
-    classifier: safe
-    reads: {output: true, release: sentence}
-    then: {violence: block, jailbreak: flag}
-  - name: data
-    classifier: data
-    reads: {output: true, release: sentence}
-    then: {contact: {redact: restore}, payment: redact}
-"""
+RULES = table_text("given/gateway-release-rules.yaml")
 SENTENCES = ["It is the first of all sentences. ", "The second one has a jailbreak in it. ", "The third has a mark! "]
 BLOCKED = "But the fourth is about violence. "
 REST = "And there is a fifth one behind it."

@@ -22,19 +22,7 @@ from gateway.rules.terms import Terms
 from gateway.serving.snapshot import Snapshot
 from tests.given import table_text
 
-GATEWAY = """\
-version: 1
-ledger: offramp.db
-upstreams: {echo: {kind: echo}}
-models: {dear: echo}
-rules:
-  - {name: safety, classifier: safe, then: {violence: block}}
-  - name: bank
-    classifier: bank
-    when: {any_system: true}
-    contract: {max_disagreement: 10%}
-    then: {"*": {answer: label}}
-"""
+GATEWAY = table_text("given/gateway-review-gateway.yaml")
 BANK = """\
 version: 1
 name: bank

@@ -17,18 +17,9 @@ from gateway.config.prices import PriceTable
 from gateway.contracts.store import ContractStore
 from gateway.ledger.store import SQLiteLedger
 from gateway.serving.snapshot import load_runtime
+from tests.given import table_text
 
-READS_ANSWERS = """\
-version: 1
-models_dir: models
-upstreams: {{real: {{kind: openai, base_url: "http://127.0.0.1:{port}/v1"}}}}
-models: {{dear: real}}
-rules:
-  - name: harm
-    classifier: guard
-    reads: {{roles: [tool], output: true}}
-    then: {{"*": block}}
-"""
+READS_ANSWERS = table_text("given/gateway-while_awaited-reads_answers.yaml")
 
 
 def guard(label: str) -> Policy:

@@ -19,17 +19,10 @@ from benchmarks.clients.roster import CLIENTS
 from tests.e2e.compat import replies
 from tests.e2e.compat.documents import Documents
 from tests.e2e.conftest import Running, start
+from tests.given import table_text
 
 FILE = Path(__file__).parents[2] / "tables/clients.jsonl"
-ECHO = """\
-version: 1
-ledger: offramp.db
-upstreams:
-  echo: {kind: echo}
-models:
-  gpt-4o: echo
-  other: echo
-"""
+ECHO = table_text("given/e2e-recordings-echo.yaml")
 Line = dict[str, Any]
 
 

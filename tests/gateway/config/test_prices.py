@@ -12,20 +12,9 @@ from gateway.config import litellm_prices
 from gateway.config.prices import STANDARD, Price, PriceTable, load_prices
 from gateway.config.problems import ConfigError
 from gateway.config.settings import shipped_dir
+from tests.given import table_text
 
-TEXT = """\
-version: 1
-as_of: 2026-11-25
-source: a test
-models:
-  one: {input: $2.50, output: $10.00, cached_input: $1.25, snapshots: one-2026-01-01}
-  two: {input: 1, output: 4}
-  gpt-4o: {input: 7, output: 7}
-  long:
-    {input: 2, output: 4, cached_input: 1, above: {1000: {input: 4, output: 6}, 2000: {input: 8, output: 9}},
-     tiers: {flex: {input: 1, output: 2, above: {1000: {input: 3, output: 5}}}}}
-  long-20260101: {input: 3, output: 5}
-"""
+TEXT = table_text("given/gateway-prices-text.yaml")
 
 
 @pytest.fixture
