@@ -16,19 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from classifiers.fields import (
-    Dollars,
-    Flag,
-    FrozenRecord,
-    Name,
-    Secret,
-    Share,
-    Version,
-    Words,
-    WordsList,
-    one_or_more,
-    true_or_false,
-)
+from classifiers import fields
 from classifiers.patterns.find import Kind as Pattern
 
 OTHER = "other"
@@ -65,21 +53,21 @@ def _language_code(value: str) -> str:
     return value
 
 
-Language = Annotated[Words, AfterValidator(_language_code)]
+Language = Annotated[fields.Words, AfterValidator(_language_code)]
 
 Patterns = Annotated[
-    tuple[Pattern, ...], BeforeValidator(one_or_more, json_schema_input_type=Pattern | tuple[Pattern, ...])
+    tuple[Pattern, ...], BeforeValidator(fields.one_or_more, json_schema_input_type=Pattern | tuple[Pattern, ...])
 ]
 
 
-class Goal(FrozenRecord):
+class Goal(fields.FrozenRecord):
     """What a classifier must reach, all as shares. A safety goal has `catch` of harmful texts and `false_alarms` of
     harmless ones; the other kinds have `max_error` of answers and `min_answered` of messages."""
 
-    catch: Share = 0.95
-    false_alarms: Share = 0.01
-    max_error: Share = 0.02
-    min_answered: Share = 0.0
+    catch: fields.Share = 0.95
+    false_alarms: fields.Share = 0.01
+    max_error: fields.Share = 0.02
+    min_answered: fields.Share = 0.0
 
     @model_serializer(mode="wrap")
     def _as_stated(self, fill: SerializerFunctionWrapHandler) -> dict[str, float]:
@@ -90,43 +78,43 @@ class Goal(FrozenRecord):
 _SAFETY_GOALS = frozenset({"catch", "false_alarms"})
 
 
-class Cascade(FrozenRecord):
+class Cascade(fields.FrozenRecord):
     """A larger encoder that is asked where the small one is unsure. goal: of safety, instead of the policy's goal,
     where the larger encoder serves."""
 
-    encoder: Words
+    encoder: fields.Words
     goal: Goal | None = None
 
 
-class Guard(FrozenRecord):
+class Guard(fields.FrozenRecord):
     """A pretrained classifier that is asked where the policy's own heads are in doubt.
 
     labels: which labels of the policy each of its labels stands for; null where it stands for none. One that is
     not named stands for the label of the same name.
     """
 
-    model: Words
-    labels: dict[Words, WordsList | None] = Field(default_factory=dict)
+    model: fields.Words
+    labels: dict[fields.Words, fields.WordsList | None] = Field(default_factory=dict)
 
 
 def _true_or_labels(value: object) -> object:
-    return true_or_false(value) if value in ("true", "false") else one_or_more(value)
+    return fields.true_or_false(value) if value in ("true", "false") else fields.one_or_more(value)
 
 
-class Slot(FrozenRecord):
+class Slot(fields.FrozenRecord):
     """Something that a message may fill in, and how its words are read as a value.
 
     values: of an enum, each with other words for it. required: whether messages of all labels that have the slot must
     fill it in, or of which labels. hours: of a time, `11:00-23:00`: resolves an hour without am or pm.
     """
 
-    means: Words
+    means: fields.Words
     type: SlotType = "text"
-    examples: WordsList = ()
-    values: Annotated[dict[Words, WordsList], BeforeValidator(_by_name)] = Field(default_factory=dict)
+    examples: fields.WordsList = ()
+    values: Annotated[dict[fields.Words, fields.WordsList], BeforeValidator(_by_name)] = Field(default_factory=dict)
     required: Annotated[
-        bool | tuple[Words, ...],
-        BeforeValidator(_true_or_labels, json_schema_input_type=bool | Words | tuple[Words, ...]),
+        bool | tuple[fields.Words, ...],
+        BeforeValidator(_true_or_labels, json_schema_input_type=bool | fields.Words | tuple[fields.Words, ...]),
     ] = False
     hours: Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")] | None = None
 
@@ -135,34 +123,34 @@ class Slot(FrozenRecord):
         return self.required if isinstance(self.required, bool) else label in self.required
 
 
-class Label(FrozenRecord):
+class Label(fields.FrozenRecord):
     """One label: what it means, key phrases, near misses, and the names other taxonomies give it.
 
     patterns: the forms by which the label is recognised; nothing of it is learned. slots: those that a message of this
     label may fill in; by default all. Examples may mark values: `[7 pm](time)`.
     """
 
-    means: Words
-    examples: WordsList = ()
-    not_: WordsList = Field(default=(), alias="not")
+    means: fields.Words
+    examples: fields.WordsList = ()
+    not_: fields.WordsList = Field(default=(), alias="not")
     patterns: Patterns = ()
     goal: Goal | None = None
-    taxonomy: dict[str, WordsList] = Field(default_factory=dict)
+    taxonomy: dict[str, fields.WordsList] = Field(default_factory=dict)
     slots: tuple[SlotName, ...] | None = None
 
 
-class Teacher(FrozenRecord):
+class Teacher(fields.FrozenRecord):
     """A writer of training sentences: a model (by litellm name or at `base_url`) or files of sentences.
 
     labels: of files, what their labels are called here; rows of a label that is null are left out.
     """
 
-    model: Words | None = None
-    base_url: Words | None = None
-    api_key: Secret | None = None
-    file: WordsList = ()
-    labels: dict[Words, Words | None] = Field(default_factory=dict)
-    budget: Dollars = 1.0
+    model: fields.Words | None = None
+    base_url: fields.Words | None = None
+    api_key: fields.Secret | None = None
+    file: fields.WordsList = ()
+    labels: dict[fields.Words, fields.Words | None] = Field(default_factory=dict)
+    budget: fields.Dollars = 1.0
     tokens: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
@@ -190,11 +178,11 @@ def writers(teachers: Sequence[Teacher]) -> list[str]:
 
 
 Teachers = Annotated[
-    tuple[Teacher, ...], BeforeValidator(one_or_more, json_schema_input_type=Teacher | tuple[Teacher, ...])
+    tuple[Teacher, ...], BeforeValidator(fields.one_or_more, json_schema_input_type=Teacher | tuple[Teacher, ...])
 ]
 
 
-class PolicyTest(FrozenRecord):
+class PolicyTest(fields.FrozenRecord):
     """A text that training never sees and the label, labels, `other` or `none` expected of it.
 
     system: the system prompt that it is read with. slots: values expected, as they are written in the text or as they
@@ -203,8 +191,8 @@ class PolicyTest(FrozenRecord):
 
     text: str
     system: str = ""
-    expect: WordsList = ()
-    slots: dict[SlotName, Words] = Field(default_factory=dict)
+    expect: fields.WordsList = ()
+    slots: dict[SlotName, fields.Words] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _expects_something(self) -> Self:
@@ -213,7 +201,7 @@ class PolicyTest(FrozenRecord):
         return self
 
 
-class Policy(FrozenRecord):
+class Policy(fields.FrozenRecord):
     """A policy file. `labels` keeps the file's order, which is the order of every score vector.
 
     A policy of kind slots without `labels` has one, named as itself; with one label, `other` is anything else.
@@ -228,27 +216,28 @@ class Policy(FrozenRecord):
     to be right there (where a guard reads text in its parts).
     """
 
-    version: Version
-    name: Name
+    version: fields.Version
+    name: fields.Name
     kind: Kind
-    several: Flag = Field(default=False, alias="multi_label")
-    about: Words
+    several: fields.Flag = Field(default=False, alias="multi_label")
+    about: fields.Words
     languages: Annotated[
-        tuple[Language, ...], BeforeValidator(one_or_more, json_schema_input_type=Language | tuple[Language, ...])
+        tuple[Language, ...],
+        BeforeValidator(fields.one_or_more, json_schema_input_type=Language | tuple[Language, ...]),
     ] = ("en",)
-    labels: dict[Words, Label] = Field(default_factory=dict, validate_default=True)
-    other: Words | None = Field(default=None, validate_default=True)
-    everyday: Flag = True
-    out_of_scope: Share = OUT_OF_SCOPE
-    harmful_share: Share = HARMFUL_SHARE
+    labels: dict[fields.Words, Label] = Field(default_factory=dict, validate_default=True)
+    other: fields.Words | None = Field(default=None, validate_default=True)
+    everyday: fields.Flag = True
+    out_of_scope: fields.Share = OUT_OF_SCOPE
+    harmful_share: fields.Share = HARMFUL_SHARE
     slots: dict[SlotName, Slot] = Field(default_factory=dict)
-    reads_system: Flag = False
-    encoder: Words | None = None
+    reads_system: fields.Flag = False
+    encoder: fields.Words | None = None
     cascade: Cascade | None = None
     guard: Guard | None = None
-    builds_on: Name | None = None
+    builds_on: fields.Name | None = None
     recipe: Recipe = "frozen"
-    data: WordsList = ()
+    data: fields.WordsList = ()
     teachers: Teachers = Field(default=(), alias="teacher")
     goal: Goal | None = None
     tests: tuple[PolicyTest, ...] = ()

@@ -10,23 +10,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from classifiers.errors import ArtifactError
-from classifiers.model.model import (
-    Band,
-    Calibration,
-    EncoderId,
-    Head,
-    HiddenLayer,
-    LinearLayer,
-    Nearest,
-    Novelty,
-    Stage,
-    Tagger,
-    TaskFilter,
-    Threshold,
-    Usual,
-    Windowing,
-    tag_count,
-)
+from classifiers.model import model
 from classifiers.policy import OTHER, Policy
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
@@ -48,7 +32,7 @@ class _BandEntry(msgspec.Struct, frozen=True, kw_only=True):
     above: int
     up_to: int | None
     language: str
-    thresholds: dict[str, Threshold]
+    thresholds: dict[str, model.Threshold]
 
 
 class _CalibrationEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +47,7 @@ class _CalibrationEntry(msgspec.Struct, frozen=True, kw_only=True):
 class _NoveltyEntry(msgspec.Struct, frozen=True, kw_only=True):
     limit: float
     prototypes: int
-    usual: Usual | None = None
+    usual: model.Usual | None = None
 
 
 class _NearestEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,25 +67,25 @@ class StageEntry(msgspec.Struct, frozen=True, kw_only=True):
     votes, `tasks` where it has a task filter."""
 
     name: str
-    encoder: EncoderId
+    encoder: model.EncoderId
     classes: tuple[str, ...]
-    thresholds: dict[str, Threshold]
+    thresholds: dict[str, model.Threshold]
     bands: tuple[_BandEntry, ...] = ()
     calibration: _CalibrationEntry
     novelty: _NoveltyEntry
     nearest: _NearestEntry | None = None
-    windowing: Windowing
+    windowing: model.Windowing
     earlier: _Share | tuple[_Share, ...] = 0.0
     system_tokens: Annotated[int, Meta(ge=0, le=128)] = 0  # an encoder's input holds them and a window
     tasks: _TasksEntry | None = None
 
 
-def tagger_tensors(tagger: Tagger) -> dict[str, NDArray[Any]]:
+def tagger_tensors(tagger: model.Tagger) -> dict[str, NDArray[Any]]:
     floats = {WEIGHTS: tagger.weights, BIAS: tagger.bias}
     return {name: np.ascontiguousarray(value, np.float32) for name, value in floats.items()}
 
 
-def read_tagger(entry: TaggerEntry | None, held: Tensors, policy: Policy, where: str) -> Tagger | None:
+def read_tagger(entry: TaggerEntry | None, held: Tensors, policy: Policy, where: str) -> model.Tagger | None:
     """The tagger of an entry; None without one. where: the artifact's folder, for errors. Raises ArtifactError where it
     does not fit the policy or its tensors."""
     slots = entry.slots if entry else ()
@@ -109,14 +93,14 @@ def read_tagger(entry: TaggerEntry | None, held: Tensors, policy: Policy, where:
         raise ArtifactError(f"{where}: its tagger knows the slots {slots}, its policy others; train it again")
     if entry is None:
         return None
-    count = tag_count(len(slots))
+    count = model.tag_count(len(slots))
     weights, bias = _tensor(held, WEIGHTS, where), _tensor(held, BIAS, where)
     if weights.ndim != 2 or len(weights) != count or bias.shape != (count,):
         raise ArtifactError(f"{where}: {WEIGHTS} and {BIAS} must have {count} rows")
-    return Tagger(slots=slots, weights=weights, bias=bias, scale=entry.scale)
+    return model.Tagger(slots=slots, weights=weights, bias=bias, scale=entry.scale)
 
 
-def stage_entry(stage: Stage) -> StageEntry:
+def stage_entry(stage: model.Stage) -> StageEntry:
     calibration, novelty, nearest = stage.calibration, stage.novelty, stage.nearest
     return StageEntry(
         name=stage.name,
@@ -144,11 +128,11 @@ def stage_entry(stage: Stage) -> StageEntry:
     )
 
 
-def _tasks_entry(tasks: TaskFilter) -> _TasksEntry:
+def _tasks_entry(tasks: model.TaskFilter) -> _TasksEntry:
     return _TasksEntry(bias=tuple(tasks.bias.tolist()), limits=tuple(tasks.limits.tolist()), small=tasks.small)
 
 
-def stage_tensors(stage: Stage) -> dict[str, NDArray[Any]]:
+def stage_tensors(stage: model.Stage) -> dict[str, NDArray[Any]]:
     """`<stage>.weights` and so on."""
     floats = {"weights": stage.head.weights, "bias": stage.head.bias, "prototypes": stage.novelty.prototypes}
     packed: dict[str, NDArray[Any]] = {
@@ -165,7 +149,7 @@ def stage_tensors(stage: Stage) -> dict[str, NDArray[Any]]:
     return packed
 
 
-def read_stage(entry: StageEntry, held: Tensors, policy: Policy, where: str) -> Stage:
+def read_stage(entry: StageEntry, held: Tensors, policy: Policy, where: str) -> model.Stage:
     """The stage of an entry. where: the artifact's folder, for errors. Raises ArtifactError where parts do not fit."""
     name, classes, where = entry.name, entry.classes, f"{where}: {entry.name}"
     if not NAME.fullmatch(name):
@@ -182,19 +166,19 @@ def read_stage(entry: StageEntry, held: Tensors, policy: Policy, where: str) -> 
     nearest = None
     if entry.nearest is not None:
         owners = _tensor(held, f"{name}.owners", where, np.int32)
-        nearest = Nearest(owners=owners, sharpness=entry.nearest.sharpness, share=entry.nearest.share)
+        nearest = model.Nearest(owners=owners, sharpness=entry.nearest.sharpness, share=entry.nearest.share)
     tasks = None
     if entry.tasks is not None:
         weighed = _tensor(held, f"{name}.tasks", where)
         bias, limits = (np.asarray(part, np.float32) for part in (entry.tasks.bias, entry.tasks.limits))
         if weighed.shape != (len(bias), dimensions):
             raise ArtifactError(f"{where}: its task filter does not fit vectors of {dimensions} dimensions")
-        tasks = TaskFilter(weights=weighed, bias=bias, limits=limits, small=entry.tasks.small)
-    return Stage(
+        tasks = model.TaskFilter(weights=weighed, bias=bias, limits=limits, small=entry.tasks.small)
+    return model.Stage(
         name=name,
         encoder=entry.encoder,
         head=head,
-        calibration=Calibration(
+        calibration=model.Calibration(
             scale=scale,
             offset=offset,
             whole=entry.calibration.whole,
@@ -203,37 +187,38 @@ def read_stage(entry: StageEntry, held: Tensors, policy: Policy, where: str) -> 
             most_chances=entry.calibration.most_chances,
         ),
         thresholds=entry.thresholds,
-        novelty=Novelty(prototypes=prototypes, limit=entry.novelty.limit, usual=entry.novelty.usual),
+        novelty=model.Novelty(prototypes=prototypes, limit=entry.novelty.limit, usual=entry.novelty.usual),
         nearest=nearest,
         windowing=entry.windowing,
         earlier=entry.earlier,
         system_tokens=entry.system_tokens,
         bands={
-            Band(above=band.above, up_to=band.up_to, language=band.language): band.thresholds for band in entry.bands
+            model.Band(above=band.above, up_to=band.up_to, language=band.language): band.thresholds
+            for band in entry.bands
         },
         tasks=tasks,
     )
 
 
-def _head(classes: tuple[str, ...], held: Tensors, name: str, where: str) -> Head:
+def _head(classes: tuple[str, ...], held: Tensors, name: str, where: str) -> model.Head:
     weights, bias = (_tensor(held, f"{name}.{part}", where) for part in ("weights", "bias"))
     hidden, linear, inputs, outputs = None, None, weights.shape[-1], {len(classes)}
     if f"{name}.hidden_weights" in held:
         below, offsets = (_tensor(held, f"{name}.hidden_{part}", where) for part in ("weights", "bias"))
-        hidden = HiddenLayer(weights=below, bias=offsets)
+        hidden = model.HiddenLayer(weights=below, bias=offsets)
         outputs.add(len(classes) + 1)
         if hidden.weights.ndim != 2 or hidden.weights.shape[0] != inputs or hidden.bias.shape != (inputs,):
             raise ArtifactError(f"{where}: its hidden layer does not fit a head of {inputs} inputs")
     if hidden is not None and f"{name}.linear_weights" in held:
         added, offsets = (_tensor(held, f"{name}.linear_{part}", where) for part in ("weights", "bias"))
-        linear = LinearLayer(weights=added, bias=offsets)
+        linear = model.LinearLayer(weights=added, bias=offsets)
         if added.shape != (len(classes), hidden.weights.shape[1]) or offsets.shape != (len(classes),):
             raise ArtifactError(f"{where}: its linear layer does not fit {len(classes)} classes")
     if weights.ndim != 2 or len(weights) not in outputs or bias.shape != weights.shape[:1]:
         raise ArtifactError(
             f"{where}: arrays of the shapes {(weights.shape, bias.shape)} do not fit {len(classes)} classes"
         )
-    return Head(classes=classes, weights=weights, bias=bias, hidden=hidden, linear=linear)
+    return model.Head(classes=classes, weights=weights, bias=bias, hidden=hidden, linear=linear)
 
 
 def _tensor(held: Tensors, name: str, where: str, kind: type = np.float32) -> NDArray[Any]:

@@ -96,11 +96,7 @@ class LabelChoice:
 
 
 def name_one(
-    classes: Sequence[str],
-    probabilities: Floats,
-    thresholds: Mapping[str, Threshold],
-    *,
-    novel: bool = False,
+    classes: Sequence[str], probabilities: Floats, thresholds: Mapping[str, Threshold], *, novel: bool = False
 ) -> LabelChoice:
     """Single-label. probabilities: (classes,) → the likeliest class, if it reaches its threshold. novel: the text is
     unlike training, so it is unsure."""
@@ -116,11 +112,7 @@ def name_one(
 
 
 def name_any(
-    classes: Sequence[str],
-    probabilities: Floats,
-    thresholds: Mapping[str, Threshold],
-    *,
-    novel: bool = False,
+    classes: Sequence[str], probabilities: Floats, thresholds: Mapping[str, Threshold], *, novel: bool = False
 ) -> LabelChoice:
     """Multi-label. probabilities: (classes,) → every class that reaches its threshold, likeliest first. A class in its
     grey band makes the choice unsure, whichever labels hold. A text without a label is clean, unless it is novel: then

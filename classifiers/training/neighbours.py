@@ -74,10 +74,7 @@ def nearest_of(
 
 
 def _read(
-    model: Model,
-    encoder: Encoder,
-    pairs: Sequence[tuple[str, str]],
-    advance: Callable[[int, int], None] | None = None,
+    model: Model, encoder: Encoder, pairs: Sequence[tuple[str, str]], advance: Callable[[int, int], None] | None = None
 ) -> Floats:
     """(pairs, dimensions) of length 1, as training reads texts under their system prompts."""
     texts, systems, tokens = [text for text, _ in pairs], [system for _, system in pairs], model.encoding.system_tokens

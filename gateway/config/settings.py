@@ -8,19 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
-from classifiers.fields import (
-    Bytes,
-    Flag,
-    FrozenRecord,
-    Name,
-    Seconds,
-    Secret,
-    Version,
-    Words,
-    WordsList,
-    number,
-    parse_duration,
-)
+from classifiers import fields
 from gateway.config.rules import RuleSettings
 
 
@@ -47,7 +35,7 @@ def _checked(address: str) -> str:
     return address
 
 
-BaseUrl = Annotated[Words, AfterValidator(_checked)]
+BaseUrl = Annotated[fields.Words, AfterValidator(_checked)]
 """`http://` or `https://` and a host, without a password."""
 
 
@@ -91,13 +79,13 @@ def _origins(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-class EchoSettings(FrozenRecord):
+class EchoSettings(fields.FrozenRecord):
     """Answers by itself, from the request: for demos, tests and load tests. Its costs are notional."""
 
     kind: Literal["echo"]
 
 
-class OpenAISettings(FrozenRecord):
+class OpenAISettings(fields.FrozenRecord):
     """Any server that speaks OpenAI's API, or Anthropic's, whose own address need not be given.
 
     without_key: what to do where api_key is empty: send none, refuse to start, or echo (and say so).
@@ -111,13 +99,13 @@ class OpenAISettings(FrozenRecord):
 
     kind: Literal["openai", "anthropic"]
     base_url: BaseUrl
-    api_key: Secret = ""
+    api_key: fields.Secret = ""
     without_key: Literal["send", "refuse", "echo"] = "send"
-    timeout: Annotated[Seconds, Field(gt=0)] = 600.0
-    ask_usage: Flag = True
-    passthrough: Annotated[WordsList, AfterValidator(_passable)] = ()
+    timeout: Annotated[fields.Seconds, Field(gt=0)] = 600.0
+    ask_usage: fields.Flag = True
+    passthrough: Annotated[fields.WordsList, AfterValidator(_passable)] = ()
     credentials: Literal["own", "client"] = "own"
-    headers: Annotated[WordsList, AfterValidator(_travelling)] = ()
+    headers: Annotated[fields.WordsList, AfterValidator(_travelling)] = ()
     client: Literal["http1", "aiohttp"] = "http1"
 
     @model_validator(mode="before")
@@ -127,29 +115,29 @@ class OpenAISettings(FrozenRecord):
         return {"base_url": "https://api.anthropic.com/v1", **value} if own else value
 
 
-class LiteLLMSettings(FrozenRecord):
+class LiteLLMSettings(fields.FrozenRecord):
     """Any provider that litellm reaches (extra `providers`)."""
 
     kind: Literal["litellm"]
-    provider: Words
-    api_key: Secret = ""
+    provider: fields.Words
+    api_key: fields.Secret = ""
     base_url: BaseUrl | None = None
 
 
 UpstreamSettings = Annotated[EchoSettings | OpenAISettings | LiteLLMSettings, Field(discriminator="kind")]
 
 
-class ModelRoute(FrozenRecord):
+class ModelRoute(fields.FrozenRecord):
     """Where a model name goes: an upstream, the name it is sent under there, and who stands in if it fails.
 
     fallbacks: `upstream/model`, tried in order before the first byte of an answer.
     internal: clients cannot ask for it. endpoint: what is asked of it; `moderations` only where it is a rule's judge.
     """
 
-    upstream: Words
-    model: Words | None = None
-    fallbacks: WordsList = ()
-    internal: Flag = False
+    upstream: fields.Words
+    model: fields.Words | None = None
+    fallbacks: fields.WordsList = ()
+    internal: fields.Flag = False
     endpoint: Literal["chat", "moderations"] = "chat"
 
 
@@ -163,7 +151,7 @@ Route = Annotated[ModelRoute, BeforeValidator(_short_route, json_schema_input_ty
 def _keep(value: object) -> object:
     if value in ("none", None):
         return None
-    kept_s = parse_duration(value)
+    kept_s = fields.parse_duration(value)
     if not kept_s:
         raise ValueError("is no time; to keep nothing, write none")
     return kept_s
@@ -173,17 +161,17 @@ Kept = Annotated[float | None, BeforeValidator(_keep, json_schema_input_type=str
 """Seconds, or None where nothing is kept."""
 
 
-class Content(FrozenRecord):
+class Content(fields.FrozenRecord):
     """How long texts are kept. keep: the inputs of rules that retrain, and, with `calls`, whole forwarded calls for
     `offramp discover`. blocked, unsure: texts that rules blocked or were in doubt of, for `offramp review`. recent:
     what rules read of every request. redact: whether personal data in these three is replaced, whatever rules do."""
 
     keep: Kept = None
-    calls: Flag = False
+    calls: fields.Flag = False
     blocked: Kept = None
     unsure: Kept = None
     recent: Kept = None
-    redact: Flag = False
+    redact: fields.Flag = False
 
     @model_validator(mode="after")
     def _for_a_time(self) -> Self:
@@ -196,28 +184,28 @@ class Content(FrozenRecord):
         return self
 
 
-class Limits(FrozenRecord):
+class Limits(fields.FrozenRecord):
     """Bounds on one request: the size of its body, characters of each text for classifiers, and the time for these."""
 
-    body: Annotated[Bytes, Field(gt=0)] = 10 * 1024**2
-    text: Annotated[int, BeforeValidator(number), Field(gt=0)] = 200_000
-    classify_time: Annotated[Seconds, Field(gt=0)] = 2.0
+    body: Annotated[fields.Bytes, Field(gt=0)] = 10 * 1024**2
+    text: Annotated[int, BeforeValidator(fields.number), Field(gt=0)] = 200_000
+    classify_time: Annotated[fields.Seconds, Field(gt=0)] = 2.0
 
 
-class LogSettings(FrozenRecord):
+class LogSettings(fields.FrozenRecord):
     """What is written to stderr: a line for each request, and the program's own lines. level: the least that is."""
 
     format: Literal["text", "json", "none"] = "text"
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class ConsoleSettings(FrozenRecord):
+class ConsoleSettings(fields.FrozenRecord):
     """Pages for people, `offramp console`. url: where they open it, if not where it listens. key: what opens it; made
     at each start where it is empty."""
 
-    listen: Words = "127.0.0.1:8081"
+    listen: fields.Words = "127.0.0.1:8081"
     url: BaseUrl | None = None
-    key: Secret = ""
+    key: fields.Secret = ""
 
 
 def _no_url(ledger: str) -> str:
@@ -227,22 +215,22 @@ def _no_url(ledger: str) -> str:
     return ledger
 
 
-class Settings(FrozenRecord):
+class Settings(fields.FrozenRecord):
     """gateway.yaml."""
 
-    version: Version
-    listen: Words = "127.0.0.1:8080"
-    access_key: Secret = ""
-    cors: Annotated[WordsList, AfterValidator(_origins)] = ()
-    models_dir: Words = "models"
-    ledger: Annotated[Words, AfterValidator(_no_url)] = "offramp.db"
-    prices: Words | None = None
+    version: fields.Version
+    listen: fields.Words = "127.0.0.1:8080"
+    access_key: fields.Secret = ""
+    cors: Annotated[fields.WordsList, AfterValidator(_origins)] = ()
+    models_dir: fields.Words = "models"
+    ledger: Annotated[fields.Words, AfterValidator(_no_url)] = "offramp.db"
+    prices: fields.Words | None = None
     content: Content = Content()
     log: LogSettings = LogSettings()
     console: ConsoleSettings = ConsoleSettings()
     limits: Limits = Limits()
-    upstreams: Annotated[dict[Name, UpstreamSettings], Field(min_length=1)]
-    models: dict[Words, Route] = Field(default_factory=dict)
+    upstreams: Annotated[dict[fields.Name, UpstreamSettings], Field(min_length=1)]
+    models: dict[fields.Words, Route] = Field(default_factory=dict)
     rules: tuple[RuleSettings, ...] = ()
 
     @model_validator(mode="after")

@@ -11,17 +11,7 @@ from typing import Final
 from classifiers.runtime.windows import Recent
 from gateway.context import RequestContext
 from gateway.errors import CLIENT_CLOSED, AnswerLost, ApiError, InternalError, UpstreamFailed
-from gateway.judge.protocol import (
-    FILTERED,
-    OPTIONAL,
-    Shown,
-    Unreadable,
-    chat_question,
-    moderation_question,
-    of_chat,
-    of_moderation,
-    refusal_code,
-)
+from gateway.judge import protocol
 from gateway.ledger.recorder import Recorder
 from gateway.metrics.observe import Metrics
 from gateway.protocols.wire import Request
@@ -75,11 +65,11 @@ class Judge:
         self._remembered: Recent[bytes, JudgeAnswer] = Recent(_REMEMBERED)
         self._refused: dict[str, tuple[str, ...]] = {}
 
-    def knows(self, rule: Rule, shown: Shown | None) -> bool:
+    def knows(self, rule: Rule, shown: protocol.Shown | None) -> bool:
         """Whether the judge has judged these texts before, so that its verdict is at hand."""
         return shown is not None and rule.asks is not None and self._remembered.get(_key(rule.asks, shown)) is not None
 
-    async def ask(self, context: RequestContext, rule: Rule, shown: Shown) -> JudgeAnswer:
+    async def ask(self, context: RequestContext, rule: Rule, shown: protocol.Shown) -> JudgeAnswer:
         """The judge's verdict on all texts together. Raises nothing but asyncio.CancelledError."""
         assert rule.asks is not None
         key = _key(rule.asks, shown)
@@ -99,7 +89,7 @@ class Judge:
         context.record.judged = ",".join(filter(None, [context.record.judged, _noted(rule, judged)]))
         return judged
 
-    async def _call(self, context: RequestContext, rule: Rule, asks: JudgeSpec, shown: Shown) -> JudgeAnswer:
+    async def _call(self, context: RequestContext, rule: Rule, asks: JudgeSpec, shown: protocol.Shown) -> JudgeAnswer:
         """One call, with a record of its own that is closed however the call ends."""
         record = Record(
             request_id=context.record.request_id,
@@ -130,24 +120,24 @@ class Judge:
         self._recorder.finish(own)
         return replace(judged, stood_in=not self._routes.for_rule(asks.model)[0].answered(record))
 
-    async def _verdict(self, own: RequestContext, asks: JudgeSpec, shown: Shown) -> JudgeAnswer:
+    async def _verdict(self, own: RequestContext, asks: JudgeSpec, shown: protocol.Shown) -> JudgeAnswer:
         """Raises ApiError, Unreadable."""
         if self._routes.moderates(asks.model):
-            answer = await self._send(own, moderation_question(asks, shown.texts))
-            labels = of_moderation(answer.body, asks.categories, len(shown.texts))
+            answer = await self._send(own, protocol.moderation_question(asks, shown.texts))
+            labels = protocol.of_moderation(answer.body, asks.categories, len(shown.texts))
         else:
             answer = await self._chat(own, asks, shown)
-            labels = of_chat(answer.completion, tuple(asks.categories))
+            labels = protocol.of_chat(answer.completion, tuple(asks.categories))
         return JudgeAnswer(outcome=JudgeOutcome.UNSAFE if labels else JudgeOutcome.SAFE, labels=labels)
 
-    async def _chat(self, own: RequestContext, asks: JudgeSpec, shown: Shown) -> Answer:
+    async def _chat(self, own: RequestContext, asks: JudgeSpec, shown: protocol.Shown) -> Answer:
         """Where a server refuses an optional field by name, later questions leave it out."""
         while True:
             without = self._refused.get(asks.model, ())
             try:
-                return await self._send(own, chat_question(asks, shown, without=without))
+                return await self._send(own, protocol.chat_question(asks, shown, without=without))
             except _Refused as error:
-                more = tuple(name for name in OPTIONAL if name.encode() in error.body and name not in without)
+                more = tuple(name for name in protocol.OPTIONAL if name.encode() in error.body and name not in without)
                 if not more:
                     raise
                 self._refused[asks.model] = (*without, *more)
@@ -159,8 +149,8 @@ class Judge:
         if own.record.notional:
             raise UpstreamFailed("an echo upstream judges nothing")
         if answer.status == _BAD_REQUEST:
-            if refusal_code(answer.body) in FILTERED:
-                raise Unreadable("a filter in front of it stopped the question")
+            if protocol.refusal_code(answer.body) in protocol.FILTERED:
+                raise protocol.Unreadable("a filter in front of it stopped the question")
             raise _Refused(answer.body)
         if not 200 <= answer.status < 300:
             raise UpstreamFailed(f"it answered {answer.status}")
@@ -175,7 +165,7 @@ class _Refused(UpstreamFailed):
     """The judge's server does not take the question. body: what it says."""
 
     def __init__(self, body: bytes) -> None:
-        super().__init__(f"it refused the question ({refusal_code(body) or 'it names no code'})")
+        super().__init__(f"it refused the question ({protocol.refusal_code(body) or 'it names no code'})")
         self.body = body
 
 
@@ -183,7 +173,7 @@ def _failure(record: Record, error: Exception) -> JudgeAnswer:
     outcome = JudgeOutcome.FAILED
     if isinstance(error, TimeoutError):
         outcome = JudgeOutcome.TIMEOUT
-    elif isinstance(error, Unreadable):
+    elif isinstance(error, protocol.Unreadable):
         outcome = JudgeOutcome.UNREADABLE
     else:
         record.status = error.status if isinstance(error, ApiError) else InternalError.status
@@ -192,7 +182,7 @@ def _failure(record: Record, error: Exception) -> JudgeAnswer:
     return JudgeAnswer(outcome=outcome)
 
 
-def _key(asks: JudgeSpec, shown: Shown) -> bytes:
+def _key(asks: JudgeSpec, shown: protocol.Shown) -> bytes:
     system = shown.system if asks.reads_system else ""
     parts = (asks.model, asks.instructions, tuple(asks.categories.items()), system, shown.texts)
     return hashlib.sha256(ascii(parts).encode()).digest()

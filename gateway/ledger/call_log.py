@@ -19,16 +19,7 @@ from classifiers.verdict import Abstention, Reading, Verdict
 from gateway.answers.parse import Completion
 from gateway.config.settings import Content
 from gateway.context import JudgeVerdict, RequestContext
-from gateway.ledger.call_store import (
-    CallStore,
-    KeptAs,
-    KeptCall,
-    KeptRows,
-    KeptText,
-    RecentStore,
-    RecentText,
-    TextStore,
-)
+from gateway.ledger import call_store
 from gateway.ledger.writer import Appends, Writer
 from gateway.protocols.chat_answers import CHAT
 from gateway.protocols.json import encode
@@ -39,7 +30,7 @@ from gateway.rules.decide import Step
 from gateway.rules.rule import Act
 from gateway.upstreams.base import Answer
 
-S = TypeVar("S", bound=KeptRows[Any])
+S = TypeVar("S", bound=call_store.KeptRows[Any])
 _LARGEST: Final = 64 * 1024
 """Bytes of a request and its answer together, or of a text; a call for a small decision is no larger."""
 _MOST_PENDING: Final = 1000
@@ -63,7 +54,7 @@ class _Log(Generic[S]):
         (self._writer or self.store).close()
 
 
-class CallLog(_Log[CallStore]):
+class CallLog(_Log[call_store.CallStore]):
     """Keeps whole calls."""
 
     async def listen(self, context: RequestContext, request: Request, answer: Answer) -> None:
@@ -88,7 +79,7 @@ async def _note(context: RequestContext, request: Request, completion: Completio
     if completion is None or len(body) + len(completion.body) > _LARGEST:
         return
     record = context.record
-    context.kept = KeptCall(
+    context.kept = call_store.KeptCall(
         request_id=record.request_id, at=record.at, model=request.model, request=body, answer=completion.body
     )
 
@@ -113,10 +104,10 @@ class _Redacting:
         self.store.close()
 
 
-class RecentLog(_Log[RecentStore]):
+class RecentLog(_Log[call_store.RecentStore]):
     """Keeps what rules read of the latest requests where `content.recent` says so."""
 
-    def __init__(self, store: RecentStore, new_writer: Callable[..., Writer[Any]], content: Content) -> None:
+    def __init__(self, store: call_store.RecentStore, new_writer: Callable[..., Writer[Any]], content: Content) -> None:
         self.keeps = content.recent is not None
         super().__init__(store, new_writer, keeps=self.keeps, redact=content.redact)
 
@@ -130,18 +121,18 @@ class RecentLog(_Log[RecentStore]):
             whole = _whole(text)
             if self._writer is not None and whole is not None:
                 self._writer.add(
-                    RecentText(request_id=record.request_id, at=record.at, rules=",".join(names), text=whole)
+                    call_store.RecentText(request_id=record.request_id, at=record.at, rules=",".join(names), text=whole)
                 )
 
 
-class TextLog(_Log[TextStore]):
+class TextLog(_Log[call_store.TextStore]):
     """Keeps texts for review where `content` says so. ask: for texts of one reading that are judged again, each
     alone."""
 
     def __init__(
-        self, store: TextStore, new_writer: Callable[..., Writer[Any]], content: Content, *, ask: AskAgain
+        self, store: call_store.TextStore, new_writer: Callable[..., Writer[Any]], content: Content, *, ask: AskAgain
     ) -> None:
-        wanted: dict[KeptAs, float | None] = {"blocked": content.blocked, "unsure": content.unsure}
+        wanted: dict[call_store.KeptAs, float | None] = {"blocked": content.blocked, "unsure": content.unsure}
         self.keeps = frozenset(kept_as for kept_as, seconds in wanted.items() if seconds is not None)
         self._ask = ask
         super().__init__(store, new_writer, keeps=bool(self.keeps), redact=content.redact)
@@ -164,7 +155,7 @@ class TextLog(_Log[TextStore]):
             return
         own = own.naming(step.label)
         label = step.label or max(own.scores, key=own.scores.__getitem__, default="")
-        kept = KeptText(
+        kept = call_store.KeptText(
             request_id=context.record.request_id,
             at=context.record.at,
             latest=context.record.at,
@@ -182,7 +173,9 @@ class TextLog(_Log[TextStore]):
         else:
             context.after_response.append(partial(self._keep_some, context, kept, reading, texts))
 
-    async def _keep_some(self, context: RequestContext, kept: KeptText, reading: Reading, texts: Sequence[str]) -> None:
+    async def _keep_some(
+        self, context: RequestContext, kept: call_store.KeptText, reading: Reading, texts: Sequence[str]
+    ) -> None:
         """Of several texts those that have the label alone, else those that are in doubt alone; else all as one."""
         each = [replace(reading, texts=(text,), incomplete=False, cut=False) for text in reading.texts]
         alone = list(zip(texts, await self._ask(context, each), strict=True))
@@ -192,7 +185,7 @@ class TextLog(_Log[TextStore]):
             judged = _verdict_on(text, context.judged.get(kept.rule))
             self._add(structs.replace(kept, text=text, judged=judged))
 
-    def _add(self, kept: KeptText) -> None:
+    def _add(self, kept: call_store.KeptText) -> None:
         whole = _whole(kept.text)
         if self._writer is not None and whole is not None:
             self._writer.add(structs.replace(kept, text=whole))
@@ -205,7 +198,7 @@ def _whole(text: str) -> str | None:
     return whole.decode() if text.strip() and len(whole) <= _LARGEST else None
 
 
-def reason_to_keep(step: Step, own: Verdict, judged: JudgeVerdict | None = None) -> KeptAs | None:
+def reason_to_keep(step: Step, own: Verdict, judged: JudgeVerdict | None = None) -> call_store.KeptAs | None:
     """Why a step's text is worth a review: a rule blocked it for a label or in doubt, or one that could block or answer
     it was in doubt of it, or named labels of which its judge found none. None of what was not read or not judged. own:
     the classifier's verdict, before a judge's."""

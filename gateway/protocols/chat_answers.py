@@ -11,25 +11,9 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType, structs
 
 from gateway.errors import ApiError, error_body
-from gateway.protocols import chat, sse
+from gateway.protocols import chat, sse, wire
 from gateway.protocols.chat_requests import ChatRequests
 from gateway.protocols.json import Path, decode_fields, encode, leaves, of_upstream
-from gateway.protocols.wire import (
-    AnswerReader,
-    ChoicePart,
-    EventFacts,
-    Kind,
-    Meta,
-    ReplyContent,
-    ReplyWriter,
-    Request,
-    StreamReader,
-    TextItem,
-    TextItems,
-    TokenCounts,
-    Usage,
-    Wire,
-)
 
 _READ: Final = frozenset({*chat.UpstreamMessage.__struct_fields__, "annotations"})
 _NO_TEXT: Final = re.compile(r"type|(?:.*_)?id")
@@ -42,19 +26,19 @@ _DONE: Final = b"[DONE]"
 _LAST_EVENTS: Final = 5
 """Events from the one with the finish reason to the last, usage and [DONE] among them."""
 _CUT: Final = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": "content_filter"}
-_NOTHING: Final = EventFacts()
+_NOTHING: Final = wire.EventFacts()
 
 
-class ChatAnswers(AnswerReader):
+class ChatAnswers(wire.AnswerReader):
     """Reads chat completions of upstreams."""
 
-    def meta(self, data: bytes) -> Meta:
+    def meta(self, data: bytes) -> wire.Meta:
         return _meta(of_upstream(chat.decode_meta, data))
 
-    def choices(self, data: bytes, *, stream: bool) -> Iterator[ChoicePart]:
+    def choices(self, data: bytes, *, stream: bool) -> Iterator[wire.ChoicePart]:
         for place, choice in enumerate(of_upstream(chat.decode_answer, data).choices or ()):
             message = (choice.delta or choice.message) if stream else (choice.message or choice.delta)
-            part = ChoicePart(_number(choice, place), finish=choice.finish_reason or "")
+            part = wire.ChoicePart(_number(choice, place), finish=choice.finish_reason or "")
             if message is not None:
                 part.content, part.refused = message.content or "", bool(message.refusal)
                 calls = [
@@ -65,31 +49,31 @@ class ChatAnswers(AnswerReader):
                 part.calls = [(number, call.name or "", call.arguments or "") for number, call in named]
             yield part
 
-    def texts(self, data: bytes, part: int) -> TextItems:
+    def texts(self, data: bytes, part: int) -> wire.TextItems:
         keys = of_upstream(chat.decode_choices, data)
-        items: list[TextItem] = []
+        items: list[wire.TextItem] = []
         repeats: list[tuple[int, Path]] = []
         for place, choice in enumerate(of_upstream(chat.decode_answer, data).choices or ()):
             number, own = _number(choice, place), (keys.choices or [])[place]
             for holder, kind, path, text in (*_items(choice), *_annotations(own, part)):
                 arguments = path[-1] == "arguments"
-                items.append(TextItem(number, holder, kind, ("choices", place, holder, *path), text, arguments))
+                items.append(wire.TextItem(number, holder, kind, ("choices", place, holder, *path), text, arguments))
             if bytes(own.logprobs) not in _EMPTY:
                 repeats.append((number, ("choices", place, "logprobs")))
-        return TextItems(items, repeats, _holds_more(keys))
+        return wire.TextItems(items, repeats, _holds_more(keys))
 
     def stream(self) -> "ChatStream":
         return ChatStream()
 
 
-class ChatStream(StreamReader):
+class ChatStream(wire.StreamReader):
     """Reads the chunks of one stream. has_content: whether an event has any; cut: the last choice where a rule cuts."""
 
     def __init__(self, *, has_content: Callable[[bytes], bool] | None = None, cut: Any = _CUT) -> None:
         self._has_content, self._cut = has_content or _has_content, cut
         self._latest: deque[bytes] = deque(maxlen=_LAST_EVENTS)
 
-    def read(self, event: bytes, *, awaiting: bool) -> EventFacts:
+    def read(self, event: bytes, *, awaiting: bool) -> wire.EventFacts:
         self._latest.append(event)
         content = awaiting and self._has_content(event)
         error = b'"error"' in event and has_error(event)
@@ -97,8 +81,8 @@ class ChatStream(StreamReader):
         if b'"usage"' in event and b'"usage":null' not in event:
             answer = _decoded(event)
         if answer is None or answer.usage is None:
-            return EventFacts(content, error) if content or error else _NOTHING
-        return EventFacts(content, error, _meta(answer), not answer.choices)
+            return wire.EventFacts(content, error) if content or error else _NOTHING
+        return wire.EventFacts(content, error, _meta(answer), not answer.choices)
 
     def ended(self) -> bool:
         """Whether [DONE] or a finish reason has come."""
@@ -153,23 +137,23 @@ def _decoded(event: bytes) -> chat.UpstreamAnswer | None:
         return None
 
 
-def _meta(meta: chat.UpstreamMeta) -> Meta:
-    return Meta(meta.model, _usage(meta.usage), tier=meta.service_tier)
+def _meta(meta: chat.UpstreamMeta) -> wire.Meta:
+    return wire.Meta(meta.model, _usage(meta.usage), tier=meta.service_tier)
 
 
-def _usage(usage: chat.ReportedUsage | None) -> Usage | None:
+def _usage(usage: chat.ReportedUsage | None) -> wire.Usage | None:
     if usage is None:
         return None
     details = usage.prompt_tokens_details
     cached = (details.cached_tokens or 0) if details is not None else 0
-    return Usage(usage.prompt_tokens, usage.completion_tokens, cached)
+    return wire.Usage(usage.prompt_tokens, usage.completion_tokens, cached)
 
 
 def _number(choice: chat.UpstreamChoice, place: int) -> int:
     return choice.index if choice.index is not None else place
 
 
-def _items(choice: chat.UpstreamChoice) -> Iterator[tuple[str, Kind, Path, str]]:
+def _items(choice: chat.UpstreamChoice) -> Iterator[tuple[str, wire.Kind, Path, str]]:
     for holder, message in (("message", choice.message), ("delta", choice.delta)):
         if message is None:
             continue
@@ -187,7 +171,7 @@ def _items(choice: chat.UpstreamChoice) -> Iterator[tuple[str, Kind, Path, str]]
             yield holder, ("function_call",), ("function_call", "arguments"), message.function_call.arguments
 
 
-def _annotations(choice: chat.UpstreamKeys, part: int) -> Iterator[tuple[str, Kind, Path, str]]:
+def _annotations(choice: chat.UpstreamKeys, part: int) -> Iterator[tuple[str, wire.Kind, Path, str]]:
     """Every text of a choice's annotations (titles and addresses of sources, say), each by itself. Raises
     msgspec.DecodeError and RecursionError."""
     for holder, message in (("message", choice.message), ("delta", choice.delta)):
@@ -213,11 +197,11 @@ def _holds_more(answer: chat.UpstreamChoices) -> bool:
     return any(isinstance(leaf, str) and leaf for value in decoded for leaf in leaves(value))
 
 
-class ChatReplies(ReplyWriter):
+class ChatReplies(wire.ReplyWriter):
     """Writes chat completions. A block ends with `content_filter`. Where the client parses a schema it is a refusal
     that ends with `stop`, as OpenAI's do; OpenAI's client reads no message that ends otherwise."""
 
-    def whole(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> bytes:
+    def whole(self, request: wire.Request, content: wire.ReplyContent, name: str, counts: wire.TokenCounts) -> bytes:
         message, finish = _message(content)
         logprobs = _logprobs(content)
         choices = [
@@ -226,7 +210,9 @@ class ChatReplies(ReplyWriter):
         ]
         return encode(chat.ChatCompletion("chatcmpl-" + name, int(time.time()), request.model, choices, used(counts)))
 
-    def events(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> Iterator[bytes]:
+    def events(
+        self, request: wire.Request, content: wire.ReplyContent, name: str, counts: wire.TokenCounts
+    ) -> Iterator[bytes]:
         (message, finish), answer_id, created = _message(content), "chatcmpl-" + name, int(time.time())
         messages = [_with_ids(message, f"call_{name}_{index}") for index in range(request.choices)]
         choices_of_events = (
@@ -244,7 +230,7 @@ class ChatReplies(ReplyWriter):
         return sse.event(error_body(error))
 
 
-def _message(content: ReplyContent) -> tuple[chat.AnswerMessage, str]:
+def _message(content: wire.ReplyContent) -> tuple[chat.AnswerMessage, str]:
     """The message, and how it ends. A function that the request names ends with `stop`, as OpenAI's do; one that it
     only requires, with `tool_calls`."""
     call = content.call
@@ -259,11 +245,11 @@ def _message(content: ReplyContent) -> tuple[chat.AnswerMessage, str]:
     return message, "stop" if call.named else "tool_calls"
 
 
-def _logprobs(content: ReplyContent) -> chat.Logprobs | None:
+def _logprobs(content: wire.ReplyContent) -> chat.Logprobs | None:
     return None if content.logprobs is None else chat.Logprobs(list(content.logprobs))
 
 
-def used(counts: TokenCounts) -> chat.ChatUsage:
+def used(counts: wire.TokenCounts) -> chat.ChatUsage:
     return chat.ChatUsage(counts.given, counts.generated, counts.given + counts.generated)
 
 
@@ -291,7 +277,7 @@ def _deltas(message: chat.AnswerMessage, finish: str, logprobs: chat.Logprobs | 
     yield chat.ChunkChoice(chat.Delta(), finish)
 
 
-CHAT: Final = Wire(
+CHAT: Final = wire.Wire(
     endpoint="chat.completions",
     path="/chat/completions",
     requests=ChatRequests(),

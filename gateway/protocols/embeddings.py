@@ -16,19 +16,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway.errors import BadRequest
-from gateway.protocols import chat, sse
+from gateway.protocols import chat, json, sse
 from gateway.protocols.chat_answers import CHAT, ChatAnswers, ChatReplies, ChatStream, used
-from gateway.protocols.json import (
-    Path,
-    bounded,
-    decode_fields,
-    decode_list,
-    decoded,
-    encode,
-    leaves,
-    of_upstream,
-    strict_json,
-)
 from gateway.protocols.wire import (
     ChoicePart,
     Fields,
@@ -87,8 +76,8 @@ class TextRequests(RequestReader):
         self.understood = Understood(harmless=frozenset(), read=frozenset({"model", field}), values={}, shape=())
 
     def parse(self, wire: Wire, body: bytes) -> Request:
-        bounded(body)
-        view, fields = decoded(_decode_body, body), decode_fields(body)
+        json.bounded(body)
+        view, fields = json.decoded(_decode_body, body), json.decode_fields(body)
         model = checked_model(view.model, fields, self._known)
         for name in self._others & fields.keys():
             raise BadRequest(f"{name}: {_ELSEWHERE[name]} takes it; send {self._field} here", param=name)
@@ -108,11 +97,11 @@ class TextRequests(RequestReader):
 
     def turns(self, fields: Fields) -> list[Turn]:
         """One turn, the user's. An item that is an object is some servers' own, a picture say: its texts are read."""
-        texts: dict[Path, str] = {}
+        texts: dict[json.Path, str] = {}
         unread = False
         for name in (name for name in (self._field, _SUFFIX) if name in fields):
             try:
-                value = strict_json(bytes(fields[name]))
+                value = json.strict_json(bytes(fields[name]))
                 texts |= _texts(value, (name,))
             except (ValueError, RecursionError) as error:
                 raise BadRequest(f"{name}: {error}", param=name) from error
@@ -141,7 +130,7 @@ def items_of(raw: Raw) -> list[Raw]:
     """What a field has of texts, or of lists of tokens. Raises BadRequest where it can be neither."""
     if not bytes(raw).startswith(b"["):
         return [raw]
-    items = decode_list(raw)
+    items = json.decode_list(raw)
     return [raw] if items and _NUMBER.match(items[0]) else items
 
 
@@ -149,7 +138,7 @@ def _are_tokens(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(type(token) is int for token in value)
 
 
-def _texts(value: object, path: Path) -> Iterator[tuple[Path, str]]:
+def _texts(value: object, path: json.Path) -> Iterator[tuple[json.Path, str]]:
     if isinstance(value, str) and value:
         yield path, value
     elif isinstance(value, dict | list):
@@ -191,16 +180,16 @@ class CompletionAnswers(ChatAnswers):
 
     def texts(self, data: bytes, part: int) -> TextItems:  # noqa: ARG002
         items: list[TextItem] = []
-        repeats: list[tuple[int, Path]] = []
+        repeats: list[tuple[int, json.Path]] = []
         incomplete = False
-        for place, choice in enumerate(of_upstream(_decode_choices, data).choices or ()):
+        for place, choice in enumerate(json.of_upstream(_decode_choices, data).choices or ()):
             text, index = choice.get("text"), choice.get("index")
             number, path = index if isinstance(index, int) else place, ("choices", place)
             if isinstance(text, str) and text:
                 items.append(TextItem(number, "text", ("text",), (*path, "text"), text))
             if choice.get("logprobs"):
                 repeats.append((number, (*path, "logprobs")))
-            others = leaves([choice[key] for key in choice.keys() - _CHOICE_KEYS])
+            others = json.leaves([choice[key] for key in choice.keys() - _CHOICE_KEYS])
             incomplete |= any(isinstance(leaf, str) and leaf for leaf in others)
         return TextItems(items, repeats, incomplete)
 
@@ -218,7 +207,7 @@ class ListReplies(ChatReplies):
     def whole(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> bytes:
         if request.wire.answered:
             choices = [_choice(content.text, index, "stop") for index in range(request.choices)]
-            return encode({**_frame(request, name), "choices": choices, "usage": used(counts)})
+            return json.encode({**_frame(request, name), "choices": choices, "usage": used(counts)})
         as_text = bytes(request.fields.get("encoding_format", b"")) == b'"base64"'
         data: list[dict[str, Any]] = []
         for index, item in enumerate(items_of(request.fields["input"])):
@@ -226,16 +215,16 @@ class ListReplies(ChatReplies):
             packed = base64.b64encode(struct.pack(f"<{_DIMENSIONS}f", *vector)).decode() if as_text else vector
             data.append({"object": "embedding", "index": index, "embedding": packed})
         usage = {"prompt_tokens": counts.given, "total_tokens": counts.given}
-        return encode({"object": "list", "data": data, "model": request.model, "usage": usage})
+        return json.encode({"object": "list", "data": data, "model": request.model, "usage": usage})
 
     def events(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> Iterator[bytes]:
         """As of ReplyWriter. Of embeddings there are no streams."""
         frame = _frame(request, name)
         for text, finish in (*((word, None) for word in _WORD.findall(content.text)), ("", "stop")):
             for index in range(request.choices):
-                yield sse.event(encode({**frame, "choices": [_choice(text, index, finish)]}))
+                yield sse.event(json.encode({**frame, "choices": [_choice(text, index, finish)]}))
         if request.wants_usage:
-            yield sse.event(encode({**frame, "choices": [], "usage": used(counts)}))
+            yield sse.event(json.encode({**frame, "choices": [], "usage": used(counts)}))
         yield sse.DONE
 
 

@@ -8,24 +8,9 @@ import msgspec
 from msgspec import Raw, Struct, structs
 
 from gateway.errors import ApiError
-from gateway.protocols import sse
+from gateway.protocols import sse, wire
 from gateway.protocols.json import Path, encode, of_upstream
 from gateway.protocols.messages_requests import MessagesRequests, strings, unread
-from gateway.protocols.wire import (
-    AnswerReader,
-    ChoicePart,
-    EventFacts,
-    Meta,
-    ReplyContent,
-    ReplyWriter,
-    Request,
-    StreamReader,
-    TextItem,
-    TextItems,
-    TokenCounts,
-    Usage,
-    Wire,
-)
 
 _FINISH: Final = {"end_turn": "stop", "stop_sequence": "stop", "tool_use": "tool_calls", "max_tokens": "length"}
 """How an answer ends, in chat's words."""
@@ -33,7 +18,7 @@ _DELTAS: Final = {"text_delta": "text", "thinking_delta": "thinking", "input_jso
 _KINDS: Final = {"partial_json": "input"}
 _ENDS: Final = frozenset({"stop_reason", "stop_sequence"})
 _NO_TEXTS: Final = frozenset({"ping", "error", "content_block_stop", "message_stop"})
-_NOTHING: Final = EventFacts()
+_NOTHING: Final = wire.EventFacts()
 _ERRORS: Final[Mapping[int, str]] = {
     401: "authentication_error",
     403: "permission_error",
@@ -84,73 +69,75 @@ _decode: Final = msgspec.json.Decoder(UpstreamReply).decode
 _decode_any: Final = msgspec.json.Decoder().decode
 
 
-class MessagesAnswers(AnswerReader):
+class MessagesAnswers(wire.AnswerReader):
     """Reads messages of upstreams."""
 
-    def meta(self, data: bytes) -> Meta:
+    def meta(self, data: bytes) -> wire.Meta:
         return _meta(of_upstream(_decode, data))
 
-    def choices(self, data: bytes, *, stream: bool) -> Iterator[ChoicePart]:
+    def choices(self, data: bytes, *, stream: bool) -> Iterator[wire.ChoicePart]:
         view = of_upstream(_decode, data)
         blocks = list(enumerate(view.content or ()))
         if stream:
             blocks = [(view.index, block) for block in (view.content_block, view.delta) if block is not None]
         reason = view.stop_reason or (view.delta.stop_reason if view.delta else None) or ""
-        part = ChoicePart(0, "".join([block.text or "" for _, block in blocks]), reason == "refusal")
+        part = wire.ChoicePart(0, "".join([block.text or "" for _, block in blocks]), reason == "refusal")
         part.finish = _FINISH.get(reason, reason)
         called = [(number, block) for number, block in blocks if block.type in ("tool_use", "input_json_delta")]
         part.calls = [(number, block.name or "", _arguments(block, stream=stream)) for number, block in called]
         if blocks or reason:
             yield part
 
-    def texts(self, data: bytes, part: int) -> TextItems:
+    def texts(self, data: bytes, part: int) -> wire.TextItems:
         """As of AnswerReader. Thinking is signed."""
         value = of_upstream(_decode_any, data)
         if not isinstance(value, dict):
-            return TextItems(incomplete=True)
+            return wire.TextItems(incomplete=True)
         if value.get("type") in _NO_TEXTS:
-            return TextItems(closes=value["type"] == "content_block_stop")
+            return wire.TextItems(closes=value["type"] == "content_block_stop")
         holder = "message" if isinstance(value.get("content"), list) else "delta"
-        items: list[TextItem] = []
+        items: list[wire.TextItem] = []
         incomplete = False
         for path, number, block in _blocks_of(value):
             incomplete = incomplete or unread(block)
             for at, text in strings(block, path):
                 key = at[len(path) :]
-                items.append(TextItem(0, holder, (number, *key), at, text, signed=key == ("thinking",)))
+                items.append(wire.TextItem(0, holder, (number, *key), at, text, signed=key == ("thinking",)))
         delta = value.get("delta")
         name = _DELTAS.get(str(delta.get("type"))) if isinstance(delta, dict) else None
         if isinstance(delta, dict) and name is not None and isinstance(delta.get(name), str):
             kind, text = (value.get("index", 0), _KINDS.get(name, name)), delta[name]
             arguments = name == "partial_json"
-            items += [TextItem(0, holder, kind, ("delta", name), text, arguments, name == "thinking")] if text else []
+            items += (
+                [wire.TextItem(0, holder, kind, ("delta", name), text, arguments, name == "thinking")] if text else []
+            )
         elif isinstance(delta, dict):
             others = list(strings({key: delta[key] for key in delta if key not in _ENDS}, ("delta",)))
-            items += [TextItem(0, holder, (part, *at), at, text) for at, text in others]
+            items += [wire.TextItem(0, holder, (part, *at), at, text) for at, text in others]
             incomplete = incomplete or (bool(others) and delta.get("type") not in (None, "citations_delta"))
         signature = isinstance(delta, dict) and delta.get("type") == "signature_delta" and not items
-        return TextItems(items, incomplete=incomplete, closes=signature)
+        return wire.TextItems(items, incomplete=incomplete, closes=signature)
 
     def stream(self) -> "MessagesStream":
         return MessagesStream()
 
 
-class MessagesStream(StreamReader):
+class MessagesStream(wire.StreamReader):
     """Reads the events of one stream. open: the block that has begun and not ended."""
 
     def __init__(self) -> None:
-        self._meta = Meta()
+        self._meta = wire.Meta()
         self._usage = _used(0, None)
         self._open: int | None = None
         self._ended = self._over = False
 
-    def read(self, event: bytes, *, awaiting: bool) -> EventFacts:
+    def read(self, event: bytes, *, awaiting: bool) -> wire.EventFacts:
         try:
             view = of_upstream(_decode, sse.data_of(event) or b"{}")
         except (msgspec.DecodeError, RecursionError):
             return _NOTHING
         if view.type == "content_block_delta":
-            return EventFacts(content=True) if awaiting else _NOTHING
+            return wire.EventFacts(content=True) if awaiting else _NOTHING
         if view.type == "content_block_start":
             self._open = view.index
         elif view.type == "content_block_stop":
@@ -159,13 +146,13 @@ class MessagesStream(StreamReader):
             self._ended = self._over = True
         elif view.type == "error":
             self._over = True
-            return EventFacts(error=True)
+            return wire.EventFacts(error=True)
         elif view.type in ("message_start", "message_delta"):
             self._ended = self._ended or bool(view.delta and view.delta.stop_reason)
             self._meta = self._meta.then(_meta(view))
             reported = structs.asdict((view.message or view).usage or ReportedTokens())
             self._usage |= {key: count for key, count in reported.items() if count is not None}
-            return EventFacts(meta=self._meta)
+            return wire.EventFacts(meta=self._meta)
         return _NOTHING
 
     def ended(self) -> bool:
@@ -197,16 +184,16 @@ def _blocks_of(value: Mapping[str, Any]) -> Iterator[tuple[Path, int, Any]]:
         yield ("stop_details",), -1, {**value["stop_details"], "type": "text"}
 
 
-def _meta(view: UpstreamReply) -> Meta:
+def _meta(view: UpstreamReply) -> wire.Meta:
     """The model and the usage; not a stream's first count of what it generates, for the last one is all of it."""
     message = view.message or view
     tokens = message.usage
     if tokens is None:
-        return Meta(message.model)
+        return wire.Meta(message.model)
     read, written, given = tokens.cache_read_input_tokens, tokens.cache_creation_input_tokens, tokens.input_tokens
     given = None if given is None else given + (read or 0) + (written or 0)
-    usage = Usage(given, None if view.message else tokens.output_tokens, read, written)
-    return Meta(message.model, usage, tier=tokens.service_tier)
+    usage = wire.Usage(given, None if view.message else tokens.output_tokens, read, written)
+    return wire.Meta(message.model, usage, tier=tokens.service_tier)
 
 
 def _arguments(block: UpstreamBlock, *, stream: bool) -> str:
@@ -214,14 +201,16 @@ def _arguments(block: UpstreamBlock, *, stream: bool) -> str:
     return block.partial_json or "" if stream else bytes(block.input).decode(errors="replace")
 
 
-class MessagesReplies(ReplyWriter):
+class MessagesReplies(wire.ReplyWriter):
     """Writes messages. A block is a sentence that ends as any answer does, since Claude Code puts a sentence of its own
     in a refusal's place. Where the client parses a schema it is a refusal without text, which would be parsed."""
 
-    def whole(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> bytes:
+    def whole(self, request: wire.Request, content: wire.ReplyContent, name: str, counts: wire.TokenCounts) -> bytes:
         return encode(_message(request, content, name, counts))
 
-    def events(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> Iterator[bytes]:
+    def events(
+        self, request: wire.Request, content: wire.ReplyContent, name: str, counts: wire.TokenCounts
+    ) -> Iterator[bytes]:
         message = _message(request, content, name, counts)
         usage = {**message["usage"], "output_tokens": 0}
         begun = {**message, "content": [], "stop_reason": None, "stop_details": None, "usage": usage}
@@ -242,7 +231,7 @@ class MessagesReplies(ReplyWriter):
         return _event("error", **_error(error, request_id))
 
 
-def _message(request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> dict[str, Any]:
+def _message(request: wire.Request, content: wire.ReplyContent, name: str, counts: wire.TokenCounts) -> dict[str, Any]:
     blocks: list[dict[str, Any]] = [{"type": "text", "text": content.text, "citations": None}]
     reason, details = "end_turn", None
     if content.call is not None:
@@ -304,21 +293,21 @@ _PING: Final = _event("ping")
 class CountedTokens(MessagesAnswers):
     """Reads counts of tokens, which cost nothing and have no texts."""
 
-    def meta(self, data: bytes) -> Meta:  # noqa: ARG002 - a count is a count of nothing
-        return Meta(None, Usage(0, 0))
+    def meta(self, data: bytes) -> wire.Meta:  # noqa: ARG002 - a count is a count of nothing
+        return wire.Meta(None, wire.Usage(0, 0))
 
-    def texts(self, data: bytes, part: int) -> TextItems:  # noqa: ARG002
-        return TextItems()
+    def texts(self, data: bytes, part: int) -> wire.TextItems:  # noqa: ARG002
+        return wire.TextItems()
 
 
 class CountReplies(MessagesReplies):
     """Writes counts of tokens."""
 
-    def whole(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> bytes:  # noqa: ARG002
+    def whole(self, request: wire.Request, content: wire.ReplyContent, name: str, counts: wire.TokenCounts) -> bytes:  # noqa: ARG002
         return encode({"input_tokens": counts.given})
 
 
-MESSAGES: Final = Wire(
+MESSAGES: Final = wire.Wire(
     endpoint="messages",
     path="/messages",
     requests=MessagesRequests(),
@@ -328,7 +317,7 @@ MESSAGES: Final = Wire(
     passes=b"anthropic-",
     id_header=b"request-id",
 )
-TOKENS: Final = Wire(
+TOKENS: Final = wire.Wire(
     endpoint="messages.count_tokens",
     path="/messages/count_tokens",
     requests=MessagesRequests(counts=True),

@@ -13,16 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway.errors import BadRequest
-from gateway.protocols.json import (
-    Digits,
-    Path,
-    bounded,
-    decode_fields,
-    decode_list,
-    decoded,
-    encode,
-    rewrite,
-)
+from gateway.protocols import json
 from gateway.protocols.wire import (
     Fields,
     FunctionCall,
@@ -143,12 +134,12 @@ class MessagesRequests(RequestReader):
         self._counts = counts
 
     def parse(self, wire: Wire, body: bytes) -> Request:
-        bounded(body)
-        fields = decoded(decode_fields, body)
+        json.bounded(body)
+        fields = json.decoded(json.decode_fields, body)
         if "messages" not in fields:
             other = "; a body with input goes to /v1/responses" if "input" in fields else ""
             raise BadRequest(f"messages: is missing{other}", param="messages")
-        view = decoded(_decode_body, body)
+        view = json.decoded(_decode_body, body)
         if view.max_tokens is None and not self._counts:
             raise BadRequest(
                 "max_tokens: is missing; a body in OpenAI's format goes to /v1/chat/completions", param="max_tokens"
@@ -173,7 +164,7 @@ class MessagesRequests(RequestReader):
 
     def without(self, fields: Fields, places: Collection[int]) -> Fields:
         """As of RequestReader. What is left of a message stays one."""
-        rows, kept = decode_list(fields["messages"]), []
+        rows, kept = json.decode_list(fields["messages"]), []
         place = 0
         for index, turns in _turns_of(fields):
             gone = [blocks for own, (_, blocks) in enumerate(turns, place) if own in places]
@@ -183,18 +174,18 @@ class MessagesRequests(RequestReader):
             row = rows[index]
             if gone:
                 dropped = {block for blocks in gone for block in blocks}
-                content = decode_list(decode_fields(row)["content"])
+                content = json.decode_list(json.decode_fields(row)["content"])
                 left = [block for number, block in enumerate(content) if number not in dropped]
-                row = Raw(rewrite(row, {("content",): encode(left)}))
+                row = Raw(json.rewrite(row, {("content",): json.encode(left)}))
             kept.append(row)
-        return {**fields, "messages": Raw(encode(kept))}
+        return {**fields, "messages": Raw(json.encode(kept))}
 
     def requested(self, fields: Fields) -> RequestedFormat | Unsupported:
         if self._counts:
             return Unsupported(UnsupportedReason.MODALITY, "tokens are counted")
         given = {name: fields[name] for name in AskedOutput.__struct_fields__ if name in fields}
         try:
-            asked = _decode_asked(encode(given))
+            asked = _decode_asked(json.encode(given))
             shape = _shape(asked)
         except (msgspec.DecodeError, RecursionError) as error:
             return Unsupported(UnsupportedReason.MALFORMED, str(error))
@@ -227,7 +218,7 @@ def _turns_of(fields: Fields) -> Iterator[tuple[int | None, list[_Run]]]:
         unknown += [] if message["role"] in _ROLES else [f"{where}.role"]
         content = message.get("content")
         blocks = [(number, _role_of(block, role), block) for number, block in _numbered(content, f"{where}.content")]
-        path: Path = ("messages", index, "content")
+        path: json.Path = ("messages", index, "content")
         if not blocks:
             yield index, [_turn(role, content, [], path, unknown)]
             continue
@@ -260,7 +251,7 @@ def _role_of(block: Mapping[str, Any], role: str) -> str:
 
 
 def _turn(
-    role: str, content: Any, run: list[tuple[int, dict[str, Any]]], path: Path, unknown: Collection[str] = ()
+    role: str, content: Any, run: list[tuple[int, dict[str, Any]]], path: json.Path, unknown: Collection[str] = ()
 ) -> _Run:
     """The turn of some blocks of a content, or of a content that is a text. path: of the content."""
     texts = {path: content} if isinstance(content, str) else {}
@@ -282,9 +273,9 @@ def _turn(
     return turn, [number for number, _ in run]
 
 
-def strings(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+def strings(value: Any, path: json.Path) -> Iterator[tuple[json.Path, str]]:
     """The texts of a block by their paths: of a tool's input all strings and long numbers, else what is no id."""
-    values: list[tuple[Path, Any, bool]] = [(path, value, False)]
+    values: list[tuple[json.Path, Any, bool]] = [(path, value, False)]
     while values:
         at, value, free = values.pop()
         if isinstance(value, dict):
@@ -292,7 +283,7 @@ def strings(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
             values += [((*at, key), each, free or key == "input") for key, each in inner][::-1]
         elif isinstance(value, list):
             values += [((*at, number), each, free) for number, each in enumerate(value)][::-1]
-        elif isinstance(value, Digits) or (isinstance(value, int) and abs(value) > 999_999):
+        elif isinstance(value, json.Digits) or (isinstance(value, int) and abs(value) > 999_999):
             if free:
                 yield at, str(value)
         elif isinstance(value, str) and value:

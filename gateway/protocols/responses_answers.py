@@ -13,26 +13,9 @@ from msgspec import Struct, structs
 
 from gateway.context import new_request_id
 from gateway.errors import ApiError
-from gateway.protocols import sse
+from gateway.protocols import sse, wire
 from gateway.protocols.json import Path, decode_fields, decode_list, encode, of_upstream
 from gateway.protocols.responses_requests import CALLS, ResponsesHistory, ResponsesRequests, texts_of
-from gateway.protocols.wire import (
-    AnswerReader,
-    ChoicePart,
-    EventFacts,
-    Fields,
-    Kind,
-    Meta,
-    ReplyContent,
-    ReplyWriter,
-    Request,
-    StreamReader,
-    TextItem,
-    TextItems,
-    TokenCounts,
-    Usage,
-    Wire,
-)
 
 _STEMS: Final[Mapping[str, tuple[str, str]]] = {
     "response.output_text": ("content", "text"),
@@ -64,7 +47,7 @@ _NO_ANSWER: Final = frozenset({
 _ENDS: Final = ("response.completed", "response.incomplete", "response.failed", "response.cancelled", "error")
 _END_MARKS: Final = tuple(f'"{name}"'.encode() for name in _ENDS)
 _FINISHES: Final = {"completed": "stop", "max_output_tokens": "length"}
-_NOTHING: Final = EventFacts()
+_NOTHING: Final = wire.EventFacts()
 
 
 class UpstreamDetails(Struct):
@@ -122,18 +105,18 @@ _decode_frame: Final = msgspec.json.Decoder(ResponsesFrame).decode
 _decode_answer: Final = msgspec.json.Decoder(ResponsesAnswer).decode
 
 
-class ResponsesAnswers(AnswerReader):
+class ResponsesAnswers(wire.AnswerReader):
     """Reads responses of upstreams."""
 
     rewrites_repeats = True
     blank = b"[]"
 
-    def meta(self, data: bytes) -> Meta:
+    def meta(self, data: bytes) -> wire.Meta:
         return _meta(of_upstream(_decode_frame, data))
 
-    def choices(self, data: bytes, *, stream: bool) -> Iterator[ChoicePart]:
+    def choices(self, data: bytes, *, stream: bool) -> Iterator[wire.ChoicePart]:
         answer = of_upstream(_decode_answer, data)
-        part = ChoicePart(0, finish=_finish(answer.response or answer))
+        part = wire.ChoicePart(0, finish=_finish(answer.response or answer))
         if not stream:
             _add_items(part, answer.output or ())
         elif answer.item is not None and answer.type == "response.output_item.added":
@@ -148,7 +131,7 @@ class ResponsesAnswers(AnswerReader):
                     part.calls = [(answer.output_index, "", answer.delta)]
         yield part
 
-    def texts(self, data: bytes, part: int) -> TextItems:  # noqa: ARG002 - each text belongs to an item
+    def texts(self, data: bytes, part: int) -> wire.TextItems:  # noqa: ARG002 - each text belongs to an item
         answer = of_upstream(msgspec.json.decode, data)
         texts = _Texts()
         if not isinstance(answer, dict):
@@ -157,7 +140,7 @@ class ResponsesAnswers(AnswerReader):
             texts.of_event(answer, answer["type"])
         else:
             texts.of_response(answer, "message", ())
-        return TextItems(texts.items, texts.repeats, texts.incomplete)
+        return wire.TextItems(texts.items, texts.repeats, texts.incomplete)
 
     def stream(self) -> "ResponsesStream":
         return ResponsesStream()
@@ -167,7 +150,7 @@ class _Texts:
     """The texts of one answer or event, as they are found."""
 
     def __init__(self) -> None:
-        self.items: list[TextItem] = []
+        self.items: list[wire.TextItem] = []
         self.repeats: list[tuple[int, Path]] = []
         self.incomplete = False
 
@@ -175,7 +158,7 @@ class _Texts:
         """Adds an event's. What is not known and has text counts as not read."""
         item, (stem, _, last) = _index(event, "output_index"), name.rpartition(".")
         field, holder = "", "delta"
-        kind: Kind = (item,)
+        kind: wire.Kind = (item,)
         if isinstance(event.get("response"), dict):
             field = "response"
             self.of_response(event[field], field, (field,))
@@ -207,19 +190,19 @@ class _Texts:
         more = {key: value for key, value in response.items() if key not in _NO_ANSWER and key != "output_text"}
         self.incomplete = self.incomplete or any(True for _ in texts_of(more))
 
-    def _add(self, value: Any, holder: str, kind: Kind, path: Path) -> None:
+    def _add(self, value: Any, holder: str, kind: wire.Kind, path: Path) -> None:
         for inner, text in texts_of(value):
             where = (*path, *inner)
             if text is not None:
                 own = (*kind, *inner)
-                self.items.append(TextItem(0, holder, own, where, text, own[-1] == "arguments"))
+                self.items.append(wire.TextItem(0, holder, own, where, text, own[-1] == "arguments"))
             elif where[-1] == "logprobs":
                 self.repeats.append((0, where))
             else:
                 self.incomplete = True
 
 
-class ResponsesStream(StreamReader):
+class ResponsesStream(wire.StreamReader):
     """Reads the events of one stream."""
 
     def __init__(self) -> None:
@@ -227,7 +210,7 @@ class ResponsesStream(StreamReader):
         self._ended = False
         self._output = _PassedOutput()
 
-    def read(self, event: bytes, *, awaiting: bool) -> EventFacts:
+    def read(self, event: bytes, *, awaiting: bool) -> wire.EventFacts:
         data = sse.data_of(event)
         if data is None:
             return _NOTHING
@@ -236,10 +219,10 @@ class ResponsesStream(StreamReader):
         content = awaiting and b'.delta"' in data
         frame = _frame_of(data) if any(mark in data for mark in _END_MARKS) else None
         if frame is None or frame.type not in _ENDS:
-            return EventFacts(content=True) if content else _NOTHING
+            return wire.EventFacts(content=True) if content else _NOTHING
         self._ended = True
         error = frame.type in ("error", "response.failed")
-        return EventFacts(content or not error, error, _meta(frame))
+        return wire.EventFacts(content or not error, error, _meta(frame))
 
     def ended(self) -> bool:
         """Whether the response has been completed, or said to have failed."""
@@ -257,7 +240,7 @@ class ResponsesStream(StreamReader):
         return b"".join(_event(f"response.{kind}", number + place, each) for place, (kind, each) in enumerate(events))
 
     def _response(self) -> dict[str, Any]:
-        shown: Fields = {}
+        shown: wire.Fields = {}
         with suppress(msgspec.DecodeError, RecursionError):
             shown = decode_fields(of_upstream(decode_fields, self._first).get("response", b"{}"))
         return {**_frame({}, "", new_request_id()[4:], "failed"), **shown}
@@ -338,14 +321,16 @@ def _frame_of(data: bytes) -> ResponsesFrame | None:
         return None
 
 
-def _meta(frame: ResponsesFrame) -> Meta:
+def _meta(frame: ResponsesFrame) -> wire.Meta:
     response = frame.response or frame
     usage, ids = response.usage, (response.id,) if response.id else ()
     if usage is None:
-        return Meta(response.model, None, ids, response.service_tier)
+        return wire.Meta(response.model, None, ids, response.service_tier)
     details = usage.input_tokens_details or UpstreamDetails()
     counts = details.cached_tokens or 0, details.cache_write_tokens or 0
-    return Meta(response.model, Usage(usage.input_tokens, usage.output_tokens, *counts), ids, response.service_tier)
+    return wire.Meta(
+        response.model, wire.Usage(usage.input_tokens, usage.output_tokens, *counts), ids, response.service_tier
+    )
 
 
 def _finish(frame: ResponsesFrame) -> str:
@@ -355,7 +340,7 @@ def _finish(frame: ResponsesFrame) -> str:
     return _FINISHES.get(reason, reason)
 
 
-def _add_items(part: ChoicePart, items: Sequence[OutputItem]) -> None:
+def _add_items(part: wire.ChoicePart, items: Sequence[OutputItem]) -> None:
     for item in items:
         if item.type == "message":
             part.content += "".join(each.text or "" for each in item.content or ())
@@ -372,14 +357,16 @@ def _index(event: Mapping[str, Any], name: str) -> int:
     return value if isinstance(value, int) else 0
 
 
-class ResponsesReplies(ReplyWriter):
+class ResponsesReplies(wire.ReplyWriter):
     """Writes responses. A block is a message with its sentence; where the client parses a schema it is a refusal, which
     others do not show."""
 
-    def whole(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> bytes:
+    def whole(self, request: wire.Request, content: wire.ReplyContent, name: str, counts: wire.TokenCounts) -> bytes:
         return encode(_completed(request, content, name, counts))
 
-    def events(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> Iterator[bytes]:
+    def events(
+        self, request: wire.Request, content: wire.ReplyContent, name: str, counts: wire.TokenCounts
+    ) -> Iterator[bytes]:
         begun = {"response": _frame(request.fields, request.model, name, "in_progress")}
         events = [
             ("created", begun),
@@ -405,7 +392,7 @@ def _failure(response: Mapping[str, Any], error: ApiError, number: int) -> bytes
     return _event("response.failed", number, {"response": failed})
 
 
-def _frame(fields: Fields, model: str, name: str, status: str) -> dict[str, Any]:
+def _frame(fields: wire.Fields, model: str, name: str, status: str) -> dict[str, Any]:
     """A response without its output. name: what its id is made of."""
     given: dict[str, Any] = {
         key: fields[key] for key in (*_DEFAULTS, *_GIVEN) if bytes(fields.get(key, b"null")) != b"null"
@@ -423,7 +410,9 @@ def _tool_of(tool: msgspec.Raw) -> Any:
     return {"parameters": None, "strict": None, **fields} if bytes(fields.get("type", b"")) == b'"function"' else tool
 
 
-def _completed(request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> dict[str, Any]:
+def _completed(
+    request: wire.Request, content: wire.ReplyContent, name: str, counts: wire.TokenCounts
+) -> dict[str, Any]:
     frame = _frame(request.fields, request.model, name, "completed")
     usage = {
         "input_tokens": counts.given,
@@ -435,7 +424,7 @@ def _completed(request: Request, content: ReplyContent, name: str, counts: Token
     return {**frame, "completed_at": frame["created_at"], "output": [_item(content, name, "completed")], "usage": usage}
 
 
-def _item(content: ReplyContent, name: str, status: str) -> dict[str, Any]:
+def _item(content: wire.ReplyContent, name: str, status: str) -> dict[str, Any]:
     """The only item of an answer. One that is in progress is empty."""
     done = status == "completed"
     if content.call is None:
@@ -446,7 +435,7 @@ def _item(content: ReplyContent, name: str, status: str) -> dict[str, Any]:
     return {"id": "fc_" + name, "type": "function_call", "status": status, **call}
 
 
-def _part(content: ReplyContent) -> dict[str, Any]:
+def _part(content: wire.ReplyContent) -> dict[str, Any]:
     if content.refusal:
         return {"type": "refusal", "refusal": content.text}
     tokens = content.logprobs or ()
@@ -454,7 +443,7 @@ def _part(content: ReplyContent) -> dict[str, Any]:
     return {"type": "output_text", "text": content.text, "annotations": [], "logprobs": logprobs}
 
 
-def _message(content: ReplyContent, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _message(content: wire.ReplyContent, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     part, at = _part(content), {"item_id": "msg_" + name, "output_index": 0, "content_index": 0}
     key = "refusal" if content.refusal else "text"
     kind = "refusal" if content.refusal else "output_text"
@@ -468,7 +457,7 @@ def _message(content: ReplyContent, name: str) -> Iterator[tuple[str, dict[str, 
     yield "output_item.done", {"output_index": 0, "item": _item(content, name, "completed")}
 
 
-def _call(content: ReplyContent, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _call(content: wire.ReplyContent, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     item, at = _item(content, name, "completed"), {"item_id": "fc_" + name, "output_index": 0}
     yield "output_item.added", {"output_index": 0, "item": _item(content, name, "in_progress")}
     yield "function_call_arguments.delta", {**at, "delta": content.text}
@@ -476,7 +465,7 @@ def _call(content: ReplyContent, name: str) -> Iterator[tuple[str, dict[str, Any
     yield "output_item.done", {"output_index": 0, "item": item}
 
 
-RESPONSES: Final = Wire(
+RESPONSES: Final = wire.Wire(
     endpoint="responses",
     path="/responses",
     requests=ResponsesRequests(),

@@ -63,11 +63,7 @@ class ResponseMemory:
     """Responses by id, the oldest leaving first. clock: seconds."""
 
     def __init__(
-        self,
-        *,
-        most_bytes: int = MOST_BYTES,
-        within_s: float = WITHIN_S,
-        clock: Callable[[], float] = time.monotonic,
+        self, *, most_bytes: int = MOST_BYTES, within_s: float = WITHIN_S, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._most_bytes = most_bytes
         self._within_s = within_s

@@ -24,17 +24,8 @@ from classifiers.model import artifact
 from classifiers.model.model import EncoderId, Head
 from classifiers.model.registry import Registry, unpack
 from classifiers.policy import HIDDEN, Policy
+from classifiers.training.fit import fitted
 from classifiers.training.fit.augment import amid, harmless_parts, known_under_prompts
-from classifiers.training.fit.fitted import (
-    LARGE,
-    SMALL,
-    FittedModel,
-    MeasuredModel,
-    Recipe,
-    TrainingSet,
-    Workbench,
-    classes_of,
-)
 from classifiers.training.fit.heads import fit, windowing
 from classifiers.training.fit.linear import UNITS
 from classifiers.training.fit.ngrams import with_ngrams
@@ -72,7 +63,7 @@ def check(policy: Policy, base_dir: Path, models_dir: Path) -> None:
             look(source, base_dir)
 
 
-def fit_policy(training: TrainingSet, bench: Workbench) -> FittedModel:
+def fit_policy(training: fitted.TrainingSet, bench: fitted.Workbench) -> fitted.FittedModel:
     """The model of a policy by its recipe. Raises TrainingError or EncoderError where fine-tuning, or a guard, is asked
     for and cannot be had."""
     policy = training.policy
@@ -85,16 +76,16 @@ def fit_policy(training: TrainingSet, bench: Workbench) -> FittedModel:
     return with_guard(training, made, bench) if policy.guard else made
 
 
-def _frozen(training: TrainingSet, bench: Workbench) -> FittedModel:
+def _frozen(training: fitted.TrainingSet, bench: fitted.Workbench) -> fitted.FittedModel:
     why = _ASKED if "recipe" in training.policy.model_fields_set else _DEFAULT
     return _with_recipe(_heads(training, bench), "frozen", why)
 
 
-def _hidden(training: TrainingSet, bench: Workbench) -> FittedModel:
+def _hidden(training: fitted.TrainingSet, bench: fitted.Workbench) -> fitted.FittedModel:
     return _with_recipe(_heads(training, bench), HIDDEN, _ASKED)
 
 
-def _finetune(training: TrainingSet, bench: Workbench) -> FittedModel:
+def _finetune(training: fitted.TrainingSet, bench: fitted.Workbench) -> fitted.FittedModel:
     tuned = _tuned(training, bench)
     if tuned is None and first_encoder(training.policy.encoder, "finetune") != training.policy.encoder:
         raise TrainingError(f"{training.policy.name}: {_NO_GAIN}")
@@ -103,7 +94,7 @@ def _finetune(training: TrainingSet, bench: Workbench) -> FittedModel:
     return _with_recipe(tuned, "finetune", _ASKED)
 
 
-def _auto(training: TrainingSet, bench: Workbench) -> FittedModel:
+def _auto(training: fitted.TrainingSet, bench: fitted.Workbench) -> fitted.FittedModel:
     """The frozen encoder's model, or a tuned one where that is needed, can be had and is no worse."""
     heads = _heads(training, bench)
     wanted = _why_tune(training.rows, heads.trained)
@@ -125,7 +116,7 @@ def _auto(training: TrainingSet, bench: Workbench) -> FittedModel:
     return _with_recipe(heads, "frozen", f"{wanted}, but {but}")
 
 
-def _cascade(training: TrainingSet, bench: Workbench) -> FittedModel:
+def _cascade(training: fitted.TrainingSet, bench: fitted.Workbench) -> fitted.FittedModel:
     """Two encoders. Of safety both are tuned; where one label is named, the small one is frozen, and the larger one too
     unless the recipe is `finetune`."""
     policy, why = training.policy, missing("torch", "transformers")
@@ -139,7 +130,7 @@ def _cascade(training: TrainingSet, bench: Workbench) -> FittedModel:
             if policy.multi_label:
                 made = fit_distilled(training, bench)
             elif policy.recipe == "finetune":
-                made = fit_tuned(training, bench, source=policy.larger_encoder, names=(SMALL, LARGE))
+                made = fit_tuned(training, bench, source=policy.larger_encoder, names=(fitted.SMALL, fitted.LARGE))
             else:
                 made = fit_two_encoders(training, bench)
         except NotInstalledError as error:
@@ -149,18 +140,18 @@ def _cascade(training: TrainingSet, bench: Workbench) -> FittedModel:
     return _with_recipe(made, "cascade", "the policy names a larger encoder")
 
 
-RECIPES: Mapping[str, Recipe] = MappingProxyType(
+RECIPES: Mapping[str, fitted.Recipe] = MappingProxyType(
     {"frozen": _frozen, HIDDEN: _hidden, "finetune": _finetune, "auto": _auto, "cascade": _cascade}
 )
 
 
-def _instead(training: TrainingSet, bench: Workbench, why: str) -> FittedModel:
+def _instead(training: fitted.TrainingSet, bench: fitted.Workbench, why: str) -> fitted.FittedModel:
     note = f"{why}; heads on the frozen encoder serve instead"
     bench.progress.step(note)
     return _with_recipe(_heads(training, bench), "frozen", note, note=note)
 
 
-def _why_tune(rows: Sequence[Row], heads: MeasuredModel) -> str:
+def _why_tune(rows: Sequence[Row], heads: fitted.MeasuredModel) -> str:
     if heads.chosen.missed:
         return "a goal was missed with the frozen encoder"
     if any(row.system for row in rows):
@@ -169,7 +160,7 @@ def _why_tune(rows: Sequence[Row], heads: MeasuredModel) -> str:
     return f"{own} rows are plenty" if own >= PLENTY_ROWS else ""
 
 
-def _heads(training: TrainingSet, bench: Workbench) -> FittedModel:
+def _heads(training: fitted.TrainingSet, bench: fitted.Workbench) -> fitted.FittedModel:
     """Heads on the frozen encoder. They read no system prompts, so what is known under one teaches them nothing."""
     alone, version = replace(training, rows=by_themselves(training.rows)), None
     if training.policy.builds_on:
@@ -179,7 +170,7 @@ def _heads(training: TrainingSet, bench: Workbench) -> FittedModel:
         trained = _in_units(training, bench)
     else:
         trained = _amid_words(training, bench) if training.policy.multi_label else fit(alone, bench)
-    made = FittedModel(trained=trained, encoders=(training.encoder,), samples=(training.vectors,))
+    made = fitted.FittedModel(trained=trained, encoders=(training.encoder,), samples=(training.vectors,))
     made = made.with_settings(builds_on=version) if version else made
     if not training.policy.reads_system:
         return made
@@ -189,12 +180,12 @@ def _heads(training: TrainingSet, bench: Workbench) -> FittedModel:
     return made.with_settings(note=note)
 
 
-def _amid_words(training: TrainingSet, bench: Workbench) -> MeasuredModel:
+def _amid_words(training: fitted.TrainingSet, bench: fitted.Workbench) -> fitted.MeasuredModel:
     """Heads that know each row also among words of others, judged in the windows in which text is read."""
     policy, encoder, vectors = training.policy, training.encoder, training.vectors
     spared = known_under_prompts(training.rows, policy.tests)
     rows = by_themselves(training.rows)
-    dealt = deal(rows, len(classes_of(policy, rows)), bench.seed)
+    dealt = deal(rows, len(fitted.classes_of(policy, rows)), bench.seed)
     taught, copied = amid(rows, dealt.folds, bench.seed, spared=spared)
     copies = embed(encoder, [row.text for row in taught[len(rows) :]], bench.progress.advance)
     amid_words = replace(
@@ -207,7 +198,7 @@ def _amid_words(training: TrainingSet, bench: Workbench) -> MeasuredModel:
     return fit(amid_words, bench)
 
 
-def _in_units(training: TrainingSet, bench: Workbench) -> MeasuredModel:
+def _in_units(training: fitted.TrainingSet, bench: fitted.Workbench) -> fitted.MeasuredModel:
     """Heads with a hidden layer that know the sentences of harmless rows as well, judged in the parts in which text is
     read."""
     policy, encoder, vectors = training.policy, training.encoder, training.vectors
@@ -261,13 +252,13 @@ def base_of(policy: Policy, encoder: EncoderId, models_dir: Path) -> tuple[Head,
     return Head(classes=policy.learned, weights=head.weights[rows], bias=head.bias[rows], hidden=head.hidden), version
 
 
-def _tuned(training: TrainingSet, bench: Workbench) -> FittedModel | None:
+def _tuned(training: fitted.TrainingSet, bench: fitted.Workbench) -> fitted.FittedModel | None:
     from classifiers.training.fit.tuned import fit_tuned
 
     return fit_tuned(training, bench, source=training.policy.encoder)
 
 
-def _with_recipe(made: FittedModel, name: str, why: str, *, note: str = "") -> FittedModel:
+def _with_recipe(made: fitted.FittedModel, name: str, why: str, *, note: str = "") -> fitted.FittedModel:
     """note: for people, besides what the model notes of itself."""
     notes = "; ".join(filter(None, (note, made.settings.get("note"))))
     return made.with_settings(recipe=name, because=why, **({"note": notes} if notes else {}))

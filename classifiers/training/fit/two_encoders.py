@@ -18,17 +18,8 @@ from classifiers.model.model import NEVER, Floats, Threshold
 from classifiers.policy import OTHER, Policy
 from classifiers.runtime.thresholds import name_one
 from classifiers.training import calibrate, operating_points
+from classifiers.training.fit import fitted
 from classifiers.training.fit.ensemble import blend
-from classifiers.training.fit.fitted import (
-    LARGE,
-    SMALL,
-    FittedModel,
-    MeasuredModel,
-    TrainingSet,
-    TunedHead,
-    Workbench,
-    classes_of,
-)
 from classifiers.training.fit.heads import choose, fit, measured, verdict_of
 from classifiers.training.fit.tuning_set import centroids, targets_of
 from classifiers.training.fit.weights import find_weights
@@ -55,12 +46,12 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 def cascade_model(
     policy: Policy,
     rows: Sequence[Row],
-    first: MeasuredModel,
-    last: MeasuredModel,
+    first: fitted.MeasuredModel,
+    last: fitted.MeasuredModel,
     *,
     names: tuple[str, str],
     record: Mapping[str, Any] = _NOTHING,
-) -> MeasuredModel | None:
+) -> fitted.MeasuredModel | None:
     """The model of both stages, or None where held-out text gained nothing by the last one. first, last: either fitted
     by itself on the same rows; names: of the stages; record: more for the report. What is measured is measured on the
     held-out rows that both have."""
@@ -111,8 +102,10 @@ class _HeldOutPair:
     act: from where on the first one settles texts; None where it settles none.
     """
 
-    def __init__(self, policy: Policy, rows: Sequence[Row], first: MeasuredModel, last: MeasuredModel) -> None:
-        self.policy, self.classes, models = policy, classes_of(policy, rows), (first, last)
+    def __init__(
+        self, policy: Policy, rows: Sequence[Row], first: fitted.MeasuredModel, last: fitted.MeasuredModel
+    ) -> None:
+        self.policy, self.classes, models = policy, fitted.classes_of(policy, rows), (first, last)
         self.held = np.intersect1d(first.rows, last.rows)
         here = [rows[index] for index in self.held.tolist()]
         own = [[model.verdicts[place] for place in np.searchsorted(model.rows, self.held)] for model in models]
@@ -201,7 +194,7 @@ def _probabilities(classes: Sequence[str], verdicts: Sequence[Verdict]) -> Float
     return shares
 
 
-def fit_two_encoders(training: TrainingSet, bench: Workbench) -> FittedModel | None:
+def fit_two_encoders(training: fitted.TrainingSet, bench: fitted.Workbench) -> fitted.FittedModel | None:
     """A larger frozen encoder behind the small one. Nothing is tuned; what it takes is reading the rows once. None
     where held-out text gained nothing. Raises TrainingError, EncoderError."""
     policy, rows, small = training.policy, training.rows, training.encoder
@@ -210,17 +203,17 @@ def fit_two_encoders(training: TrainingSet, bench: Workbench) -> FittedModel | N
     larger, folder, agreed = _larger(policy, rows, bench)
     bench.progress.step("cascade: reading the rows")
     vectors = wholes(larger, [row.text for row in rows], bench.progress.advance)
-    last = fit(TrainingSet(policy=policy, rows=rows, encoder=larger, vectors=vectors), bench)
+    last = fit(fitted.TrainingSet(policy=policy, rows=rows, encoder=larger, vectors=vectors), bench)
     record = {"larger": policy.larger_encoder, "export": agreed}
-    trained = cascade_model(policy, rows, first, last, names=(SMALL, LARGE), record=record)
+    trained = cascade_model(policy, rows, first, last, names=(fitted.SMALL, fitted.LARGE), record=record)
     if trained is None:
         return None
-    return FittedModel(
-        trained=trained, encoders=(small, larger), samples=(training.vectors, vectors), own={LARGE: folder}
+    return fitted.FittedModel(
+        trained=trained, encoders=(small, larger), samples=(training.vectors, vectors), own={fitted.LARGE: folder}
     )
 
 
-def _larger(policy: Policy, rows: Sequence[Row], bench: Workbench) -> tuple[Encoder, Path, dict[str, Any]]:
+def _larger(policy: Policy, rows: Sequence[Row], bench: fitted.Workbench) -> tuple[Encoder, Path, dict[str, Any]]:
     """The larger encoder as it serves, in int8 where that agrees with what it was."""
     from classifiers.training.fit.torch_encoder import TorchEncoder, torch_threads
     from classifiers.training.fit.torch_export import exported
@@ -230,5 +223,5 @@ def _larger(policy: Policy, rows: Sequence[Row], bench: Workbench) -> tuple[Enco
         some = rows[:: max(1, len(rows) // _COMPARED)]
         before = whole.vectors(whole.tokenize([row.text for row in some]), bf16=False)
         weights, bias = centroids(before, targets_of(policy, some), np.ones(len(some), np.float32))
-        head = TunedHead(weights=weights, bias=bias, unseen=np.ones(len(some), bool), tokens=whole.tokens)
-        return exported(whole, head, some, LARGE, bench)
+        head = fitted.TunedHead(weights=weights, bias=bias, unseen=np.ones(len(some), bool), tokens=whole.tokens)
+        return exported(whole, head, some, fitted.LARGE, bench)
