@@ -18,9 +18,13 @@ from statistics import median
 from typing import Any, Final
 
 from benchmarks.machine import machine, versions
+from classifiers.policy import Policy
+from gateway.config.rules import RuleSettings
 from gateway.ledger.call_store import KeptText, TextStore
+from gateway.ledger.savings import replay
 from gateway.ledger.store import SQLiteLedger
 from gateway.record import Record
+from gateway.rules.compile import compile_rules
 
 RESULTS: Final = Path(__file__).parent / "results" / "console.md"
 _FILE: Final = "version: 1\nupstreams: {echo: {kind: echo}}\nmodels: {gpt-4o: echo, gpt-4o-mini: echo}\n"
@@ -35,6 +39,7 @@ _PAGES: Final = {
     "Live, one label": "/?label=label3",
     "one call": "/calls/500",
 }
+_REPLAYED: Final = 100_000
 _LABELS: Final = [f"label{number}" for number in range(40)]
 _RUNS: Final = 7
 _REVIEWS: Final = 200
@@ -57,6 +62,9 @@ def main() -> None:
         lines = [f"| a row, the ledger's thread (batches of {_BATCH:,}) | {spent_us:.1f} µs |"]
         with console(folder) as link:
             lines += [*_asked(link), *_browsed(link)]
+        lines.append(
+            f"| {_REPLAYED:,} rows at another threshold, processor, median of {_RUNS} | {_replay_ms(folder):.0f} ms |"
+        )
         for arguments in ((), ("--verify",)):
             began = time.perf_counter()
             command = [sys.executable, "-m", "gateway", "report", str(folder / "gateway.yaml"), "--json", *arguments]
@@ -73,6 +81,24 @@ def main() -> None:
     options.output.write_text(text, encoding="utf-8")
 
 
+def _replay_ms(folder: Path) -> float:
+    """Milliseconds of processor time to read the latest rows and replay a label that is likeliest in all of them."""
+    policy = Policy.model_validate(
+        {"version": 1, "name": "guard", "kind": "safety", "about": "x", "labels": {"harm": {"means": "x"}}}
+    )
+    rule = RuleSettings.model_validate({"name": "safety", "classifier": "guard", "then": {"harm": "block"}})
+    [compiled] = compile_rules([rule], {"guard": policy}, {}, {})
+    times = []
+    with closing(SQLiteLedger(folder / "offramp.db", read_only=True)) as store:
+        for _ in range(_RUNS):
+            began = time.process_time()
+            calls = store.judged("safety", _REPLAYED)
+            made = replay(calls, compiled, 0.6, now={"harm": 0.8}, reviewed={})["harm"]
+            times.append(time.process_time() - began)
+            assert made.read == len(calls) > made.more > 0
+    return median(times) * 1000
+
+
 def _filled(file: Path, rows: int) -> float:
     """Microseconds of processor time a row."""
     chance, begin, spent = random.Random(1), time.time() - _SPAN_S, 0.0
@@ -87,7 +113,7 @@ def _filled(file: Path, rows: int) -> float:
 
 def _row(chance: random.Random, at: float) -> Record:
     [decision] = chance.choices(["forward", "answer", "block"], [5, 4, 1])
-    forward, usd = decision == "forward", chance.random() / 1000
+    forward, usd, harm = decision == "forward", chance.random() / 1000, chance.randrange(10**4)
     return Record(
         request_id=f"req_{chance.getrandbits(96):024x}",
         at=at,
@@ -106,7 +132,7 @@ def _row(chance: random.Random, at: float) -> Record:
         saved_reason={"answer": "local_answer", "block": "block"}.get(decision),  # type: ignore[arg-type]
         input_tokens=chance.randrange(500),
         output_tokens=chance.randrange(200),
-        verdicts=f"safety:harm:0.{chance.randrange(10**4):04d},intents:{chance.choice(_LABELS)}:0.9000",
+        verdicts=f"safety:harm:0.{harm:04d}{':clean' if harm < 8000 else ''},intents:{chance.choice(_LABELS)}:0.9000",
     )
 
 

@@ -74,6 +74,7 @@ def report_of(
         "bands": trained.chosen.by_band,
         "out_of_scope": trained.chosen.out_of_scope,
         "traffic": trained.chosen.traffic,
+        "at": trained.chosen.at,
         "tests": {"count": tests, "failed": list(evaluation.failures), "left_out": len(policy.tests) - tests},
         **_held_out(policy, trained, text),
         "by_source": _by_source(policy, trained),
@@ -167,13 +168,7 @@ def _confidence(policy: Policy, row: Row, verdict: Verdict) -> tuple[float, floa
 
 
 def publish(
-    fitted: FittedModel,
-    report: Mapping[str, Any],
-    models_dir: Path,
-    *,
-    seed: int,
-    now: datetime,
-    learned: bool = False,
+    fitted: FittedModel, report: Mapping[str, Any], models_dir: Path, *, seed: int, now: datetime, learned: bool = False
 ) -> tuple[str, Path]:
     """Write the artifact, load it again, and publish it if it predicts as the model in memory does: (version, folder).
     now: what the version is named for; learned: as of

@@ -12,7 +12,7 @@ from classifiers.model.model import NEVER, Floats, Threshold
 from classifiers.policy import OTHER, Goal, Policy
 from classifiers.training import calibrate
 from classifiers.training.operating_points import IN_SCOPE, MOSTLY_REAL, REAL_ROWS, Bools, Weights, at_share, weights_at
-from classifiers.training.thresholds import ChosenThresholds, Reached, all_met, asked_of
+from classifiers.training.thresholds import ACTS, ChosenThresholds, Reached, all_met, asked_of, tabled
 
 _MOST_DOUBT = 0.1
 """The share of harmless text that may be in doubt, over all labels together."""
@@ -231,7 +231,13 @@ def _for_harms(
         thresholds=dict(zip(policy.labels, limits, strict=True)),
         goals=[record for _, record, _ in reached],
         missed=tuple(missed for _, _, missed in reached if missed),
+        at={label or "": _at(scores[held], scores[~harmful]) for label, _, _, scores, held in asked},
     )
+
+
+def _at(harmful: Floats, harmless: Floats) -> dict[str, list[float]]:
+    each = ([(part >= act).sum() / max(len(part), 1) for act in ACTS] for part in (harmful, harmless))
+    return tabled(zip(*each, strict=True))
 
 
 def _in_traffic(limits: Sequence[Threshold], harmful: Floats, ordinary: OrdinaryTraffic) -> dict[str, Any]:

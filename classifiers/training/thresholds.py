@@ -1,15 +1,17 @@
-"""Held-out scores of one label a text → thresholds, and whether the policy's goals were reached. Pure."""
+"""Held-out scores of one label a text → thresholds, and whether the policy's goals were reached; and the other way, of
+a version: a threshold → what it does, and the goal that brings it. Pure."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import compress
+from itertools import compress, product
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.evaluation.metrics import Reach, fewest, weighted_share
-from classifiers.model.model import NEVER, Band, Floats, Threshold
+from classifiers.model.model import NEVER, Band, Floats, Model, Threshold
 from classifiers.policy import OTHER, Goal, Policy
 from classifiers.training import calibrate
 from classifiers.training import operating_points as by_band
@@ -69,7 +71,8 @@ class ChosenThresholds:
     """thresholds: by class; goals: what was asked for and reached, for the report; missed: a line for each stated goal
     that was not reached; bands: the thresholds of bands that have their own; by_band: their figures, for the report;
     out_of_scope: of all but guards, what is answered at the policy's share of text of no label, for the report;
-    traffic: of guards, what is blocked and in doubt of harm and of ordinary text, where that bounds the thresholds."""
+    traffic: of guards, what is blocked and in doubt of harm and of ordinary text, where that bounds the thresholds.
+    at: for the report, as of `tabled`, of each label that has a goal of its own, or of all (""); none of topics."""
 
     thresholds: dict[str, Threshold]
     goals: list[dict[str, Any]]
@@ -78,6 +81,7 @@ class ChosenThresholds:
     by_band: list[dict[str, Any]] = field(default_factory=list)
     out_of_scope: dict[str, Any] | None = None
     traffic: dict[str, Any] | None = None
+    at: dict[str, dict[str, list[float]]] = field(default_factory=dict)
 
     def for_band(self, band: Band) -> dict[str, Threshold]:
         return self.bands.get(band, self.thresholds)
@@ -124,6 +128,17 @@ class _Answers:
         return best
 
 
+ACTS: Final = tuple(hundredth / 100 for hundredth in range(101))
+"""Thresholds at which the report says what they would do."""
+
+
+def tabled(shares: Iterable[tuple[float, float]]) -> dict[str, list[float]]:
+    """For the report, what each of ACTS does, as a goal counts it. shares: of text with a label that is answered, and
+    of answers that are wrong; of safety, of harmful and of harmless text that is flagged."""
+    done, wrong = zip(*shares, strict=True)
+    return {"done": [round(share, 5) for share in done], "wrong": [round(share, 5) for share in wrong]}
+
+
 def for_one(
     policy: Policy,
     classes: Sequence[str],
@@ -166,7 +181,10 @@ def for_one(
     answered: Bools = np.zeros(len(truth), bool)
     answered[named] = answers.confidences >= limits.astype(np.float32)
     traffic = by_band.at_share(groups, weights, answered, guess == truth)
-    return replace(chosen, out_of_scope={"share": policy.out_of_scope, "measured_on": on, **traffic})
+    reached = [answers.reached(act) for act in ACTS]
+    shares = ((one.answered / one.in_scope, one.error.get("error", 0.0)) for one in reached)
+    scope = {"share": policy.out_of_scope, "measured_on": on, **traffic}
+    return replace(chosen, out_of_scope=scope, at={"": tabled(shares)})
 
 
 def _one_chosen(
@@ -247,3 +265,33 @@ def describe(thresholds: Mapping[str, Threshold]) -> dict[str, dict[str, float]]
         name: {"act": round(min(t.act, 1.0), 5), "unsure": round(min(t.unsure, 1.0), 5)}
         for name, t in thresholds.items()
     }
+
+
+def shares_at(model: Model, report: Mapping[str, Any], label: str, threshold: float) -> dict[str, Any] | None:
+    """What a threshold of a version does with held-out text, `done` and `wrong` as of `tabled`; None of topics. label:
+    of which these are, or empty. by_goal: whether as a goal counts them; else by the scores that the artifact holds.
+    report: as in report.json."""
+    table = report.get("at") or {}
+    if found := table.get(label) or table.get(""):
+        shares = {name: found[name][round(100 * min(threshold, 1.0))] for name in ("done", "wrong")}
+        return {**shares, "label": label if label in table else "", "by_goal": True}
+    sums = dict.fromkeys(product((False, True), repeat=2), 0.0)
+    for score, weight, marked in model.held_out:
+        sums[score >= threshold, marked] += weight
+    bad, good = sums[True, True], sums[True, False]
+    if model.policy.kind == "safety":
+        done, wrong = bad / (bad + sums[False, True] or 1.0), good / (good + sums[False, False] or 1.0)
+    else:
+        done, wrong = (bad + good) / (sum(sums.values()) or 1.0), bad / (bad + good or 1.0)
+    return {"done": done, "wrong": wrong, "label": "", "by_goal": False} if model.held_out else None
+
+
+def goal_lines(policy: Policy, shares: Mapping[str, Any]) -> str:
+    """The lines of a policy that bring a threshold with these shares, about."""
+    # rounded up, and nothing is wrong of no held-out text
+    wrong = f"{max(1, math.ceil(1000 * shares['wrong'])) / 10:g}%"
+    if policy.kind == "safety":
+        goal = f"goal: {{false_alarms: {wrong}}}"
+        return f"labels:\n  {shares['label']}:\n    {goal}" if shares["label"] else goal
+    stated = policy.goal.min_answered if policy.goal else 0.0
+    return f"goal: {{max_error: {wrong}{f', min_answered: {100 * stated:g}%' if stated else ''}}}"

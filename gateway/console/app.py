@@ -46,6 +46,7 @@ def create_console(data: ConsoleData, key: ConsoleKey) -> ASGIApp:
             Route("/train", Trainings().show, methods=["GET", "POST"]),
             Route("/classifiers", classifiers.versions, methods=["GET", "POST"]),
             Route("/classifiers/{name}/{version}/report", classifiers.report),
+            Route("/classifiers/{name}/{label}", classifiers.label),
             Route("/login", login, methods=["GET", "POST"]),
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ],

@@ -1,7 +1,7 @@
 """The classifiers that rules use: their versions, which one is in use, and what training measured of each."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -13,13 +13,27 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from classifiers.errors import ArtifactError
 from classifiers.model.artifact import made_at, report_in
 from classifiers.model.registry import Registry
+from classifiers.policy import OTHER
 from classifiers.report.figures import headline
 from classifiers.report.pages import PAGE_FILE
-from gateway.console.data import data_of, form
+from classifiers.runtime.classifier import Classifier
+from classifiers.runtime.thresholds import EVEN
+from classifiers.training.data import reviewed_file
+from classifiers.training.thresholds import goal_lines, shares_at
+from gateway.config.load import policy_file
+from gateway.console.data import ConsoleData, data_of, form
 from gateway.console.render import page
+from gateway.ledger.call_store import TextStore
+from gateway.ledger.savings import ReplayedLabel, replay
+from gateway.ledger.store import NoLedger
+from gateway.review import reviewed_rows
+from gateway.rules.rule import Rule
+from gateway.serving.snapshot import Snapshot
 
 _MOST: Final = 20
 """Of each classifier, the newest versions that are listed."""
+_REPLAYED: Final = 100_000
+_LOWEST: Final = 0.05
 _REPORT_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
 """A report has its styles in it, and may come from elsewhere, with its classifier: nothing in it may run or be sent."""
 
@@ -89,6 +103,66 @@ def _listed(registry: Registry, name: str) -> Sequence[ListedVersion]:
     there, used = registry.versions(name), registry.named(name)
     newest = [version for place, version in enumerate(there[::-1]) if place < _MOST or version == used]
     return [ListedVersion.read(registry, name, version) for version in newest]
+
+
+async def label(request: Request) -> Response:
+    """What another threshold of a label would change: of held-out texts, and of the latest calls. Changes nothing."""
+    explainer = await data_of(request).explainer()
+    return await run_in_threadpool(_label, request, explainer.snapshot)
+
+
+def _label(request: Request, snapshot: Snapshot) -> Response:
+    data, name, label = data_of(request), request.path_params["name"], request.path_params["label"]
+    known = snapshot.runtime.classifiers.get(name) if snapshot.runtime else None
+    if known is None or label not in known.model.policy.learned:
+        why = "No classifier in use learns such a label."
+        return page(request, "problem.html.j2", status=404, what=f"No label {label} of {name}", why=why)
+    model, several = known.model, known.model.policy.multi_label
+    limits = {each: model.last.thresholds.get(each, EVEN).act for each in (*model.policy.learned, OTHER)}
+    # from one half on, the one label of a text is always the likeliest
+    least = _LOWEST if several else EVEN.act
+    threshold, now = _threshold(request, limits[label], least), limits[label]
+    report = report_in(Registry(data.loaded.models_dir).resolve(name, known.version))
+    shares = {at: shares_at(model, report, label, at) for at in (now, threshold)}
+    return page(
+        request,
+        "label.html.j2",
+        name=name,
+        label=label,
+        policy=model.policy,
+        now=now,
+        least=least,
+        threshold=threshold,
+        most=_REPLAYED,
+        replays=_replays(data, snapshot, known, threshold, limits),
+        shares=shares,
+        goal=goal_lines(model.policy, held) if (held := shares[threshold]) else "",
+    )
+
+
+def _replays(
+    data: ConsoleData, snapshot: Snapshot, known: Classifier, threshold: float, limits: Mapping[str, float]
+) -> Sequence[tuple[Rule, Mapping[str, ReplayedLabel]]]:
+    """What each rule of the classifier would have done with the latest calls; nothing before a gateway has made the
+    ledger."""
+    rules, made = [rule for rule in snapshot.rules if rule.classifier == known.name], made_at(known.version)
+    rows = dict(reviewed_rows(reviewed_file(policy_file(data.loaded, known.name).parent, known.name)))
+    replays = []
+    with suppress(NoLedger), data.ledger() as store, closing(TextStore(data.loaded.ledger, read_only=True)) as texts:
+        for rule in rules:
+            reviewed = {call: rows[text] for call, text in texts.reviewed(rule.name).items() if text in rows}
+            calls, since = store.judged(rule.name, _REPLAYED), made.timestamp() if made else 0.0
+            replays.append((rule, replay(calls, rule, threshold, now=limits, reviewed=reviewed, since=since)))
+    return replays
+
+
+def _threshold(request: Request, now: float, least: float) -> float:
+    """That is asked for, exactly or by the slider; by default the one in use."""
+    for name in ("exact", "threshold"):
+        with suppress(ValueError):
+            # in this order, so that no number is the least
+            return round(min(1.0, max(least, float(request.query_params.get(name, "")))), 4)
+    return min(now, 1.0)
 
 
 def report(request: Request) -> Response:

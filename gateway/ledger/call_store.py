@@ -255,7 +255,7 @@ class RecentStore(KeptRows[RecentText]):
 
 
 class TextStore(KeptRows[KeptText]):
-    """Texts for review, once for a rule and a reason, with decisions. read_only: for `texts` and `counts` alone."""
+    """Texts for review, once for a rule and a reason, with decisions. read_only: to read alone."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         indexes = [
@@ -278,6 +278,11 @@ class TextStore(KeptRows[KeptText]):
         """So many of the latest that nobody has reviewed, among those that were meanwhile, the latest last. Raises
         LedgerError."""
         return self._read(KeptText, _WAITING, most)
+
+    def reviewed(self, rule: str) -> dict[str, str]:
+        """Texts of a rule that were decided on, by the latest request that brought each. Raises LedgerError."""
+        query = "SELECT request_id, text FROM kept_texts WHERE rule = ? AND harmful IS NOT NULL"
+        return {row["request_id"]: row["text"] for row in self._rows(query, rule)}
 
     def review(self, texts: Sequence[KeptText], *, harmful: bool, at: float) -> None:
         """Notes the decision on texts that are equal but for the rule or the reason. Raises LedgerError."""

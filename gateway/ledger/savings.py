@@ -1,4 +1,4 @@
-"""What local answers save: estimates for calls that were not made. Pure.
+"""What local answers save: estimates for calls that were not made, and what another threshold would have decided. Pure.
 
 A call answered or blocked here has no reported usage, so its usage is estimated, and marked as an estimate:
 
@@ -9,9 +9,13 @@ A call answered or blocked here has no reported usage, so its usage is estimated
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+
+from classifiers.policy import OTHER
+from classifiers.verdict import Abstention
+from gateway.rules.rule import Act, Rule
 
 BYTES_PER_TOKEN: Final = 4.0
 """English text under the common tokenizers, until calls of the model itself have been seen."""
@@ -85,3 +89,69 @@ class UsageRatios:
         """The estimate for what the model would have written instead of what is given here; at least 1."""
         ratio, seen = 1 / BYTES_PER_TOKEN, self._made.get((rule, model))
         return max(1, round(instead_bytes * (seen.tokens_per_byte(ratio) if seen else ratio)))
+
+
+_GOES_ON: Final = (("forward", "redact"), ("forward", "redact", "answer"))
+"""Decisions that an answer would change, and those that a block would."""
+_DECISIONS: Final = {Act.ANSWER: "answer", Act.BLOCK: "block"}
+_BY_SCORE: Final = (["clean"], [Abstention.UNSURE.value])
+"""Why a row's label was not named, where that may be its score."""
+
+
+@dataclass(slots=True, kw_only=True)
+class ReplayedLabel:
+    """What another threshold changes of the calls that a label is likeliest of. read: how many these are; older: of
+    them, those before a time. more, fewer: calls that the rule acts on for the label besides, and no more. wrong: of
+    `more`, those that a reviewer gave no such label. doubted: above both thresholds and in doubt all the same. usd:
+    what answers save more, less what fewer of them save; unknown: of these calls, those without dollars; notional:
+    whether nobody is charged for some."""
+
+    read: int = 0
+    older: int = 0
+    more: int = 0
+    fewer: int = 0
+    wrong: int = 0
+    doubted: int = 0
+    usd: float = 0.0
+    unknown: int = 0
+    notional: bool = False
+
+
+def replay(
+    calls: Iterable[Mapping[str, Any]],
+    rule: Rule,
+    threshold: float,
+    *,
+    now: Mapping[str, float],
+    reviewed: Mapping[str, Collection[str]],
+    since: float = 0.0,
+) -> Mapping[str, ReplayedLabel]:
+    """What a rule would have done at another threshold, by label. calls: that it has read, as of `SQLiteLedger.judged`;
+    a row has one label, and of a doubt no reason but its score. now: the labels' thresholds; that of `other` stays.
+    reviewed: the right labels of calls, by request id; since: Unix seconds, before which calls are older."""
+    labels: dict[str, ReplayedLabel] = defaultdict(ReplayedLabel)
+    unsure = rule.otherwise[Abstention.UNSURE.value].act
+    for call in calls:
+        label, score, *doubt = f",{call['verdicts']}".partition(f",{rule.name}:")[2].partition(",")[0].split(":")
+        made, action = labels[label], rule.then.get(label)
+        made.read += 1
+        made.older += call["at"] < since
+        if action is None or label == OTHER:
+            continue
+        above, above_now = float(score) >= threshold, float(score) >= now.get(label, 0.0)
+        by_score, goes_on = above and doubt in _BY_SCORE, call["decision"] in _GOES_ON[action.act is Act.BLOCK]
+        more, acted = (
+            by_score and goes_on and not above_now,
+            call["decision"] == _DECISIONS.get(action.act, call["decision"]),
+        )
+        fewer = acted and not (above or doubt or unsure is action.act is Act.BLOCK)
+        made.doubted += by_score and above_now
+        made.more += more
+        made.fewer += fewer
+        made.wrong += more and label not in reviewed.get(call["request_id"], (label,))
+        if action.act is Act.ANSWER and (more or fewer):
+            usd = call["spent_usd"] if more else call["saved_usd"]
+            made.usd += (usd or 0.0) * (1 if more else -1)
+            made.unknown += usd is None
+            made.notional |= call["notional"]
+    return labels

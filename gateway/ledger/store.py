@@ -186,6 +186,12 @@ class StoredRow(Struct, frozen=True, kw_only=True):
     record: Record
 
 
+_JUDGED: Final = (
+    "SELECT request_id, at, decision, verdicts, spent_usd, saved_usd, notional FROM requests "
+    "WHERE id > (SELECT max(id) FROM requests) - ? AND instr(',' || verdicts, ?) AND NOT instr(',' || verdicts, ?)"
+)
+
+
 class SQLiteLedger:
     """Opens the file, or makes it. Raises LedgerError if that fails, or if another version of Offramp made the file.
     read_only: all but `append`. The file must exist. Called from one thread at a time."""
@@ -279,6 +285,11 @@ class SQLiteLedger:
         """One row; None where there is none. Raises LedgerError."""
         found = next(iter(self.page(RowFilters(), before=number + 1, most=1)), None)
         return found if found is not None and found.id == number else None
+
+    def judged(self, rule: str, most: int) -> Sequence[dict[str, Any]]:
+        """Of so many of the latest rows, those of calls that a rule has read: what was made of them, done, and spent or
+        saved. Raises LedgerError."""
+        return self._rows(_JUDGED, most, f",{rule}:", f",{rule}:!")
 
     def verify(self) -> Sequence[hours.Difference]:
         """The figures of `hourly` that are not the sums of their rows. Of hours before the oldest row nothing is known.

@@ -40,6 +40,7 @@ PAYLOADS = table_text("given/console-payloads.txt").split("\n")
 ELSEWHERE = """[...document.querySelectorAll("a, form, link, [hx-get]")].filter(
     one => new URL(one.getAttribute("hx-get") ?? one.href ?? one.action, location).host !== location.host).length"""
 PAGES = ("/", "/calls/1", "/today", "/today?period=30d&by=rule", "/try", "/review", "/train", "/classifiers")
+PAGES += ("/classifiers/shop-intents/greeting?threshold=0.6", "/classifiers/support-safety/violence")
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +189,28 @@ def test_ten_minutes(chromium: Any, console: str, folder: Path) -> None:
     page.click(f"text=Train {name}")
     page.click("text=Cancel")
     page.wait_for_selector(f"h2:text('{name}: ended with')", timeout=20_000)
+    assert person.faults == []
+
+
+def test_a_version_and_a_threshold_by_keys_alone(chromium: Any, console: str, folder: Path) -> None:
+    person = Person(chromium, console)
+    page = person.open("/classifiers")
+    page.get_by_role("link", name="Report").first.press("Enter")
+    assert page.frame_locator("iframe").locator("h1").inner_text() in page.inner_text("#report")
+    back = page.get_by_role("button", name=re.compile("Roll .* back"))
+    name = back.inner_text().split()[1]
+    current = folder / "models" / name / "current"
+    used = current.read_text()
+    back.press("Enter")
+    page.wait_for_url("**/classifiers")
+    assert current.read_text() != used
+    page = person.open("/classifiers/shop-intents/greeting?threshold=0.6")
+    page.get_by_label("Threshold").press("ArrowLeft")
+    page.wait_for_selector("h2:text('At 0.590')")
+    page.get_by_label("Exactly").fill("0.777")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("h2:text('At 0.777')")
+    assert "goal: {max_error:" in page.inner_text("pre")
     assert person.faults == []
 
 
