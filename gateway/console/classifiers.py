@@ -54,7 +54,7 @@ class ListedVersion:
         # the report of another Offramp's training may lack some
         with suppress(ArtifactError, LookupError, TypeError):
             report = report_in(registry.resolve(name, version))
-            labels = sorted(report["thresholds"])
+            labels = sorted(report["thresholds"].keys() - {OTHER})
             figures = headline(report["held_out"], report["settings"].get("slots")) if labels else []
         return cls(
             version=version,

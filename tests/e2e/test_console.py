@@ -297,7 +297,7 @@ def test_other_origins_and_names_reach_nothing(chromium: Any, console: str, gate
     person = Person(chromium, console)
     evil = person.context.new_page()
     evil.goto(f"{gateway.url}/health")
-    for path in ("/review", "/try", "/login", "/calls/1"):
+    for path in ("/review", "/try", "/login", "/calls/1", "/classifiers"):
         evil.set_content(f"<form method=post action='{person.base}{path}'><button>go</button></form>")
         with evil.expect_response(lambda answer: answer.request.method == "POST") as got:
             evil.click("button")
