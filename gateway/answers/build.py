@@ -19,18 +19,8 @@ from gateway.answers.fill import fill
 from gateway.answers.format import FurtherLabel, Path, Prediction, SlotFilling
 from gateway.answers.logprobs import Spelled, logprobs
 from gateway.answers.understood import why_not_answerable
+from gateway.protocols import wire
 from gateway.protocols.json import encode
-from gateway.protocols.wire import (
-    AnyObject,
-    FunctionCall,
-    PlainWord,
-    Request,
-    RequestedFormat,
-    SchemaObject,
-    TokenLogprob,
-    Unsupported,
-    UnsupportedReason,
-)
 from gateway.rules.rule import LABEL, Act, Action, FurtherClassifier, Rule
 from gateway.spelling import BARE, Form, LabelNames, normalized, signed
 
@@ -65,10 +55,10 @@ class LocalAnswer:
 
     content: str
     label: str | None
-    call: FunctionCall | None = None
+    call: wire.FunctionCall | None = None
     slots: Mapping[Path, str] = field(default_factory=dict)
     part_confidence: float = 1.0
-    logprobs: Sequence[TokenLogprob] | None = None
+    logprobs: Sequence[wire.TokenLogprob] | None = None
     label_at: Path | None = None
     further: Mapping[Path, LabelNames] = field(default_factory=dict)
     uncompared: frozenset[Path] = frozenset()
@@ -86,13 +76,15 @@ class LocalAnswers:
     """By rule: the answer with its label, or why its label or its text cannot be given. No rule is in both."""
 
     answers: Mapping[str, LocalAnswer] = field(default_factory=dict)
-    unsupported: Mapping[str, Unsupported] = field(default_factory=dict)
+    unsupported: Mapping[str, wire.Unsupported] = field(default_factory=dict)
 
 
-def local_answers(request: Request, pairs: Sequence[tuple[Rule, Verdict]], forms: Mapping[str, Form]) -> LocalAnswers:
+def local_answers(
+    request: wire.Request, pairs: Sequence[tuple[Rule, Verdict]], forms: Mapping[str, Form]
+) -> LocalAnswers:
     """pairs: the rules that a request matches, each with its verdict. Rules that answer nothing are left out. forms: of
     the model's answers, by rule under a contract."""
-    unsupported: dict[str, Unsupported] = {}
+    unsupported: dict[str, wire.Unsupported] = {}
     labelled: list[tuple[Rule, Verdict]] = []
     for rule, verdict in pairs:
         planned = (rule.then.get(label) for label in verdict.labels)
@@ -110,15 +102,15 @@ def local_answers(request: Request, pairs: Sequence[tuple[Rule, Verdict]], forms
         requested = request.wire.requests.requested(request.fields)
         form = forms.get(rule.name) or (BARE if rule.system and rule.system.names(request.system_text) else None)
         prediction = replace(_prediction(rule, verdict), form=form)
-        answer = requested if isinstance(requested, Unsupported) else build(requested, prediction, prompts)
-        if isinstance(answer, Unsupported):
+        answer = requested if isinstance(requested, wire.Unsupported) else build(requested, prediction, prompts)
+        if isinstance(answer, wire.Unsupported):
             unsupported[rule.name] = answer
         else:
             answers[rule.name] = answer
     return LocalAnswers(answers=answers, unsupported=unsupported)
 
 
-def _why_not_answered(rule: Rule, action: Action, request: Request) -> Unsupported | None:
+def _why_not_answered(rule: Rule, action: Action, request: wire.Request) -> wire.Unsupported | None:
     """Why the request is not one that the rule may answer, or its fixed text none that suits the format."""
     why = why_not_answerable(rule, request, fixed=not action.own_label)
     if why is not None or action.own_label:
@@ -159,29 +151,31 @@ def _further(source: FurtherClassifier, verdict: Verdict | None) -> FurtherLabel
     )
 
 
-def build(requested: RequestedFormat, prediction: Prediction, prompts: Sequence[str]) -> LocalAnswer | Unsupported:
+def build(
+    requested: wire.RequestedFormat, prediction: Prediction, prompts: Sequence[str]
+) -> LocalAnswer | wire.Unsupported:
     """The prediction in the requested format. prompts: one or more texts; the first that lists the labels counts."""
     if not prediction.labels:
-        return Unsupported(UnsupportedReason.NO_PLACE)
-    if isinstance(requested.shape, SchemaObject | FunctionCall):
+        return wire.Unsupported(wire.UnsupportedReason.NO_PLACE)
+    if isinstance(requested.shape, wire.SchemaObject | wire.FunctionCall):
         return _by_schema(requested, requested.shape, prediction)
     for prompt in prompts:
         answer = _by_prompt(requested, requested.shape, prediction, prompt)
-        if not isinstance(answer, Unsupported) or answer.reason is not UnsupportedReason.NO_PLACE:
+        if not isinstance(answer, wire.Unsupported) or answer.reason is not wire.UnsupportedReason.NO_PLACE:
             break
     return answer
 
 
 def _by_schema(
-    requested: RequestedFormat, shape: SchemaObject | FunctionCall, prediction: Prediction
-) -> LocalAnswer | Unsupported:
+    requested: wire.RequestedFormat, shape: wire.SchemaObject | wire.FunctionCall, prediction: Prediction
+) -> LocalAnswer | wire.Unsupported:
     filled = fill(shape.schema, prediction)
-    if isinstance(filled, Unsupported):
+    if isinstance(filled, wire.Unsupported):
         return filled
     answer = LocalAnswer(
         content=encode(filled.values).decode(),
         label=filled.label,
-        call=shape if isinstance(shape, FunctionCall) else None,
+        call=shape if isinstance(shape, wire.FunctionCall) else None,
         slots=filled.slots,
         part_confidence=filled.confidence,
         label_at=filled.label_at,
@@ -206,45 +200,47 @@ def _spelled_in(names: LabelNames, words: Sequence[str]) -> Spelled:
 
 
 def _by_prompt(
-    requested: RequestedFormat, shape: PlainWord | AnyObject, prediction: Prediction, prompt: str
-) -> LocalAnswer | Unsupported:
+    requested: wire.RequestedFormat, shape: wire.PlainWord | wire.AnyObject, prediction: Prediction, prompt: str
+) -> LocalAnswer | wire.Unsupported:
     # some clients ask for JSON in words only, and then one word is the wrong answer
-    if isinstance(shape, PlainWord) and _JSON.search(prompt):
-        return Unsupported(UnsupportedReason.AMBIGUOUS, "the prompt speaks of JSON, and response_format does not")
+    if isinstance(shape, wire.PlainWord) and _JSON.search(prompt):
+        return wire.Unsupported(
+            wire.UnsupportedReason.AMBIGUOUS, "the prompt speaks of JSON, and response_format does not"
+        )
     words: list[str] = []
     for label in prediction.labels:
         word = word_in_prompt(label, prediction.names, prompt)
-        if isinstance(word, Unsupported):
+        if isinstance(word, wire.Unsupported):
             return word
         words.append(word)
-    answer: LocalAnswer | Unsupported = LocalAnswer(content=words[0], label=words[0])
-    if isinstance(shape, AnyObject):
+    answer: LocalAnswer | wire.Unsupported = LocalAnswer(content=words[0], label=words[0])
+    if isinstance(shape, wire.AnyObject):
         answer = _object_by_prompt(words, prediction, prompt)
     elif len(words) > 1:
-        answer = Unsupported(UnsupportedReason.AMBIGUOUS, ", ".join(words))
-    if isinstance(answer, Unsupported):
+        answer = wire.Unsupported(wire.UnsupportedReason.AMBIGUOUS, ", ".join(words))
+    if isinstance(answer, wire.Unsupported):
         return answer
     if prediction.form is None:
         why = "the rule does not name the system prompt, whole or as a template"
-        return Unsupported(UnsupportedReason.FREE_FORM, why)
+        return wire.Unsupported(wire.UnsupportedReason.FREE_FORM, why)
     return _finished(requested, answer, prediction, partial(_spelled_in_prompt, prediction.names, prompt))
 
 
-def _object_by_prompt(words: list[str], prediction: Prediction, prompt: str) -> LocalAnswer | Unsupported:
+def _object_by_prompt(words: list[str], prediction: Prediction, prompt: str) -> LocalAnswer | wire.Unsupported:
     """An object with the prompt's key. Its value is a list of the words where the prompt shows a list."""
     key = key_in_prompt(prompt)
-    if isinstance(key, Unsupported):
+    if isinstance(key, wire.Unsupported):
         return key
     if prediction.fields.get(key, LABEL) != LABEL:
-        return Unsupported(UnsupportedReason.OTHER_FIELD, key)
+        return wire.Unsupported(wire.UnsupportedReason.OTHER_FIELD, key)
     ends = [match.end() for match in _KEY.finditer(prompt)]
     # where one label is named, such a list may be that of all labels to choose from
     is_list = prediction.several and all(_STRINGS.match(prompt, end) for end in ends)
     unclear = prediction.several and not all(_QUOTED.match(prompt, end) for end in ends)
     if not is_list and (unclear or any(_LIST.match(prompt, end) for end in ends)):
-        return Unsupported(UnsupportedReason.AMBIGUOUS, f"{key} may be a list")
+        return wire.Unsupported(wire.UnsupportedReason.AMBIGUOUS, f"{key} may be a list")
     if not is_list and len(words) > 1:
-        return Unsupported(UnsupportedReason.AMBIGUOUS, ", ".join(words))
+        return wire.Unsupported(wire.UnsupportedReason.AMBIGUOUS, ", ".join(words))
     return LocalAnswer(
         content=encode({key: words if is_list else words[0]}).decode(),
         label=words[0],
@@ -254,21 +250,21 @@ def _object_by_prompt(words: list[str], prediction: Prediction, prompt: str) -> 
 
 
 def _finished(
-    requested: RequestedFormat, answer: LocalAnswer, prediction: Prediction, spelled: Spelled
-) -> LocalAnswer | Unsupported:
+    requested: wire.RequestedFormat, answer: LocalAnswer, prediction: Prediction, spelled: Spelled
+) -> LocalAnswer | wire.Unsupported:
     """The answer in its form, with its logprobs, if no limit of the request would cut it."""
     if (form := prediction.form) and answer.call is None:
         content = form.of(answer.content) if answer.is_word else form.around(answer.content)
         answer = replace(answer, content=content, form=form)
     bytes_per_token = _BYTES_PER_WORD if answer.content == answer.label else _BYTES_PER_TOKEN
     if requested.max_tokens is not None and len(answer.content.encode()) > bytes_per_token * requested.max_tokens:
-        return Unsupported(UnsupportedReason.LENGTH)
+        return wire.Unsupported(wire.UnsupportedReason.LENGTH)
     if any(stop and stop in answer.content for stop in requested.stop):
-        return Unsupported(UnsupportedReason.STOP)
+        return wire.Unsupported(wire.UnsupportedReason.STOP)
     if requested.alternatives is None or answer.call is not None:
         return answer
     if answer.form != BARE:
-        return Unsupported(UnsupportedReason.MODALITY, "logprobs of a label in a form of its own")
+        return wire.Unsupported(wire.UnsupportedReason.MODALITY, "logprobs of a label in a form of its own")
     least_certain = replace(prediction, confidence=min(prediction.confidence, answer.part_confidence))
     # the same word may stand for labels of two classifiers, and of several labels the first is not the least certain
     label = None if answer.further or len(prediction.labels) > 1 else answer.label
@@ -276,7 +272,7 @@ def _finished(
     return replace(answer, logprobs=tokens)
 
 
-def word_in_prompt(label: str, names: LabelNames, prompt: str) -> str | Unsupported:
+def word_in_prompt(label: str, names: LabelNames, prompt: str) -> str | wire.Unsupported:
     """The label, or its alias, as the prompt spells it. names: all of the classifier's labels. The prompt must name two
     of them (or the only one): a prompt that names none asks for something else."""
     caseless = prompt.casefold()
@@ -285,18 +281,18 @@ def word_in_prompt(label: str, names: LabelNames, prompt: str) -> str | Unsuppor
     # stops as soon as enough labels are found
     others = (name for name in names.labels if name != label and _named(name, names, prompt, caseless))
     if sum(1 for _ in islice(others, missing)) < missing:
-        return Unsupported(UnsupportedReason.NO_PLACE)
+        return wire.Unsupported(wire.UnsupportedReason.NO_PLACE)
     if not words:
-        return Unsupported(UnsupportedReason.LABEL_NOT_ASKED, label)
-    return _only_word(label, words) or Unsupported(UnsupportedReason.AMBIGUOUS, ", ".join(words))
+        return wire.Unsupported(wire.UnsupportedReason.LABEL_NOT_ASKED, label)
+    return _only_word(label, words) or wire.Unsupported(wire.UnsupportedReason.AMBIGUOUS, ", ".join(words))
 
 
-def key_in_prompt(prompt: str) -> str | Unsupported:
+def key_in_prompt(prompt: str) -> str | wire.Unsupported:
     """The only key that the prompt shows in quotes before a colon."""
     keys = list(dict.fromkeys(_KEY.findall(prompt)))
     if not keys:
-        return Unsupported(UnsupportedReason.NO_PLACE)
-    return keys[0] if len(keys) == 1 else Unsupported(UnsupportedReason.AMBIGUOUS, ", ".join(keys))
+        return wire.Unsupported(wire.UnsupportedReason.NO_PLACE)
+    return keys[0] if len(keys) == 1 else wire.Unsupported(wire.UnsupportedReason.AMBIGUOUS, ", ".join(keys))
 
 
 def _spelled_in_prompt(names: LabelNames, prompt: str, label: str) -> str | None:
@@ -340,14 +336,16 @@ def _pattern(label: str) -> str:
     return rf"(?<![\w\p{{N}}-]){written}(?![\w\p{{N}}+#-])"
 
 
-def text_unsupported(text: str, requested: RequestedFormat | Unsupported) -> Unsupported | None:
+def text_unsupported(text: str, requested: wire.RequestedFormat | wire.Unsupported) -> wire.Unsupported | None:
     """Why a fixed text cannot be the answer; None where it can. It never stands for JSON or a function's arguments."""
-    if isinstance(requested, Unsupported):
+    if isinstance(requested, wire.Unsupported):
         return requested
-    if not isinstance(requested.shape, PlainWord):
-        return Unsupported(UnsupportedReason.NO_PLACE, "a fixed text is neither JSON nor a call of a function")
+    if not isinstance(requested.shape, wire.PlainWord):
+        return wire.Unsupported(
+            wire.UnsupportedReason.NO_PLACE, "a fixed text is neither JSON nor a call of a function"
+        )
     if requested.alternatives is not None:
-        return Unsupported(UnsupportedReason.MODALITY, "logprobs of a fixed text")
+        return wire.Unsupported(wire.UnsupportedReason.MODALITY, "logprobs of a fixed text")
     if requested.max_tokens is not None and len(text.encode()) > _BYTES_PER_TOKEN_AT_LEAST * requested.max_tokens:
-        return Unsupported(UnsupportedReason.LENGTH)
-    return Unsupported(UnsupportedReason.STOP) if any(stop in text for stop in requested.stop) else None
+        return wire.Unsupported(wire.UnsupportedReason.LENGTH)
+    return wire.Unsupported(wire.UnsupportedReason.STOP) if any(stop in text for stop in requested.stop) else None

@@ -13,18 +13,7 @@ from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 
-from gateway.ledger.store import (
-    BUSY_S,
-    check_version,
-    closed_on_failure,
-    ledger_errors,
-    opened_to_read,
-    opened_to_write,
-    rows_of,
-    stand_in,
-    table,
-    write_ahead,
-)
+from gateway.ledger import store
 
 _READERS_MS: Final = 1000
 _AT_ONCE: Final = 200
@@ -108,10 +97,10 @@ class DifferingCall(msgspec.Struct, frozen=True, kw_only=True):
 
 S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T", bound=msgspec.Struct)
-_CREATE_CALLS, _INSERT_CALL = table("calls", KeptCall)
-_CREATE_TEXTS, _INSERT_TEXT = table("kept_texts", KeptText)
-_CREATE_REVIEWS, _INSERT_REVIEW = table("reviews", Review)
-_CREATE_RECENT, _INSERT_RECENT = table("recent_texts", RecentText)
+_CREATE_CALLS, _INSERT_CALL = store.table("calls", KeptCall)
+_CREATE_TEXTS, _INSERT_TEXT = store.table("kept_texts", KeptText)
+_CREATE_REVIEWS, _INSERT_REVIEW = store.table("reviews", Review)
+_CREATE_RECENT, _INSERT_RECENT = store.table("recent_texts", RecentText)
 _FORGET_CALLS: Final = "DELETE FROM calls WHERE rowid IN (SELECT rowid FROM calls WHERE at < ? LIMIT ?)"
 _FORGET_TEXTS: Final = """DELETE FROM kept_texts WHERE rowid IN
     (SELECT rowid FROM kept_texts WHERE kept_as = ? AND at < ? LIMIT ?)"""
@@ -151,13 +140,13 @@ class KeptRows(Generic[T]):
         self._insert = insert
         self._lock = threading.Lock()
         with self._using("used"):
-            self._db = opened_to_read(path) if read_only else opened_to_write(path)
-            with closed_on_failure(self._db):
-                check_version(self._db, path)
+            self._db = store.opened_to_read(path) if read_only else store.opened_to_write(path)
+            with store.closed_on_failure(self._db):
+                store.check_version(self._db, path)
                 if read_only:
-                    stand_in(self._db, create)
+                    store.stand_in(self._db, create)
                     return
-                write_ahead(self._db)
+                store.write_ahead(self._db)
                 self._db.execute("PRAGMA synchronous = NORMAL")
                 for statement in (*create, *indexes):
                     self._db.execute(statement)
@@ -178,7 +167,7 @@ class KeptRows(Generic[T]):
             try:
                 busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             finally:
-                self._db.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000}")
+                self._db.execute(f"PRAGMA busy_timeout = {store.BUSY_S * 1000}")
             return not busy
 
     def close(self) -> None:
@@ -188,7 +177,7 @@ class KeptRows(Generic[T]):
 
     def _rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
         with self._using("read"):
-            return rows_of(self._db, query, values)
+            return store.rows_of(self._db, query, values)
 
     def _read(self, row: type[S], query: str, *values: Any) -> list[S]:
         return [msgspec.convert(each, row, strict=False) for each in self._rows(query, *values)]
@@ -206,7 +195,7 @@ class KeptRows(Generic[T]):
 
     @contextmanager
     def _using(self, what: str) -> Iterator[None]:
-        with ledger_errors(f"what is kept of calls in {self._path} cannot be {what}"), self._lock:
+        with store.ledger_errors(f"what is kept of calls in {self._path} cannot be {what}"), self._lock:
             yield
 
 

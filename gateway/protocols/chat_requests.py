@@ -11,26 +11,8 @@ import msgspec
 from msgspec import Raw
 
 from gateway.errors import BadRequest
-from gateway.protocols import chat
+from gateway.protocols import chat, wire
 from gateway.protocols.json import Path, bounded, decode_fields, decode_list, decoded, encode, strict_json
-from gateway.protocols.wire import (
-    AnyObject,
-    Fields,
-    FunctionCall,
-    PlainWord,
-    Request,
-    RequestedFormat,
-    RequestReader,
-    SchemaObject,
-    Turn,
-    Understood,
-    Unsupported,
-    UnsupportedReason,
-    Wire,
-    check_number_of_turns,
-    checked_model,
-    size_of,
-)
 
 _MOST_CHOICES: Final = 128
 """OpenAI's own bound; an answer made here has each choice in memory."""
@@ -71,7 +53,7 @@ NESTED_KEYS: Final[Mapping[str, frozenset[str]]] = {
 """The same of what messages hold: parts of text, and calls of tools."""
 _CALL_KEYS: Final = frozenset(chat.ToolCall.__struct_fields__)
 _FUNCTION_KEYS: Final = frozenset({*chat.Function.__struct_fields__, *chat.CustomCall.__struct_fields__})
-UNDERSTOOD: Final = Understood(
+UNDERSTOOD: Final = wire.Understood(
     harmless=frozenset({
         "user", "metadata", "seed", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
         "prompt_cache_options", "service_tier", "temperature", "top_p", "frequency_penalty", "presence_penalty",
@@ -94,12 +76,12 @@ UNDERSTOOD: Final = Understood(
 )  # fmt: skip
 
 
-class ChatRequests(RequestReader):
+class ChatRequests(wire.RequestReader):
     """Reads chat requests."""
 
     understood = UNDERSTOOD
 
-    def parse(self, wire: Wire, body: bytes) -> Request:
+    def parse(self, served: wire.Wire, body: bytes) -> wire.Request:
         bounded(body)
         try:
             view = decoded(chat.decode_request, body)
@@ -107,59 +89,59 @@ class ChatRequests(RequestReader):
             if error.param == "messages" and "input" in decode_fields(body):
                 raise BadRequest("input: /v1/responses takes it; send messages here", param="input") from error
             raise
-        check_number_of_turns("messages", view.messages)
+        wire.check_number_of_turns("messages", view.messages)
         fields = decode_fields(body)
-        model = checked_model(view.model, fields, _KNOWN)
+        model = wire.checked_model(view.model, fields, _KNOWN)
         if view.n is not None and not 1 <= view.n <= _MOST_CHOICES:
             raise BadRequest(f"n: must be between 1 and {_MOST_CHOICES}", param="n")
         if _LIST.match(view.messages) is None:
             raise BadRequest("messages: must be a list of messages", param="messages")
-        return Request(
-            wire=wire,
+        return wire.Request(
+            wire=served,
             model=model,
             stream=bool(view.stream),
             wants_usage=bool(view.stream_options and view.stream_options.include_usage),
             wants_schema=bool(view.response_format and view.response_format.type == "json_schema"),
             choices=view.n or 1,
             fields=fields,
-            path=wire.path,
+            path=served.path,
         )
 
-    def turns(self, fields: Fields) -> list[Turn]:
+    def turns(self, fields: wire.Fields) -> list[wire.Turn]:
         return turns_of(fields["messages"])
 
-    def without(self, fields: Fields, places: Collection[int]) -> Fields:
+    def without(self, fields: wire.Fields, places: Collection[int]) -> wire.Fields:
         rows = decode_list(fields["messages"])
         return {**fields, "messages": Raw(encode([row for place, row in enumerate(rows) if place not in places]))}
 
-    def requested(self, fields: Fields) -> RequestedFormat | Unsupported:
+    def requested(self, fields: wire.Fields) -> wire.RequestedFormat | wire.Unsupported:
         try:
             asked = chat.decode_asked(fields)
         except (msgspec.DecodeError, RecursionError) as error:
-            return Unsupported(UnsupportedReason.MALFORMED, str(error))
+            return wire.Unsupported(wire.UnsupportedReason.MALFORMED, str(error))
         if set(asked.modalities or ["text"]) != {"text"} or asked.audio or asked.web_search_options is not None:
-            return Unsupported(UnsupportedReason.MODALITY)
+            return wire.Unsupported(wire.UnsupportedReason.MODALITY)
         shape = _shape(asked)
-        if isinstance(shape, Unsupported):
+        if isinstance(shape, wire.Unsupported):
             return shape
         limits = [limit for limit in (asked.max_tokens, asked.max_completion_tokens) if limit is not None]
-        return RequestedFormat(
+        return wire.RequestedFormat(
             shape=shape,
             stop=(asked.stop,) if isinstance(asked.stop, str) else tuple(asked.stop or ()),
             max_tokens=min(limits) if limits else None,
             alternatives=(asked.top_logprobs or 0) if asked.logprobs else None,
         )
 
-    def size(self, fields: Fields) -> tuple[int, bool]:
-        return size_of(fields, _READ, "messages", _ATTACHED, _BASE64)
+    def size(self, fields: wire.Fields) -> tuple[int, bool]:
+        return wire.size_of(fields, _READ, "messages", _ATTACHED, _BASE64)
 
-    def asking_usage(self, fields: Fields) -> Fields:
+    def asking_usage(self, fields: wire.Fields) -> wire.Fields:
         options = chat.decode_options(fields.get("stream_options", b"null")) or {}
         options["include_usage"] = Raw(b"true")
         return {**fields, "stream_options": Raw(encode(options))}
 
 
-def turns_of(messages: Raw) -> list[Turn]:
+def turns_of(messages: Raw) -> list[wire.Turn]:
     """Messages as turns, in one strict decode. Raises BadRequest as `Request.turns` does."""
     try:
         values = strict_json(bytes(messages))
@@ -196,7 +178,7 @@ def _known_keys(fields: Mapping[str, Any], known: frozenset[str]) -> None:
             raise BadRequest(f"messages: the key {key!r} is written otherwise: {key.casefold()!r}", param="messages")
 
 
-def _turn(message: chat.Message, fields: Mapping[str, Any], index: int) -> Turn:
+def _turn(message: chat.Message, fields: Mapping[str, Any], index: int) -> wire.Turn:
     role = _ROLES.get(message.role, "user")
     content = message.content
     texts: dict[Path, str] = {}
@@ -212,7 +194,7 @@ def _turn(message: chat.Message, fields: Mapping[str, Any], index: int) -> Turn:
     for path, text in _other_texts(message, role):
         if text and isinstance(text, str):
             texts[path] = text
-    return Turn(
+    return wire.Turn(
         role,
         tuple(texts.values()),
         incomplete,
@@ -262,46 +244,48 @@ def _other_texts(message: chat.Message, role: str) -> Iterator[tuple[Path, objec
         yield ("reasoning",), message.reasoning
 
 
-def _shape(asked: chat.FormatFields) -> PlainWord | AnyObject | SchemaObject | FunctionCall | Unsupported:
+def _shape(asked: chat.FormatFields) -> wire.Shape | wire.Unsupported:
     call = _call(asked)
     if call is not None:
         return call
     form = asked.response_format
     if form is None or form.type == "text":
-        return PlainWord()
+        return wire.PlainWord()
     if form.type == "json_object":
-        return AnyObject()
+        return wire.AnyObject()
     if form.type == "json_schema" and form.json_schema is not None and form.json_schema.schema is not None:
-        return SchemaObject(form.json_schema.schema)
-    return Unsupported(UnsupportedReason.MALFORMED, "response_format")
+        return wire.SchemaObject(form.json_schema.schema)
+    return wire.Unsupported(wire.UnsupportedReason.MALFORMED, "response_format")
 
 
-def _call(asked: chat.FormatFields) -> FunctionCall | Unsupported | None:
+def _call(asked: chat.FormatFields) -> wire.FunctionCall | wire.Unsupported | None:
     """None where no function can be called."""
     if asked.tools and asked.tool_choice != "none":
         return _tool(asked.tools, asked.tool_choice)
     if asked.functions and asked.function_call != "none":
         if isinstance(asked.function_call, chat.FunctionDefinition):
             return _named(asked.functions, asked.function_call.name, legacy=True)
-        return Unsupported(UnsupportedReason.FREE_TOOLS, f"function_call {asked.function_call or 'auto'}")
+        return wire.Unsupported(wire.UnsupportedReason.FREE_TOOLS, f"function_call {asked.function_call or 'auto'}")
     return None
 
 
-def _tool(tools: list[chat.Tool], choice: chat.Tool | str | None) -> FunctionCall | Unsupported:
+def _tool(tools: list[chat.Tool], choice: chat.Tool | str | None) -> wire.FunctionCall | wire.Unsupported:
     functions = [tool.function for tool in tools if tool.function]
     if len(functions) < len(tools):
-        return Unsupported(UnsupportedReason.FREE_TOOLS, "custom tools")
+        return wire.Unsupported(wire.UnsupportedReason.FREE_TOOLS, "custom tools")
     if isinstance(choice, chat.Tool) and choice.type != "function":
-        return Unsupported(UnsupportedReason.FREE_TOOLS, f"tool_choice {choice.type}")
+        return wire.Unsupported(wire.UnsupportedReason.FREE_TOOLS, f"tool_choice {choice.type}")
     if isinstance(choice, chat.Tool):
         return _named(functions, choice.function.name if choice.function else "", legacy=False)
     if choice == "required" and len(functions) == 1:
-        return FunctionCall(functions[0].name, functions[0].parameters or {}, legacy=False, named=False)
-    return Unsupported(UnsupportedReason.FREE_TOOLS, f"tool_choice {choice or 'auto'}")
+        return wire.FunctionCall(functions[0].name, functions[0].parameters or {}, legacy=False, named=False)
+    return wire.Unsupported(wire.UnsupportedReason.FREE_TOOLS, f"tool_choice {choice or 'auto'}")
 
 
-def _named(functions: list[chat.FunctionDefinition], name: str, *, legacy: bool) -> FunctionCall | Unsupported:
+def _named(
+    functions: list[chat.FunctionDefinition], name: str, *, legacy: bool
+) -> wire.FunctionCall | wire.Unsupported:
     for function in functions:
         if function.name == name:
-            return FunctionCall(name, function.parameters or {}, legacy=legacy, named=True)
-    return Unsupported(UnsupportedReason.MALFORMED, f"no function {name!r}")
+            return wire.FunctionCall(name, function.parameters or {}, legacy=legacy, named=True)
+    return wire.Unsupported(wire.UnsupportedReason.MALFORMED, f"no function {name!r}")

@@ -16,27 +16,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway.errors import BadRequest
-from gateway.protocols import chat, json, sse
+from gateway.protocols import chat, json, sse, wire
 from gateway.protocols.chat_answers import CHAT, ChatAnswers, ChatReplies, ChatStream, used
-from gateway.protocols.wire import (
-    ChoicePart,
-    Fields,
-    Meta,
-    ReplyContent,
-    Request,
-    RequestedFormat,
-    RequestReader,
-    TextItem,
-    TextItems,
-    TokenCounts,
-    Turn,
-    Understood,
-    Unsupported,
-    UnsupportedReason,
-    Usage,
-    Wire,
-    checked_model,
-)
 
 _ELSEWHERE: Final = {
     "messages": "/v1/chat/completions or /v1/messages",
@@ -65,7 +46,7 @@ class _Body(Struct):
 _decode_body: Final = msgspec.json.Decoder(_Body).decode
 
 
-class TextRequests(RequestReader):
+class TextRequests(wire.RequestReader):
     """Reads bodies with a text, or a list of texts, in one field."""
 
     def __init__(self, field: str, *, streams: bool) -> None:
@@ -73,29 +54,29 @@ class TextRequests(RequestReader):
         self._streams = streams
         self._others = _ELSEWHERE.keys() - {field}
         self._known = frozenset({*_Body.__struct_fields__, _SUFFIX, *_ELSEWHERE})
-        self.understood = Understood(harmless=frozenset(), read=frozenset({"model", field}), values={}, shape=())
+        self.understood = wire.Understood(harmless=frozenset(), read=frozenset({"model", field}), values={}, shape=())
 
-    def parse(self, wire: Wire, body: bytes) -> Request:
+    def parse(self, served: wire.Wire, body: bytes) -> wire.Request:
         json.bounded(body)
         view, fields = json.decoded(_decode_body, body), json.decode_fields(body)
-        model = checked_model(view.model, fields, self._known)
+        model = wire.checked_model(view.model, fields, self._known)
         for name in self._others & fields.keys():
             raise BadRequest(f"{name}: {_ELSEWHERE[name]} takes it; send {self._field} here", param=name)
         if self._field not in fields:
             raise BadRequest(f"{self._field}: is missing", param=self._field)
         if view.n is not None and not 1 <= view.n <= _MOST_CHOICES:
             raise BadRequest(f"n: must be between 1 and {_MOST_CHOICES}", param="n")
-        return Request(
-            wire=wire,
+        return wire.Request(
+            wire=served,
             model=model,
             stream=self._streams and bool(view.stream),
             wants_usage=bool(view.stream_options and view.stream_options.include_usage),
             choices=(view.n or 1) * len(items_of(fields[self._field])) if self._streams else 1,
             fields=fields,
-            path=wire.path,
+            path=served.path,
         )
 
-    def turns(self, fields: Fields) -> list[Turn]:
+    def turns(self, fields: wire.Fields) -> list[wire.Turn]:
         """One turn, the user's. An item that is an object is some servers' own, a picture say: its texts are read."""
         texts: dict[json.Path, str] = {}
         unread = False
@@ -111,18 +92,20 @@ class TextRequests(RequestReader):
                     where = f"{name}[{place}]" if items is value else name
                     raise BadRequest(f"{where}: must be a text or a list of tokens", param=where)
             unread = unread or not all(isinstance(item, str | None) for item in items)
-        return [Turn("user", tuple(texts.values()), unread, tuple(texts))]
+        return [wire.Turn("user", tuple(texts.values()), unread, tuple(texts))]
 
-    def without(self, fields: Fields, places: Collection[int]) -> Fields:  # noqa: ARG002 - there is one turn
+    def without(self, fields: wire.Fields, places: Collection[int]) -> wire.Fields:  # noqa: ARG002 - there is one turn
         return fields
 
-    def requested(self, fields: Fields) -> RequestedFormat | Unsupported:  # noqa: ARG002
-        return Unsupported(UnsupportedReason.MODALITY, "embeddings and legacy completions are not answered here")
+    def requested(self, fields: wire.Fields) -> wire.RequestedFormat | wire.Unsupported:  # noqa: ARG002
+        return wire.Unsupported(
+            wire.UnsupportedReason.MODALITY, "embeddings and legacy completions are not answered here"
+        )
 
-    def size(self, fields: Fields) -> tuple[int, bool]:
+    def size(self, fields: wire.Fields) -> tuple[int, bool]:
         return sum(len(fields[name]) for name in (self._field, _SUFFIX) if name in fields), False
 
-    def asking_usage(self, fields: Fields) -> Fields:
+    def asking_usage(self, fields: wire.Fields) -> wire.Fields:
         return CHAT.requests.asking_usage(fields)
 
 
@@ -149,17 +132,19 @@ def _texts(value: object, path: json.Path) -> Iterator[tuple[json.Path, str]]:
 class VectorAnswers(ChatAnswers):
     """Reads upstreams' embeddings: their usage alone."""
 
-    def meta(self, data: bytes) -> Meta:
+    def meta(self, data: bytes) -> wire.Meta:
         """As of AnswerReader. Nothing is generated."""
         meta = super().meta(data)
         usage = meta.usage
-        return Meta(meta.model, usage and Usage(usage.given, usage.generated or 0, usage.cached, usage.written))
+        return wire.Meta(
+            meta.model, usage and wire.Usage(usage.given, usage.generated or 0, usage.cached, usage.written)
+        )
 
-    def choices(self, data: bytes, *, stream: bool) -> Iterator[ChoicePart]:  # noqa: ARG002
+    def choices(self, data: bytes, *, stream: bool) -> Iterator[wire.ChoicePart]:  # noqa: ARG002
         return iter(())
 
-    def texts(self, data: bytes, part: int) -> TextItems:  # noqa: ARG002
-        return TextItems()
+    def texts(self, data: bytes, part: int) -> wire.TextItems:  # noqa: ARG002
+        return wire.TextItems()
 
 
 class _Choices(Struct):
@@ -174,24 +159,24 @@ class CompletionAnswers(ChatAnswers):
 
     holders = ("text", "text")
 
-    def choices(self, data: bytes, *, stream: bool) -> Iterator[ChoicePart]:  # noqa: ARG002
+    def choices(self, data: bytes, *, stream: bool) -> Iterator[wire.ChoicePart]:  # noqa: ARG002
         for item in self.texts(data, 0).items:
-            yield ChoicePart(item.choice, item.text)
+            yield wire.ChoicePart(item.choice, item.text)
 
-    def texts(self, data: bytes, part: int) -> TextItems:  # noqa: ARG002
-        items: list[TextItem] = []
+    def texts(self, data: bytes, part: int) -> wire.TextItems:  # noqa: ARG002
+        items: list[wire.TextItem] = []
         repeats: list[tuple[int, json.Path]] = []
         incomplete = False
         for place, choice in enumerate(json.of_upstream(_decode_choices, data).choices or ()):
             text, index = choice.get("text"), choice.get("index")
             number, path = index if isinstance(index, int) else place, ("choices", place)
             if isinstance(text, str) and text:
-                items.append(TextItem(number, "text", ("text",), (*path, "text"), text))
+                items.append(wire.TextItem(number, "text", ("text",), (*path, "text"), text))
             if choice.get("logprobs"):
                 repeats.append((number, (*path, "logprobs")))
             others = json.leaves([choice[key] for key in choice.keys() - _CHOICE_KEYS])
             incomplete |= any(isinstance(leaf, str) and leaf for leaf in others)
-        return TextItems(items, repeats, incomplete)
+        return wire.TextItems(items, repeats, incomplete)
 
     def stream(self) -> ChatStream:
         return ChatStream(has_content=_has_text, cut=_choice("", 0, "content_filter"))
@@ -204,7 +189,7 @@ def _has_text(event: bytes) -> bool:
 class ListReplies(ChatReplies):
     """Writes the echo's answers: legacy completions, and small vectors that follow from the text."""
 
-    def whole(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> bytes:
+    def whole(self, request: wire.Request, content: wire.ReplyContent, name: str, counts: wire.TokenCounts) -> bytes:
         if request.wire.answered:
             choices = [_choice(content.text, index, "stop") for index in range(request.choices)]
             return json.encode({**_frame(request, name), "choices": choices, "usage": used(counts)})
@@ -217,7 +202,9 @@ class ListReplies(ChatReplies):
         usage = {"prompt_tokens": counts.given, "total_tokens": counts.given}
         return json.encode({"object": "list", "data": data, "model": request.model, "usage": usage})
 
-    def events(self, request: Request, content: ReplyContent, name: str, counts: TokenCounts) -> Iterator[bytes]:
+    def events(
+        self, request: wire.Request, content: wire.ReplyContent, name: str, counts: wire.TokenCounts
+    ) -> Iterator[bytes]:
         """As of ReplyWriter. Of embeddings there are no streams."""
         frame = _frame(request, name)
         for text, finish in (*((word, None) for word in _WORD.findall(content.text)), ("", "stop")):
@@ -228,7 +215,7 @@ class ListReplies(ChatReplies):
         yield sse.DONE
 
 
-def _frame(request: Request, name: str) -> dict[str, Any]:
+def _frame(request: wire.Request, name: str) -> dict[str, Any]:
     return {"id": f"cmpl-{name}", "object": "text_completion", "created": int(time.time()), "model": request.model}
 
 
@@ -236,7 +223,7 @@ def _choice(text: str, index: int, finish: str | None) -> dict[str, Any]:
     return {"text": text, "index": index, "logprobs": None, "finish_reason": finish}
 
 
-EMBEDDINGS: Final = Wire(
+EMBEDDINGS: Final = wire.Wire(
     endpoint="embeddings",
     path="/embeddings",
     requests=TextRequests("input", streams=False),
@@ -245,7 +232,7 @@ EMBEDDINGS: Final = Wire(
     answered=False,
     local=False,
 )
-COMPLETIONS: Final = Wire(
+COMPLETIONS: Final = wire.Wire(
     endpoint="completions",
     path="/completions",
     requests=TextRequests("prompt", streams=True),

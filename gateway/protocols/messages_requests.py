@@ -13,25 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway.errors import BadRequest
-from gateway.protocols import json
-from gateway.protocols.wire import (
-    Fields,
-    FunctionCall,
-    PlainWord,
-    Request,
-    RequestedFormat,
-    RequestReader,
-    SchemaObject,
-    Turn,
-    Understood,
-    Unsupported,
-    UnsupportedReason,
-    Wire,
-    check_number_of_turns,
-    checked_model,
-    size_of,
-    value_of,
-)
+from gateway.protocols import json, wire
 
 _LIST: Final = re.compile(rb"\s*\[")
 _READ: Final = ("system", "messages", "tools", "output_config")
@@ -59,7 +41,7 @@ _READABLE: Final = re.compile(
 _NO_TEXT: Final = re.compile(r"type|role|id|\w+_id|signature|encrypted_\w+|media_type|cache_control|caller")
 _PLAIN_KEY: Final = re.compile(r"[\w$./:@-]{0,64}")
 _TEXTS: Final = {"text": "text", "thinking": "thinking"}
-UNDERSTOOD: Final = Understood(
+UNDERSTOOD: Final = wire.Understood(
     harmless=frozenset({
         "metadata", "service_tier", "temperature", "top_p", "top_k", "thinking", "cache_control", "inference_geo",
         "speed",
@@ -125,7 +107,7 @@ _decode_asked: Final = msgspec.json.Decoder(AskedOutput).decode
 _decode_format: Final = msgspec.json.Decoder(SchemaFormat | None).decode
 
 
-class MessagesRequests(RequestReader):
+class MessagesRequests(wire.RequestReader):
     """Reads Messages requests. counts: whether their tokens are only counted."""
 
     understood = UNDERSTOOD
@@ -133,7 +115,7 @@ class MessagesRequests(RequestReader):
     def __init__(self, *, counts: bool = False) -> None:
         self._counts = counts
 
-    def parse(self, wire: Wire, body: bytes) -> Request:
+    def parse(self, served: wire.Wire, body: bytes) -> wire.Request:
         json.bounded(body)
         fields = json.decoded(json.decode_fields, body)
         if "messages" not in fields:
@@ -146,23 +128,23 @@ class MessagesRequests(RequestReader):
             )
         if not _LIST.match(view.messages):
             raise BadRequest("messages: must be a list of messages", param="messages")
-        check_number_of_turns("messages", view.messages)
+        wire.check_number_of_turns("messages", view.messages)
         asks_schema = bytes((view.output_config or {}).get("format", b"null")) != b"null"
-        return Request(
-            wire=wire,
-            model=checked_model(view.model, fields, _KNOWN),
+        return wire.Request(
+            wire=served,
+            model=wire.checked_model(view.model, fields, _KNOWN),
             stream=bool(view.stream) and not self._counts,
             # it comes unasked
             wants_usage=True,
             wants_schema=asks_schema or bytes(view.output_format) != b"null",
             fields=fields,
-            path=wire.path,
+            path=served.path,
         )
 
-    def turns(self, fields: Fields) -> list[Turn]:
+    def turns(self, fields: wire.Fields) -> list[wire.Turn]:
         return [turn for _, turns in _turns_of(fields) for turn, _ in turns]
 
-    def without(self, fields: Fields, places: Collection[int]) -> Fields:
+    def without(self, fields: wire.Fields, places: Collection[int]) -> wire.Fields:
         """As of RequestReader. What is left of a message stays one."""
         rows, kept = json.decode_list(fields["messages"]), []
         place = 0
@@ -180,35 +162,35 @@ class MessagesRequests(RequestReader):
             kept.append(row)
         return {**fields, "messages": Raw(json.encode(kept))}
 
-    def requested(self, fields: Fields) -> RequestedFormat | Unsupported:
+    def requested(self, fields: wire.Fields) -> wire.RequestedFormat | wire.Unsupported:
         if self._counts:
-            return Unsupported(UnsupportedReason.MODALITY, "tokens are counted")
+            return wire.Unsupported(wire.UnsupportedReason.MODALITY, "tokens are counted")
         given = {name: fields[name] for name in AskedOutput.__struct_fields__ if name in fields}
         try:
             asked = _decode_asked(json.encode(given))
             shape = _shape(asked)
         except (msgspec.DecodeError, RecursionError) as error:
-            return Unsupported(UnsupportedReason.MALFORMED, str(error))
-        if isinstance(shape, Unsupported):
+            return wire.Unsupported(wire.UnsupportedReason.MALFORMED, str(error))
+        if isinstance(shape, wire.Unsupported):
             return shape
-        return RequestedFormat(shape=shape, stop=tuple(asked.stop_sequences or ()), max_tokens=asked.max_tokens)
+        return wire.RequestedFormat(shape=shape, stop=tuple(asked.stop_sequences or ()), max_tokens=asked.max_tokens)
 
-    def size(self, fields: Fields) -> tuple[int, bool]:
+    def size(self, fields: wire.Fields) -> tuple[int, bool]:
         if self._counts:
             return 0, False
-        return size_of(fields, _READ, "messages", _ATTACHED, _DATA)
+        return wire.size_of(fields, _READ, "messages", _ATTACHED, _DATA)
 
 
-_Run = tuple[Turn, list[int]]
+_Run = tuple[wire.Turn, list[int]]
 """A turn, and which of its message's blocks it is; none of a message that is one text."""
 
 
-def _turns_of(fields: Fields) -> Iterator[tuple[int | None, list[_Run]]]:
+def _turns_of(fields: wire.Fields) -> Iterator[tuple[int | None, list[_Run]]]:
     """The turns of the system prompt, whose index is None, and of each message by its index. Raises BadRequest."""
-    system = value_of(fields, "system", digits=True)
+    system = wire.value_of(fields, "system", digits=True)
     if system is not None:
         yield None, [_turn("system", system, list(_numbered(system, "system")), ("system",))]
-    for index, message in enumerate(value_of(fields, "messages", digits=True)):
+    for index, message in enumerate(wire.value_of(fields, "messages", digits=True)):
         where = f"messages[{index}]"
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
             raise BadRequest(f"{where}: must be a message with a role", param=where)
@@ -262,7 +244,7 @@ def _turn(
         known = BLOCK_KEYS.get(block["type"], frozenset())
         others = [key for key in sorted(block) if key not in known and block[key] is not None]
         places += [f"{at}[{number}].{key}" for key in (others if known else ["type"])]
-    turn = Turn(
+    turn = wire.Turn(
         role,
         tuple(texts.values()),
         any(unread(block) for _, block in run),
@@ -335,24 +317,24 @@ def _refuse_lookalikes(message: Mapping[str, Any]) -> None:
             values += value
 
 
-def _shape(asked: AskedOutput) -> PlainWord | SchemaObject | FunctionCall | Unsupported:
+def _shape(asked: AskedOutput) -> wire.PlainWord | wire.SchemaObject | wire.FunctionCall | wire.Unsupported:
     """Raises msgspec.DecodeError and RecursionError."""
     if asked.tools and (asked.tool_choice is None or asked.tool_choice.type != "none"):
         return _called(asked.tools, asked.tool_choice)
     config = asked.output_config or {}
     for key in sorted(config.keys() - _FORMAT_KEYS):
-        return Unsupported(UnsupportedReason.UNKNOWN_FIELD, f"output_config.{key}")
+        return wire.Unsupported(wire.UnsupportedReason.UNKNOWN_FIELD, f"output_config.{key}")
     form = _decode_format(config.get("format", b"null")) or asked.output_format
-    return PlainWord() if form is None else SchemaObject(form.schema)
+    return wire.PlainWord() if form is None else wire.SchemaObject(form.schema)
 
 
-def _called(tools: list[ToolDefinition], choice: ChosenTool | None) -> FunctionCall | Unsupported:
+def _called(tools: list[ToolDefinition], choice: ChosenTool | None) -> wire.FunctionCall | wire.Unsupported:
     if choice is None or choice.type == "auto" or (choice.type == "any" and len(tools) > 1):
-        return Unsupported(UnsupportedReason.FREE_TOOLS, f"tool_choice {choice.type if choice else 'auto'}")
+        return wire.Unsupported(wire.UnsupportedReason.FREE_TOOLS, f"tool_choice {choice.type if choice else 'auto'}")
     named = choice.type == "tool"
     tool = next((each for each in tools if not named or each.name == choice.name), None)
     if tool is None:
-        return Unsupported(UnsupportedReason.MALFORMED, f"no tool {choice.name!r}")
+        return wire.Unsupported(wire.UnsupportedReason.MALFORMED, f"no tool {choice.name!r}")
     if tool.type not in (None, "custom"):
-        return Unsupported(UnsupportedReason.FREE_TOOLS, f"tool of type {tool.type}")
-    return FunctionCall(tool.name, tool.input_schema or {}, legacy=False, named=named)
+        return wire.Unsupported(wire.UnsupportedReason.FREE_TOOLS, f"tool of type {tool.type}")
+    return wire.FunctionCall(tool.name, tool.input_schema or {}, legacy=False, named=named)

@@ -12,31 +12,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway.errors import BadRequest
+from gateway.protocols import wire
 from gateway.protocols.json import Path, bounded, decode_fields, decode_list, decoded, encode, invalid
-from gateway.protocols.wire import (
-    SYSTEM,
-    AnyObject,
-    Earlier,
-    Fields,
-    FunctionCall,
-    History,
-    Made,
-    Named,
-    PlainWord,
-    Request,
-    RequestedFormat,
-    RequestReader,
-    SchemaObject,
-    Turn,
-    Understood,
-    Unsupported,
-    UnsupportedReason,
-    Wire,
-    check_number_of_turns,
-    checked_model,
-    size_of,
-    value_of,
-)
 
 READABLE_PARTS: Final = frozenset({"text", "input_text", "output_text", "refusal", "summary_text", "reasoning_text"})
 """Types of parts that are text and nothing else."""
@@ -84,7 +61,7 @@ INCLUDES: Final = frozenset({
     "code_interpreter_call.outputs",
 })  # fmt: skip
 """All but the first ask for more of items that no answer has which is made here."""
-UNDERSTOOD: Final = Understood(
+UNDERSTOOD: Final = wire.Understood(
     harmless=frozenset({
         "user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options",
         "service_tier", "temperature", "top_p", "reasoning", "parallel_tool_calls", "max_tool_calls", "truncation",
@@ -169,105 +146,107 @@ _decode_format: Final = msgspec.json.Decoder(TextFormat | None).decode
 _decode_asked: Final = msgspec.json.Decoder(AskedFields).decode
 
 
-class ResponsesRequests(RequestReader):
+class ResponsesRequests(wire.RequestReader):
     """Reads requests of the Responses API."""
 
     understood = UNDERSTOOD
 
-    def parse(self, wire: Wire, body: bytes) -> Request:
+    def parse(self, served: wire.Wire, body: bytes) -> wire.Request:
         bounded(body)
         view = decoded(_decode_request, body)
         fields = decode_fields(body)
         if "messages" in fields:
             raise BadRequest("messages: /v1/chat/completions takes them; send input here", param="messages")
-        model = checked_model(view.model, fields, UNDERSTOOD.read)
-        check_number_of_turns("input", view.input)
+        model = wire.checked_model(view.model, fields, UNDERSTOOD.read)
+        wire.check_number_of_turns("input", view.input)
         if bytes(view.input) != b"null" and _STRING_OR_LIST.match(view.input) is None:
             raise BadRequest("input: must be a text or a list of items", param="input")
-        return Request(
-            wire=wire,
+        return wire.Request(
+            wire=served,
             model=model,
             stream=bool(view.stream),
             wants_usage=True,
             wants_schema=_wants_schema(bytes(fields.get("text", b"null"))),
             fields=fields,
-            path=wire.path,
+            path=served.path,
         )
 
-    def turns(self, fields: Fields) -> list[Turn]:
-        instructions, value = (value_of(fields, name) for name in ("instructions", "input"))
-        turns = [Turn("system", (instructions,), incomplete=False, paths=(("instructions",),))] if instructions else []
+    def turns(self, fields: wire.Fields) -> list[wire.Turn]:
+        instructions, value = (wire.value_of(fields, name) for name in ("instructions", "input"))
+        turns = (
+            [wire.Turn("system", (instructions,), incomplete=False, paths=(("instructions",),))] if instructions else []
+        )
         if isinstance(value, str):
-            return [*turns, Turn("user", (value,), incomplete=False, paths=(("input",),))]
+            return [*turns, wire.Turn("user", (value,), incomplete=False, paths=(("input",),))]
         try:
             return [*turns, *[_turn(item, index) for index, item in enumerate(value or ())]]
         except RecursionError as error:
             raise BadRequest("input: is nested too deeply", param="input") from error
 
-    def without(self, fields: Fields, places: Collection[int]) -> Fields:
+    def without(self, fields: wire.Fields, places: Collection[int]) -> wire.Fields:
         """As of RequestReader. Instructions, where there are any, are the first turn, and always stay."""
-        before = 1 if value_of(fields, "instructions") else 0
+        before = 1 if wire.value_of(fields, "instructions") else 0
         items = decode_list(fields["input"])
         kept = [item for place, item in enumerate(items, before) if place not in places]
         return {**fields, "input": Raw(encode(kept))}
 
-    def requested(self, fields: Fields) -> RequestedFormat | Unsupported:
+    def requested(self, fields: wire.Fields) -> wire.RequestedFormat | wire.Unsupported:
         try:
             known = AskedFields.__struct_fields__
             asked = _decode_asked(encode({name: fields[name] for name in known if name in fields}))
         except (msgspec.DecodeError, RecursionError) as error:
-            return Unsupported(UnsupportedReason.MALFORMED, str(error))
+            return wire.Unsupported(wire.UnsupportedReason.MALFORMED, str(error))
         elsewhere = [name for name in _UNSEEN if getattr(asked, name) is not None]
         if elsewhere or asked.background:
-            return Unsupported(UnsupportedReason.CONVERSATION, *elsewhere[:1] or ("background",))
+            return wire.Unsupported(wire.UnsupportedReason.CONVERSATION, *elsewhere[:1] or ("background",))
         include = frozenset(asked.include or ())
         if not include <= INCLUDES:
-            return Unsupported(UnsupportedReason.UNKNOWN_FIELD, f"include: {min(include - INCLUDES)}")
+            return wire.Unsupported(wire.UnsupportedReason.UNKNOWN_FIELD, f"include: {min(include - INCLUDES)}")
         shape = _shape(asked)
-        if isinstance(shape, Unsupported):
+        if isinstance(shape, wire.Unsupported):
             return shape
         logprobs = _LOGPROBS in include or asked.top_logprobs
-        return RequestedFormat(
+        return wire.RequestedFormat(
             shape=shape,
             max_tokens=asked.max_output_tokens,
             alternatives=(asked.top_logprobs or 0) if logprobs else None,
         )
 
-    def size(self, fields: Fields) -> tuple[int, bool]:
+    def size(self, fields: wire.Fields) -> tuple[int, bool]:
         """As of RequestReader. What lies at the provider counts as attached: its size is not known."""
         if "input" not in fields or any(bytes(fields.get(name, b"null")) != b"null" for name in _UNSEEN):
             return sum(len(fields[name]) for name in _READ if name in fields), True
-        return size_of(fields, _READ, "input", _ATTACHED, _BASE64)
+        return wire.size_of(fields, _READ, "input", _ATTACHED, _BASE64)
 
 
-class ResponsesHistory(History):
+class ResponsesHistory(wire.History):
     """What requests name by ids, and what is kept under them."""
 
-    def named(self, fields: Fields) -> Named:
-        response, store = (value_of(fields, name) for name in ("previous_response_id", "store"))
+    def named(self, fields: wire.Fields) -> wire.Named:
+        response, store = (wire.value_of(fields, name) for name in ("previous_response_id", "store"))
         raw = fields.get("input", Raw(b"null"))
         items = [item for item in map(_reference, _items_of(fields)) if item] if _REFERENCE in bytes(raw) else []
         elsewhere = any(bytes(fields.get(name, b"null")) != b"null" for name in _UNSEEN[1:])
-        return Named(response if isinstance(response, str) else "", items, elsewhere, store is not False)
+        return wire.Named(response if isinstance(response, str) else "", items, elsewhere, store is not False)
 
-    def joined(self, fields: Fields, earlier: Earlier | None, items: Mapping[str, Raw]) -> Fields:
+    def joined(self, fields: wire.Fields, earlier: wire.Earlier | None, items: Mapping[str, Raw]) -> wire.Fields:
         own = [items.get(_reference(item) or "", item) for item in _items_of(fields)]
         joined = {**fields, "input": Raw(encode([*(earlier.items if earlier else ()), *own]))}
         if earlier is not None:
             joined["previous_response_id"] = Raw(encode(earlier.before or None))
         return joined
 
-    def made(self, fields: Fields, body: bytes) -> Made:
+    def made(self, fields: wire.Fields, body: bytes) -> wire.Made:
         response = decode_fields(body)
         output = {msgspec.json.decode(decode_fields(item)["id"]): item for item in decode_list(response["output"])}
         before = self.named(fields).response
-        return Made(msgspec.json.decode(response["id"]), _items_of(fields), before, output)
+        return wire.Made(msgspec.json.decode(response["id"]), _items_of(fields), before, output)
 
 
-def _items_of(fields: Fields) -> Sequence[Raw]:
+def _items_of(fields: wire.Fields) -> Sequence[Raw]:
     raw = bytes(fields.get("input", b"null")).lstrip()
     if raw[:1] == b'"':
-        return [Raw(encode({"role": "user", "content": value_of(fields, "input")}))]
+        return [Raw(encode({"role": "user", "content": wire.value_of(fields, "input")}))]
     return decode_list(raw) if raw[:1] == b"[" else []
 
 
@@ -275,7 +254,7 @@ def _reference(item: Raw) -> str | None:
     """The id of an item that is named only."""
     if _REFERENCE not in bytes(item):
         return None
-    given = value_of({"input": item}, "input")
+    given = wire.value_of({"input": item}, "input")
     is_one = isinstance(given, dict) and given.get("type") == "item_reference" and isinstance(given.get("id"), str)
     return given["id"] if is_one else None
 
@@ -309,7 +288,7 @@ def _wants_schema(text: bytes) -> bool:
     return asked is not None and asked.type == "json_schema"
 
 
-def _turn(item: Any, index: int) -> Turn:
+def _turn(item: Any, index: int) -> wire.Turn:
     """Raises BadRequest and RecursionError."""
     at = f"input[{index}]"
     kind = _kind(item)
@@ -329,7 +308,7 @@ def _turn(item: Any, index: int) -> Turn:
         _refuse_lookalikes(fields, where)
     # an image with a text in the same part is an image all the same
     readable = (part.keys() & _TEXTS and part.get("type", "text") in READABLE_PARTS for part in parts.values())
-    return Turn(
+    return wire.Turn(
         _role(item, kind),
         tuple(texts.values()),
         unread or not all(readable),
@@ -349,7 +328,7 @@ def _kind(item: Any) -> str:
 def _role(item: Mapping[str, Any], kind: str) -> str:
     if kind == "message":
         return item["role"] if item["role"] in _ROLES else "user"
-    if kind == "additional_tools" and item.get("role") in SYSTEM:
+    if kind == "additional_tools" and item.get("role") in wire.SYSTEM:
         return "developer"
     if kind in CALLS or kind in ("reasoning", "item_reference", "compaction"):
         return "assistant"
@@ -382,33 +361,33 @@ def _refuse_lookalikes(fields: Mapping[str, Any], at: str) -> None:
             raise BadRequest(f"{at}.{key}: the key is written otherwise: {key.casefold()!r}", param=f"{at}.{key}")
 
 
-def _shape(asked: AskedFields) -> PlainWord | AnyObject | SchemaObject | FunctionCall | Unsupported:
+def _shape(asked: AskedFields) -> wire.Shape | wire.Unsupported:
     options = asked.text or {}
     if options.keys() - {"format", "verbosity"}:
-        return Unsupported(UnsupportedReason.UNKNOWN_FIELD, "text")
+        return wire.Unsupported(wire.UnsupportedReason.UNKNOWN_FIELD, "text")
     if asked.tools and asked.tool_choice != "none":
         return _tool(asked.tools, asked.tool_choice)
     form = _decode_format(options.get("format", b"null"))
     if form is None or form.type == "text":
-        return PlainWord()
+        return wire.PlainWord()
     if form.type == "json_object":
-        return AnyObject()
+        return wire.AnyObject()
     if form.type == "json_schema" and form.schema is not None:
-        return SchemaObject(form.schema)
-    return Unsupported(UnsupportedReason.MALFORMED, "text.format")
+        return wire.SchemaObject(form.schema)
+    return wire.Unsupported(wire.UnsupportedReason.MALFORMED, "text.format")
 
 
-def _tool(tools: list[ToolFields], choice: ToolFields | str | None) -> FunctionCall | Unsupported:
+def _tool(tools: list[ToolFields], choice: ToolFields | str | None) -> wire.FunctionCall | wire.Unsupported:
     if any(tool.type != "function" for tool in tools):
-        return Unsupported(UnsupportedReason.FREE_TOOLS, "tools that are no functions")
+        return wire.Unsupported(wire.UnsupportedReason.FREE_TOOLS, "tools that are no functions")
     if isinstance(choice, ToolFields):
         named = {choice.name} if choice.type == "function" else {tool.name for tool in choice.tools}
         tools = [tool for tool in tools if tool.name in named]
         if choice.type == "function" and tools:
-            return FunctionCall(tools[0].name, tools[0].parameters or {}, legacy=False, named=True)
+            return wire.FunctionCall(tools[0].name, tools[0].parameters or {}, legacy=False, named=True)
         if choice.type == "function" or not tools:
-            return Unsupported(UnsupportedReason.MALFORMED, f"tool_choice: no function {choice.name!r}")
+            return wire.Unsupported(wire.UnsupportedReason.MALFORMED, f"tool_choice: no function {choice.name!r}")
         choice = choice.mode if choice.type == "allowed_tools" else choice.type
     if choice == "required" and len(tools) == 1:
-        return FunctionCall(tools[0].name, tools[0].parameters or {}, legacy=False, named=False)
-    return Unsupported(UnsupportedReason.FREE_TOOLS, f"tool_choice {choice or 'auto'}")
+        return wire.FunctionCall(tools[0].name, tools[0].parameters or {}, legacy=False, named=False)
+    return wire.Unsupported(wire.UnsupportedReason.FREE_TOOLS, f"tool_choice {choice or 'auto'}")

@@ -120,12 +120,15 @@ class FunctionCall:
     named: bool
 
 
+Shape = PlainWord | AnyObject | SchemaObject | FunctionCall
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestedFormat:
     """stop: sequences that cut the answer. max_tokens: None for any number. alternatives: how many to show of each
     token with their logprobs, None without logprobs."""
 
-    shape: PlainWord | AnyObject | SchemaObject | FunctionCall
+    shape: Shape
     stop: tuple[str, ...] = ()
     max_tokens: int | None = None
     alternatives: int | None = None
@@ -255,7 +258,7 @@ class RequestReader(Protocol):
 
     understood: Understood
 
-    def parse(self, wire: "Wire", body: bytes) -> Request:
+    def parse(self, served: "Wire", body: bytes) -> Request:
         """Reads a body. Raises BadRequest naming what is wrong and, where it can be told, the field."""
 
     def turns(self, fields: Fields) -> list[Turn]:
