@@ -234,7 +234,7 @@ class _Services:
         if worker is not None:
             due.append(Reloader(loaded, worker=worker, current=self.current, metrics=self.metrics))
         if any(rule.retrain for rule in loaded.settings.rules):
-            retrainer = Retrainer(loaded, owner=self.owner, current=self.current, metrics=self.metrics)
+            retrainer = Retrainer(loaded=loaded, owner=self.owner, current=self.current, metrics=self.metrics)
             due.append(retrainer)
         ticking = asyncio.gather(
             _tick(due),

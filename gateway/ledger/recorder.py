@@ -6,6 +6,7 @@ A record is priced at once, since the next estimate builds on it. Rows and metri
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from gateway.config.prices import Price, PriceTable
@@ -24,29 +25,21 @@ _MOST: Final = 100
 _FORWARDED: Final = frozenset({"forward", "redact"})
 
 
+@dataclass(kw_only=True, eq=False)
 class Recorder:
-    """The last step of every request."""
+    """The last step of every request. notional: by upstream, whether nobody is charged for its calls. batch_s: how long
+    records wait; 0 where each goes on at once, which needs no event loop. log: gets a line for each."""
 
-    def __init__(
-        self,
-        *,
-        writer: LedgerWriter,
-        metrics: Metrics,
-        prices: PriceTable,
-        routes: Routes,
-        notional: Mapping[str, bool],
-        batch_s: float = 0.0,
-        log: RequestLog | None = None,
-    ) -> None:
-        """notional: by upstream, whether nobody is charged for its calls. batch_s: how long records wait; 0 where each
-        goes on at once, which needs no event loop. log: gets a line for each."""
-        self._writer = writer
-        self._metrics = metrics
-        self._prices = prices
-        self._routes = routes
-        self._notional = notional
+    writer: LedgerWriter
+    metrics: Metrics
+    prices: PriceTable
+    routes: Routes
+    notional: Mapping[str, bool]
+    batch_s: float = 0.0
+    log: RequestLog | None = None
+
+    def __post_init__(self) -> None:
         self._ratios = UsageRatios()
-        self._batch_s, self._log = batch_s, log
         self._closed: list[tuple[Record, str]] = []
         self._logged: list[Closed] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -54,7 +47,7 @@ class Recorder:
     @property
     def pending(self) -> int:
         """Rows not written yet."""
-        return len(self._closed) + self._writer.pending
+        return len(self._closed) + self.writer.pending
 
     def save(self, context: RequestContext, given_bytes: int, *, tier: str = "") -> None:
         """Notes the saving of a call that is answered or blocked here. given_bytes: of the content sent instead of the
@@ -65,8 +58,8 @@ class Recorder:
         key = (record.requested_model, record.rule)
         record.saved_input_tokens = self._ratios.input_tokens(*key, context.prompt_bytes)
         record.saved_output_tokens = self._ratios.output_tokens(*key, given_bytes)
-        first = self._routes.for_client(RequestedModel(record.requested_model))[0]
-        record.notional = self._notional[first.upstream]
+        first = self.routes.for_client(RequestedModel(record.requested_model))[0]
+        record.notional = self.notional[first.upstream]
         price, asked = (self._asked_price(record.requested_model, one) for one in ("", tier))
         price = asked if price and asked and asked.output_usd < price.output_usd else price
         record.saved_usd = (
@@ -98,12 +91,12 @@ class Recorder:
             record.known_model = None if label == asked else label
             record.known_upstream_model = None if sent_label == sent else sent_label
         self._closed.append((record, label))
-        if self._log is not None:
+        if self.log is not None:
             self._logged.append((record, elapsed, context.method, context.path))
-        if not self._batch_s or len(self._closed) >= _MOST:
+        if not self.batch_s or len(self._closed) >= _MOST:
             self.flush()
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._batch_s, self.flush)
+            self._timer = asyncio.get_running_loop().call_later(self.batch_s, self.flush)
 
     def flush(self) -> None:
         """Hands on what waits."""
@@ -111,16 +104,16 @@ class Recorder:
             self._timer.cancel()
             self._timer = None
         closed, self._closed = self._closed, []
-        self._writer.add(*[record for record, _ in closed])
-        self._metrics.observe(closed)
-        if self._log is not None:
+        self.writer.add(*[record for record, _ in closed])
+        self.metrics.observe(closed)
+        if self.log is not None:
             logged, self._logged = self._logged, []
-            self._log.add(logged)
+            self.log.add(logged)
 
     def close(self) -> None:
         """Hands on what waits, then writes it and closes the ledger. Blocks for as long as that takes."""
         self.flush()
-        self._writer.close()
+        self.writer.close()
 
     def _price_call(self, context: RequestContext) -> None:
         record = context.record
@@ -145,7 +138,7 @@ class Recorder:
             self._ratios.learn(
                 record.requested_model, context.matched_rules, prompt_bytes=context.prompt_bytes, **usage
             )
-        spent_at = self._prices.find(record.upstream_model, record.service_tier, record.answered_model)
+        spent_at = self.prices.find(record.upstream_model, record.service_tier, record.answered_model)
         record.spent_usd = None if spent_at is None else spent_at.cost(**usage, cache_write_tokens=written)
         if cheaper:
             asked_at = self._asked_price(record.requested_model, record.service_tier)
@@ -156,14 +149,14 @@ class Recorder:
     def _asked_price(self, model: str, tier: str) -> Price | None:
         """The price of the model that the client asked for. A name of the gateway's own has the price of the model that
         it stands for, or none, even if a priced model has the same name."""
-        return self._prices.find(self._sent_as(model), tier)
+        return self.prices.find(self._sent_as(model), tier)
 
     def _sent_as(self, model: str) -> str:
         """The name under which a model that a client asks for is sent upstream."""
-        return self._routes.sent_as(model) or model
+        return self.routes.sent_as(model) or model
 
     def _label(self, model: str) -> str:
         """The model as a metric's label: a configured or priced name, so that clients cannot invent labels."""
-        if self._routes.named(model):
+        if self.routes.named(model):
             return model
-        return self._prices.name(model) or ("other" if model else "")
+        return self.prices.name(model) or ("other" if model else "")

@@ -15,6 +15,7 @@ import sys
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -74,26 +75,19 @@ def children_cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
+@dataclass(kw_only=True, eq=False)
 class Retrainer:
     """Retrains the rules of a gateway that ask for it, one at a time. clock: monotonic seconds; cpu: processor time of
     ended children."""
 
-    def __init__(
-        self,
-        loaded: Loaded,
-        *,
-        owner: Owner,
-        current: CurrentSnapshot,
-        metrics: Metrics,
-        clock: Callable[[], float] = time.monotonic,
-        cpu: Callable[[], float] = children_cpu_s,
-    ) -> None:
-        self._loaded = loaded
-        self._owner = owner
-        self._current = current
-        self._metrics = metrics
-        self._clock = clock
-        self._cpu = cpu
+    loaded: Loaded
+    owner: Owner
+    current: CurrentSnapshot
+    metrics: Metrics
+    clock: Callable[[], float] = time.monotonic
+    cpu: Callable[[], float] = children_cpu_s
+
+    def __post_init__(self) -> None:
         self._training: asyncio.Task[None] | None = None
         self._rests: dict[str, tuple[float, float]] = {}
         self._spent: list[tuple[float, float]] = []
@@ -101,10 +95,10 @@ class Retrainer:
     async def tick(self) -> None:
         """Begins a training that is due."""
         try:
-            for rule in self._loaded.settings.rules:
+            for rule in self.loaded.settings.rules:
                 busy = self._training is not None and not self._training.done()
                 if rule.retrain and not busy and await self._is_due(rule):
-                    self._training = asyncio.create_task(self._try_to_train(rule, self._current.snapshot))
+                    self._training = asyncio.create_task(self._try_to_train(rule, self.current.snapshot))
         except (LedgerError, OSError) as error:
             _log.error("%s", error)
 
@@ -115,30 +109,30 @@ class Retrainer:
 
     async def _is_due(self, rule: RuleSettings) -> bool:
         until, _ = self._rests.get(rule.name, (-math.inf, 0.0))
-        if self._clock() < until or not may_train(self._spent, self._clock()):
+        if self.clock() < until or not may_train(self._spent, self.clock()):
             return False
-        labels = among(rule.classifier, _labels(self._current.snapshot, rule))
-        since, known = await self._owner.ask(lambda store: store.texts_since_training(rule.name, labels))
+        labels = among(rule.classifier, _labels(self.current.snapshot, rule))
+        since, known = await self.owner.ask(lambda store: store.texts_since_training(rule.name, labels))
         return since >= texts_needed(known)
 
     async def _try_to_train(self, rule: RuleSettings, snapshot: Snapshot) -> None:
-        before = self._cpu()
+        before = self.cpu()
         try:
             self._ended(rule, *await self._train(rule, snapshot))
             self._rests.pop(rule.name, None)
         except Exception as error:  # noqa: BLE001 - nobody waits for it; it is logged, counted, and tried again
             _, rest = self._rests.get(rule.name, (0.0, _REST_S / 2))
             rest = min(2 * rest, _LONGEST_REST_S)
-            self._rests[rule.name] = self._clock() + rest, rest
+            self._rests[rule.name] = self.clock() + rest, rest
             self._ended(rule, "failed", f"{error}; it is tried again in {rest / 3600:g} h")
             if not isinstance(error, (_Failed, LedgerError, ConfigError, OSError)):
                 # an unexpected error needs its traceback
                 _log.exception("a training")
-        self._spent = [*self._spent[-999:], (self._clock(), self._cpu() - before)]
+        self._spent = [*self._spent[-999:], (self.clock(), self.cpu() - before)]
 
     async def _train(self, rule: RuleSettings, snapshot: Snapshot) -> tuple[str, str]:
         """The outcome, published or refused, and why. A training that is cancelled leaves no trace."""
-        file = policy_file(self._loaded, rule.classifier)
+        file = policy_file(self.loaded, rule.classifier)
         policy = await asyncio.to_thread(load_policy, file, os.environ, secrets=False)
         labels = _labels(snapshot, rule)
         if policy.name != rule.classifier:
@@ -147,27 +141,27 @@ class Retrainer:
             # kept texts are of the labels in use
             raise _Failed(
                 f"{file} names other labels than the version in use, or in another order; "
-                f"run: {train_command(file, self._loaded)}"
+                f"run: {train_command(file, self.loaded)}"
             )
         source = among(rule.classifier, labels)
         began = time.time()
-        texts = await self._owner.ask(lambda store: store.texts(rule.name, source))
-        await self._owner.ask(lambda store: store.training(rule.name, began, len(texts), among=source))
+        texts = await self.owner.ask(lambda store: store.texts(rule.name, source))
+        await self.owner.ask(lambda store: store.training(rule.name, began, len(texts), among=source))
         _log.warning("rule %s: %s is trained on %d texts of its calls", rule.name, rule.classifier, len(texts))
         code, output, errors = await self._run(rule, texts)
         if (outcome := _OUTCOMES.get(code)) is None:
             raise _Failed(f"the training ended with {code}\n{errors[-_SHOWN:]}")
-        await self._owner.ask(lambda store: store.trained(rule.name, began))
+        await self.owner.ask(lambda store: store.trained(rule.name, began))
         [made] = await asyncio.to_thread(json.loads, output)
         read = [(one.id, b64decode(vector)) for one, vector in zip(texts, made["vectors"], strict=False) if vector]
-        await self._owner.ask(lambda store: store.put_vectors(read))
+        await self.owner.ask(lambda store: store.put_vectors(read))
         return outcome, "; ".join(made["missed"]) or f"version {made['version']} is in use"
 
     async def _run(self, rule: RuleSettings, texts: Sequence[CallText]) -> tuple[int, str, str]:
         """The training's exit code, its outcome as JSON, and what it wrote for people."""
         calls = await asyncio.to_thread(_lines, texts)
-        command = [*this_program(), "train", str(policy_file(self._loaded, rule.classifier))]
-        command += ["--calls", "--refit", "--models", str(self._loaded.models_dir), "--json", "--yes"]
+        command = [*this_program(), "train", str(policy_file(self.loaded, rule.classifier))]
+        command += ["--calls", "--refit", "--models", str(self.loaded.models_dir), "--json", "--yes"]
         nice = shutil.which("nice")
         process = await asyncio.create_subprocess_exec(
             *([nice, "-n", "19"] if nice else []),
@@ -190,7 +184,7 @@ class Retrainer:
         return process.returncode or 0, output.decode(errors="replace"), errors.decode(errors="replace")
 
     def _ended(self, rule: RuleSettings, outcome: str, why: str) -> None:
-        self._metrics.retrainings.labels(rule.name, outcome).inc()
+        self.metrics.retrainings.labels(rule.name, outcome).inc()
         log = _log.error if outcome == "failed" else _log.warning
         log("rule %s: %s: %s", rule.name, outcome, why)
 

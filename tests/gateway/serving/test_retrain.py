@@ -131,7 +131,7 @@ class Learns:
         rules = compile_rules(loaded.settings.rules, {"bank": policy}, loaded.replies)
         current = CurrentSnapshot(Snapshot(rules=rules, policies={"bank": policy}, versions={"bank": "v1"}))
         self.retrainer = Retrainer(
-            loaded,
+            loaded=loaded,
             owner=self.owner,
             current=current,
             metrics=self.metrics,
