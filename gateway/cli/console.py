@@ -4,16 +4,16 @@ import os
 import secrets
 import sys
 from contextlib import closing
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from gateway.cli.inputs import GATEWAY, GatewayFile
 from gateway.cli.output import Exit, fail
 
 
 def console(
-    config: Annotated[Path, typer.Argument(help="The gateway's file.")] = Path("config/gateway.yaml"),
+    config: GatewayFile = GATEWAY,
     host: Annotated[str | None, typer.Option(help="Listen here instead of the file's console: listen:.")] = None,
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Listen on this port; 0 takes any free port.")

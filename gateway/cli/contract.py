@@ -1,16 +1,15 @@
 """`offramp contract show|pause|resume`."""
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from gateway.cli.output import Exit, Json, fail, fields, quoted, result, table
+from gateway.cli.inputs import GATEWAY, GatewayFile, gateway
+from gateway.cli.output import Exit, Json, fail, fields, moment, quoted, result, table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,23 +23,20 @@ _BOUNDS: Final = {
     "flagged": "safe calls flagged",
 }
 _OTHER_TARGETS: Final = (0.02, 0.05, 0.1)
-_DEFAULT: Final = Path("config/gateway.yaml")
 _KEY: Final = 6
 """Digits of a contract's key that are shown; JSON has all."""
 
 app = typer.Typer(no_args_is_help=True, help="Bounds on disagreement: where they stand, and holding them.")
-Config = Annotated[Path, typer.Argument(help="The gateway's file.")]
 
 
 @app.command("show")
-def show(config: Config = _DEFAULT, json: Json = False) -> None:
+def show(config: GatewayFile = GATEWAY, json: Json = False) -> None:
     """Where each contract stands: phase, threshold, checks, and the bounds that hold now. The busiest come first."""
-    from gateway.config.load import load_gateway
     from gateway.contracts.store import ContractStore
     from gateway.ledger.store import NoLedger
     from gateway.routes import Routes
 
-    loaded = load_gateway(config, os.environ, secrets=False)
+    loaded = gateway(config)
     ledger, first = loaded.ledger, Routes(loaded.settings.models).first
     if not ledger.is_file():
         raise NoLedger(ledger)
@@ -65,14 +61,14 @@ def _row(stored: "StoredContract", first: Callable[[str], str], store: "Contract
         "reached": scope.reached(first),
         "classifier": f"{scope.classifier}@{contract.version}",
         "paused": scope.rule in store.paused(),
-        "changed": _time(stored.at),
+        "changed": moment(stored.at),
         "calls": contract.known,
         "bounds": [_bound(side, moves, f"{side.name}: " if contract.guards else "") for side in contract.sides],
         "other_targets": [] if contract.guards else _other_targets(contract, store, key),
         "repeats": {**fields(repeats, "asked", "differ", "least"), "low": low, "high": high},
         "refused": "" if contract.guards else repeats.refusal(contract.sides[0].account.target),
         "results": {f"{zone}: {verdict}": count for (zone, verdict), count in store.counts(key).items()},
-        "moves": [{"time": _time(at), "phase": phase, "reason": reason} for at, phase, reason in moves],
+        "moves": [{"time": moment(at), "phase": phase, "reason": reason} for at, phase, reason in moves],
     }
 
 
@@ -84,7 +80,7 @@ def _bound(side: "Side", moves: Sequence[tuple[float, str, str]], own: str) -> d
     return {
         "name": side.name,
         "phase": side.phase.value,
-        "since": _time(max(moved)) if moved else None,
+        "since": moment(max(moved)) if moved else None,
         "target": account.target,
         "threshold": side.threshold,
         "decided": side.decided,
@@ -113,10 +109,6 @@ def _other_targets(contract: "Contract", store: "ContractStore", key: str) -> li
         {"target": target, "share": max((one.share for one in tried if one.rate <= target), default=0.0)}
         for target in _OTHER_TARGETS
     ]
-
-
-def _time(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
 def _shown(rows: Sequence[Mapping[str, Any]]) -> "Iterator[str | Table]":
@@ -182,7 +174,7 @@ def _figure(value: float | None, form: str) -> str:
 
 
 @app.command("pause")
-def pause(rule: str, config: Config = _DEFAULT, json: Json = False) -> None:
+def pause(rule: str, config: GatewayFile = GATEWAY, json: Json = False) -> None:
     """Let a rule's contracts decide nothing until they are resumed. A running gateway notices within seconds."""
     done = f"{rule} decides nothing from now on; its calls are forwarded, or put to its judge, and checks go on"
     _set_paused(rule, config, paused=True)
@@ -190,7 +182,7 @@ def pause(rule: str, config: Config = _DEFAULT, json: Json = False) -> None:
 
 
 @app.command("resume")
-def resume(rule: str, config: Config = _DEFAULT, json: Json = False) -> None:
+def resume(rule: str, config: GatewayFile = GATEWAY, json: Json = False) -> None:
     """Let a paused rule's contracts decide again, as far as they are live."""
     _set_paused(rule, config, paused=False)
     result({"rule": rule, "paused": False}, [f"{rule} decides again where it is live"], as_json=json)
@@ -198,11 +190,10 @@ def resume(rule: str, config: Config = _DEFAULT, json: Json = False) -> None:
 
 def _set_paused(rule: str, config: Path, *, paused: bool) -> None:
     """Pauses or resumes a rule of a gateway's file that has a contract. Raises typer.Exit where none has."""
-    from gateway.config.load import load_gateway
     from gateway.config.problems import did_you_mean
     from gateway.contracts.tables import Tables
 
-    loaded = load_gateway(config, os.environ, secrets=False)
+    loaded = gateway(config)
     rules = [settings.name for settings in loaded.settings.rules if settings.contract]
     if rule not in rules:
         raise fail(f"no rule {rule!r} has a contract{did_you_mean(rule, rules)}", Exit.USAGE)

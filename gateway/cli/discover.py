@@ -1,6 +1,5 @@
 """`offramp discover`: groups of calls as a table with lines below it, or as data; and the files that it writes."""
 
-import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
@@ -11,7 +10,7 @@ import typer
 from rich.table import Column, Table
 
 from classifiers.fields import parse_duration, parse_share
-from gateway.cli.inputs import parsed
+from gateway.cli import inputs
 from gateway.cli.output import Exit, Json, fail, fields, print_json, progress_bar, quoted, result, stderr, table
 
 if TYPE_CHECKING:
@@ -41,8 +40,8 @@ def discover(
     """Find calls in a log that ask a model for a small decision: what they cost, and whether a classifier would do."""
     from gateway.config.prices import load_prices
 
-    limit = parsed(_share, bound, "--bound")
-    length = parsed(parse_duration, period, "--period") if period else None
+    limit = inputs.parsed(_share, bound, "--bound")
+    length = inputs.parsed(parse_duration, period, "--period") if period else None
     if group and write is None:
         raise typer.BadParameter("says which groups to write; name a folder with --write", param_hint="--group")
     log = _read(source)
@@ -189,11 +188,10 @@ def _chosen(findings: Sequence["Finding"], numbers: Sequence[int] | None) -> lis
 
 
 def _models_dir(gateway: Path) -> str:
-    from gateway.config.load import load_gateway
     from gateway.config.problems import ConfigError
 
     try:
-        return load_gateway(gateway, os.environ, secrets=False).settings.models_dir
+        return inputs.gateway(gateway).settings.models_dir
     except ConfigError:
         return "../models"
 
@@ -247,9 +245,8 @@ def _files(path: Path) -> list[Path]:
 
 def _ledger_of(gateway: Path) -> Path:
     """The ledger of a gateway's file. Raises ConfigError."""
-    from gateway.config.load import load_gateway
 
-    loaded = load_gateway(gateway, os.environ, secrets=False)
+    loaded = inputs.gateway(gateway)
     if not loaded.settings.content.calls:
         mend = "content: {keep: 30d, calls: true} keeps them"
         note = f"{gateway}: keeps no calls, so only those of earlier settings are found; {mend}"

@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.cli.inputs import GATEWAY, GatewayFile
 from gateway.cli.output import Exit, Json, result
 
 if TYPE_CHECKING:
     from gateway.config.load import Loaded
 
-_DEFAULT = Path("config/gateway.yaml")
-
 
 def doctor(
-    config: Annotated[Path, typer.Argument(help="The gateway's file.")] = _DEFAULT,
+    config: GatewayFile = GATEWAY,
     models: Annotated[Path, typer.Option(help="The models folder, where there is no gateway file.")] = Path("models"),
     json: Json = False,
 ) -> None:
@@ -42,7 +41,7 @@ def _checks(config: Path, models: Path) -> Iterator[tuple[str, bool, str]]:
     for extra, module in (("train", "sklearn"), ("finetune", "torch"), ("providers", "litellm")):
         installed = util.find_spec(module) is not None
         yield f"extra {extra}", True, "installed" if installed else f"not installed (pip install 'offramp[{extra}]')"
-    if config == _DEFAULT and not config.exists():
+    if config == GATEWAY and not config.exists():
         yield "gateway file", True, f"no {config}; offramp init writes one"
     else:
         from gateway.config.load import load_gateway

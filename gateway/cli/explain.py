@@ -1,9 +1,7 @@
 """`offramp explain`: what the gateway would do with a request."""
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
@@ -14,8 +12,8 @@ from rich.table import Table
 
 from classifiers.report.markup import counted
 from gateway.cli.classify import slot_value
-from gateway.cli.inputs import argument
-from gateway.cli.output import Exit, Json, fail, fields, quoted, result, table
+from gateway.cli.inputs import GATEWAY, argument, gateway
+from gateway.cli.output import Exit, Json, fail, fields, moment, quoted, result, table
 
 if TYPE_CHECKING:
     from gateway.config.load import Loaded
@@ -29,7 +27,7 @@ def explain(
     text: Annotated[
         str | None, typer.Argument(help="A user's message, or a whole request's JSON.", callback=argument)
     ] = None,
-    config: Annotated[Path, typer.Option("--gateway", help="The gateway's file.")] = Path("config/gateway.yaml"),
+    config: Annotated[Path, typer.Option("--gateway", help="The gateway's file.")] = GATEWAY,
     model: Annotated[
         str | None, typer.Option(help="The model asked for; by default the first open to clients.", callback=argument)
     ] = None,
@@ -43,13 +41,12 @@ def explain(
     json: Json = False,
 ) -> None:
     """Which rule reads what of a request, what its classifier says, and what is decided. Nothing is sent."""
-    from gateway.config.load import load_gateway
     from gateway.explain import Explainer
 
     whole = text is None or text.lstrip().startswith("{")
     if last is not (text is None) or (whole and (system or model)) or (path and not whole):
         raise fail("takes a message with --model and --system, or a whole request's JSON, or --last", Exit.USAGE)
-    loaded = load_gateway(config, os.environ, secrets=False)
+    loaded = gateway(config)
     value: dict[str, Any] = {}
     shown: Iterator[str | Table] = iter(())
     if text is None:
@@ -79,7 +76,7 @@ def _latest(loaded: "Loaded") -> tuple[Mapping[str, Any], str | None]:
 
 def _latest_lines(row: Mapping[str, Any], loaded: "Loaded", *, kept: bool) -> Iterator[str]:
     """What the ledger says of a request; of one that is not kept also why, and which setting keeps such calls."""
-    at = datetime.fromtimestamp(row["at"], UTC).isoformat(timespec="seconds")
+    at = moment(row["at"])
     yield f"request {row['request_id']} of {at}, model {quoted(row['requested_model'])}: {row['decision']}"
     if kept:
         yield "its text is kept; what the rules make of it now:"

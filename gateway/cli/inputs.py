@@ -1,10 +1,11 @@
-"""Input of commands in UTF-8: texts as arguments or lines of stdin, and calls as lines of JSON on stdin."""
+"""Input of commands: in UTF-8, texts as arguments or lines of stdin, calls as lines of JSON; and the gateway's file."""
 
 import json
 import os
 import sys
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import msgspec
 import typer
@@ -13,7 +14,10 @@ from gateway.cli.output import Exit, fail
 
 if TYPE_CHECKING:
     from classifiers.training.rows import LabelledCall
+    from gateway.config.load import Loaded
 
+GATEWAY: Final = Path("config/gateway.yaml")
+GatewayFile = Annotated[Path, typer.Argument(help="The gateway's file.")]
 _MEND = 'write {"text": "...", "label": "..."}, one call a line'
 
 T = TypeVar("T", str, str | None, list[str] | None)
@@ -35,6 +39,13 @@ def read(lines: Iterable[str]) -> "list[LabelledCall]":
         except (ValueError, RecursionError, msgspec.ValidationError) as error:
             raise fail(f"stdin:{number}: {error}; {_MEND}", Exit.USAGE) from error
     return calls
+
+
+def gateway(file: Path) -> "Loaded":
+    """A gateway's file, for what needs none of its secrets. Raises ConfigError."""
+    from gateway.config.load import load_gateway
+
+    return load_gateway(file, os.environ, secrets=False)
 
 
 def argument(value: T) -> T:

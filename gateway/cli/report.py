@@ -13,7 +13,7 @@ import typer
 from rich.table import Column, Table
 
 from classifiers.report.markup import counted
-from gateway.cli.inputs import parsed
+from gateway.cli.inputs import GATEWAY, GatewayFile, gateway, parsed
 from gateway.cli.output import Exit, Json, fail, quoted, result, table
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _SHOWN: Final = 10
 
 
 def report(
-    config: Annotated[Path, typer.Argument(help="The gateway's file.")] = Path("config/gateway.yaml"),
+    config: GatewayFile = GATEWAY,
     since: Annotated[str, typer.Option(help="How far back, such as 24h or 30d.")] = "30d",
     begin: Annotated[str, typer.Option("--from", help="The first day, in UTC, instead of --since.")] = "",
     end: Annotated[str, typer.Option("--to", help="The last day, in UTC; without it, until now.")] = "",
@@ -39,7 +39,6 @@ def report(
 ) -> None:
     """What was spent and saved in a period, from the ledger."""
     from classifiers.fields import parse_duration
-    from gateway.config.load import load_gateway
     from gateway.config.prices import load_prices
     from gateway.ledger.call_store import TextStore
     from gateway.ledger.report import as_csv, read
@@ -49,7 +48,7 @@ def report(
     now = time.time()
     since_s = parsed(_day, begin, "--from") if begin else now - parsed(parse_duration, since, "--since")
     until_s = parsed(_day, end, "--to") + 86400 if end else now + 1
-    loaded = None if ledger else load_gateway(config, os.environ, secrets=False)
+    loaded = None if ledger else gateway(config)
     path = loaded.ledger if loaded else ledger or Path()
     own_prices, models = (loaded.prices, loaded.settings.models) if loaded else (None, {})
     prices, routes = load_prices(own_prices, os.environ), Routes(models)

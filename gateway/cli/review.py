@@ -1,19 +1,17 @@
 """`offramp blocked` and `offramp review`: texts that rules blocked or were in doubt of, listed and decided on."""
 
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from classifiers.report.markup import counted
-from gateway.cli.inputs import parsed
-from gateway.cli.output import Exit, Json, fail, fields, percent, quoted, result
+from gateway.cli.inputs import GATEWAY, GatewayFile, gateway, parsed
+from gateway.cli.output import Exit, Json, fail, fields, moment, percent, quoted, result
 
 if TYPE_CHECKING:
     from gateway.config.load import Loaded
@@ -25,13 +23,11 @@ _BEGINNING: Final = 76
 _COLUMNS: Final = ("id", "request_id", "rule", "label", "confidence", "classifier", "version", "times", "judged")
 _HARMFUL, _HARMLESS = "harmful", "harmless"
 
-Config = Annotated[Path, typer.Argument(help="The gateway's file.")]
 RuleName = Annotated[str | None, typer.Option("--rule", help="Texts of this rule only.")]
-_DEFAULT: Final = Path("config/gateway.yaml")
 
 
 def blocked(
-    config: Config = _DEFAULT,
+    config: GatewayFile = GATEWAY,
     since: Annotated[str, typer.Option(help="How far back, such as 24h or 30d.")] = "24h",
     rule: RuleName = None,
     unsure: Annotated[bool, typer.Option("--unsure", help="Texts that rules were in doubt of instead.")] = False,
@@ -39,9 +35,8 @@ def blocked(
 ) -> None:
     """List texts that rules blocked, where the gateway keeps them."""
     from classifiers.fields import parse_duration
-    from gateway.config.load import load_gateway
 
-    loaded = load_gateway(config, os.environ, secrets=False)
+    loaded = gateway(config)
     back_s = parsed(parse_duration, since, "--since")
     wanted = "unsure" if unsure else "blocked"
     with closing(_opened(loaded.ledger, read_only=True)) as store:
@@ -49,14 +44,14 @@ def blocked(
         texts = store.texts(time.time() - back_s)
     kept = [text for text in texts if text.kept_as == wanted and rule in (None, text.rule)]
     rows = [
-        {"time": _time(text.latest), **fields(text, *_COLUMNS), "review": _review_of(text), "text": text.text}
+        {"time": moment(text.latest), **fields(text, *_COLUMNS), "review": _review_of(text), "text": text.text}
         for text in kept
     ]
     result(rows, _listed(kept, wanted, kept=getattr(loaded.settings.content, wanted) is not None), as_json=json)
 
 
 def review(
-    config: Config = _DEFAULT,
+    config: GatewayFile = GATEWAY,
     rule: RuleName = None,
     decisions: Annotated[
         Path | None,
@@ -69,11 +64,10 @@ def review(
     json: Json = False,
 ) -> None:
     """Make rows of texts that rules blocked or were in doubt of, as a file or judges decide on them."""
-    from gateway.config.load import load_gateway
     from gateway.ledger.call_store import MOST_TEXTS
     from gateway.review import Reviewing
 
-    loaded = load_gateway(config, os.environ, secrets=False)
+    loaded = gateway(config)
     if judged is (decisions is not None):
         what = "--judged takes the verdicts of judges, --from those of a file; name one of them"
         raise fail(
@@ -187,8 +181,4 @@ def _review_of(text: "KeptText") -> str | None:
 
 def _head(text: "KeptText") -> str:
     judged = f", the judge: {quoted(text.judged)}" if text.judged else ""
-    return f"{_time(text.latest)}   {text.rule}: {quoted(text.label)} {percent(text.confidence)}{judged}"
-
-
-def _time(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+    return f"{moment(text.latest)}   {text.rule}: {quoted(text.label)} {percent(text.confidence)}{judged}"

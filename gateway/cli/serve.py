@@ -3,12 +3,12 @@
 import os
 import sys
 from contextlib import closing, nullcontext
-from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.cli.inputs import GATEWAY, GatewayFile
 from gateway.cli.output import Exit, fail
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def serve(
-    config: Annotated[Path, typer.Argument(help="The gateway's file.")] = Path("config/gateway.yaml"),
+    config: GatewayFile = GATEWAY,
     host: Annotated[str | None, typer.Option(help="Listen here instead of the file's listen:.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 takes any free port.")] = None,
 ) -> None:

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from classifiers.fields import MAX_SEED
-from gateway.cli.inputs import given
+from gateway.cli.inputs import gateway, given
 from gateway.cli.inputs import read as read_calls
 from gateway.cli.output import Bar, Exit, Json, print_json, progress_bar, result, sigterm_as_ctrl_c, stderr
 
@@ -162,13 +162,12 @@ def _print_notes(file: Path, policy: "Policy", more: Sequence[str]) -> None:
 
 def _models_dir(policy: Path) -> Path:
     """The models folder of the gateway file above the policy's folder, or else ./models. Raises ConfigError."""
-    from gateway.config.load import load_gateway
 
     # not where a link to a policy leads: its data is sought beside the link as well
     gateway_file = policy.parent / ".." / "gateway.yaml"
     if not gateway_file.is_file():
         return Path("models")
-    return load_gateway(gateway_file, os.environ, secrets=False).models_dir
+    return gateway(gateway_file).models_dir
 
 
 @contextmanager
