@@ -332,8 +332,11 @@ def _pattern(label: str) -> str:
     if signed(label):
         # another label may differ from it by the sign only
         return rf"(?<![\w\p{{N}}+#<>-]){re.escape(label)}(?![\w\p{{N}}+#])"
-    written = r"[\s_/-]*".join(map(re.escape, _WORD.findall(label)))
-    return rf"(?<![\w\p{{N}}-]){written}(?![\w\p{{N}}+#-])"
+    words = _WORD.findall(label)
+    before, after = (re.escape(ends) for ends in (label.partition(words[0])[0], label.rpartition(words[-1])[2]))
+    written = r"[\s_/-]*".join(map(re.escape, words))
+    # the signs around a label are its own where the prompt writes them: `reverted_card_payment?`
+    return rf"(?<![\w\p{{N}}-])(?:{before})?{written}(?:{after})?(?![\w\p{{N}}+#-])"
 
 
 def text_unsupported(text: str, requested: wire.RequestedFormat | wire.Unsupported) -> wire.Unsupported | None:

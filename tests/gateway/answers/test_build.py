@@ -161,6 +161,7 @@ def test_a_label_is_given_as_the_prompt_spells_it(prompt: str, expected: str) ->
         (("A+", "A", "A-", "B"), "Grade the essay with one of: A+, A, A-, B."),
         (("C#", "C++", "Java"), "Which language: C#, C++ or Java?"),
         (("<18", "18+"), "Say <18 or 18+."),
+        (("refunded?", "fees"), "Answer with one of: refunded?, fees."),
     ],
 )
 def test_labels_that_differ_in_signs_are_told_apart(labels: tuple[str, ...], prompt: str) -> None:
