@@ -148,12 +148,14 @@ def proxy(base_url: str, core: int | None = None) -> Iterator[tuple[int, str]]:
 
 
 @contextlib.contextmanager
-def gateway(config: Path, *, core: int | None = None, tree: Path | None = None) -> Iterator[tuple[int, float, str]]:
+def gateway(
+    config: Path, *, core: int | None = None, tree: Path | None = None, module: Sequence[str] = ("gateway",)
+) -> Iterator[tuple[int, float, str]]:
     """A gateway process; yields pid, seconds from start to ready, and base URL. Bytecode is compiled as usual.
 
-    tree: the checkout whose gateway it is, by default this one."""
+    tree: the checkout whose gateway it is, by default this one; module: what runs it, with its own arguments."""
     port = free_port()
-    command = [sys.executable, "-m", "gateway", "serve", str(config), "--port", str(port)]
+    command = [sys.executable, "-m", *module, "serve", str(config), "--port", str(port)]
     address = f"http://127.0.0.1:{port}"
     paths = {"PYTHONPATH": str(tree)} if tree else {}
     with running(command, f"{address}/ready", core=core, cwd=tree, **paths) as (

@@ -2,10 +2,15 @@
 
 Surge's toxicity set, HateCheck, CyberSecEval's false refusals and the contrast rows, mixed, as a stream of calls that a
 starter policy's classifier scores; the judge says what the sets say. What is measured is the gateway's own contract on
-the classifier's own scores, without HTTP in between.
+the classifier's own scores, without HTTP in between. With --before, an older checkout's contract decides by the same
+scores; with --guard, so do guards that are in the folder already, such as those of `benchmarks.starters.larger`.
 """
 
 import argparse
+import json
+import os
+import subprocess
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -33,6 +38,12 @@ SOURCES = (SURGE, HATECHECK, REFUSALS, CONTRAST)
 TERMS = SafetyTerms(missed=0.05, wrongly=0.02, confidence=0.95)
 SEEDS = 5
 _LATEST = 2000
+_BEFORE = """
+import json, sys
+from benchmarks.stream.judged import Call, stream
+calls = [Call(source=source, score=score, unsafe=unsafe) for source, score, unsafe in json.load(sys.stdin)]
+print(json.dumps([stream(calls, seed).alone() for seed in range(int(sys.argv[1]))]))
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,44 +78,72 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--models", type=Path, help="where it is trained; what is trained there already is kept")
+    parser.add_argument("--guard", nargs="*", default=[], help="other guards of that folder")
+    parser.add_argument("--before", type=Path, help="a checkout from before accounts")
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         models = options.models or Path(scratch)
-        calls, held_out, version = scored(models, options.data)
-        recipe = artifact.load(Registry(models).resolve(POLICY.stem)).report()["settings"]["recipe"]
-    lines = list(table(calls, held_out))
+        _trained(models)
+        parts = [_section(name, models, options) for name in (POLICY.stem, *options.guard)]
     made = (
         f"Made by `python -m benchmarks.stream.judged` on {machine()}; {versions(('onnxruntime', 'numpy', 'scipy'))}."
     )
     about = (
-        f"The policy {POLICY.stem} (recipe {recipe}, version {version}), {len(calls):,} messages in {SEEDS} "
-        "orders; the judge says what the sets say. At most 5 % missed of what it calls unsafe, at most 2 % flagged of "
-        "what it calls safe, at 95 %. Nothing of these sets was trained on."
+        f"Public messages in {SEEDS} orders; the judge says what the sets say. At most 5 % missed of what it calls "
+        "unsafe, at most 2 % flagged of what it calls safe, at 95 %. Nothing of these sets was trained on."
     )
-    text = "\n".join(["# A safety stream under a contract", "", made, "", about, "", *lines, ""])
+    if options.before:
+        about += f" By certificates: the contracts of {_commit(options.before)}, by the same scores in the same orders."
+    text = "\n".join(
+        ["# A safety stream under a contract", "", made, "", about, *(line for part in parts for line in part)]
+    )
     print(text)
-    options.output.write_text(text, encoding="utf-8")
+    options.output.write_text(text + "\n", encoding="utf-8")
 
 
-def scored(models: Path, data: Path) -> tuple[list[Call], Sequence[ScoreRow], str]:
-    """All messages with the classifier's scores; those of its training; and its version."""
+def _section(name: str, models: Path, options: argparse.Namespace) -> list[str]:
+    calls, held_out, version = scored(name, models, options.data)
+    report = artifact.load(Registry(models).resolve(name)).report()
+    before = _before(options.before, calls) if options.before else []
+    about = f"Recipe {report['settings']['recipe']}, version {version}, {len(calls):,} messages."
+    return ["", f"## {name}", "", about, "", *table(calls, held_out, before)]
+
+
+def _before(tree: Path, calls: Sequence[Call]) -> list[float]:
+    """What an older checkout's contract decides without the judge, for each seed."""
+    given = json.dumps([(call.source, call.score, call.unsafe) for call in calls])
+    command = [sys.executable, "-P", "-c", _BEFORE, str(SEEDS)]
+    environment = {**os.environ, "PYTHONPATH": str(tree)}
+    done = subprocess.run(command, input=given, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return list(json.loads(done.stdout))
+
+
+def _commit(tree: Path) -> str:
+    command = ["git", "-C", str(tree), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
+def _trained(models: Path) -> None:
     policy = load_policy(POLICY, {})
-    registry = Registry(models)
-    if registry.current(policy.name) is None:
+    if Registry(models).current(policy.name) is None:
         outcome = train(policy, base_dir=POLICY.parent, models_dir=models, progress=Lines(policy.name))
         if not outcome.accepted:
             raise SystemExit("\n".join(outcome.missed))
-    runtime = Runtime.load(models, [policy.name], self_test=False)
+
+
+def scored(name: str, models: Path, data: Path) -> tuple[list[Call], Sequence[ScoreRow], str]:
+    """All messages with a guard's scores; those of its training; and its version."""
+    runtime = Runtime.load(models, [name], self_test=False)
     sets = [(what, rows) for what, rows in public(data) if what in SOURCES]
-    readings = [Reading(classifier=policy.name, texts=(text,)) for _, rows in sets for text, _ in rows]
+    readings = [Reading(classifier=name, texts=(text,)) for _, rows in sets for text, _ in rows]
     verdicts = iter(runtime.classify(readings))
     calls = [
         Call(source=what, score=max(next(verdicts).scores.values()), unsafe=unsafe)
         for what, rows in sets
         for _, unsafe in rows
     ]
-    return calls, runtime.classifiers[policy.name].held_out, registry.current(policy.name) or ""
+    return calls, runtime.classifiers[name].held_out, Registry(models).current(name) or ""
 
 
 def stream(calls: Sequence[Call], seed: int, held_out: Sequence[ScoreRow]) -> Seen:
@@ -129,14 +168,18 @@ def stream(calls: Sequence[Call], seed: int, held_out: Sequence[ScoreRow]) -> Se
     return seen
 
 
-def table(calls: Sequence[Call], held_out: Sequence[ScoreRow]) -> Iterator[str]:
-    """A line for each seed, then one for each source."""
+def table(calls: Sequence[Call], held_out: Sequence[ScoreRow], before: Sequence[float]) -> Iterator[str]:
+    """A line for each seed, then one for each source. before: what certificates decided, for each seed, if known."""
     runs = [stream(calls, seed, held_out) for seed in range(SEEDS)]
-    yield "| seed | decided without the judge | of the last 2,000 | missed, of unsafe | flagged wrongly, of safe |"
-    yield "|---|---|---|---|---|"
+    columns = ("decided without the judge", "by certificates", "of the last 2,000", "missed, of unsafe")
+    yield f"| seed | {' | '.join(columns)} | flagged wrongly, of safe |"
+    yield "|---|---|---|---|---|---|"
     for seed, one in enumerate(runs):
         missed, wrongly = one.wrong(Zone.PASS, unsafe=True), one.wrong(Zone.FLAG, unsafe=False)
-        yield f"| {seed} | {one.alone():.1%} | {one.alone(last=_LATEST):.1%} | {missed:.2%} | {wrongly:.2%} |"
+        old = f"{before[seed]:.1%}" if before else ""
+        yield f"| {seed} | {one.alone():.1%} | {old} | {one.alone(last=_LATEST):.1%} | {missed:.2%} | {wrongly:.2%} |"
+    old = f"{np.mean(before):.1%}" if before else ""
+    yield f"| mean | **{np.mean([one.alone() for one in runs]):.1%}** | {old} | | | |"
     yield ""
     yield "| source | messages | unsafe | decided without the judge, mean of the seeds |"
     yield "|---|---|---|---|"

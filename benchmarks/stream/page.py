@@ -1,17 +1,21 @@
 """The table and the picture of streams under a contract."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from xml.sax.saxutils import escape
 
 import numpy as np
 
+from benchmarks.stream.replay import Replayed
 from benchmarks.stream.run import Case, Outcome
 
 _STEP = 500
 _COLUMNS = (
     "answered here",
+    "replayed",
     "of the last 2,000",
-    "disagreement among those",
+    "replayed",
+    "disagreement among the answers",
+    "replayed",
     "paid calls",
     "median of a local answer",
     "how it ended",
@@ -20,9 +24,11 @@ _COLOURS = ("#1b6ca8", "#c0392b", "#27865a", "#8e44ad", "#b9770e", "#2c3e50", "#
 _LEFT, _TOP, _WIDTH, _HEIGHT = 60, 40, 720, 260
 
 
-def page(outcomes: Sequence[tuple[Case, Outcome]], measured_on: str) -> tuple[str, str]:
-    """(Markdown, SVG)."""
-    rows = [_row(case, outcome) for case, outcome in outcomes]
+def page(
+    outcomes: Sequence[tuple[Case, Outcome]], replayed: Mapping[tuple[int, int], Replayed], measured_on: str
+) -> tuple[str, str]:
+    """(Markdown, SVG). replayed: by order and coin."""
+    rows = [_row(case, outcome, _replayed(case, replayed)) for case, outcome in outcomes]
     text = "\n".join(
         [
             "# A stream under a contract",
@@ -31,13 +37,14 @@ def page(outcomes: Sequence[tuple[Case, Outcome]], measured_on: str) -> tuple[st
             "",
             "Banking77's messages (train and test, each once, shuffled) as chat calls that ask a paid model for the",
             "intent; the paid model answers the gold label. From policy.json and sentences.jsonl alone, 2 % at 95 %",
-            "unless said otherwise, retrained on what the paid model answered. The procedure is honest: every attempt",
-            "spends its part of the chance of error, and no pair both chooses a threshold and certifies it.",
+            "unless said otherwise, retrained on what the paid model answered. Contracts draw the same coins as the",
+            "[replay](stream-replay.md) of that order and coin, whose figures stand next to the gateway's.",
             "",
             f"| stream | calls | {' | '.join(_COLUMNS)} |",
-            "|---|---|---|---|---|---|---|---|",
+            "|---|---|---|---|---|---|---|---|---|---|---|",
             *rows,
             "",
+            *_means(outcomes, replayed),
             "![Calls seen against the share answered here and the disagreement](stream.svg)",
             "",
             *_drift(outcomes),
@@ -48,18 +55,37 @@ def page(outcomes: Sequence[tuple[Case, Outcome]], measured_on: str) -> tuple[st
     return text, _picture(outcomes)
 
 
-def _row(case: Case, outcome: Outcome) -> str:
+def _replayed(case: Case, replayed: Mapping[tuple[int, int], Replayed]) -> Replayed | None:
+    plain = not case.noise and case.swapped_at is None
+    return replayed.get((case.seed, case.coin)) if plain else None
+
+
+def _row(case: Case, outcome: Outcome, again: Replayed | None) -> str:
     cells = (
         case.name,
         f"{len(outcome.answered):,}",
         f"**{outcome.share(0):.1%}**",
+        f"{again.share():.1%}" if again else "",
         f"{outcome.share(-2000):.1%}",
+        f"{again.share(-2000):.1%}" if again else "",
         f"{outcome.disagreement():.2%}",
+        f"{again.wrongly():.2%}" if again else "",
         f"{outcome.paid:,}",
         f"{outcome.local_ms():.1f} ms" if any(outcome.answered) else "",
         outcome.reason,
     )
     return "| " + " | ".join(cells) + " |"
+
+
+def _means(outcomes: Sequence[tuple[Case, Outcome]], replayed: Mapping[tuple[int, int], Replayed]) -> Iterator[str]:
+    """Each order's mean over its coins, by the gateway and by the replay."""
+    pairs = [(case.seed, outcome.share(0), again.share()) for case, outcome in outcomes
+             if (again := _replayed(case, replayed))]  # fmt: skip
+    for order in dict.fromkeys(order for order, _, _ in pairs):
+        here, there = np.mean([shares for at, *shares in pairs if at == order], axis=0)
+        yield f"Order {order}: {here:.1%} answered by the gateway, {there:.1%} replayed ({100 * (here - there):+.1f})."
+    if pairs:
+        yield ""
 
 
 def _drift(outcomes: Sequence[tuple[Case, Outcome]]) -> list[str]:

@@ -142,6 +142,16 @@ def rows_of(data: Path, cache: Path, name: str, order: int) -> list[OrderRow]:
     return rows
 
 
+def replays(folder: Path, cache: Path, order: int, coins: int) -> list[Replayed]:
+    """The streams of one order of a set, one for each coin. folder: the set's."""
+    logging.getLogger("gateway").setLevel(logging.ERROR)
+    with threadpool_limits(1):
+        messages = Messages.load(folder, cache)
+        first = replay(messages, ReplayCase(order=order))
+        further = range(1, coins)
+        return [first, *(replay(messages, ReplayCase(order=order, coin=coin), first.versions) for coin in further)]
+
+
 def _changes(messages: Messages, order: int, old: Sequence[FittedVersion]) -> Iterator[ChangeRow]:
     for kind, change in _KINDS.items():
         known, until = old, None if "outage" in change else CHANGED_AT

@@ -18,6 +18,8 @@ from statistics import median
 from benchmarks.banking77.dataset import Dataset, write
 from benchmarks.gateway.processes import gateway
 from benchmarks.stream.paid import Paid
+from gateway.contracts.store import ContractStore
+from gateway.serving.retrain import texts_needed
 
 _GATEWAY = """\
 version: 1
@@ -38,18 +40,21 @@ rules:
     then: {{"*": {{answer: label}}}}
 """
 _LOOK = 50
-"""Calls from one look for a training to the next."""
+"""Calls that a connection is kept for."""
+_BEGINS_S = 20.0
+"""Within which a training that is due begins, unless the hour's processor time is spent."""
 _SETTLE_S = 3.0
 """The gateway looks for new versions each second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """noise: of texts on which the paid model answers at random; swapped_at: the call from which on ten labels have
-    changed their meaning."""
+    """coin: of the contract's draws, which are those of a replay with the same order and coin; noise: of texts on which
+    the paid model answers at random; swapped_at: the call from which on ten labels have changed their meaning."""
 
     name: str
     seed: int
+    coin: int = 0
     target: float = 0.02
     noise: float = 0.0
     swapped_at: int | None = None
@@ -101,7 +106,8 @@ def run(dataset: Dataset, case: Case, *, models: Path, calls: int | None) -> Out
         try:
             _prepare(dataset, folder, models)
             (folder / "gateway.yaml").write_text(_GATEWAY.format(url=server.url, target=f"{case.target:.0%}"))
-            with gateway(folder / "gateway.yaml") as (_, _, address):
+            module = ("benchmarks.stream.coins", f"{case.seed}-{case.coin}")
+            with gateway(folder / "gateway.yaml", module=module) as (_, _, address):
                 outcome = _send(stream, labels, address, folder, server, case)
             outcome.paid = server.calls
             outcome.reason = _reason(folder)
@@ -118,7 +124,7 @@ def _send(
     outcome = Outcome()
     gold = dict(stream)
     swap = _swap(labels, case.seed)
-    done = 0
+    trainings = _Trainings(address, folder)
     for number, (text, label) in enumerate(stream):
         if case.swapped_at == number:
             gold = {one: swap.get(old, old) for one, old in gold.items()}
@@ -135,26 +141,49 @@ def _send(
         here = answer.headers["x-offramp-decision"] == "answer"
         outcome.answered.append(here)
         outcome.wrong.append(here and said.strip() != (gold[text] if case.swapped_at else label))
-        if number % _LOOK == _LOOK - 1:
-            done = _wait(address, folder, outcome, number + 1, done)
+        ended = "" if here else trainings.ended()
+        if ended:
+            outcome.events.append((number + 1, ended))
+        if ended or number % _LOOK == _LOOK - 1:
             # the gateway closes connections that are idle for long; the next request opens one
             connection.close()
     connection.close()
     return outcome
 
 
-def _wait(address: str, folder: Path, outcome: Outcome, number: int, done: int) -> int:
-    """Notes what became of trainings, and waits for one that runs. done: events seen so far; returns them by now."""
-    begun = _count(folder, "SELECT count(*) FROM contract_trainings")
-    while True:
-        ended = _ended(address)
-        if sum(ended.values()) > done:
-            time.sleep(_SETTLE_S)
-            outcome.events.append((number, ", ".join(f"{name} {count:g}" for name, count in ended.items() if count)))
-            done = int(sum(ended.values()))
-        if sum(ended.values()) >= begun:
-            return done
-        time.sleep(0.5)
+class _Trainings:
+    """Waits for each training at the call with which it is due, as a replay fits a version at once."""
+
+    def __init__(self, address: str, folder: Path) -> None:
+        self._address, self._db = address, folder / "offramp.db"
+        self._done, self._refused = 0, -1
+
+    def ended(self) -> str:
+        """Waits for a training that is due or runs; how many there were by then if one has ended, else nothing."""
+        with closing(ContractStore(self._db, read_only=True)) as store:
+            since, known = store.texts_since_training("intents", self._among())
+        begun = self._begun()
+        if since >= texts_needed(known) and self._refused != begun:
+            until = time.monotonic() + _BEGINS_S
+            while self._begun() == begun and time.monotonic() < until:
+                time.sleep(0.1)
+            if self._begun() == begun:
+                # the hour's processor time is spent: calls go on until it begins
+                self._refused = begun
+        if self._begun() == self._done:
+            return ""
+        while sum((counts := _ended(self._address)).values()) < self._begun():
+            time.sleep(0.2)
+        self._done = int(sum(counts.values()))
+        time.sleep(_SETTLE_S)
+        return ", ".join(f"{name} {count:g}" for name, count in counts.items() if count)
+
+    def _begun(self) -> int:
+        return _count(self._db, "SELECT count(*) FROM contract_trainings")
+
+    def _among(self) -> str:
+        with closing(sqlite3.connect(self._db, timeout=30)) as db:
+            return str((db.execute("SELECT among FROM contract_texts LIMIT 1").fetchone() or ("",))[0])
 
 
 def _ended(address: str) -> dict[str, float]:
@@ -204,11 +233,13 @@ def _swap(labels: list[str], seed: int) -> dict[str, str]:
 
 
 def _reason(folder: Path) -> str:
-    with closing(sqlite3.connect(folder / "offramp.db")) as db:
-        states = [json.loads(state) for (state,) in db.execute("SELECT state FROM contracts ORDER BY at DESC LIMIT 1")]
-    return "; ".join(f"{state['phase']}: {state['reason']}" for state in states)
+    with closing(ContractStore(folder / "offramp.db", read_only=True)) as store:
+        sides = [
+            (side.phase.value, side.reason) for one in store.newest(1, lambda _: True) for side in one.contract.sides
+        ]
+    return "; ".join(f"{phase}: {reason}" for phase, reason in sides)
 
 
-def _count(folder: Path, query: str) -> int:
-    with closing(sqlite3.connect(folder / "offramp.db", timeout=30)) as db:
-        return int(db.execute(query).fetchone()[0])
+def _count(db: Path, query: str) -> int:
+    with closing(sqlite3.connect(db, timeout=30)) as file:
+        return int(file.execute(query).fetchone()[0])
