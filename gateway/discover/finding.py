@@ -9,20 +9,8 @@ from itertools import chain, count
 from typing import TYPE_CHECKING, Final
 
 from gateway.config.prices import PriceTable
+from gateway.discover import evaluate
 from gateway.discover.calls import LoggedCall
-from gateway.discover.evaluate import (
-    MONTH_S,
-    Consistency,
-    PredictedAgreement,
-    Spend,
-    agreement_of,
-    consistency,
-    givable,
-    obstacle,
-    pairs_of,
-    period_s,
-    spend,
-)
 from gateway.discover.group import Group, groups, unread
 from gateway.discover.labels import Labels, labels_of
 from gateway.protocols.wire import FunctionCall, Unsupported
@@ -57,12 +45,12 @@ class Finding:
     group: Group
     labels: Labels
     models: tuple[str, ...]
-    spend: Spend
+    spend: evaluate.Spend
     month: float | None
-    consistency: Consistency
+    consistency: evaluate.Consistency
     obstacle: str | None
     givable: float
-    agreement: PredictedAgreement | None = None
+    agreement: evaluate.PredictedAgreement | None = None
 
     @property
     def calls(self) -> int:
@@ -92,11 +80,11 @@ class Finding:
 
 def look(calls: Sequence[LoggedCall], prices: PriceTable, *, period: float | None = None) -> list[Finding]:
     """The findings as far as they need no model. period: of the log in seconds, where it has no times."""
-    length = period or period_s(calls)
+    length = period or evaluate.period_s(calls)
     findings: dict[str, Finding] = {}
     for group in groups(calls):
         labels = labels_of([call.completion for call in group.calls], group.inputs)
-        hindrance = obstacle(group, labels)
+        hindrance = evaluate.obstacle(group, labels)
         base = name_of(group, labels)
         names = chain([base], (f"{base}-{number}" for number in count(2)))
         name = next(name for name in names if name not in findings)
@@ -106,11 +94,11 @@ def look(calls: Sequence[LoggedCall], prices: PriceTable, *, period: float | Non
             group=group,
             labels=labels,
             models=tuple(model for model, _ in models.most_common()),
-            spend=spend(group.calls, prices),
-            month=MONTH_S / length if length else None,
-            consistency=consistency(group.inputs, labels.by_call),
+            spend=evaluate.spend(group.calls, prices),
+            month=evaluate.MONTH_S / length if length else None,
+            consistency=evaluate.consistency(group.inputs, labels.by_call),
             obstacle=hindrance,
-            givable=givable(group, labels)[0] if hindrance is None else 0.0,
+            givable=evaluate.givable(group, labels)[0] if hindrance is None else 0.0,
         )
     return ranked(findings.values())
 
@@ -124,8 +112,8 @@ def measure(finding: Finding, encoder: "Encoder", *, bound: float, advance: Adva
     read = [index for index, call in enumerate(group.calls) if not unread(call, group.reads)]
     inputs = [group.inputs[index] for index in read]
     labels = replace(labels, by_call=tuple(labels.by_call[index] for index in read))
-    pairs = pairs_of(inputs, labels, encoder, advance=partial(advance, f"{finding.name}: agreement"))
-    return replace(finding, agreement=agreement_of(pairs, bound=bound))
+    pairs = evaluate.pairs_of(inputs, labels, encoder, advance=partial(advance, f"{finding.name}: agreement"))
+    return replace(finding, agreement=evaluate.agreement_of(pairs, bound=bound))
 
 
 def ranked(findings: Iterable[Finding]) -> list[Finding]:

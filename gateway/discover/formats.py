@@ -13,21 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.discover.calls import (
-    CACHED,
-    CUT,
-    FAILED,
-    NO_ANSWER,
-    NO_TEXT,
-    NOT_CHAT,
-    Exchange,
-    SkippedRecord,
-    dollars,
-    json_object,
-    json_value,
-    seconds,
-    tokens,
-)
+from gateway.discover import calls
 
 Line = Mapping[str, Any]
 Names = tuple[str, ...]
@@ -46,7 +32,7 @@ _PROMPTS: Final = ("messages", "input_messages", "input")
 
 def _failed(status: Any) -> bool:
     """Below 0 are Helicone's own: timed out, pending, cancelled, held for a threat."""
-    return (isinstance(status, int | float) and status < 0) or not 200 <= (tokens(status) or 200) < 300
+    return (isinstance(status, int | float) and status < 0) or not 200 <= (calls.tokens(status) or 200) < 300
 
 
 def _no_chat(url: Any) -> bool:
@@ -55,10 +41,10 @@ def _no_chat(url: Any) -> bool:
 
 def _litellm(record: Line) -> Line:
     """The request as the proxy got it, or put together from its parts."""
-    request = json_object(record.get("proxy_server_request"), "proxy_server_request")
+    request = calls.json_object(record.get("proxy_server_request"), "proxy_server_request")
     if not request.get("messages"):
-        options = json_object(record.get("model_parameters"), "model_parameters")
-        messages = json_value(record.get("messages"), "messages")
+        options = calls.json_object(record.get("model_parameters"), "model_parameters")
+        messages = calls.json_value(record.get("messages"), "messages")
         request = {**options, "messages": messages} if messages else {}
     return {**record, "proxy_server_request": request}
 
@@ -75,7 +61,7 @@ def _chat(record: Line) -> Line:
         return {}
     *messages, last = record["messages"] or [None]
     if not isinstance(last, dict) or last.get("role") != "assistant":
-        raise SkippedRecord(NO_ANSWER)
+        raise calls.SkippedRecord(calls.NO_ANSWER)
     finish = "tool_calls" if last.get("tool_calls") else "stop"
     response = {"choices": [{"index": 0, "message": last, "finish_reason": finish}]}
     return {"request": {**record, "messages": messages}, "response": response, "created": record.get("created")}
@@ -111,9 +97,9 @@ FORMATS: Final = (
     LogFormat(  # Helicone
         signs=(frozenset({"request_created_at"}), frozenset({"request_body", "signed_body_url"})),
         skips=(
-            (("response_status",), _failed, FAILED),
-            (("cache_reference_id",), lambda key: key != _NO_REFERENCE, CACHED),
-            (("request_path",), _no_chat, NOT_CHAT),
+            (("response_status",), _failed, calls.FAILED),
+            (("cache_reference_id",), lambda key: key != _NO_REFERENCE, calls.CACHED),
+            (("request_path",), _no_chat, calls.NOT_CHAT),
         ),
         request=("request_body",),
         response=("response_body",),
@@ -127,13 +113,13 @@ FORMATS: Final = (
     LogFormat(  # LiteLLM
         signs=(frozenset({"call_type"}), frozenset({"spend", "response_cost"})),
         skips=(
-            (("call_type",), lambda kind: kind not in ("completion", "acompletion"), NOT_CHAT),
-            (("status",), lambda status: status == "failure", FAILED),
-            (("cache_hit",), lambda hit: str(hit).lower() == "true", CACHED),
+            (("call_type",), lambda kind: kind not in ("completion", "acompletion"), calls.NOT_CHAT),
+            (("status",), lambda status: status == "failure", calls.FAILED),
+            (("cache_hit",), lambda hit: str(hit).lower() == "true", calls.CACHED),
         ),
         rewrite=_litellm,
         request=("proxy_server_request",),
-        missing=NO_TEXT,
+        missing=calls.NO_TEXT,
         truncated="litellm_truncated",
         time=("startTime",),
         model=("model_group", "request.model", "model"),
@@ -144,13 +130,13 @@ FORMATS: Final = (
     LogFormat(  # Portkey
         signs=(frozenset({"ai_model", "ai_org", "ai_provider", "req_units", "res_units"}),),
         skips=(
-            (("response_status_code", "status_code"), _failed, FAILED),
-            (("is_success",), lambda success: str(success).lower() in ("0", "false"), FAILED),
-            (("request_url",), _no_chat, NOT_CHAT),
+            (("response_status_code", "status_code"), _failed, calls.FAILED),
+            (("is_success",), lambda success: str(success).lower() in ("0", "false"), calls.FAILED),
+            (("request_url",), _no_chat, calls.NOT_CHAT),
         ),
         request=("request", "request.body"),
         response=("response", "response.body"),
-        missing=NO_TEXT,
+        missing=calls.NO_TEXT,
         time=("created_at",),
         model=("request.model", "ai_model"),
         input_tokens=("req_units", "request_tokens"),
@@ -165,7 +151,7 @@ FORMATS: Final = (
 )
 
 
-def exchange_of(record: Line) -> Exchange | None:
+def exchange_of(record: Line) -> calls.Exchange | None:
     """A record by the first format that fits; None where none does. Raises SkippedRecord and UnreadableRecord."""
     # some exports write their fields' names in capitals
     record = {**{name.lower(): value for name, value in record.items()}, **record}
@@ -175,29 +161,29 @@ def exchange_of(record: Line) -> Exchange | None:
         for names, refuses, reason in form.skips:
             value = _first(record, names)
             if value is not None and refuses(value):
-                raise SkippedRecord(reason)
+                raise calls.SkippedRecord(reason)
         if fields := form.rewrite(record):
             return _exchange(fields, form)
     return None
 
 
-def _exchange(record: Line, form: LogFormat) -> Exchange:
-    request = json_object(_body(record, form.request), form.request[0])
+def _exchange(record: Line, form: LogFormat) -> calls.Exchange:
+    request = calls.json_object(_body(record, form.request), form.request[0])
     response = _body(record, form.response)
     if form.missing and not (request and response):
-        raise SkippedRecord(form.missing)
+        raise calls.SkippedRecord(form.missing)
     if form.truncated and form.truncated in json.dumps([request["messages"], response]):
-        raise SkippedRecord(CUT)
+        raise calls.SkippedRecord(calls.CUT)
     parts = {**record, "request": request, "response": response}
-    times = (seconds(_first(parts, (name,)), name) for name in form.time)
-    return Exchange(
+    times = (calls.seconds(_first(parts, (name,)), name) for name in form.time)
+    return calls.Exchange(
         request=request,
         response=response,
         at=next((at for at in times if at is not None), None),
         model=str(_first(parts, form.model) or ""),
-        input_tokens=tokens(_first(parts, form.input_tokens)),
-        output_tokens=tokens(_first(parts, form.output_tokens)),
-        reported_usd=dollars(_first(parts, form.cost), scale=form.dollars),
+        input_tokens=calls.tokens(_first(parts, form.input_tokens)),
+        output_tokens=calls.tokens(_first(parts, form.output_tokens)),
+        reported_usd=calls.dollars(_first(parts, form.cost), scale=form.dollars),
     )
 
 
@@ -214,11 +200,11 @@ def _first(record: Line, names: Names) -> Any:
 
 def _body(record: Line, names: Names) -> Any:
     """A body, also where it stands in an object with a status. Raises SkippedRecord and UnreadableRecord."""
-    value = json_value(_first(record, names), names[0])
+    value = calls.json_value(_first(record, names), names[0])
     if isinstance(value, dict) and "body" in value:
         if _failed(value.get("status_code")):
-            raise SkippedRecord(FAILED)
-        return json_value(value["body"], f"{names[0]}.body")
+            raise calls.SkippedRecord(calls.FAILED)
+        return calls.json_value(value["body"], f"{names[0]}.body")
     return value
 
 
@@ -227,12 +213,12 @@ def is_batch(record: Line) -> bool:
     return "custom_id" in record and ("body" in record or "response" in record)
 
 
-def of_batch(asked: Line, answered: Line) -> Exchange:
+def of_batch(asked: Line, answered: Line) -> calls.Exchange:
     """A line of a batch's input file and one of its output. Raises SkippedRecord and UnreadableRecord."""
     if _no_chat(asked.get("url") or "/v1/chat/completions"):
-        raise SkippedRecord(NOT_CHAT)
+        raise calls.SkippedRecord(calls.NOT_CHAT)
     if answered.get("error"):
-        raise SkippedRecord(FAILED)
+        raise calls.SkippedRecord(calls.FAILED)
     return _exchange({"request": asked["body"], "response": answered.get("response")}, _PAIR)
 
 
