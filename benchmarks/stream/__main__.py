@@ -7,14 +7,22 @@ Each order is replayed without HTTP by the same coins. With --replay: only that,
 """
 
 import argparse
+import json
+import os
 import pickle
+import random
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.banking77.dataset import load
 from benchmarks.machine import machine, versions
-from benchmarks.stream import replay_page
+from benchmarks.stream import replay_page, tracer_peer
+from benchmarks.stream.learner import Messages
 from benchmarks.stream.page import page
 from benchmarks.stream.replay import Replayed
 from benchmarks.stream.replay_page import replays
@@ -33,6 +41,8 @@ def main() -> None:
     parser.add_argument("--coins", type=int, default=4, help="streams of each order, which differ in their audits")
     parser.add_argument("--noisy", type=int, default=1, help="orders in which the paid model errs, at each target")
     parser.add_argument("--swaps", type=int, default=5, help="orders in which labels swap their meaning")
+    parser.add_argument("--peers", choices=["tracer-llm"], nargs="*", default=[], help="who else routes each order")
+    parser.add_argument("--peer-python", type=Path, help="the interpreter of an environment that has the peers")
     parser.add_argument("--calls", type=int, default=0, help="only so many of each stream")
     parser.add_argument("--kept", type=Path, help="where the encoder and streams are kept: a run that was cut goes on")
     parser.add_argument("--output", type=Path, default=RESULTS, help="the folder of stream.md and stream.svg")
@@ -74,9 +84,35 @@ def _run(arguments: argparse.Namespace, kept: Path) -> None:
         outcomes.append((case, pickle.loads(file.read_bytes())))
         print(f"{case.name}: {outcomes[-1][1].line()}", flush=True)
     replayed = {} if arguments.calls else _replayed(arguments, kept)
+    outcomes += [_peer(arguments, kept, order) for order in arguments.orders if arguments.peers]
     text, picture = page(outcomes, replayed, f"{machine()}; {versions(PACKAGES)}")
     (arguments.output / "stream.md").write_text(text, encoding="utf-8")
     (arguments.output / "stream.svg").write_text(picture, encoding="utf-8")
+
+
+def _peer(arguments: argparse.Namespace, kept: Path, order: int) -> tuple[Case, Outcome]:
+    """An order as tracer-llm routes it, by the vectors that the gateway's classifier begins with."""
+    file, given = (kept / "peers" / f"order {order}.{ending}" for ending in ("json", "npz"))
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        messages = Messages.load(arguments.data, arguments.cache)
+        stream = list(range(len(messages.texts)))
+        random.Random(order).shuffle(stream)
+        labels = [messages.labels[label] for label in messages.gold[stream]]
+        np.savez(given, vectors=messages.encoder.wholes(messages.texts)[stream], labels=np.array(labels))
+        command = [arguments.peer_python or sys.executable, Path(tracer_peer.__file__), given]
+        done = subprocess.run(command, env={**os.environ, "PYTHONPATH": ""}, stdout=subprocess.PIPE, check=True)
+        file.write_bytes(done.stdout)
+    seen = json.loads(file.read_bytes())
+    deployed = sum(method is not None for _, method in seen["fits"])
+    outcome = Outcome(
+        answered=seen["answered"],
+        wrong=seen["wrong"],
+        events=[(call, f"fitted: {method or 'nothing is deployed'}") for call, method in seen["fits"]],
+        paid=len(seen["answered"]) - sum(seen["answered"]),
+        reason=f"{deployed} of {len(seen['fits'])} fits deployed",
+    )
+    return Case(name=f"tracer-llm {seen['version']}, order {order}", seed=order, coin=-1), outcome
 
 
 def _replayed(arguments: argparse.Namespace, kept: Path) -> dict[tuple[int, int], Replayed]:

@@ -24,6 +24,15 @@ _COLOURS = ("#1b6ca8", "#c0392b", "#27865a", "#8e44ad", "#b9770e", "#2c3e50", "#
 _LEFT, _TOP, _WIDTH, _HEIGHT = 60, 40, 720, 260
 
 
+_PEERS = (
+    "tracer-llm learns offline: `fit`, `update` and a router by the caller's vectors, here those of the gateway's own",
+    "encoder. It has no schedule, so it is fitted at 500 known calls and whenever there are half as many again; its",
+    "target is an agreement of 98 % by its held-out bound. Gradient boosting is left out, as it advises for many",
+    "classes. It checks nothing of what it answers.",
+    "",
+)
+
+
 def page(
     outcomes: Sequence[tuple[Case, Outcome]], replayed: Mapping[tuple[int, int], Replayed], measured_on: str
 ) -> tuple[str, str]:
@@ -45,6 +54,7 @@ def page(
             *rows,
             "",
             *_means(outcomes, replayed),
+            *(_PEERS if any(case.coin < 0 for case, _ in outcomes) else ()),
             "![Calls seen against the share answered here and the disagreement](stream.svg)",
             "",
             *_drift(outcomes),
@@ -71,7 +81,7 @@ def _row(case: Case, outcome: Outcome, again: Replayed | None) -> str:
         f"{outcome.disagreement():.2%}",
         f"{again.wrongly():.2%}" if again else "",
         f"{outcome.paid:,}",
-        f"{outcome.local_ms():.1f} ms" if any(outcome.answered) else "",
+        f"{outcome.local_ms():.1f} ms" if outcome.ms and any(outcome.answered) else "",
         outcome.reason,
     )
     return "| " + " | ".join(cells) + " |"
