@@ -13,7 +13,7 @@ from classifiers.encoder.session import Encoder
 from classifiers.errors import ArtifactError
 from classifiers.model import artifact, selftest
 from classifiers.model.artifact import Artifact
-from classifiers.model.model import Floats, Stage
+from classifiers.model.model import Floats
 from classifiers.model.registry import Registry
 from classifiers.runtime import tasks
 from classifiers.runtime.classifier import Classifier, broken, from_artifact, late
@@ -188,7 +188,8 @@ class Runtime:
         stages = {
             index: stage
             for index, verdict in verdicts.items()
-            if verdict.stage and (stage := tasks.asked(verdict, self._stages(readings[index]))) is not None
+            if verdict.stage
+            and (stage := tasks.asked(verdict, self.classifiers[readings[index].classifier].model.stages)) is not None
         }
         for index, stage in stages.items():
             read = tasks.windows(self._reader, stage, readings[index].texts)
@@ -207,9 +208,6 @@ class Runtime:
                     verdicts[index] = tasks.checked(verdicts[index], stage, read, vectors, one_matter=one)
             except DeadlinePassed:
                 verdicts[index] = late(readings[index].classifier, "deadline", verdicts[index].version)
-
-    def _stages(self, reading: Reading) -> Sequence[Stage]:
-        return self.classifiers[reading.classifier].model.stages
 
     def _begin(self, reading: Reading, deadline: float | None) -> CascadeRun | Verdict:
         """The run of a reading through its classifier's stages, or its verdict where no stage is needed."""

@@ -145,7 +145,7 @@ def failing_part(rule: Rule, request: Request) -> str:
     """The part of a rule's `when` that does not hold, `endpoint`, `model` or `system`; empty where all of it does."""
     if not _of_endpoint(rule, request):
         return "endpoint"
-    if not _of_model(rule, request):
+    if rule.models and request.model not in rule.models:
         return "model"
     return "" if rule.system is None or rule.system.match(request.system_text) else "system"
 
@@ -164,7 +164,3 @@ def _of_endpoint(rule: Rule, request: Request) -> bool:
     if rule.endpoints:
         return request.wire.endpoint in rule.endpoints
     return request.wire.answered or bool(rule.redacts)
-
-
-def _of_model(rule: Rule, request: Request) -> bool:
-    return not rule.models or request.model in rule.models

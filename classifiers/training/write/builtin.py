@@ -305,17 +305,13 @@ def _ordinary_traffic(*, apart: bool) -> list[Row]:
     catches less with them: docs/design/004-guards.md. apart: a third of the groups, of which a network learns nothing:
     whoever builds on it is measured on them. Else the other groups."""
     groups = data.table("ordinary.json").items()
-    kept = [(group, texts) for group, texts in groups if _is_apart(group) is apart]
+    kept = [(group, texts) for group, texts in groups if (int(group.rsplit("-", 1)[1]) % 3 == 0) is apart]
     weight = 0.0 if apart else 1.0
     return [
         Row(text=text, labels=(), group=group, source="builtin", weight=weight)
         for group, texts in kept
         for text in texts
     ]
-
-
-def _is_apart(group: str) -> bool:
-    return int(group.rsplit("-", 1)[1]) % 3 == 0
 
 
 def _label_forms(
