@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from classifiers.policy import Policy
 
 Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
 
 MAIN = "main"
 """The name of a model's stage where it has but one."""

@@ -14,10 +14,9 @@ from itertools import chain
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN
-from classifiers.model.model import ASIDE, TASK, Floats, Stage
+from classifiers.model.model import ASIDE, TASK, Bools, Floats, Stage
 from classifiers.policy import OTHER
 from classifiers.runtime import cascade
 from classifiers.runtime.windows import Key, Reader, key_of
@@ -26,7 +25,6 @@ from classifiers.text.windows import Window
 from classifiers.text.windows import units as parts_of
 from classifiers.verdict import ABOUT_A_MESSAGE, ANOTHER_MATTER, Abstention, Verdict
 
-Bools = NDArray[np.bool_]
 _Read = tuple[Key, Window]
 
 _MOST_UNITS: Final = 64

@@ -12,11 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.evaluation.metrics import ROUNDING, Reach, fewest, most, risk_coverage
-from classifiers.model.model import NEVER, Calibration, Floats, Threshold, Usual
+from classifiers.model.model import NEVER, Bools, Calibration, Floats, Threshold, Usual
 from classifiers.runtime.heads import lost_chances, pooled, probabilities
 from classifiers.training.fit.linear import Ints
-
-Bools = NDArray[np.bool_]
 
 SHARES = (0.0, 0.25, 0.5, 0.75)
 """Shares of nearest sentences to try; the one that makes held-out text likeliest is taken."""

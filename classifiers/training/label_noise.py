@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.evaluation.evaluate import shortened
-from classifiers.model.model import Floats
+from classifiers.model.model import Bools, Floats
 from classifiers.policy import OTHER, Policy
 from classifiers.training.fit import linear
 from classifiers.training.fit.linear import Ints
@@ -30,7 +30,6 @@ from classifiers.training.write.builtin import name_words, positive
 
 Done = Literal["relabelled", "dropped", "weakened", "kept"]
 
-Bools = NDArray[np.bool_]
 
 WRITTEN: frozenset[Origin] = frozenset({"teacher", "file"})
 _GIVEN: frozenset[Origin] = WRITTEN | {"data"}

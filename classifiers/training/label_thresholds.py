@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.evaluation.metrics import ROUNDING, fewest, most, ratio, share
-from classifiers.model.model import NEVER, Floats, Threshold
+from classifiers.model.model import NEVER, Bools, Floats, Threshold
 from classifiers.policy import OTHER, Goal, Policy
 from classifiers.training import calibrate
-from classifiers.training.operating_points import IN_SCOPE, MOSTLY_REAL, REAL_ROWS, Bools, Weights, at_share, weights_at
+from classifiers.training.operating_points import IN_SCOPE, MOSTLY_REAL, REAL_ROWS, Weights, at_share, weights_at
 from classifiers.training.thresholds import ACTS, ChosenThresholds, Reached, all_met, asked_of, tabled
 
 _MOST_DOUBT = 0.1

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.evaluation.metrics import most
-from classifiers.model.model import NEVER, Band, Floats, Threshold
+from classifiers.model.model import NEVER, Band, Bools, Floats, Threshold
 from classifiers.policy import NONE, OTHER, Goal, Policy
 from classifiers.runtime.thresholds import band_of, families, language_of
 from classifiers.text.language import LanguageDetector
@@ -19,7 +19,6 @@ from classifiers.text.normalise import normalise
 from classifiers.training import calibrate
 from classifiers.training.rows import REAL, Row
 
-Bools = NDArray[np.bool_]
 Weights = NDArray[np.float64]
 
 MOST_LOST = 0.005

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.model.model import Floats, Head, Nearest
+from classifiers.model.model import Bools, Floats, Head, Nearest
 from classifiers.runtime import heads
 from classifiers.training.clean import key
 from classifiers.training.fit import linear
@@ -67,8 +67,6 @@ def held_together(rows: Sequence[Row]) -> tuple[Row, ...]:
         replace(row, group=names.setdefault(group, row.group)) for row, group in zip(rows, groups.tolist(), strict=True)
     )
 
-
-Bools = NDArray[np.bool_]
 
 SHARPNESS = (20.0, 30.0, 40.0)
 _FOLDS, _FEWER_FOLDS = 5, 3

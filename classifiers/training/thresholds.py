@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.evaluation.metrics import Reach, fewest, weighted_share
-from classifiers.model.model import NEVER, Band, Floats, Model, Threshold
+from classifiers.model.model import NEVER, Band, Bools, Floats, Model, Threshold
 from classifiers.policy import OTHER, Goal, Policy
 from classifiers.training import calibrate
 from classifiers.training import operating_points as by_band
-from classifiers.training.operating_points import IN_SCOPE, MOSTLY_REAL, REAL_ROWS, Bools
+from classifiers.training.operating_points import IN_SCOPE, MOSTLY_REAL, REAL_ROWS
 
 
 def all_met(*sides: bool | None) -> bool | None:

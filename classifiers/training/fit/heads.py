@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.model.model import Band, Calibration, Floats, Head, Model, Nearest, Novelty, Stage, Windowing
+from classifiers.model.model import Band, Bools, Calibration, Floats, Head, Model, Nearest, Novelty, Stage, Windowing
 from classifiers.policy import OTHER, Policy
 from classifiers.runtime import cascade, heads
 from classifiers.runtime.heads import any_logit
@@ -20,16 +20,6 @@ from classifiers.training.fit.ensemble import WRITTEN_SHARE, Blend, blend, pool
 from classifiers.training.fit.fitted import MeasuredModel, OutsideText, TrainingSet, TunedHead, Workbench
 from classifiers.training.fit.linear import Ints
 from classifiers.training.label_thresholds import OrdinaryTraffic, for_any
-from classifiers.training.operating_points import (
-    answerable,
-    enough,
-    is_foreign,
-    is_real,
-    measured_on,
-    of_no_label,
-    ordinary_kinds,
-    rare,
-)
 from classifiers.training.rows import Row
 from classifiers.training.split import HeldOutWindows
 from classifiers.training.thresholds import ChosenThresholds, for_one
@@ -37,7 +27,6 @@ from classifiers.training.windows import each_whole, highest, tuned_windowing, w
 from classifiers.verdict import Verdict
 
 Advance = Callable[[int, int], None]
-Bools = NDArray[np.bool_]
 
 _SAFETY_STRENGTH = 3.0
 _NEVER_NOVEL = 2.0
@@ -113,7 +102,7 @@ def _single_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
     held = _held_out_logits(training, bench, targets)
     calibrated = _calibrated(training, held, bench.seed)
     fitted = linear.one_of(training.vectors, targets, training.weights, len(classes), bench.seed)
-    use, on = measured_on(policy, rows, held.rows)
+    use, on = operating_points.measured_on(policy, rows, held.rows)
     novelty, far = _novelty(training, fitted, held, use)
     novel = far > novelty.limit
     own, (share, rest) = training.tuned or fitted, held.pooled
@@ -129,14 +118,14 @@ def _single_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
     )
     outside = _outside(training, stage, held, targets, bench.seed)
     bands = operating_points.of_texts(policy, [rows[index].text for index in held.rows])
-    shown = use | of_no_label(rows, held.rows)
+    shown = use | operating_points.of_no_label(rows, held.rows)
     chosen = choose(
         policy,
         classes,
         calibrated.probabilities[shown],
         [rows[index] for index in held.rows[shown].tolist()],
         on=on,
-        novel=(novel | is_foreign(rows, held.rows))[shown],
+        novel=(novel | operating_points.is_foreign(rows, held.rows))[shown],
         bands=[bands[index] for index in np.flatnonzero(shown)],
         outside=outside,
     )
@@ -246,7 +235,7 @@ def _held_out_logits(training: TrainingSet, bench: Workbench, targets: Ints) -> 
         unseen=training.held_out,
         dealt=training.dealt,
     )
-    truth, sure = targets[held.rows], answerable(training.policy, training.rows, held.rows)
+    truth, sure = targets[held.rows], operating_points.answerable(training.policy, training.rows, held.rows)
     sharpness, share = calibrate.nearest_share(
         held.logits[sure], {sharp: vote[sure] for sharp, vote in held.votes.items()}, truth[sure]
     )
@@ -263,8 +252,8 @@ def _held_out_logits(training: TrainingSet, bench: Workbench, targets: Ints) -> 
 
 def _calibrated(training: TrainingSet, held: _HeldOutLogits, seed: int) -> Blend:
     scale = calibrate.temperature(held.scores[held.sure], held.truth[held.sure])
-    real = is_real(training.rows, held.rows) & ~is_foreign(training.rows, held.rows)
-    shown, table = enough(real), training.ngrams
+    real = operating_points.is_real(training.rows, held.rows) & ~operating_points.is_foreign(training.rows, held.rows)
+    shown, table = operating_points.enough(real), training.ngrams
     if shown:
         calibration = calibrate.fit_offsets(held.scores[real], held.truth[real], scale)
         own = calibrate.unseen(held.scores, held.truth, real, calibration, seed)
@@ -275,7 +264,7 @@ def _calibrated(training: TrainingSet, held: _HeldOutLogits, seed: int) -> Blend
         own = squash(calibration, held.scores, multi_label=False)
     if table is None or (training.tuned and not shown):
         return Blend(earlier=0.0, calibration=calibration, probabilities=own)
-    tried = {"spared": rare(held.truth, held.sure)} if shown else {"shares": (WRITTEN_SHARE,)}
+    tried = {"spared": operating_points.rare(held.truth, held.sure)} if shown else {"shares": (WRITTEN_SHARE,)}
     return blend(calibration, table.held_out[held.rows], own, held.truth, held.sure, **tried)
 
 
@@ -283,7 +272,7 @@ def _novelty(training: TrainingSet, fitted: linear.Fitted, held: _HeldOutLogits,
     """What is novel to the model, and (n,) how novel each held-out row is."""
     policy = training.policy
     named = np.array([name != OTHER for name in training.classes])
-    own = named[held.truth] & ~is_foreign(training.rows, held.rows)
+    own = named[held.truth] & ~operating_points.is_foreign(training.rows, held.rows)
     usual = calibrate.usual(held.scores[own][:, named].max(axis=1), held.truth[own], use[own])
     # with slots, other is learned from text: a value by itself, or in a new frame, is unlike training and none of it
     limit = NOVELTY_LIMIT if usual and not (policy.slots and policy.other is not None) else _NEVER_NOVEL
@@ -298,15 +287,15 @@ def _multi_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
     best = Head(classes=classes, weights=own_head.weights, bias=own_head.bias) if own_head else None
     head = best or _fit_any(training, bench.seed)(training.vectors, holds, training.weights)
     # a text of many parts has many chances: as rows are found among others, they are calibrated
-    calm = ordinary_kinds(policy, rows, held.rows) != ""
+    calm = operating_points.ordinary_kinds(policy, rows, held.rows) != ""
     if policy.builds_on:
         # these have no weight, so the head that serves has not learned them either
         windows = (training.windows or each_whole(training.vectors)).only(held.rows)
         served = calm[windows.owners][:, None]
         held = replace(held, logits=np.where(served, head.logits(windows.vectors), held.logits))
     shown = held.amid(np.flatnonzero(calm), bench.seed) if policy.reads_parts else held
-    kinds = ordinary_kinds(policy, rows, shown.rows)
-    use, on = measured_on(policy, rows, shown.rows)
+    kinds = operating_points.ordinary_kinds(policy, rows, shown.rows)
+    use, on = operating_points.measured_on(policy, rows, shown.rows)
     truth, counts = holds[shown.rows], np.diff(shown.starts, append=len(shown.logits))
     calibration = calibrate_windows(shown.logits, shown.starts, truth, use, parts=policy.reads_parts)
     # as they are served: each window is judged for itself, then the worst counts
@@ -317,7 +306,7 @@ def _multi_label(training: TrainingSet, bench: Workbench) -> MeasuredModel:
         probabilities[use],
         truth[use],
         on,
-        foreign=is_foreign(rows, shown.rows[use]),
+        foreign=operating_points.is_foreign(rows, shown.rows[use]),
         ordinary=OrdinaryTraffic.of(probabilities, kinds, times=2) if policy.reads_parts else None,
         kinds=[_kind_of(rows[index]) for index in shown.rows[use].tolist()],
         outside=_outside_topics(training, head, calibration, probabilities[~use], shown.rows[~use]),
@@ -405,7 +394,7 @@ def _held_out_windows(training: TrainingSet, bench: Workbench, holds: Bools) -> 
     tuned = training.tuned
     if tuned is None:
         return held, None
-    use, _ = measured_on(training.policy, training.rows, held.rows)
+    use, _ = operating_points.measured_on(training.policy, training.rows, held.rows)
     truth, counts = holds[held.rows][use], np.diff(held.starts, append=len(held.logits))[use]
     own = (training.windows or each_whole(training.vectors)).only(held.rows).vectors @ tuned.weights.T + tuned.bias
     losses = [calibrate.platt_loss(highest(logits, held.starts)[use], truth, counts) for logits in (own, held.logits)]

@@ -20,7 +20,7 @@ from classifiers.encoder.source import EncoderSource, Odds, sha256_of
 from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN, Tokens
 from classifiers.errors import EncoderError, PolicyError, TrainingError
 from classifiers.evaluation.metrics import average_precision
-from classifiers.model.model import NEVER, OWN, Calibration, Floats, Head, Stage, Threshold, Windowing
+from classifiers.model.model import NEVER, OWN, Bools, Calibration, Floats, Head, Stage, Threshold, Windowing
 from classifiers.policy import Policy
 from classifiers.runtime import cascade
 from classifiers.runtime.cascade import StageResult
@@ -30,7 +30,7 @@ from classifiers.training import calibrate, operating_points, split
 from classifiers.training.clean import key
 from classifiers.training.fit.ensemble import GuardEvidence, stack, stacking_loss
 from classifiers.training.fit.fitted import FittedModel, MeasuredModel, TrainingSet, Workbench
-from classifiers.training.fit.heads import Bools, measured, never_novel, verdict_of, windowing
+from classifiers.training.fit.heads import measured, never_novel, verdict_of, windowing
 from classifiers.training.fit.linear import Ints
 from classifiers.training.label_thresholds import OrdinaryTraffic, for_any
 from classifiers.training.operating_points import CascadePath, measured_on

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from classifiers.encoder.session import Encoder
-from classifiers.model.model import NEVER, Floats, Threshold
+from classifiers.model.model import NEVER, Bools, Floats, Threshold
 from classifiers.policy import OTHER, Policy
 from classifiers.runtime.thresholds import name_one
 from classifiers.training import calibrate, operating_points
@@ -23,15 +23,6 @@ from classifiers.training.fit.ensemble import blend
 from classifiers.training.fit.heads import choose, fit, measured, verdict_of
 from classifiers.training.fit.tuning_set import centroids, targets_of
 from classifiers.training.fit.weights import find_weights
-from classifiers.training.operating_points import (
-    Bools,
-    HeldOutScores,
-    answerable,
-    choose_exit,
-    is_foreign,
-    measured_on,
-    of_no_label,
-)
 from classifiers.training.rows import Row
 from classifiers.training.thresholds import ChosenThresholds
 from classifiers.training.windows import wholes
@@ -109,17 +100,17 @@ class _HeldOutPair:
         self.far = [np.array([verdict.novelty for verdict in verdicts]) for verdicts in own]
         self.limits = [model.model.last.novelty.limit for model in models]
         self.known: Bools = self.far[0] <= self.limits[0]
-        self.used, self.on = measured_on(policy, rows, self.held)
-        self.shown: Bools = self.used | of_no_label(rows, self.held)
+        self.used, self.on = operating_points.measured_on(policy, rows, self.held)
+        self.shown: Bools = self.used | operating_points.of_no_label(rows, self.held)
         self.here = here
         # the last encoder may be tuned, and then knows all labels
         self.outside = first.outside
-        self.sure = answerable(policy, rows, self.held)
+        self.sure = operating_points.answerable(policy, rows, self.held)
         self.truth = np.array([self.classes.index(row.labels[0]) for row in here], np.int32)
         self.blended = blend(last.model.last.calibration, self.small, self.large, self.truth, self.sure)
         self.bands = operating_points.of_texts(policy, [row.text for row in here])
-        self.foreign = is_foreign(rows, self.held)
-        scores = HeldOutScores(
+        self.foreign = operating_points.is_foreign(rows, self.held)
+        scores = operating_points.HeldOutScores(
             probabilities=self.small,
             known=self.known,
             truth=self.truth,
@@ -127,7 +118,9 @@ class _HeldOutPair:
             before=self.blended.probabilities.argmax(axis=1) == self.truth,
             used=self.sure,
         )
-        self.act = choose_exit(scores, max_error=min(policy.goal.max_error if policy.goal else 1.0, MOST_WRONG))
+        self.act = operating_points.choose_exit(
+            scores, max_error=min(policy.goal.max_error if policy.goal else 1.0, MOST_WRONG)
+        )
 
     def exit(self) -> tuple[float, Bools, Floats, ChosenThresholds]:
         """From where on the first stage settles texts, (n,) which, (n, classes) of both, the last one's thresholds."""

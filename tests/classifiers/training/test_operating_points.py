@@ -7,14 +7,6 @@ import pytest
 from classifiers.model.model import NEVER, Band, Threshold
 from classifiers.policy import Goal, Policy
 from classifiers.training import operating_points
-from classifiers.training.operating_points import (
-    HeldOutScores,
-    answerable,
-    choose_exit,
-    measured_on,
-    of_texts,
-    stricter,
-)
 from classifiers.training.rows import Origin, Row
 
 SHORT, LONG = Band(above=0, up_to=40), Band(above=40, up_to=120)
@@ -24,13 +16,15 @@ def test_a_band_in_which_more_is_wrong_than_is_wanted_has_a_threshold_of_its_own
     """All at 0.8, but for the wrong short ones, which lie at 0.7."""
     bands, wrong = [SHORT] * 200 + [LONG] * 200, np.arange(400) < 20
     confidences = np.where(wrong, 0.7, 0.8).astype(np.float32)
-    assert stricter(bands, confidences, ~wrong, np.ones(400), act=0.6, max_error=0.05) == {SHORT: np.float32(0.8)}
+    assert operating_points.stricter(bands, confidences, ~wrong, np.ones(400), act=0.6, max_error=0.05) == {
+        SHORT: np.float32(0.8)
+    }
 
 
 def test_languages_part_texts_only_where_the_policy_names_several(make_policy: Callable[..., Policy]) -> None:
     texts = ["where is my new card?", "wo bleibt denn meine neue Karte?"]
-    assert of_texts(make_policy(), texts) == [SHORT, SHORT]
-    told_apart = of_texts(make_policy(languages=["en", "de"]), texts)
+    assert operating_points.of_texts(make_policy(), texts) == [SHORT, SHORT]
+    told_apart = operating_points.of_texts(make_policy(languages=["en", "de"]), texts)
     assert [band.language for band in told_apart] == ["en", "de"]
 
 
@@ -41,10 +35,10 @@ def test_a_kind_of_text_out_of_scope_with_few_rows_weighs_less() -> None:
     assert shares == {"": 0.79, "everyday": 0.1, "services": 0.1, "other": 0.01}
 
 
-def scores_of(sure: Any, right: Any, before: Any = None, known: bool = True) -> HeldOutScores:
+def scores_of(sure: Any, right: Any, before: Any = None, known: bool = True) -> operating_points.HeldOutScores:
     likely = np.asarray(sure, np.float32)
     count = len(likely)
-    return HeldOutScores(
+    return operating_points.HeldOutScores(
         probabilities=np.stack([likely, 1 - likely], axis=1),
         known=np.full(count, known),
         truth=np.zeros(count, np.int32),
@@ -56,18 +50,18 @@ def scores_of(sure: Any, right: Any, before: Any = None, known: bool = True) -> 
 
 def test_the_threshold_stays_above_where_too_much_is_lost_or_wrong() -> None:
     sure, right = [0.9] * 500 + [0.6] * 500, [True] * 500 + [False] * 10 + [True] * 490
-    assert choose_exit(scores_of(sure, right, [True] * 1000)) == pytest.approx(0.9)
+    assert operating_points.choose_exit(scores_of(sure, right, [True] * 1000)) == pytest.approx(0.9)
     # wrong before, too: nothing is lost, but the goal would be missed
     wrong = [True] * 500 + [False] * 250 + [True] * 250
     for max_error, act in ((1.0, 0.6), (0.02, 0.9)):
-        assert choose_exit(scores_of(sure, wrong), max_error=max_error) == pytest.approx(act)
+        assert operating_points.choose_exit(scores_of(sure, wrong), max_error=max_error) == pytest.approx(act)
 
 
 def test_nothing_is_settled_without_enough_to_show_it_or_a_known_word() -> None:
-    assert choose_exit(scores_of([0.9] * 400, [True] * 400)) is None
-    assert choose_exit(scores_of([0.9] * 1000, [True] * 1000, known=False)) is None
-    assert choose_exit(scores_of([0.4] * 1000, [True] * 1000)) is not None  # the other class has 0.6
-    assert choose_exit(scores_of([], [])) is None
+    assert operating_points.choose_exit(scores_of([0.9] * 400, [True] * 400)) is None
+    assert operating_points.choose_exit(scores_of([0.9] * 1000, [True] * 1000, known=False)) is None
+    assert operating_points.choose_exit(scores_of([0.4] * 1000, [True] * 1000)) is not None  # the other class has 0.6
+    assert operating_points.choose_exit(scores_of([], [])) is None
 
 
 @pytest.mark.parametrize(("rows", "error", "goal"), [(1000, 0.055, 0.05), (3000, 0.012, 0.01)])
@@ -78,7 +72,7 @@ def test_a_goal_that_no_threshold_keeps_is_held_to_be_kept_as_seldom_as_is_promi
     kept = 0
     for _ in range(100):
         right, sure = chance.random(rows) >= error, chance.uniform(0.5, 1, rows)
-        kept += choose_exit(scores_of(sure, right), max_error=goal) is not None
+        kept += operating_points.choose_exit(scores_of(sure, right), max_error=goal) is not None
     # 5 of 100 are promised; 11 would be, by chance, once in a hundred times
     assert kept <= 11
 
@@ -113,7 +107,7 @@ def rows_of(**counts: tuple[int, int]) -> list[Row]:
 
 
 def counts_of(policy: Policy, rows: list[Row]) -> tuple[dict[tuple[str, str], int], str]:
-    used, on = measured_on(policy, rows, np.arange(len(rows)))
+    used, on = operating_points.measured_on(policy, rows, np.arange(len(rows)))
     chosen = [row for row, one in zip(rows, used.tolist(), strict=True) if one]
     keys = [(row.labels[0] if row.labels else "none", row.source) for row in chosen]
     return {key: keys.count(key) for key in keys}, on
@@ -124,9 +118,9 @@ def test_by_foreign_rows_nothing_is_made_surer_unless_all_are(make_policy: Calla
         Row(text="x", labels=("card_arrival",), group="g", source="data", foreign=one) for one in ("", "de", "", "de")
     ]
     held = np.arange(4)
-    assert answerable(make_policy(), rows, held).tolist() == [True, False, True, False]
-    assert answerable(make_policy(), rows, held[[1, 3]]).tolist() == [True, True]
-    assert not len(answerable(make_policy(), rows, held[:0]))
+    assert operating_points.answerable(make_policy(), rows, held).tolist() == [True, False, True, False]
+    assert operating_points.answerable(make_policy(), rows, held[[1, 3]]).tolist() == [True, True]
+    assert not len(operating_points.answerable(make_policy(), rows, held[:0]))
 
 
 @pytest.mark.parametrize(
