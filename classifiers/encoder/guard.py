@@ -91,7 +91,10 @@ def find_guard(source: str, base_dir: Path, models_dir: Path) -> GuardSource:
     EncoderError where there is no such model, it is out of reach, or it is of another kind."""
     kind, _, rest = source.partition(":")
     if kind == "trained" and rest:
-        return _trained(rest, models_dir)
+        try:
+            return as_guard(artifact.load(Registry(models_dir).resolve(rest)))
+        except ArtifactError as error:
+            raise EncoderError(f"{error}; train it, or bring it with offramp models import") from error
     if kind == "folder" and rest:
         folder = Path(base_dir, Path(rest).expanduser())
         if not folder.is_dir():
@@ -107,13 +110,6 @@ def find_guard(source: str, base_dir: Path, models_dir: Path) -> GuardSource:
             f"{source!r} is no guard's source; write hub:ORG/NAME, package:NAME, folder:PATH or trained:NAME"
         )
     return _in_folder(folder, source)
-
-
-def _trained(name: str, models_dir: Path) -> GuardSource:
-    try:
-        return as_guard(artifact.load(Registry(models_dir).resolve(name)))
-    except ArtifactError as error:
-        raise EncoderError(f"{error}; train it, or bring it with offramp models import") from error
 
 
 def as_guard(held: Artifact) -> GuardSource:
@@ -222,8 +218,7 @@ def log_odds(logits: Floats, odds: Odds) -> Floats:
         shares = np.exp(wide - wide.max(axis=1, keepdims=True))
         shares /= shares.sum(axis=1, keepdims=True)
         held, rest = shares @ members, shares @ (1 - members)
-    result: Floats = (np.log(held + _LEAST) - np.log(rest + _LEAST)).astype(np.float32)
-    return result
+    return (np.log(held + _LEAST) - np.log(rest + _LEAST)).astype(np.float32)
 
 
 def _members(odds: Odds) -> Floats:

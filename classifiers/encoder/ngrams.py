@@ -38,11 +38,6 @@ class NGrams:
     rarity: Floats
     bias: Floats
 
-    @property
-    def classes(self) -> int:
-        """How many classes it scores."""
-        return len(self.bias)
-
 
 def keys_of(ids: Sequence[int], base: int) -> Keys:
     """A window's features: its ids, then its pairs of neighbours as (first + 1) * base + second. ids: special ones
@@ -71,7 +66,7 @@ def write(ngrams: NGrams, folder: Path, *, tokenizer: Path, name: str, max_token
 def _constants(ngrams: NGrams) -> dict[str, Any]:
     """Row 0 of each table is that of a feature that is not known: it weighs nothing."""
     steps = np.maximum(np.abs(ngrams.weights).max(axis=1, keepdims=True), 1e-12) / 127
-    table = np.vstack([np.zeros((1, ngrams.classes)), np.round(ngrams.weights / steps)]).astype(np.int8)
+    table = np.vstack([np.zeros((1, len(ngrams.bias))), np.round(ngrams.weights / steps)]).astype(np.int8)
     return {
         "table": table,
         "steps": np.vstack([np.zeros((1, 1)), steps]).astype(np.float32),
@@ -111,7 +106,7 @@ def _graph(ngrams: NGrams) -> Any:
         nodes,
         "ngrams",
         [helper.make_tensor_value_info("input_ids", TensorProto.INT64, [1, "tokens"])],
-        [helper.make_tensor_value_info("hidden", TensorProto.FLOAT, [1, 1, ngrams.classes + 1])],
+        [helper.make_tensor_value_info("hidden", TensorProto.FLOAT, [1, 1, len(ngrams.bias) + 1])],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in _constants(ngrams).items()],
     )
     opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid("ai.onnx.ml", _ML_OPSET)]

@@ -200,7 +200,13 @@ class Encoder:
         """
         description = Description.read(folder)
         for name, wanted in description.sha256.items():
-            _check_file(folder / name, wanted)
+            path = folder / name
+            try:
+                digest = sha256_of(path)
+            except OSError as error:
+                raise EncoderError(f"{path} cannot be read ({error.strerror}); prepare the encoder again") from error
+            if digest != wanted:
+                raise EncoderError(f"{path} has been changed since it was prepared; delete {folder} to prepare again")
         tokens = Tokens.open(folder / TOKENIZER, ended=description.pooling == "last")
         encoder = cls(Graph(folder / MODEL, description.pooling), tokens, description, max(1, threads))
         if check:
@@ -302,12 +308,3 @@ def embed(
         if progress is not None:
             progress(start + len(part), len(texts))
     return vectors
-
-
-def _check_file(path: Path, wanted: str) -> None:
-    try:
-        digest = sha256_of(path)
-    except OSError as error:
-        raise EncoderError(f"{path} cannot be read ({error.strerror}); prepare the encoder again") from error
-    if digest != wanted:
-        raise EncoderError(f"{path} has been changed since it was prepared; delete {path.parent} to prepare again")

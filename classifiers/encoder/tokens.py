@@ -134,8 +134,7 @@ class Tokens:
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text that the ids stand for, spaced as the tokenizer's decoder does it."""
-        text: str = self.tokenizer.decode(list(ids))
-        return text
+        return self.tokenizer.decode(list(ids))
 
     def after_system(self, system: Sequence[int], window: Sequence[int]) -> list[int]:
         """A window with a system prompt's ids before it, parted by what ends a text; nobody can write that id."""

@@ -68,12 +68,6 @@ def _fullwidth(text: str, chance: random.Random) -> str:
     return text.translate(table)
 
 
-def _diacritics(text: str, chance: random.Random) -> str:
-    return "".join(
-        char + "".join(chance.choices(_MARKS, k=chance.randint(1, 3))) if char.isalpha() else char for char in text
-    )
-
-
 def _leet(text: str, chance: random.Random) -> str:
     """Digits and signs for letters: vowels only, or all that have one."""
     table = _LEET if chance.random() < 0.5 else _LIGHT_LEET
@@ -105,7 +99,9 @@ ATTACKS: Mapping[str, Callable[[str, random.Random], str]] = {
     "variation selectors, emoji": _selectors,
     "bidi": _bidirectional,
     "fullwidth": _fullwidth,
-    "diacritics": _diacritics,
+    "diacritics": lambda text, chance: "".join(
+        char + "".join(chance.choices(_MARKS, k=chance.randint(1, 3))) if char.isalpha() else char for char in text
+    ),
     "leet": _leet,
     "letter spacing": _spacing,
     "upside-down": lambda text, _: "\n".join(line.lower().translate(_TURNED)[::-1] for line in text.split("\n")),

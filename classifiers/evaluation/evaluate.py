@@ -127,8 +127,7 @@ def _scores_with_other(policy: Policy, verdicts: Sequence[Verdict]) -> Floats:
     sums = named.sum(axis=1, keepdims=True)
     # scores are rounded: a smaller rest is noise, and would rank texts of a policy without `other`
     rest = np.where(sums > 0, np.round(1 - sums, _DIGITS).clip(0), 0.0)
-    scores: Floats = np.hstack([named, rest]).astype(np.float32)
-    return scores
+    return np.hstack([named, rest]).astype(np.float32)
 
 
 def _multi_label(

@@ -70,8 +70,7 @@ class Head:
         """(n, classes). vectors: (n, dimensions) of length 1. Where an output says whether any label holds, the
         logarithm of the labels' summed odds is just that."""
         if self.hidden is None:
-            plain: Floats = vectors @ self.weights.T + self.bias
-            return plain
+            return vectors @ self.weights.T + self.bias
         inputs = np.maximum(vectors @ self.hidden.weights.T + self.hidden.bias, np.float32(0))
         outputs = inputs @ self.weights.T + self.bias
         labels, holds = np.split(outputs, [len(self.classes)], axis=1)

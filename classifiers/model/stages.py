@@ -101,7 +101,7 @@ def read_tagger(entry: TaggerEntry | None, held: Tensors, policy: Policy, where:
 
 
 def stage_entry(stage: model.Stage) -> StageEntry:
-    calibration, novelty, nearest = stage.calibration, stage.novelty, stage.nearest
+    calibration, novelty, nearest, tasks = stage.calibration, stage.novelty, stage.nearest, stage.tasks
     return StageEntry(
         name=stage.name,
         encoder=stage.encoder,
@@ -124,26 +124,21 @@ def stage_entry(stage: model.Stage) -> StageEntry:
         windowing=stage.windowing,
         earlier=stage.earlier,
         system_tokens=stage.system_tokens,
-        tasks=_tasks_entry(stage.tasks) if stage.tasks else None,
+        tasks=_TasksEntry(bias=tuple(tasks.bias.tolist()), limits=tuple(tasks.limits.tolist()), small=tasks.small)
+        if tasks
+        else None,
     )
-
-
-def _tasks_entry(tasks: model.TaskFilter) -> _TasksEntry:
-    return _TasksEntry(bias=tuple(tasks.bias.tolist()), limits=tuple(tasks.limits.tolist()), small=tasks.small)
 
 
 def stage_tensors(stage: model.Stage) -> dict[str, NDArray[Any]]:
     """`<stage>.weights` and so on."""
     floats = {"weights": stage.head.weights, "bias": stage.head.bias, "prototypes": stage.novelty.prototypes}
+    for part, layer in (("hidden", stage.head.hidden), ("linear", stage.head.linear)):
+        floats |= {f"{part}_weights": layer.weights, f"{part}_bias": layer.bias} if layer else {}
+    floats |= {"tasks": stage.tasks.weights} if stage.tasks else {}
     packed: dict[str, NDArray[Any]] = {
         f"{stage.name}.{name}": np.ascontiguousarray(value, np.float32) for name, value in floats.items()
     }
-    for part, layer in (("hidden", stage.head.hidden), ("linear", stage.head.linear)):
-        if layer is not None:
-            packed[f"{stage.name}.{part}_weights"] = np.ascontiguousarray(layer.weights, np.float32)
-            packed[f"{stage.name}.{part}_bias"] = np.ascontiguousarray(layer.bias, np.float32)
-    if stage.tasks is not None:
-        packed[f"{stage.name}.tasks"] = np.ascontiguousarray(stage.tasks.weights, np.float32)
     if stage.nearest is not None:
         packed[f"{stage.name}.owners"] = np.ascontiguousarray(stage.nearest.owners, np.int32)
     return packed

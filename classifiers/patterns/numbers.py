@@ -27,10 +27,6 @@ def compact(text: str) -> str:
     return text.translate(_NOT_DIGITS)
 
 
-def _is_near(text: str, start: int, end: int, words: re.Pattern[str]) -> bool:
-    return words.search(text[max(0, start - 60) : start] + "\n" + text[end : end + 30]) is not None
-
-
 _GAP = r"[ \t\r\n.\-_]{1,2}| ?[-/] ?"
 _FIRST = re.compile("[2-6]" + BEFORE.format("[2-6]"))
 _CARD = re.compile(
@@ -142,7 +138,10 @@ class NationalForm(NamedTuple):
     def matches(self, text: str, start: int) -> re.Match[str] | None:
         """The number that begins at a place, with its word and right check digits."""
         match = self.form.match(text, start)
-        if match is None or (self.words and not _is_near(text, *match.span(), self.words)):
+        if match is None:
+            return None
+        around = text[max(0, start - 60) : start] + "\n" + text[match.end() : match.end() + 30]
+        if self.words and not self.words.search(around):
             return None
         number = match[0] if self.module in _SIGNED else compact(match[0])
         return match if not self.module or import_module(f"stdnum.{self.module}").is_valid(number) else None

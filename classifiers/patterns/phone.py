@@ -75,7 +75,9 @@ _FIELD_CHARS = 20
 def find(text: str) -> Iterator[tuple[int, int]]:
     """(start, end) of each number. The same digits may be found twice."""
     for start, end in _numbers(text):
-        if not (_is_in_stamp(text, start) or _is_decimal(text, start)):
+        # behind a decimal comma, or one that parts thousands
+        decimal = _BEHIND.match(text, start) and not _FIELD.search(text, max(0, start - _FIELD_CHARS), start)
+        if not (decimal or _is_in_stamp(text, start)):
             yield start, end
 
 
@@ -90,7 +92,8 @@ def _numbers(text: str) -> Iterator[tuple[int, int]]:
         number = (_ANY.match(text, place - 1) if text[place - 1] == "(" else None) or _ANY.match(text, place)
         if number is None or _DATE.match(number[0]) or _is_ip(number[0]) or _COUNTED.match(text, number.start()):
             continue
-        if _is_named(text[max(0, number.start() - _BEFORE_CHARS) : number.start()]):
+        name = _NAMED.search(text[max(0, number.start() - _BEFORE_CHARS) : number.start()])
+        if name and not _ELSE.search(name[0]):
             yield number.span()
 
 
@@ -98,11 +101,6 @@ def _is_in_stamp(text: str, start: int) -> bool:
     """Whether what begins at a place is a part of a date with its time or of a UUID."""
     stamps = _STAMP.finditer(text, max(0, start - _STAMP_CHARS), start + _STAMP_CHARS + 1)
     return any(stamp.start() <= start < stamp.end() for stamp in stamps)
-
-
-def _is_decimal(text: str, start: int) -> bool:
-    """Whether what begins at a place stands behind a decimal comma, or one that parts thousands."""
-    return bool(_BEHIND.match(text, start)) and not _FIELD.search(text, max(0, start - _FIELD_CHARS), start)
 
 
 def _is_ip(number: str) -> bool:
@@ -114,8 +112,3 @@ def _is_ip(number: str) -> bool:
         )
     except ValueError:
         return False
-
-
-def _is_named(before: str) -> bool:
-    name = _NAMED.search(before)
-    return name is not None and not _ELSE.search(name[0])

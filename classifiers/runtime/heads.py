@@ -45,8 +45,7 @@ def pooled(first: Floats, other: Floats, share: float | Floats) -> Floats:
     Distributions"."""
     rest = np.subtract(1, share)
     mean: Floats = rest * logit(first) + share * logit(other)
-    result: Floats = _sigmoid(mean).astype(np.float32)
-    return result
+    return _sigmoid(mean).astype(np.float32)
 
 
 def pooled_one(first: Floats, other: Floats, share: float | Floats) -> Floats:
@@ -69,16 +68,14 @@ def lost_chances(chances: float, among: NDArray[np.intp], counted: tuple[int, in
     counted: up to how many windows nothing is lost, and how many count at most. Where windows are not single sentences,
     counting more would help whoever hides harm in a long page."""
     few, most = counted
-    lost: Floats = (chances * np.log(np.clip(among, few, most) / few)).astype(np.float32)
-    return lost
+    return (chances * np.log(np.clip(among, few, most) / few)).astype(np.float32)
 
 
 def logit(probabilities: Floats) -> Floats:
     """The log-odds of probabilities, in 64 bits."""
     # in 32 bits, what lies near 1 cannot be told apart
     inside = np.clip(probabilities.astype(np.float64), _NEARLY_NEVER, 1 - _NEARLY_NEVER)
-    result: Floats = np.log(inside) - np.log1p(-inside)
-    return result
+    return np.log(inside) - np.log1p(-inside)
 
 
 def _sigmoid(scaled: Floats) -> Floats:
@@ -138,8 +135,7 @@ def _vote(nearest: Nearest, cosines: Floats, starts: Places, counts: Places) -> 
     """cosines: (n, m); starts, counts: (classes,) of each class's exemplars among the m, at least one."""
     kernel = np.exp(nearest.sharpness * (cosines - 1))
     means = np.add.reduceat(kernel, starts, axis=1) / counts
-    voted: Floats = (nearest.share * np.log(np.maximum(means, _NO_LABEL))).astype(np.float32)
-    return voted
+    return (nearest.share * np.log(np.maximum(means, _NO_LABEL))).astype(np.float32)
 
 
 def _likeliest(scores: Floats) -> Places:

@@ -16,8 +16,8 @@ from classifiers.encoder.session import Encoder
 from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN
 from classifiers.model.model import EncoderId, Floats, Model, Stage
 from classifiers.slots.fill import Tagged
-from classifiers.slots.tags import judged, word_windows
 from classifiers.slots.tags import read as read_words
+from classifiers.slots.tags import word_windows
 from classifiers.text.language import LanguageDetector, Stretch
 from classifiers.text.spans import Span, read
 from classifiers.text.windows import Window, cut
@@ -229,7 +229,8 @@ class Reader:
         reach = None if most is None else most * room * LONGEST_CHARS_A_TOKEN
         words = read_words(text[:reach], reads.words, lambda: check_time(deadline))
         pieces = list(word_windows(words, room=room, overlap=overlap, most=most))
-        logits = np.empty((judged(pieces), len(tagger.bias)), np.float32)
+        # all words, but for a text that was not read to its end
+        logits = np.empty((sum(len(piece.words) for piece in pieces), len(tagger.bias)), np.float32)
         for piece in pieces:
             between()
             check_time(deadline)

@@ -113,11 +113,6 @@ def word_windows(words: Words, *, room: int, overlap: int, most: int | None = No
         yield WordWindow(window=window, words=chosen, rows=firsts[chosen] - start)
 
 
-def judged(windows: Sequence[WordWindow]) -> int:
-    """How many words the windows judge: all, but for a text that was not read to its end."""
-    return sum(len(window.words) for window in windows)
-
-
 _WORD = re.compile(r"\S+")
 _CHARACTER = regex.compile(r"\X")
 """A letter with the marks that it bears."""

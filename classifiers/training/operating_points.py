@@ -79,8 +79,7 @@ def choose_exit(scores: HeldOutScores, *, max_error: float = 1.0) -> float | Non
 def rare(truth: NDArray[np.int32], used: Bools) -> Bools:
     """(n,) which of the `used` rows are of a rare class. truth: (n,) classes."""
     counts = np.bincount(truth[used], minlength=int(truth.max(initial=0)) + 1)
-    few: Bools = used & (counts[truth] < RARE)
-    return few
+    return used & (counts[truth] < RARE)
 
 
 def _few_wrong(wrong: NDArray[np.int64], settled: NDArray[np.intp], max_error: float) -> Bools:
@@ -200,8 +199,7 @@ def weights_at(kinds: NDArray[np.str_], share: float) -> Weights:
     outside = names != IN_SCOPE
     shown = np.where(outside, np.minimum(counts, _ENOUGH_OF_A_KIND), 0)
     each = np.where(outside, share * shown / max(int(shown.sum()), 1), 1 - share) / counts
-    weights: Weights = each[place]
-    return weights
+    return each[place]
 
 
 def at_share(kinds: NDArray[np.str_], weights: Weights, answered: Bools, correct: Bools) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from classifiers.training.examine import alone
 from classifiers.training.fit import ngrams
 from classifiers.training.fit.fitted import FittedModel
 from classifiers.training.rows import Row
-from classifiers.training.write.tasks import about_messages, as_sent, asides, instructions, ordinary
+from classifiers.training.write.tasks import about_messages, as_sent, instructions, ordinary
 from classifiers.verdict import Reading
 
 _MESSAGES: Final = 6_000
@@ -107,7 +107,7 @@ def _material(rows: Sequence[Row], seed: int) -> _Material | None:
         return None
     messages = chance.sample(list(labels), min(len(labels), _MESSAGES))
     others, joints = ordinary(), data.table("tasks.json")["second"]
-    own, added = about_messages(messages, chance), [(aside, aside) for aside in asides()]
+    own, added = about_messages(messages, chance), [(aside, aside) for aside in data.table("tasks.json")["asides"]]
     sections = {
         "own tasks": own,
         "tasks": [*own, *about_messages(others, chance, _OF_OTHERS), *instructions() * _BARE],

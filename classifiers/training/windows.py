@@ -50,8 +50,7 @@ class Windows:
 
 def highest(scores: Floats, starts: NDArray[np.intp]) -> Floats:
     """(windows, …) → (rows, …): the highest score of each row's windows."""
-    tops: Floats = np.maximum.reduceat(scores, starts, axis=0)
-    return tops
+    return np.maximum.reduceat(scores, starts, axis=0)
 
 
 def loudest(scores: Floats, starts: NDArray[np.intp]) -> NDArray[np.intp]:

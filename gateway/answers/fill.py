@@ -10,7 +10,7 @@ nor another of several objects. For any other field, optional or not, the format
 the field.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -182,14 +182,15 @@ class _Filling:
         """The source's labels as the caller spells them. Raises CannotFill where the caller's values hold one that is
         no label, or another field has the label."""
         self._reader.count(len(values))
-        known = self._label_words(source.names, values)
+        names, fold = source.names, self._reader.fold
+        known = tuple(word for word in values if isinstance(word, str) and names.resolve(word, fold) is not None)
         unknown = [value for value in values if value is not None and value not in known]
         if unknown:
             of = f"{source.classifier} does not know " if isinstance(source, FurtherLabel) else ""
             raise CannotFill(UnsupportedReason.UNKNOWN_VALUE, path, f"{of}{', '.join(map(str, unknown))}")
         words: list[str] = []
         for label in source.labels:
-            word = source.names.spell(label, known, self._reader.fold)
+            word = names.spell(label, known, fold)
             if word is None:
                 raise CannotFill(UnsupportedReason.LABEL_NOT_ASKED, path, label)
             words.append(word)
@@ -230,10 +231,6 @@ class _Filling:
         if path and name in fields:
             return self._prediction if fields[name] == LABEL else None
         return self._prediction if LABEL not in fields.values() and self._holds_labels(values) else None
-
-    def _label_words(self, names: LabelNames, values: Iterable[object]) -> tuple[str, ...]:
-        meant, fold = names.resolve, self._reader.fold
-        return tuple(word for word in values if isinstance(word, str) and meant(word, fold) is not None)
 
     def _holds_labels(self, values: object) -> bool:
         """Whether one of the values is a label; `other` among words that are none does not count."""

@@ -89,18 +89,15 @@ def _shape(text: str) -> tuple[str, list[str]]:
     currencies, units = _currencies(), list[str]()
 
     def replace(match: re.Match[str]) -> str:
-        if match["code"] and match["code"].upper() in currencies.word_codes and not _is_meant(match):
+        is_word = match["code"] and match["code"].upper() in currencies.word_codes
+        # such a code stands for the currency in capitals, or behind a figure
+        if is_word and not match[0].isupper() and not re.search(r"\d ?$", match.string[: match.start()]):
             return match[0]
         units.extend(part.casefold() for part in match.groups() if part)
         return _NAME if match["name"] else _SIGN
 
     shape = currencies.unit.sub(replace, text).casefold()
     return _LEAD.sub("", shape, count=1) if _LEAD.match(shape) else shape, units
-
-
-def _is_meant(code: re.Match[str]) -> bool:
-    """Whether a code that is a word as well stands for the currency: in capitals, or behind a figure."""
-    return code[0].isupper() or re.search(r"\d ?$", code.string[: code.start()]) is not None
 
 
 def _code(units: Sequence[str], currency: str | None) -> str | None:

@@ -125,8 +125,7 @@ class Stack:
     def probabilities(self, evidence: GuardEvidence) -> Floats:
         """(n, kinds)"""
         odds = _stacked(np.stack([self.guard, self.own, self.offset]), evidence)
-        shares: Floats = (0.5 + 0.5 * np.tanh(0.5 * odds)).astype(np.float32)
-        return shares
+        return (0.5 + 0.5 * np.tanh(0.5 * odds)).astype(np.float32)
 
 
 def stack(evidence: GuardEvidence, holds: NDArray[np.bool_]) -> Stack:

@@ -46,8 +46,3 @@ def as_sent(messages: Sequence[str], chance: random.Random, ways: int = _WAYS) -
     sent = data.table("tasks.json")["sent"]
     each = (("{x}", *chance.sample(sent, ways)) for _ in messages)
     return [(message, way.format(x=message)) for message, own in zip(messages, each, strict=True) for way in own]
-
-
-def asides() -> tuple[str, ...]:
-    """What people add to a message: small talk, and circumstances that ask for nothing."""
-    return data.table("tasks.json")["asides"]
