@@ -36,11 +36,6 @@ class Classifier:
     patterns: Mapping[Kind, str] = field(default_factory=dict)
     judge: str = ""
 
-    @property
-    def held_out(self) -> Sequence[tuple[float, float, bool]]:
-        """As of its model."""
-        return self.model.held_out
-
     def apply(self, stage: Stage, vectors: Floats, lengths: Floats, among: NDArray[np.intp]) -> StageResult:
         """A stage's answer on a text: of each window for safety, else of their mean. vectors: (windows, dimensions) of
         length 1, at least one; lengths: (windows,) tokens in each; among: (windows,) how many windows the text of each

@@ -177,14 +177,11 @@ def _draw(rows: Sequence[tuple[str, Row]], *, known: AbstractSet[str], barred: A
     sizes = Counter(row.group for _, row in rows)
     places: dict[str, int] = {}
     for name, row in rows:
-        places[row.group] = min(_place(name), places.get(row.group, _place(name)))
+        place = int(name, 16)
+        places[row.group] = min(place, places.get(row.group, place))
     most = max(1, _LARGEST * len(rows))
     drawn = {group for group, place in places.items() if place % _ONE_IN == 0 and sizes[group] <= most} - known
     return tuple({name: row for name, row in rows if row.group in drawn and name not in barred}.values())
-
-
-def _place(name: str) -> int:
-    return int(name, 16)
 
 
 def _bare(classifier: Classifier) -> Classifier:

@@ -12,7 +12,7 @@ from classifiers.text.normalise import normalise
 from classifiers.text.scripts import letters, written_in
 from classifiers.training.fit.fitted import MeasuredModel
 from classifiers.training.rows import Row
-from classifiers.verdict import Abstention, Verdict
+from classifiers.verdict import Abstention
 
 
 def mark_foreign(policy: Policy, rows: Iterable[Row], detector: LanguageDetector | None = None) -> list[Row]:
@@ -41,13 +41,9 @@ def is_dropped(row: Row) -> bool:
 def as_served(policy: Policy, trained: MeasuredModel) -> MeasuredModel:
     """The model with held-out verdicts as when served: it abstains on foreign rows."""
     pairs = zip(trained.read, trained.verdicts, strict=True)
-    return replace(trained, verdicts=tuple(_abstained(policy, row, verdict) for row, verdict in pairs))
-
-
-def _abstained(policy: Policy, row: Row, verdict: Verdict) -> Verdict:
-    if not row.foreign:
-        return verdict
-    return replace(verdict, labels=verdict.labels if policy.multi_label else (), abstention=Abstention.LANGUAGE)
+    own: dict[str, Any] = {"abstention": Abstention.LANGUAGE} | ({} if policy.multi_label else {"labels": ()})
+    served = (replace(verdict, **own) if row.foreign else verdict for row, verdict in pairs)
+    return replace(trained, verdicts=tuple(served))
 
 
 def summary(rows: Iterable[Row], dropped: Sequence[Row]) -> dict[str, Any]:

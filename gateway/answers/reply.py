@@ -1,7 +1,5 @@
 """Replies of rules, an answer or a block, as the request's wire format writes them: whole or streamed."""
 
-from collections.abc import AsyncIterator, Iterable
-
 from gateway.answers.build import LocalAnswer
 from gateway.context import Reply
 from gateway.errors import ApiError, Blocked, Overloaded, TextTooLong
@@ -45,16 +43,11 @@ def _reply(record: Record, request: Request, content: ReplyContent) -> Reply:
     if request.remember is not None:
         request.remember(writer.whole(*parts))
     if request.stream:
-        return Reply(headers=list(sse.HEADERS), chunks=_each(writer.events(*parts)))
+        return Reply(headers=list(sse.HEADERS), chunks=sse.each(writer.events(*parts)))
     return Reply(headers=list(_JSON), body=writer.whole(*parts))
-
-
-async def _each(events: Iterable[bytes]) -> AsyncIterator[bytes]:
-    for event in events:
-        yield event
 
 
 def broken_off(record: Record, request: Request, error: ApiError) -> Reply:
     """An error as an event, for a stream whose status has been sent already."""
     event = request.wire.replies.error_event(error, record.request_id)
-    return Reply(headers=list(sse.HEADERS), chunks=_each([event]))
+    return Reply(headers=list(sse.HEADERS), chunks=sse.each([event]))

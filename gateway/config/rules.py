@@ -19,13 +19,9 @@ class SystemTemplate(FrozenRecord):
     template: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 
 
-def _one_or_more_prompts(value: object) -> object:
-    return value if isinstance(value, list | tuple) else (value,)
-
-
 Prompts = Annotated[
     tuple[Words | SystemTemplate, ...],
-    BeforeValidator(_one_or_more_prompts, json_schema_input_type=str | SystemTemplate | list[str | SystemTemplate]),
+    BeforeValidator(one_or_more, json_schema_input_type=str | SystemTemplate | list[str | SystemTemplate]),
     Field(min_length=1),
 ]
 

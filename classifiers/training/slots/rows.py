@@ -48,7 +48,7 @@ _FRAMES: Mapping[SlotType, tuple[str, ...]] = {
     "date": ("{x}", "{x} please", "on {x}", "is {x} possible"),
     "time": ("{x}", "at {x}", "{x} please", "is {x} possible"),
 }
-_WEIGHT = 0.5
+WEIGHT = 0.5
 _TYPICAL_SHARE = 0.25
 
 
@@ -76,7 +76,7 @@ def with_marks(policy: Policy, rows: Iterable[Row]) -> list[Row]:
                 labels=tuple(policy.labels),
                 group=f"slot {marked.marks[0].name}",
                 source="builtin",
-                weight=_WEIGHT,
+                weight=WEIGHT,
                 probe=False,
                 marks=marked.marks,
             )
@@ -115,11 +115,6 @@ def pools(policy: Policy, rows: Iterable[Row]) -> dict[str, list[str]]:
             # about a quarter of the draws, however many values there are
             values[name] += typical * max(1, round(_TYPICAL_SHARE * len(values[name]) / len(typical)))
     return dict(values)
-
-
-def example_rows(policy: Policy) -> list[tuple[Marked, float]]:
-    """The described sentences that have no label, with their weight; a marked sentence weighs 1."""
-    return [] if len(policy.labels) == 1 else [(marked, _WEIGHT) for marked in described(policy)]
 
 
 def _examples(policy: Policy, name: str) -> list[str]:

@@ -22,7 +22,7 @@ from classifiers.training.fit.fitted import FittedModel, TrainingSet, TunedHead,
 from classifiers.training.fit.heads import fit
 from classifiers.training.fit.tuning_set import held_out
 from classifiers.training.rows import Row
-from classifiers.training.slots.rows import example_rows, pools
+from classifiers.training.slots.rows import WEIGHT, described, pools
 from classifiers.training.windows import wholes
 
 if TYPE_CHECKING:
@@ -139,7 +139,9 @@ def lessons_of(policy: Policy, rows: Sequence[Row], classes: Sequence[str]) -> l
         )
         for row in rows
     ]
-    return lessons + [TaggerRows(marked=marked, weight=weight) for marked, weight in example_rows(policy)]
+    # the described sentences have no label
+    unlabelled = described(policy) if len(policy.labels) > 1 else ()
+    return lessons + [TaggerRows(marked=marked, weight=WEIGHT) for marked in unlabelled]
 
 
 def _finish(
