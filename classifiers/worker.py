@@ -130,12 +130,12 @@ class FairQueue:
 
 
 class Worker:
-    """Runs a Runtime for coroutines. Create it anywhere; `close` it when done. max_queue: jobs that may wait; further
-    ones get late verdicts at once. nice: the thread's priority on Linux, 19 the lowest: requests that need no
-    classifier are not slowed down."""
+    """Runs a Runtime for coroutines. Create it anywhere; `close` it when done. runtime: what the next job takes that
+    names none. max_queue: jobs that may wait; further ones get late verdicts at once. nice: the thread's priority on
+    Linux, 19 the lowest: requests that need no classifier are not slowed down."""
 
     def __init__(self, runtime: Runtime, max_queue: int = 256, nice: int = 19) -> None:
-        self._runtime = runtime
+        self.runtime = runtime
         self._nice = nice
         self._jobs = FairQueue(max_queue)
         self._wake = threading.Condition()
@@ -146,11 +146,6 @@ class Worker:
         self._done_s, self._done_cost = 0.005, 300.0
         self._thread = threading.Thread(target=self._work, name="classifiers", daemon=True)
         self._thread.start()
-
-    @property
-    def runtime(self) -> Runtime:
-        """What the next job takes that names none."""
-        return self._runtime
 
     @property
     def queued(self) -> int:
@@ -164,7 +159,7 @@ class Worker:
 
     def swap(self, runtime: Runtime) -> None:
         """Uses another Runtime for new jobs that name none; those that wait or run end on the old one."""
-        self._runtime = runtime
+        self.runtime = runtime
 
     async def classify(
         self,
@@ -179,7 +174,7 @@ class Worker:
         the thread's time this takes. Late verdicts give as reason `deadline`, `queue full` or `closed`, broken ones the
         name of an exception. Verdicts that are remembered take no job. All callers are on one event loop.
         """
-        runtime = runtime or self._runtime
+        runtime = runtime or self.runtime
         keys = [self.memory.key(runtime, reading) for reading in readings]
         known = {place: verdict for place, key in enumerate(keys) if (verdict := self.memory.get(key)) is not None}
         if new := [place for place in range(len(readings)) if place not in known]:

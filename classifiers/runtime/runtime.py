@@ -37,7 +37,8 @@ class Counts:
 class Runtime:
     """Classifiers on their encoders. For one thread at a time: put a Worker in front of it. encoders: all that the
     classifiers' stages need. classifiers: by the name that readings use. cache_windows: how many windows' vectors are
-    cached (about 2 kB each). detector: of languages, opened already or opened when needed."""
+    cached (about 2 kB each). detector: of languages, opened already or opened when needed. As attributes, encoders are
+    by the sha256 of their graphs, and detector is None where no classifier needs it."""
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class Runtime:
         """Raises ArtifactError where a classifier was trained on an encoder that is not given."""
         names = (classifier.languages for classifier in classifiers.values())
         self._reader = Reader(encoders, cache_windows, (detector or LanguageDetector()) if any(names) else None)
+        self.encoders, self.detector = self._reader.encoders, self._reader.detector
         self._passages = Passages(remember=cache_windows > 0)
         for name, classifier in classifiers.items():
             _check_encoders(name, classifier, self.encoders)
@@ -99,16 +101,6 @@ class Runtime:
         if self_test:
             runtime.self_test()
         return runtime
-
-    @property
-    def encoders(self) -> Mapping[str, Encoder]:
-        """By the sha256 of their graphs."""
-        return self._reader.encoders
-
-    @property
-    def detector(self) -> LanguageDetector | None:
-        """The language detector; None where no classifier needs it."""
-        return self._reader.detector
 
     @property
     def counts(self) -> Counts:

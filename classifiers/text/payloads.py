@@ -166,7 +166,8 @@ def restore(text: str) -> tuple[str, ...]:
     strange = strange[:_MOST_WORDS]
     for readings, turn in _readings([word for _, word in strange]):
         places = [place for (place, _), word in zip(strange, readings, strict=True) if word in RANKS]
-        if _together(places) or (few and len(places) == len(strange)):
+        together = any(last - first < _NEAR for first, last in zip(places, places[_TOGETHER - 1 :], strict=False))
+        if together or (few and len(places) == len(strange)):
             # from the first to behind the last of them, with the strange ones next to these
             start, end, near = places[0], places[-1] + 1, {place for place, _ in strange}
             while start - 1 in near:
@@ -192,11 +193,6 @@ def _readings(strange: Sequence[str]) -> Iterator[tuple[list[str], Callable[[str
     for table in _SHIFTS:
         yield letters.translate(table).split(), methodcaller("translate", table)
     yield [word[::-1] for word in strange], lambda part: part[::-1]
-
-
-def _together(places: Sequence[int]) -> bool:
-    """Whether several of some words, by their places, are near each other."""
-    return any(last - first < _NEAR for first, last in zip(places, places[_TOGETHER - 1 :], strict=False))
 
 
 def unscrambled(text: str) -> str:
