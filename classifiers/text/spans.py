@@ -93,10 +93,7 @@ def read(
         between()
         plain = normalise(piece)
         if starts is not None:
-            begins, count = starts(plain), len(ids)
-            parts += [
-                (count + bisect_left(begins, first), count + bisect_left(begins, last)) for first, last in places(plain)
-            ]
+            parts += [(len(ids) + first, len(ids) + last) for first, last in _tokens(places(plain), starts(plain))]
         ids += tokenize(plain)
         texts.append(plain)
         foreign.update(letters(plain))
@@ -117,6 +114,11 @@ def read(
         stretches=tuple(stretches),
         plain=" ".join(texts) if len(whole) == 1 and not (held or left) else "",
     )
+
+
+def _tokens(places: Iterable[tuple[int, int]], starts: Sequence[int]) -> list[tuple[int, int]]:
+    """The tokens between characters. Both are pairs of the first and the last one, the last exclusive."""
+    return [(bisect_left(starts, first), bisect_left(starts, last)) for first, last in places]
 
 
 def _parts(
