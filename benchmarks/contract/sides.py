@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from benchmarks.contract.ledgers import REPLAYED, Flags, Floats, Ledgers
 from gateway.contracts.account import SLACK
 from gateway.contracts.contract import Coin, Contract, judged
-from gateway.rules.terms import SafetyTerms
+from gateway.rules.rule import SafetyTerms
 
 TARGETS = (0.05, 0.02)
 """Of unsafe calls, those that may be missed; of safe ones, those that may be flagged: the defaults."""

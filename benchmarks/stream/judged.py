@@ -30,7 +30,7 @@ from gateway.config.load import load_policy
 from gateway.contracts.contract import EVERY, Coin, Contract, Zone, judged
 from gateway.contracts.memory import KNOWN
 from gateway.contracts.threshold import ScoreRow
-from gateway.rules.terms import SafetyTerms
+from gateway.rules.rule import SafetyTerms
 
 POLICY = Path(__file__).parents[2] / "config" / "policies" / "moderation.yaml"
 RESULTS = Path(__file__).parents[1] / "results" / "safety_stream.md"

@@ -17,7 +17,7 @@ from benchmarks.stream.learner import FittedVersion, Messages
 from gateway.contracts.owner import DrawnCall, Outcome, Owner
 from gateway.contracts.scope import Scope
 from gateway.contracts.store import ContractStore
-from gateway.rules.terms import Terms
+from gateway.rules.rule import Terms
 from gateway.serving.retrain import texts_needed
 
 _AHEAD, _BLOCK = 3000, 500

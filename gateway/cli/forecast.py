@@ -25,7 +25,7 @@ from gateway.contracts.memory import KNOWN
 from gateway.contracts.store import ContractStore, StoredContract
 from gateway.contracts.threshold import ScoreRow
 from gateway.routes import Routes
-from gateway.rules.terms import SafetyTerms, Terms
+from gateway.rules.rule import SafetyTerms, Terms
 
 _BYTES_A_TOKEN: Final = 4
 _ANSWER_TOKENS: Final = 12

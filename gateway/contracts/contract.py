@@ -16,7 +16,7 @@ from gateway.contracts import threshold
 from gateway.contracts.account import Account
 from gateway.contracts.threshold import NEW, ScoreGroup, ScoreRow
 from gateway.contracts.watch import ALARM, Watch
-from gateway.rules.terms import SafetyTerms, Terms
+from gateway.rules.rule import SafetyTerms, Terms
 from gateway.spelling import BARE, Form
 
 EVERY: Final = 20

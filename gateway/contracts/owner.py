@@ -27,7 +27,7 @@ from gateway.contracts.tables import Move
 from gateway.contracts.threshold import ScoreRow
 from gateway.contracts.writer import SingleWriter
 from gateway.ledger.store import closed_on_failure
-from gateway.rules.terms import SafetyTerms, Terms
+from gateway.rules.rule import SafetyTerms, Terms
 from gateway.spelling import BARE, Form
 
 T = TypeVar("T")

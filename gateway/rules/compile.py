@@ -25,8 +25,7 @@ from gateway.config.rules import (
 )
 from gateway.requests.system import PromptPatterns
 from gateway.requests.template import PromptTemplate
-from gateway.rules.rule import FURTHER, Act, Action, FurtherClassifier, JudgeSpec, Rule
-from gateway.rules.terms import SafetyTerms, Terms
+from gateway.rules.rule import FURTHER, Act, Action, FurtherClassifier, JudgeSpec, Rule, SafetyTerms, Terms
 from gateway.spelling import LabelNames
 
 _FORWARD = Action(act=Act.FORWARD)

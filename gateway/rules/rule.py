@@ -10,11 +10,38 @@ from classifiers.verdict import Reading
 from gateway.protocols.wire import Request
 from gateway.requests.system import PromptPatterns
 from gateway.requests.template import PromptTemplate
-from gateway.rules.terms import SafetyTerms, Terms
 from gateway.spelling import LabelNames
 
 LABEL, CONFIDENCE, FURTHER = "label", "confidence", "classifier"
 """What fills a field, besides slots. A slot's name stands behind a blank, which no name begins with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a contract promises: of what its rule answers, at most `target` disagrees, with a chance of `confidence`."""
+
+    target: float
+    confidence: float
+
+    @property
+    def text(self) -> str:
+        """As a contract's scope has them."""
+        return f"{self.target:g} at {self.confidence:g}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SafetyTerms:
+    """At most `missed` of what the judge calls unsafe pass unseen, and at most `wrongly` of what it calls safe are
+    flagged, both together with the chance of `confidence`."""
+
+    missed: float
+    wrongly: float
+    confidence: float
+
+    @property
+    def text(self) -> str:
+        """As a contract's scope has them."""
+        return f"missed {self.missed:g}, wrongly {self.wrongly:g} at {self.confidence:g}"
 
 
 class Act(IntEnum):

@@ -24,7 +24,7 @@ from gateway.contracts.owner import Owner
 from gateway.contracts.scope import Scope
 from gateway.contracts.store import ContractStore, StoredContract
 from gateway.ledger.store import SQLiteLedger
-from gateway.rules.terms import Terms
+from gateway.rules.rule import Terms
 from gateway.serving.snapshot import load_runtime
 from tests.given import table_text
 

@@ -18,7 +18,7 @@ from gateway.contracts.store import CheckRow, ContractStore, StoredContract
 from gateway.ledger.call_store import CallStore, KeptAs, KeptCall, KeptText, TextStore
 from gateway.review import Reviewing
 from gateway.rules.compile import compile_rules
-from gateway.rules.terms import Terms
+from gateway.rules.rule import Terms
 from gateway.serving.snapshot import Snapshot
 from tests.given import table_text
 

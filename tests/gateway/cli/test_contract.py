@@ -26,7 +26,7 @@ from gateway.explain import Explainer
 from gateway.ledger.call_store import CallStore
 from gateway.ledger.store import NoLedger
 from gateway.rules.compile import compile_rules
-from gateway.rules.terms import SafetyTerms, Terms
+from gateway.rules.rule import SafetyTerms, Terms
 from gateway.serving.snapshot import Snapshot
 from tests.given import table_text
 

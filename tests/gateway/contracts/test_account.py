@@ -24,7 +24,7 @@ from gateway.contracts.threshold import (
     nominal_rate,
 )
 from gateway.contracts.watch import Watch
-from gateway.rules.terms import SafetyTerms
+from gateway.rules.rule import SafetyTerms
 from tests.conftest import Simulation
 
 ALPHA = 0.05

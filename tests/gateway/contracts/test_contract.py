@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from gateway.contracts.contract import EVERY, Coin, Contract, Phase, Zone, judged
 from gateway.contracts.threshold import NEW, ScoreRow
-from gateway.rules.terms import SafetyTerms, Terms
+from gateway.rules.rule import SafetyTerms, Terms
 from gateway.spelling import Form
 
 RULE, GUARD = Terms(target=0.05, confidence=0.95), SafetyTerms(missed=0.05, wrongly=0.05, confidence=0.95)

@@ -21,7 +21,7 @@ from gateway.contracts.scope import Scope
 from gateway.contracts.store import ContractStore, StoredContract
 from gateway.contracts.threshold import NEW
 from gateway.ledger.store import LedgerError
-from gateway.rules.terms import SafetyTerms, Terms
+from gateway.rules.rule import SafetyTerms, Terms
 from gateway.spelling import BARE, Form, forms_in
 
 RULE, GUARD = Terms(target=0.05, confidence=0.95), SafetyTerms(missed=0.05, wrongly=0.05, confidence=0.95)

@@ -15,7 +15,7 @@ from gateway.contracts.scope import Scope
 from gateway.contracts.store import CheckRow, ContractStore, StoredContract
 from gateway.contracts.tables import sole
 from gateway.ledger.store import LedgerError
-from gateway.rules.terms import Terms
+from gateway.rules.rule import Terms
 
 SCOPE = Scope(rule="r", model="m", prompt="", classifier="c", terms="t")
 CONTRACT = Contract.new(Terms(target=0.05, confidence=0.95))
