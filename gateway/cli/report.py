@@ -88,7 +88,7 @@ def report_shown(made: "Report", by: "By", prices: Path | None) -> Iterator[str 
     yield from (f"· {note}" for note in (*_interval_notes(made), *total.notes()))
     if made.why_forwarded and by != "why":
         yield "why calls were forwarded:"
-        yield from (f"  {calls:,} of {total.forwarded_calls:,}: {why}" for why, calls in made.why_forwarded[:_SHOWN])
+        yield from (f"  {calls:,} of {total.forwarded_calls:,}: {why}" for why, calls, _ in made.why_forwarded[:_SHOWN])
 
 
 def _counted(count: int, noun: str) -> str:

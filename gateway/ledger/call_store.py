@@ -209,9 +209,11 @@ class CallStore(KeptRows[KeptCall]):
         ]
         super().__init__(path, [_CREATE_CALLS], indexes, _INSERT_CALL, read_only=read_only)
 
-    def calls(self, since: float = 0.0) -> list[KeptCall]:
-        """Those that are kept since a time, in Unix seconds, the oldest first. Raises LedgerError."""
-        return self._read(KeptCall, "SELECT * FROM calls WHERE at >= ? ORDER BY at", since)
+    def calls(self, since: float = 0.0, *, most: int | None = None) -> list[KeptCall]:
+        """Those that are kept since a time, in Unix seconds, or the latest of them, the oldest first. Raises
+        LedgerError."""
+        query = "SELECT * FROM calls WHERE at >= ? ORDER BY at DESC, rowid DESC LIMIT ?"
+        return self._read(KeptCall, query, since, -1 if most is None else most)[::-1]
 
     def differing(self, most: int) -> list[DifferingCall]:
         """The latest of those whose check found that the answers differ, the latest first. Raises LedgerError."""

@@ -36,6 +36,7 @@ _GROUP: Final = (
     *("endpoint", "notional", "classifier_s IS NULL", f"CAST(at AS INTEGER) / {HOUR_S}"),
 )
 """The keys as SQLite sorts rows by them: what most often differs first, each as cheap as it can be."""
+Wanted = Mapping[str, Sequence[str]]
 _NUMBERS: Final = frozenset({"hour", "notional"})
 SUMS: Final = {
     "calls": "count(*)",
@@ -128,19 +129,23 @@ FIRST_HOUR: Final = f"SELECT {KEYS['hour'].replace('at', 'min(at)', 1)} FROM req
 """Rows of earlier hours are deleted; their sums stay."""
 
 
-def spans(wanted: Iterable[str]) -> str:
+def spans(wanted: Wanted) -> str:
     """The query for hours that have rows below a number and between two times, with the first and last number of
-    theirs; the highest numbers first. wanted: keys that have a value."""
-    keys = "".join(f" AND {name} = ?" for name in wanted)
+    theirs; the highest numbers first. wanted: keys with the values that fit."""
+    keys = "".join(f" AND {name} IN ({_marks(values)})" for name, values in wanted.items())
     return (
         "SELECT hour, min(first_id), max(last_id) FROM hourly WHERE first_id < ? AND hour > ? AND hour < ?"  # noqa: S608
         f"{keys} GROUP BY hour ORDER BY max(last_id) DESC"
     )
 
 
-def rows(wanted: Iterable[str]) -> str:
+def _marks(values: Sequence[str]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def rows(wanted: Wanted) -> str:
     """The query for the highest rows between two numbers, with the values of keys wanted, between two times."""
-    keys = [f"{KEYS[name]} = ?" for name in wanted]
+    keys = [f"{KEYS[name]} IN ({_marks(values)})" for name, values in wanted.items()]
     where = " AND ".join(("id > ? AND id < ?", *keys, "at >= ? AND at < ?"))
     return f"SELECT * FROM requests NOT INDEXED WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608
 

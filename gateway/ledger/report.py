@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, get_args
 
 from gateway.config.prices import STANDARD, PriceTable
 from gateway.ledger.hours import DAY_S
-from gateway.ledger.store import SQLiteLedger
+from gateway.ledger.store import WITHOUT, SQLiteLedger
 from gateway.record import ASIDE
 from gateway.routes import Routes
 
@@ -51,7 +51,8 @@ _WHY: Final = {
     "not_sent": "it was sent nowhere",
 }
 _COUNTERFACTUAL: Final = frozenset({"local_answer", "block", "cheaper_route"})
-_FORWARDED: Final = frozenset({"forward", "redact"})
+FORWARDED: Final = ("forward", "redact")
+"""The decisions after which a client's call goes on."""
 Sums = Mapping[str, Any]
 """A row of SQLiteLedger.sums."""
 
@@ -110,10 +111,12 @@ _NOTES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """The figures of calls that have `name` in common: a day, a rule, a model…"""
+    """The figures of calls that have `name` in common: a day, a rule, a model… filters: of RowFilters, which choose its
+    rows within the period, and no others."""
 
     name: str
     figures: Figures
+    filters: Mapping[str, str | int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,10 +168,13 @@ class Report:
 
     def lines(self, by: By) -> Sequence[Line]:
         """Grouped one way: days in order, of the others those with most calls first."""
-        groups: dict[str, list[Figures]] = defaultdict(list)
+        groups: dict[str, list[tuple[Sums, Figures]]] = defaultdict(list)
         for row, figures in zip(self.rows, self.figures, strict=True):
-            groups[_name(row, by)].append(figures)
-        lines = [Line(name=name, figures=_summed(several)) for name, several in groups.items()]
+            groups[_name(row, by)].append((row, figures))
+        lines = [
+            Line(name=name, figures=_summed(one for _, one in pairs), filters=_filters([row for row, _ in pairs], by))
+            for name, pairs in groups.items()
+        ]
         return sorted(lines, key=lambda one: (0 if by == "day" else -_all_calls(one.figures), one.name))
 
     @cached_property
@@ -228,13 +234,14 @@ class Report:
         return Interval(low_usd=middle - width, high_usd=middle + width, calls=calls, rest=rest) if calls else None
 
     @cached_property
-    def why_forwarded(self) -> Sequence[tuple[str, int]]:
-        """Why calls of clients were forwarded, and how many for each reason; the most first."""
-        calls: Counter[str] = Counter()
+    def why_forwarded(self) -> Sequence[tuple[str, int, Mapping[str, str | int]]]:
+        """Why calls of clients were forwarded, how many for each reason, and filters as of Line; the most first."""
+        groups: dict[str, list[Sums]] = defaultdict(list)
         for row in self.rows:
-            if row["decision"] in _FORWARDED:
-                calls[_why(row)] += row["calls"]
-        return sorted(calls.items(), key=lambda one: (-one[1], one[0]))
+            if row["decision"] in FORWARDED:
+                groups[_why(row)].append(row)
+        lines = [(why, sum(row["calls"] for row in rows), _filters(rows, "why")) for why, rows in groups.items()]
+        return sorted(lines, key=lambda one: (-one[1], one[0]))
 
     def as_dict(self, by: By) -> dict[str, Any]:
         """For JSON."""
@@ -247,7 +254,7 @@ class Report:
             "unknown": [asdict(one) for one in self.unknown],
             "by": by,
             "lines": [{"name": line.name, **asdict(line.figures)} for line in self.lines(by)],
-            "why_forwarded": [{"why": why, "calls": calls} for why, calls in self.why_forwarded],
+            "why_forwarded": [{"why": why, "calls": calls} for why, calls, _ in self.why_forwarded],
         }
 
 
@@ -344,7 +351,7 @@ def _figures(row: Sums) -> Figures:
         calls=own,
         saved_calls=calls if reason == "local_answer" else 0,
         blocked_calls=calls if block else 0,
-        forwarded_calls=calls if row["decision"] in _FORWARDED else 0,
+        forwarded_calls=calls if row["decision"] in FORWARDED else 0,
         saved_tokens=0 if block else row["saved_input_tokens"] + row["saved_output_tokens"],
         spent_usd=spent,
         saved_usd=0.0 if block else saved,
@@ -382,13 +389,29 @@ def _name(row: Sums, by: By) -> str:
     if by in ("rule", "model"):
         return str(row[by])
     what = _SAVED.get((row["decision"], row["reason"])) or _WHAT[row["decision"]]
-    return f"{what}: {_why(row)}" if by == "why" and row["decision"] in _FORWARDED else str(what)
+    return f"{what}: {_why(row)}" if by == "why" and row["decision"] in FORWARDED else str(what)
 
 
 def _why(row: Sums) -> str:
     """Why a call went on: what kept its rules from deciding, or the rule that sends it on."""
     kept = ", ".join(each.replace(":", " ") for each in row["abstentions"].split(",") if each)
     return kept or _WHY.get(row["reason"]) or f"{row['rule']} sends it on"
+
+
+def _filters(rows: Sequence[Sums], by: By) -> Mapping[str, str | int]:
+    """By what the rows of a line are found."""
+    first = rows[0]
+    if by == "day":
+        day = first["hour"] // DAY_S * DAY_S
+        return {"since": day, "until": day + DAY_S}
+    if by in ("rule", "model"):
+        return {by: first[by] or WITHOUT}
+    found = {name: ",".join(sorted({row[name] for row in rows})) for name in ("decision", "reason")}
+    if by == "why" and first["decision"] in FORWARDED:
+        found["abstentions"] = first["abstentions"] or WITHOUT
+        if not first["abstentions"] and first["reason"] not in _WHY:
+            found["rule"] = first["rule"] or WITHOUT
+    return found
 
 
 def _of(abstentions: str, why: str) -> list[str]:

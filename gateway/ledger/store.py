@@ -161,11 +161,14 @@ _LAST: Final = "SELECT coalesce(max(id), 0) FROM requests"
 _LONGEST_S: Final = 1.0
 _INSTRUCTIONS: Final = 10_000
 """So long may a page's query take; the clock is asked again after so many steps of SQLite's."""
+WITHOUT: Final = "-"
+"""As a filter: rows whose key is empty."""
 
 
 class RowFilters(Struct, frozen=True, kw_only=True):
-    """What rows are chosen by, as `hourly` has it; empty where by nothing. model: as the client asked; sent_model: as
-    it was sent; since, until: Unix seconds."""
+    """What rows are chosen by, as `hourly` has it; empty where by nothing, WITHOUT for rows that have none. decision,
+    reason: one, or several parted by commas. model: as the client asked; sent_model: as it was sent; since, until: Unix
+    seconds."""
 
     decision: str = ""
     rule: str = ""
@@ -177,6 +180,15 @@ class RowFilters(Struct, frozen=True, kw_only=True):
     abstentions: str = ""
     since: float | None = None
     until: float | None = None
+
+    @property
+    def wanted(self) -> hours.Wanted:
+        """The values that fit, of each key that has any."""
+        return {
+            name: [""] if value == WITHOUT else value.split(",") if name in ("decision", "reason") else [value]
+            for name in hours.KEYS
+            if (value := getattr(self, name, ""))
+        }
 
 
 class StoredRow(Struct, frozen=True, kw_only=True):
@@ -266,8 +278,8 @@ class SQLiteLedger:
         """The highest rows that fit below a number, the highest first. Reads only hours that have some."""
         since = -math.inf if filters.since is None else filters.since
         until = math.inf if filters.until is None else filters.until
-        wanted = {name: value for name in hours.KEYS if (value := getattr(filters, name, ""))}
-        values, query = wanted.values(), hours.rows(wanted)
+        wanted = filters.wanted
+        values, query = [*chain.from_iterable(wanted.values())], hours.rows(wanted)
         if filters == RowFilters():
             return self._rows(query, 0, below, since, until, most)
         found: list[dict[str, Any]] = []
