@@ -11,10 +11,9 @@ from rich.table import Column, Table
 
 from classifiers.fields import parse_duration, parse_share
 from gateway.cli import inputs
-from gateway.cli.output import Exit, Json, fail, fields, print_json, progress_bar, quoted, result, stderr, table
+from gateway.cli.output import Exit, Json, fail, print_json, progress_bar, quoted, result, stderr, table
 
 if TYPE_CHECKING:
-    from gateway.config.prices import PriceTable
     from gateway.discover.calls import Log
     from gateway.discover.finding import Finding
 
@@ -39,6 +38,7 @@ def discover(
 ) -> None:
     """Find calls in a log that ask a model for a small decision: what they cost, and whether a classifier would do."""
     from gateway.config.prices import load_prices
+    from gateway.discover import finding
 
     limit = inputs.parsed(_share, bound, "--bound")
     length = inputs.parsed(parse_duration, period, "--period") if period else None
@@ -46,12 +46,15 @@ def discover(
         raise typer.BadParameter("says which groups to write; name a folder with --write", param_hint="--group")
     log = _read(source)
     prices = load_prices()
-    findings = _findings(log, prices, bound=limit, period=length)
-    groups = [_as_dict(number, finding) for number, finding in enumerate(findings, 1)]
+    with progress_bar() as advance:
+        found = finding.findings(
+            log.calls, prices, Path("models"), bound=limit, period=length, progress=stderr().print, advance=advance
+        )
+    groups = [finding.as_dict(number, one) for number, one in enumerate(found, 1)]
     if not json:
         # before anything is written, for it says why nothing can be
         result(groups, _shown(groups, limit, top), as_json=False)
-    written = _write(write, findings, group, log) if write else None
+    written = _write(write, found, group, log) if write else None
     if json:
         counts = {"calls": len(log.calls), "skipped": dict(log.skipped), "problems": list(log.problems)}
         print_json({**counts, "prices_as_of": prices.as_of, "groups": groups, "written": written})
@@ -60,90 +63,18 @@ def discover(
         result(written, [*lines, *written["notes"], "\nNext:", *(f"  {one}" for one in written["next"])], as_json=False)
 
 
-def _as_dict(number: int, finding: "Finding") -> dict[str, Any]:
-    """number: as the table counts."""
-    group, month, usd = finding.group, finding.month, finding.spend.usd
-    return {
-        "group": number,
-        "name": finding.name,
-        "models": list(finding.models),
-        "calls": finding.calls,
-        "inputs": len(set(group.inputs)),
-        "system": group.system,
-        "reads": {"roles": list(group.reads.roles), **fields(group.reads, "after", "before")},
-        "constant": group.constant,
-        "answers": finding.labels.distinct,
-        "labels": list(finding.labels.names),
-        "label_field": finding.labels.field,
-        "repeated": fields(finding.consistency, "inputs", "pairs", "agree"),
-        "usd": usd,
-        "usd_a_month": usd * month if month else None,
-        "calls_a_month": finding.calls * month if month else None,
-        "estimated_calls": finding.spend.estimated,
-        "unpriced_calls": finding.spend.unpriced,
-        "obstacle": finding.obstacle,
-        "agreement": finding.agreement
-        and fields(finding.agreement, "inputs", "share", "low", "high", "bound", "threshold"),
-        "saved_share": finding.saved_share,
-        "saved_usd_a_month": usd * month * finding.saved_share if month else None,
-    }
-
-
 def _shown(groups: Sequence[Mapping[str, Any]], bound: float, top: int) -> Iterator[str | Table]:
     """A table of the first groups, at least one, and lines for what it has no room for. bound: a share."""
-    when = "in the log" if groups[0]["calls_a_month"] is None else "a month"
-    names = (f"calls\n{when}", f"$\n{when}", "answers", "agreement\n(95 %)", "calls\nsaved", "$\nsaved")
-    columns: list[str | Column] = ["#", "name", *(Column(name, justify="right", no_wrap=True) for name in names)]
+    from gateway.discover.finding import cells, heads, lines
+
+    number, name, *figures = heads(groups)
+    columns: list[str | Column] = [number, name, *(Column(one, justify="right", no_wrap=True) for one in figures)]
     title = f"Calls by template; saved at up to {bound * 100:.3g} % disagreement"
-    yield table(title, columns, map(_cells, groups[:top]))
+    yield table(title, columns, map(cells, groups[:top]))
     for group in groups[:top]:
-        yield from (f"{group['group']}. {quoted(line)}" for line in _lines(group, bound))
+        yield from (f"{group['group']}. {quoted(line)}" for line in lines(group, bound))
     if len(groups) > top:
         yield f"and {len(groups) - top} more groups (--top)"
-
-
-def _cells(group: Mapping[str, Any]) -> tuple[str, ...]:
-    monthly = group["calls_a_month"] is not None
-    calls, usd = (group[f"{name}_a_month"] if monthly else group[name] for name in ("calls", "usd"))
-    agreement, saved = group["agreement"], group["saved_share"]
-    figures = ("–", "–", "–")
-    if agreement:
-        share = f"{agreement['share']:.1%}\n({agreement['low']:.1%}–{agreement['high']:.1%})"
-        figures = (share, f"{calls * saved:,.0f}\n({saved:.0%})", f"{usd * saved:,.2f}")
-    return str(group["group"]), group["name"], f"{calls:,.0f}", f"{usd:,.2f}", f"{group['answers']:,}", *figures
-
-
-def _lines(group: Mapping[str, Any], bound: float) -> Iterator[str]:
-    reads = ["the system prompt"] if group["reads"]["roles"] else []
-    reads += [f"{side} {group['reads'][side]!r}" for side in ("after", "before") if group["reads"][side]]
-    what = ", ".join(reads) or "the user's last turn"
-    yield f"{group['calls']:,} calls of {', '.join(group['models']) or 'the model'}; reads {what}"
-    if group["obstacle"] is not None:
-        yield f"not replaceable: {group['obstacle']}"
-    elif group["agreement"] and group["agreement"]["threshold"] is None:
-        yield f"no threshold keeps to {bound * 100:.3g} % yet, on {group['agreement']['inputs']:,} different inputs"
-    if (agree := group["repeated"]["agree"]) is not None and agree < 1:
-        pairs = group["repeated"]["pairs"]
-        yield f"the model contradicts itself: {1 - agree:.1%} of {pairs:,} pairs of calls with the same input differ"
-    if group["unpriced_calls"]:
-        yield f"{group['unpriced_calls']:,} calls have no known price"
-    if group["estimated_calls"]:
-        yield f"tokens of {group['estimated_calls']:,} calls are estimated from their length"
-
-
-def _findings(log: "Log", prices: "PriceTable", *, bound: float, period: float | None) -> list["Finding"]:
-    from classifiers.encoder.prepare import prepare
-    from classifiers.encoder.session import Encoder
-    from classifiers.encoder.source import resolve
-    from gateway.discover.finding import look, measure, ranked
-
-    with progress_bar() as advance:
-        advance("templates", 0, None)
-        findings = look(log.calls, prices, period=period)
-        if all(finding.obstacle for finding in findings):
-            return findings
-        encoder = Encoder.open(prepare(resolve(None), Path("models"), stderr().print))
-        return ranked([measure(finding, encoder, bound=bound, advance=advance) for finding in findings])
 
 
 def _write(folder: Path, findings: Sequence["Finding"], numbers: Sequence[int] | None, log: "Log") -> dict[str, Any]:

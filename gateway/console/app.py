@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from classifiers.errors import ClassifierError
 from gateway.config.problems import ConfigError
-from gateway.console import classifiers, live, texts, today
+from gateway.console import classifiers, live, rules, texts
 from gateway.console.access import ConsoleKey, Guarded
 from gateway.console.data import ConsoleData, form
 from gateway.console.render import HERE, page
@@ -39,14 +39,16 @@ def create_console(data: ConsoleData, key: ConsoleKey) -> ASGIApp:
         routes=[
             Route("/", live.live),
             Route("/calls/{number:int}", live.call, methods=["GET", "POST"]),
-            Route("/today", today.today),
-            Route("/today.csv", today.today),
+            Route("/today", live.today),
+            Route("/today.csv", live.today),
             Route("/try", texts.attempt, methods=["GET", "POST"]),
             Route("/review", texts.review, methods=["GET", "POST"]),
             Route("/train", Trainings().show, methods=["GET", "POST"]),
             Route("/classifiers", classifiers.versions, methods=["GET", "POST"]),
             Route("/classifiers/{name}/{version}/report", classifiers.report),
             Route("/classifiers/{name}/{label}", classifiers.label),
+            Route("/rules", rules.rules, methods=["GET", "POST"]),
+            Route("/discover", rules.Discoveries().show, methods=["GET", "POST"]),
             Route("/login", login, methods=["GET", "POST"]),
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ],

@@ -1,5 +1,6 @@
-"""The newest calls, and one call with the reasons for its decision."""
+"""The newest calls, one call with the reasons for its decision, and what a period's calls cost and saved."""
 
+import time
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Final, get_args
@@ -9,8 +10,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from classifiers.policy import NONE
+from classifiers.report.markup import bars
 from gateway.console.data import ConsoleData, data_of, form
 from gateway.console.render import at, dollars, ms, page, query
+from gateway.ledger.report import FORWARDED, PERIODS, WAYS, as_csv, read, since_of, this_month
 from gateway.ledger.store import LedgerError, NoLedger, RowFilters, StoredRow
 from gateway.record import Decided
 
@@ -48,9 +51,42 @@ def live(request: Request) -> Response:
         most=_MOST,
         newest=before is None,
         address=f"/{query(values)}",
-        decisions=get_args(Decided),
+        decisions=(*get_args(Decided), ",".join(FORWARDED)),
         rules=[rule.name for rule in data.loaded.settings.rules],
         base_url=data.base_url,
+    )
+
+
+def today(request: Request) -> Response:
+    """The figures of a period as a page, or its lines as CSV."""
+    data, asked, now = data_of(request), request.query_params, time.time()
+    period, by = asked.get("period", "24h"), asked.get("by", "reason")
+    period, by = (period if period in PERIODS else "24h"), (by if by in WAYS else "reason")
+    # a whole second, as addresses have them
+    since = int(since_of(period, now))
+    try:
+        with data.ledger() as store:
+            made = read(store, since, now + 1, prices=data.prices, routes=data.routes)
+            month = this_month(store, now)
+    except NoLedger:
+        made, month = None, None
+    if made is not None and request.url.path.endswith(".csv"):
+        headers = {"content-disposition": f'attachment; filename="offramp-{period}-{by}.csv"'}
+        return Response(as_csv(made.lines(by), by), media_type="text/csv", headers=headers)
+    by_day = () if made is None else made.lines("day")
+    return page(
+        request,
+        "today.html.j2",
+        made=made,
+        lines=() if made is None else made.lines(by),
+        month=month,
+        period=period,
+        by=by,
+        periods=PERIODS,
+        ways=WAYS,
+        since=since,
+        forwarded=",".join(FORWARDED),
+        chart=bars("Saved a day, in dollars", [(line.name, line.figures.saved_usd) for line in by_day]),
     )
 
 

@@ -16,7 +16,7 @@ HERE: Final = Path(__file__).parent
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 PAGES: Final = (
     *(("/", "Live"), ("/today", "Today"), ("/try", "Try it"), ("/review", "Review"), ("/train", "Train")),
-    ("/classifiers", "Classifiers"),
+    *(("/classifiers", "Classifiers"), ("/rules", "Rules"), ("/discover", "Discover")),
 )
 """Address and name of each page, in the order of the menu."""
 

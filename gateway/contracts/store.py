@@ -150,6 +150,16 @@ class ContractStore(Tables):
         with self._errors("read"):
             return {(zone, result): count for zone, result, count in self._db.execute(query, (key,))}
 
+    def days(self, key: str) -> list[tuple[int, int, int]]:
+        """Of each UTC day, by its begin in Unix seconds: calls that are still stored, and how many of them are wrong,
+        unsafe or without a verdict; the oldest first."""
+        query = (
+            "SELECT CAST(at AS INTEGER) / 86400 * 86400, count(*), sum(result NOT IN (?, ?)) FROM contract_checks "
+            "WHERE key = ? GROUP BY 1 ORDER BY 1"
+        )
+        with self._errors("read"):
+            return self._db.execute(query, (*_RIGHT, key)).fetchall()
+
     def calls_a_day(self, key: str, *, now: float, lately_s: float) -> float | None:
         """Calls with a right answer, each for as many as its coin stands for; None where they were seen for less than
         a day. now: Unix seconds."""

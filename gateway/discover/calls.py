@@ -228,11 +228,11 @@ def is_ledger(path: Path) -> bool:
         return file.read(len(_DATABASE)) == _DATABASE
 
 
-def read_ledger(path: Path, log: Log, advance: Callable[[int], None]) -> None:
-    """Adds the whole calls that a gateway's ledger keeps. advance: called with how many are read. Raises
-    LedgerError."""
+def read_ledger(path: Path, log: Log, advance: Callable[[int], None], *, most: int | None = None) -> None:
+    """Adds the whole calls that a gateway's ledger keeps, or the latest of them. advance: called with how many are
+    read. Raises LedgerError."""
     with closing(CallStore(path, read_only=True)) as store:
-        kept = store.calls()
+        kept = store.calls(most=most)
     for number, call in enumerate(kept, 1):
         log.take(f"{path}:{call.request_id}", partial(_exchange, call))
         if number % 1000 == 0:

@@ -23,7 +23,7 @@ from gateway.ledger.report import WAYS
 from gateway.ledger.store import SQLiteLedger
 from gateway.protocols.json import encode
 from gateway.record import Record
-from gateway.rules.terms import Terms
+from gateway.rules.rule import Terms
 from tests.conftest import Required
 from tests.e2e.conftest import Running, clean_environment, free_port, start, user
 from tests.given import table_text
@@ -41,6 +41,8 @@ ELSEWHERE = """[...document.querySelectorAll("a, form, link, [hx-get]")].filter(
     one => new URL(one.getAttribute("hx-get") ?? one.href ?? one.action, location).host !== location.host).length"""
 PAGES = ("/", "/calls/1", "/today", "/today?period=30d&by=rule", "/try", "/review", "/train", "/classifiers")
 PAGES += ("/classifiers/shop-intents/greeting?threshold=0.6", "/classifiers/support-safety/violence")
+PAGES += ("/rules", "/discover")
+SORT = '  - {name: sort, classifier: shop-intents, when: {system: Sort.}, then: {"*": {answer: label}}, contract: true}\n'
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def folder(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = Path(shutil.copytree(workspace, named, symlinks=True))
     file = made / "config" / "gateway.yaml"
     kept = "content: {keep: 1d, calls: true, recent: 1h, blocked: 1d, unsure: 1d}"
-    file.write_text(re.sub(r"(?m)^content:\n(  .*\n)+", f"{kept}\n", file.read_text()))
+    file.write_text(re.sub(r"(?m)^content:\n(  .*\n)+", f"{kept}\n", file.read_text()) + SORT)
     assert kept in file.read_text()
     return made
 
@@ -236,6 +238,14 @@ def test_pages_work_without_javascript(chromium: Any, console: str) -> None:
     page.fill("#text", "hello")
     page.click("button.main")
     assert "label greeting" in page.inner_text("main")
+    page = person.open("/rules")
+    for name in ("Pause sort", "Resume sort", "Pause sort"):
+        page.get_by_role("button", name=name).press("Enter")
+    assert "Paused" in page.inner_text("main")
+    person.open("/discover").get_by_role("button", name="Look for groups").press("Enter")
+    while (again := page.get_by_role("link", name="Look again")).count():
+        again.press("Enter")
+    assert "calls, at 2%" in page.inner_text("#run")
     for path in PAGES:
         assert person.open(path).inner_text("h1")
 
@@ -250,7 +260,7 @@ def test_hostile_text_is_shown_and_never_run(chromium: Any, console: str) -> Non
         assert page.evaluate(ELSEWHERE) == 0, path
 
     calls = [f"/calls/{number}" for number in range(5, 5 + 2 * len(PAYLOADS))]
-    for path in ("/", *(f"/today?by={way}" for way in WAYS), *calls, "/train"):
+    for path in ("/", *(f"/today?by={way}" for way in WAYS), *calls, "/train", "/rules", "/discover"):
         person.open(path)
         harmless(path)
     person.open("/review?rule=intents")
