@@ -147,7 +147,7 @@ def _policy(finding: Finding, texts: Mapping[str, Sequence[str]], own: Sequence[
 
 
 def _prose(text: str) -> str:
-    return scalar(text.replace("${", "$ {").replace("\0", ""))
+    return text.replace("${", "$ {").replace("\0", "")
 
 
 def _typical(texts: Sequence[str]) -> list[str]:

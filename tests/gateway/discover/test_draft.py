@@ -149,6 +149,7 @@ def test_words_of_a_policys_own_become_other(tmp_path: Path) -> None:
     loaded, policies = written(tmp_path, [finding])
     [policy] = policies.values()
     assert set(policy.labels) == {"fruit", "nut"}
+    assert all(label.means == f"what gpt-4o calls {name}" for name, label in policy.labels.items())
     assert policy.other
     [rule] = compile_rules(loaded.settings.rules, policies, {})
     prediction = Prediction(labels=("other",), names=rule.names, confidence=0.9, scores={"other": 0.9})
