@@ -42,7 +42,7 @@ ELSEWHERE = """[...document.querySelectorAll("a, form, link, [hx-get]")].filter(
 PAGES = ("/", "/calls/1", "/today", "/today?period=30d&by=rule", "/try", "/review", "/train", "/classifiers")
 PAGES += ("/classifiers/shop-intents/greeting?threshold=0.6", "/classifiers/support-safety/violence")
 PAGES += ("/rules", "/discover")
-SORT = '  - {name: sort, classifier: shop-intents, when: {system: Sort.}, then: {"*": {answer: label}}, contract: true}\n'
+SORT = '  - {name: s, classifier: shop-intents, when: {system: Sort.}, then: {"*": {answer: label}}, contract: true}\n'
 
 
 @pytest.fixture(scope="module")
@@ -239,8 +239,8 @@ def test_pages_work_without_javascript(chromium: Any, console: str) -> None:
     page.click("button.main")
     assert "label greeting" in page.inner_text("main")
     page = person.open("/rules")
-    for name in ("Pause sort", "Resume sort", "Pause sort"):
-        page.get_by_role("button", name=name).press("Enter")
+    for name in ("Pause s", "Resume s", "Pause s"):
+        page.get_by_role("button", name=name, exact=True).press("Enter")
     assert "Paused" in page.inner_text("main")
     person.open("/discover").get_by_role("button", name="Look for groups").press("Enter")
     while (again := page.get_by_role("link", name="Look again")).count():
