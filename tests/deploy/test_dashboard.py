@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.given import table
+
 GRAFANA = Path(__file__).resolve().parents[2] / "deploy" / "grafana"
 DASHBOARD = json.loads((GRAFANA / "dashboards" / "offramp.json").read_text())
 PANELS = DASHBOARD["panels"]
@@ -61,28 +63,7 @@ def test_money_adds_up(prometheus: Any, with_rules: str) -> None:
     assert {series["metric"]["reason"]: series["value"][1] for series in calls} == {"local_answer": "4", "block": "2"}
 
 
-SUMS = {
-    # a rule's savings are less what its judge costs
-    "Dollars saved by rule": (
-        {
-            'offramp_saved_dollars_total{rule="safety", reason="judge", notional="false"}': "0x10",
-            'offramp_saved_dollars_total{rule="safety", reason="block", notional="false"}': "0+100x10",
-            'offramp_overspent_dollars_total{rule="safety", notional="false"}': "0+6x10",
-            'offramp_saved_dollars_total{rule="intents", reason="local_answer", notional="false"}': "0+3x10",
-        },
-        {'{notional="false", rule="intents"}': 15, '{notional="false", rule="safety"}': -30},
-    ),
-    # direct questions go no rule's way
-    "Verdicts missing": (
-        {
-            'offramp_verdicts_total{rule="safety", classifier="safe", outcome="broken", label=""}': "0+1x10",
-            'offramp_verdicts_total{rule="safety", classifier="safe", outcome="unread", label=""}': "0x10",
-            'offramp_verdicts_total{rule="", classifier="safe", outcome="broken", label=""}': "0+5x10",
-            'offramp_verdicts_total{rule="", classifier="safe", outcome="unread", label=""}': "0+5x10",
-        },
-        {'{outcome="broken"}': 5, '{outcome="unread"}': 0},
-    ),
-}
+SUMS = table("given/deploy-dashboard-sums.yaml")
 
 
 @pytest.mark.parametrize("title", SUMS)

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.given import table_text
+from tests.given import table, table_text
 
 from .conftest import ModelServer, Running, guarding, until
 
@@ -214,38 +214,8 @@ def test_a_label_in_the_callers_own_format(served: Served, fields: dict[str, Any
         assert (json.dumps(block["input"], separators=(",", ":")) if called else block["text"]) == outcome
 
 
-HERE = {"type": "text", "text": f"pay {IBAN}"}
-RESULT = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "It is done."}]}
-CALL = {"type": "tool_use", "id": "toolu_1", "name": "pay", "input": {"to": "me"}}
-IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}
-CONVERSATIONS: list[tuple[list[Any], str]] = [
-    ([{"role": "user", "content": [HERE]}], ""),
-    (
-        [
-            {"role": "user", "content": "hi"},
-            {"role": "assistant", "content": "yes?"},
-            {"role": "user", "content": [HERE]},
-        ],
-        "",
-    ),
-    ([{"role": "user", "content": [HERE]}, {"role": "assistant", "content": "It is"}], "conversation"),
-    (
-        [
-            {"role": "user", "content": "hi"},
-            {"role": "assistant", "content": [CALL]},
-            {"role": "user", "content": [RESULT, HERE]},
-        ],
-        "conversation",
-    ),
-    ([{"role": "user", "content": [HERE, IMAGE]}], "conversation"),
-    ([{"role": "user", "content": [{**HERE, "foo": 1}]}], "unknown_field"),
-    ([{"role": "user", "content": [HERE], "foo": 1}], "unknown_field"),
-    ([{"role": "robot", "content": [HERE]}], "unknown_field"),
-    (
-        [{"role": "user", "content": [HERE, {"type": "search_result", "source": "a", "title": "b", "content": []}]}],
-        "unknown_field",
-    ),
-]
+CASES = table("given/e2e-messages-cases.yaml")
+CONVERSATIONS: list[list[Any]] = CASES["conversations"]
 
 
 @pytest.mark.parametrize(("messages", "why"), CONVERSATIONS)
@@ -256,20 +226,7 @@ def test_what_is_not_understood_is_forwarded(served: Served, messages: list[Any]
 
 
 SECRET = f"my card is {CARD}"
-BLOCKED_BODIES = [
-    [{"type": "text", "text": SECRET}],
-    [{"type": "tool_result", "tool_use_id": "t", "content": SECRET}],
-    [{"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": SECRET}]}],
-    [
-        {
-            "type": "tool_result",
-            "tool_use_id": "t",
-            "content": [{"type": "search_result", "source": "s", "title": SECRET}],
-        }
-    ],
-    [{"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": SECRET}}],
-    [{"type": "never_seen", "deep": [{"says": SECRET}]}],
-]
+BLOCKED_BODIES: list[list[Any]] = CASES["blocked"]
 
 
 @pytest.mark.parametrize("content", BLOCKED_BODIES)
@@ -372,36 +329,7 @@ def test_a_stream_by_sentences_is_redacted_and_restored_but_where_it_is_signed(s
     assert text["text"] == f"You said {shown}.".replace("[EMAIL_1]", MAIL)
 
 
-BAD: list[tuple[dict[str, Any], int, str, str]] = [
-    ({"messages": None}, 400, "invalid_request_error", "messages: "),
-    ({"max_tokens": None}, 400, "invalid_request_error", "/v1/chat/completions"),
-    ({"model": "nobody"}, 404, "not_found_error", "nobody"),
-    ({"model": "chats"}, 400, "invalid_request_error", "upstreams of kind anthropic or echo do"),
-    (
-        {"messages": [{"role": "user", "content": 5}], "model": "blocks"},
-        400,
-        "invalid_request_error",
-        "messages[0].content: must be a text or a list of blocks",
-    ),
-    (
-        {"messages": [{"role": "user", "content": [{"type": "text"}]}], "model": "blocks"},
-        400,
-        "invalid_request_error",
-        "messages[0].content[0].text",
-    ),
-    (
-        {"messages": [{"role": "user", "content": [{"type": "text", "text": "a", "Text": "b"}]}], "model": "blocks"},
-        400,
-        "invalid_request_error",
-        "'Text'",
-    ),
-    (
-        {"messages": [{"role": "user", "content": SECRET}], "model": "refuses"},
-        400,
-        "invalid_request_error",
-        "Not here.",
-    ),
-]
+BAD: list[list[Any]] = CASES["bad"]
 
 
 @pytest.mark.parametrize(("fields", "status", "kind", "message"), BAD)
