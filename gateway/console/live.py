@@ -1,15 +1,16 @@
 """The newest calls, one call with the reasons for its decision, and what a period's calls cost and saved."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Final, get_args
+from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from classifiers.policy import NONE
+from classifiers.policy import NONE, OTHER
 from classifiers.report.markup import bars
 from gateway.console.data import ConsoleData, data_of, form
 from gateway.console.render import at, dollars, ms, page, query
@@ -98,10 +99,10 @@ async def call(request: Request) -> Response:
     if row is None:
         why = "The ledger has no such call; it may have been deleted."
         return page(request, "problem.html.j2", status=404, what=f"No call {number}", why=why)
-    verdicts = [_made(each) for each in row.record.verdicts.split(",") if each]
     facts = [(name, value) for name, value in _facts(row) if value not in ("", "–")]
     texts = await run_in_threadpool(data.texts, row.record.request_id)
     classifiers = {rule.name: rule.classifier for rule in data.loaded.settings.rules}
+    verdicts = [_made(each, classifiers) for each in row.record.verdicts.split(",") if each]
     read = {name: kept.text for kept in texts for name in kept.rules.split(",") if name in classifiers}
     given = await form(request) if request.method == "POST" else {}
     reviewing = await data.reviewing()
@@ -120,13 +121,16 @@ def _row(data: ConsoleData, number: int) -> StoredRow | None:
         return store.row(number)
 
 
-def _made(stored: str) -> tuple[str, str, str]:
-    """The rule, what it made of the call, and the part of its `when` that does not hold."""
+def _made(stored: str, classifiers: Mapping[str, str]) -> tuple[str, str, str, str]:
+    """The rule, what it made of the call, the part of its `when` that does not hold, and where other thresholds are
+    tried. classifiers: by rule."""
     rule, _, rest = stored.partition(":")
     if rest.startswith("!"):
-        return rule, "", rest[1:]
+        return rule, "", rest[1:], ""
     label, score, *doubt = rest.split(":")
-    return rule, f"{label or 'no label'}, {score}{''.join(f', {kind}' for kind in doubt)}", ""
+    named = rule in classifiers and label not in ("", OTHER)
+    tried = f"/classifiers/{quote(classifiers[rule])}/{quote(label)}?threshold={quote(score)}" if named else ""
+    return rule, f"{label or 'no label'}, {score}{''.join(f', {kind}' for kind in doubt)}", "", tried
 
 
 def _facts(row: StoredRow) -> Iterator[tuple[str, str]]:

@@ -196,14 +196,16 @@ def test_a_right_label_is_a_row_for_training_once(browser: TestClient, ledger: P
     (ledger.parent / "policies").mkdir()
     policy = "version: 1\nname: shop\nkind: intent\nabout: x\nlabels: {a: {means: a}, b: {means: b}}\nother: c\n"
     (ledger.parent / "policies" / "shop.yaml").write_text(policy)
-    fill(ledger, {})
+    fill(ledger, {"verdicts": "r:a:0.7,r:other:0.9"})
     texts = RecentStore(ledger)
     texts.append([RecentText(request_id="r0", at=1e9, rules="r", text="hello\nthere")])
     texts.close()
     data = ConsoleData(load_gateway(ledger.parent / "gateway.yaml", {}, secrets=False), "http://gate")
     client = TestClient(create_console(data, KEY), base_url=URL)
     client.get("/login", params={"key": KEY.key})
-    assert "hello\nthere" in client.get("/calls/1").text
+    shown = client.get("/calls/1").text
+    assert "hello\nthere" in shown
+    assert re.findall('/classifiers/[^"]+', shown) == ["/classifiers/shop/a?threshold=0.7"]
     rows = ledger.parent / "policies" / "shop.reviewed.jsonl"
     for given in ({"rule": "r", "label": "unknown"}, {"rule": "none", "label": "a"}):
         client.post("/calls/1", data=given, headers={"origin": URL})
