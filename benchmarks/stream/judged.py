@@ -143,7 +143,7 @@ def scored(name: str, models: Path, data: Path) -> tuple[list[Call], Sequence[Sc
         for what, rows in sets
         for _, unsafe in rows
     ]
-    return calls, runtime.classifiers[name].held_out, Registry(models).current(name) or ""
+    return calls, runtime.classifiers[name].model.held_out, Registry(models).current(name) or ""
 
 
 def stream(calls: Sequence[Call], seed: int, held_out: Sequence[ScoreRow]) -> Seen:

@@ -73,7 +73,7 @@ def test_optional_parts_of_a_stage_are_kept(model: Model, tmp_path: Path) -> Non
     stage = replace(model.last, system_tokens=64, bands=bands, earlier=0.25, **parts)
     held_out = ((0.25, 1.0, True), (0.75, 20.0, False))
     save(replace(model, stages=(stage,), held_out=held_out), tmp_path, report={})
-    assert from_artifact(load(tmp_path)).held_out == held_out
+    assert from_artifact(load(tmp_path)).model.held_out == held_out
     loaded = load(tmp_path).model.last
     assert (loaded.system_tokens, loaded.bands, loaded.earlier) == (64, bands, 0.25)
     assert (loaded.calibration.chances, loaded.calibration.whole) == (1, (1.5, -0.25))

@@ -90,7 +90,7 @@ def test_a_policy_becomes_a_classifier_that_answers_until_a_test_fails(
     assert next(iter(stored["seconds"])) == "load"
 
     # of written text all that was held out shows how sure the model is of what is right
-    sure = runtime.classifiers["bank"].held_out
+    sure = runtime.classifiers["bank"].model.held_out
     assert len(sure) == stored["held_out"]["rows"] + stored["everyday"]["rows"]
     assert sorted(sure) == list(sure)
     wrong = [[wrong for confidence, _, wrong in sure if (confidence > 0.9) is high] for high in (True, False)]
