@@ -16,7 +16,7 @@ install_client = .clients/$(1)/bin/python -m pip --version >/dev/null 2>&1 || $(
 	.clients/$(1)/bin/$(PIP_INSTALL) --upgrade $(2)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch browser lock newest demo test extras test-extras simulate lint check format schema bench peers clients every-client compat sources \
+.PHONY: help setup torch browser lock newest demo test extras test-extras simulate lint check format schema bench peers clients every-client compat sources screenshots \
 	sdk-tests clean
 
 help: ## list the targets
@@ -76,6 +76,9 @@ lint: setup ## ruff, types and import contracts
 
 check: lint ## lint, and hold the documents against the code
 	$(BIN)/python -m pytest tests/docs
+
+screenshots: setup browser ## take the pictures of the console anew (docs/images); chromium is the system's
+	$(BIN)/python -m benchmarks.screenshots
 
 clients: ## install other clients, each in an environment of its own, that `make test-extras` tries (.clients)
 	$(call install_client,instructor,instructor)
