@@ -249,7 +249,7 @@ def with_guard(training: TrainingSet, made: FittedModel, bench: Workbench) -> Fi
     both, alone = stacking.gains(truth, used, split.folds(held, _FOLDS, bench.seed))
     record |= {"model": source.name, "version": source.version, "sha256": sha256_of(source.weights), "labels": ours}
     record |= {"loss": {"both": both, "alone": alone}}
-    if not both < alone:
+    if not gains(both, alone):
         return made.with_settings(guard=record, note="guard: it gained nothing on held-out text, so heads alone serve")
     trained, points = cascade_model(
         policy,
@@ -280,6 +280,11 @@ def _among(policy: Policy, rows: Sequence[Row], small: MeasuredModel, seen: Wind
     both = split.HeldOutWindows(rows=small.rows, logits=seen.vectors, starts=seen.starts).amid(calm, seed)
     first = both.starts[len(small.rows)]
     return Windows(vectors=both.logits[first:], starts=both.starts[len(small.rows) :] - first)
+
+
+def gains(both: float, alone: float) -> bool:
+    """Whether a guard is worth its time: by how unlikely both, and the heads alone, make held-out truth."""
+    return both < alone
 
 
 class _Stacking:

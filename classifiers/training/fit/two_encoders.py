@@ -48,8 +48,7 @@ def cascade_model(
     held-out rows that both have."""
     pair = _HeldOutPair(policy, rows, first, last)
     alone = calibrate.loss(np.log(np.maximum(pair.small, 1e-30))[pair.sure], pair.truth[pair.sure])
-    # not worth its time
-    if not pair.blended.loss < alone:
+    if not gains(pair.blended.loss, alone):
         return None
     act, settled, mixed, chosen = pair.exit()
     limits = {name: Threshold(act=act, unsure=act) for name in pair.classes}
@@ -78,6 +77,11 @@ def cascade_model(
             "two_encoders": {**pair.shares(names, settled, mixed), **record},
         },
     )
+
+
+def gains(both: float, first: float) -> bool:
+    """Whether two encoders are worth their time: by how unlikely both, and the first alone, make held-out truth."""
+    return both < first
 
 
 class _HeldOutPair:
