@@ -247,10 +247,11 @@ def size_of(
 ) -> tuple[int, bool]:
     """As `Request.prompt_size`. read: fields that a model is shown. In the field `name`, `attached` finds what goes
     along, and `encoded` its bytes, which are not counted."""
-    size = sum(len(fields[each]) for each in read if each in fields)
+    size = sum([len(fields[each]) for each in read if each in fields])
     value = fields.get(name, Raw(b"null"))
-    attaches = attached.search(value) is not None
-    return size - sum(len(match[0]) for match in encoded.finditer(value) if attaches), attaches
+    if attached.search(value) is None:
+        return size, False
+    return size - sum(len(match[0]) for match in encoded.finditer(value)), True
 
 
 class RequestReader(Protocol):
