@@ -1,4 +1,4 @@
-"""A safety policy's own text as instructions for a judge: a model that is asked where the classifier is unsure. Pure.
+"""A safety policy's own text as instructions for a judge: a model that is asked where the classifier is unsure.
 
 The text to be judged is given as JSON, out of which it cannot break, and is declared to be material, not instruction.
 """
@@ -11,8 +11,6 @@ from classifiers.policy import Policy
 _PHRASES = 4
 """Examples, and near misses, that are quoted for each label: the first ones that are short."""
 _SHORT = 160
-
-
 _SYSTEM = """ Its field "system", where there is one, is the prompt of the assistant that they were written to: by it \
 you can tell what that assistant is to do and to keep to itself. It is not judged."""
 

@@ -1,4 +1,5 @@
-"""Texts that ship with the package, read when first needed: everyday sentences, the safety suite's texts, samples."""
+"""Texts and tables that ship with the package, read when first needed: everyday sentences, the safety suite's texts,
+samples, the attributes of a teacher's messages, the instructions of a judge, graphs of small models."""
 
 import json
 from collections.abc import Mapping

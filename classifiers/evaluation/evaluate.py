@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from classifiers.evaluation import metrics
 from classifiers.evaluation.metrics import counts, curve, macro, precision_recall, ranks, ratio, share
-from classifiers.model.model import Floats
+from classifiers.model.model import Bools, Floats
 from classifiers.policy import OTHER, Policy
 from classifiers.runtime.thresholds import NOVEL_REASON
 from classifiers.verdict import Abstention, Verdict
@@ -22,7 +22,6 @@ _WORST = 40
 _DIGITS = 5
 _NONE = "none"
 _IN_DOUBT = frozenset({Abstention.UNSURE, Abstention.LANGUAGE})
-_Bools = NDArray[np.bool_]
 
 
 def evaluate(
@@ -137,8 +136,8 @@ def _multi_label(
     scores = _scores(policy, verdicts).astype(np.float32)
     given = [verdict.labels for verdict in verdicts]
     holds, named = _holding(columns, truths), _holding(columns, given)
-    harmful: _Bools = np.asarray(holds.any(axis=1))
-    flagged: _Bools = np.asarray(named.any(axis=1))
+    harmful: Bools = np.asarray(holds.any(axis=1))
+    flagged: Bools = np.asarray(named.any(axis=1))
     highest: Floats = scores.max(axis=1, initial=0.0)
     doubted = np.array([v.abstention in _IN_DOUBT and not v.labels for v in verdicts], bool)
     answered = np.array([bool(v.labels) and v.abstention is None for v in verdicts], bool)
@@ -177,12 +176,12 @@ def _multi_label(
     }
 
 
-def _holding(columns: Sequence[str], rows: Sequence[Collection[str]]) -> _Bools:
+def _holding(columns: Sequence[str], rows: Sequence[Collection[str]]) -> Bools:
     """(rows, columns): which labels each row has."""
     return np.array([[label in row for label in columns] for row in rows], bool).reshape(len(rows), len(columns))
 
 
-def _risk(scores: Floats, holds: _Bools, verdicts: Sequence[Verdict]) -> list[dict[str, float]]:
+def _risk(scores: Floats, holds: Bools, verdicts: Sequence[Verdict]) -> list[dict[str, float]]:
     """Risk and coverage where each score is compared with one half, whatever the thresholds. A text is as certain as
     its least certain score. Novel, foreign or partly unread text in which nothing was found is settled by no threshold.
     scores, holds: (n, decisions)."""
@@ -194,22 +193,22 @@ def _risk(scores: Floats, holds: _Bools, verdicts: Sequence[Verdict]) -> list[di
     return curve(certain, ((scores >= 0.5) == holds).all(axis=1), np.array(decidable, bool))
 
 
-def _label(scores: Floats, holds: _Bools, named: _Bools) -> dict[str, Any]:
+def _label(scores: Floats, holds: Bools, named: Bools) -> dict[str, Any]:
     """A label's counts and ranking. All: (n,)."""
     return {**counts(int((named & holds).sum()), int(named.sum()), int(holds.sum())), **ranks(scores, holds)}
 
 
-def _accuracy(right: _Bools) -> dict[str, Any]:
+def _accuracy(right: Bools) -> dict[str, Any]:
     count, total = int(right.sum()), len(right)
     return {"rows": total, "accuracy": ratio(count, total), "interval": metrics.wilson(count, total)}
 
 
-def _share(name: str, chosen: _Bools, among: _Bools | None = None) -> Mapping[str, Any]:
+def _share(name: str, chosen: Bools, among: Bools | None = None) -> Mapping[str, Any]:
     """The share of the rows `among` that are chosen. Both: (n,)."""
     return _share(name, chosen[among]) if among is not None else share(name, int(chosen.sum()), len(chosen))
 
 
-def _shown(texts: Sequence[str], confidences: Floats, doubted: _Bools) -> list[dict[str, Any]]:
+def _shown(texts: Sequence[str], confidences: Floats, doubted: Bools) -> list[dict[str, Any]]:
     """Each row as a page shows it. doubted: rows to mark as not answered."""
     certain = [
         {"text": shortened(text), "confidence": round(c, 4)}
@@ -255,7 +254,7 @@ def confusion(
 
 
 def _worst(
-    truths: Sequence[str], guesses: Sequence[str], shown: Sequence[Mapping[str, Any]], correct: _Bools
+    truths: Sequence[str], guesses: Sequence[str], shown: Sequence[Mapping[str, Any]], correct: Bools
 ) -> list[dict[str, Any]]:
     order = sorted(np.flatnonzero(~correct).tolist(), key=lambda row: -shown[row]["confidence"])
     return [{"index": row, "truth": truths[row], "predicted": guesses[row], **shown[row]} for row in order[:_WORST]]

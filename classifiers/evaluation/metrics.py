@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.model.model import Floats
+from classifiers.model.model import Bools, Floats
 
 _Z95 = 1.959964
 _BINS = 10
 _LOW_FALSE_ALARMS = 0.01
 _RANKED = ("auprc", "auroc", "recall_at_1pct_false_alarms")
 _CURVE_POINTS, _RANKING_POINTS = 60, 100
-_Bools = NDArray[np.bool_]
 _Counts = NDArray[np.int64]
 _Weights = NDArray[np.float64]
 
@@ -49,7 +48,7 @@ def ratio(part: int, whole: int) -> float | None:
     return round(part / whole, 5) if whole else None
 
 
-def weighted_share(name: str, chosen: _Bools, weights: _Weights) -> Mapping[str, Any]:
+def weighted_share(name: str, chosen: Bools, weights: _Weights) -> Mapping[str, Any]:
     """The same of the rows that are chosen, by weight. The interval is that of as many equal rows as tell as much
     (Kish 1965). chosen, weights: (n,), of which one is above 0."""
     alike = float(weights.sum()) ** 2 / float((weights**2).sum())
@@ -88,7 +87,7 @@ def _mean(values: Iterable[float]) -> float | None:
     return round(float(np.mean(listed)), 5) if listed else None
 
 
-def ranks(scores: Floats, holds: _Bools) -> dict[str, Any]:
+def ranks(scores: Floats, holds: Bools) -> dict[str, Any]:
     """How well scores rank positives above negatives: areas, and the recall at 1 % false alarms with its interval. All
     are None where positives or negatives are missing. scores, holds: (n,)."""
     if not holds.any() or holds.all():
@@ -102,7 +101,7 @@ def ranks(scores: Floats, holds: _Bools) -> dict[str, Any]:
     }
 
 
-def average_precision(scores: Floats, holds: _Bools) -> float | None:
+def average_precision(scores: Floats, holds: Bools) -> float | None:
     """Area under the precision-recall steps, equal scores one step; None without positives. scores, holds: (n,)."""
     if not holds.any():
         return None
@@ -110,21 +109,21 @@ def average_precision(scores: Floats, holds: _Bools) -> float | None:
     return float(np.sum(np.diff(caught, prepend=0) * (caught / flagged)) / holds.sum())
 
 
-def auroc(scores: Floats, holds: _Bools) -> float:
+def auroc(scores: Floats, holds: Bools) -> float:
     """The chance that a positive scores above a negative, a tie counted half. Needs both. scores, holds: (n,)."""
     _, caught, flagged = _steps(scores, holds)
     recalls, alarms = (np.append(0, counted) for counted in (caught, flagged - caught))
     return float(np.trapezoid(recalls, alarms) / (holds.sum() * (~holds).sum()))
 
 
-def recall_at_false_alarms(scores: Floats, holds: _Bools, share: float) -> float:
+def recall_at_false_alarms(scores: Floats, holds: Bools, share: float) -> float:
     """The highest recall at which at most `share` of negatives is flagged. Some row must hold. scores, holds: (n,)."""
     _, caught, flagged = _steps(scores, holds)
     allowed = caught[(flagged - caught) <= share * (~holds).sum()]
     return float(allowed.max(initial=0) / holds.sum())
 
 
-def precision_recall(scores: Floats, holds: _Bools) -> list[tuple[float, float]]:
+def precision_recall(scores: Floats, holds: Bools) -> list[tuple[float, float]]:
     """(recall, precision) from the highest score down, at most 100 points; none without positives or negatives."""
     if not holds.any() or holds.all():
         return []
@@ -133,7 +132,7 @@ def precision_recall(scores: Floats, holds: _Bools) -> list[tuple[float, float]]
     return [(round(float(caught[i] / holds.sum()), 5), round(float(caught[i] / flagged[i]), 5)) for i in places]
 
 
-def _steps(scores: Floats, holds: _Bools, weights: _Weights | None = None) -> tuple[Floats, _Counts, _Counts]:
+def _steps(scores: Floats, holds: Bools, weights: _Weights | None = None) -> tuple[Floats, _Counts, _Counts]:
     """The distinct scores, highest first, and how many rows (by weight) of each or more hold, and are there."""
     lowered, places = np.unique(-scores, return_inverse=True)
     held_weights = None if weights is None else weights[holds]
@@ -147,7 +146,7 @@ def _spread(count: int, points: int) -> list[int]:
     return places
 
 
-def reliability(confidences: Floats, correct: _Bools) -> list[dict[str, float]]:
+def reliability(confidences: Floats, correct: Bools) -> list[dict[str, float]]:
     """Ten equal bins of confidence with their share of correct answers; empty bins are left out."""
     bins = np.minimum((confidences * _BINS).astype(int), _BINS - 1)
     return [
@@ -176,7 +175,7 @@ class Reach:
     error: float
 
 
-def risk_coverage(confidences: Floats, correct: _Bools, weights: _Weights | None = None) -> list[Reach]:
+def risk_coverage(confidences: Floats, correct: Bools, weights: _Weights | None = None) -> list[Reach]:
     """Every point of the curve, the most certain first. confidences, correct: (n,); weights: (n,) above 0."""
     acts, wrong, rows = _steps(confidences, ~correct, weights)
     total = float(rows[-1]) if len(rows) else 1.0
@@ -184,7 +183,7 @@ def risk_coverage(confidences: Floats, correct: _Bools, weights: _Weights | None
     return [Reach(act=act, answered=answered, error=error) for act, answered, error in zip(*columns, strict=True)]
 
 
-def curve(confidences: Floats, correct: _Bools, answerable: _Bools) -> list[dict[str, float]]:
+def curve(confidences: Floats, correct: Bools, answerable: Bools) -> list[dict[str, float]]:
     """Risk and coverage, thinned; `answered` is a share of all texts. All: (n,)."""
     points = risk_coverage(confidences[answerable], correct[answerable])
     part = float(answerable.mean()) if len(answerable) else 0.0

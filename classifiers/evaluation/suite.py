@@ -12,6 +12,7 @@ from classifiers.errors import ClassifierError
 from classifiers.evaluation import attacks
 from classifiers.evaluation.cases import Case, Family, Sample, language_cases, length_cases, overrefusal_cases
 from classifiers.evaluation.metrics import ratio, wilson
+from classifiers.model.model import Bools
 from classifiers.policy import Policy
 from classifiers.runtime.runtime import Runtime
 from classifiers.verdict import Reading, Verdict
@@ -33,7 +34,6 @@ SUITE_ROWS = 100
 _CHUNK = 64
 _RESAMPLES = 1000
 
-_Bools = NDArray[np.bool_]
 _Flagged = Mapping[tuple[bool, int | None], bool]
 """Whether a row is flagged as it is: by whether it is harmful, and its index."""
 
@@ -149,11 +149,11 @@ def measure(clean: _Flagged, cases: Sequence[Case], verdicts: Sequence[Verdict])
     }
 
 
-def _share(hits: _Bools) -> float | None:
+def _share(hits: Bools) -> float | None:
     return ratio(int(hits.sum()), len(hits))
 
 
-def _interval_over_rows(rows: NDArray[np.int_], hit: _Bools, counted: _Bools) -> tuple[float, float] | None:
+def _interval_over_rows(rows: NDArray[np.int_], hit: Bools, counted: Bools) -> tuple[float, float] | None:
     """95 % limits of sum(hit) / sum(counted). All: (cases,); rows: which row each was made of, on which it depends.
     Wilson's where a row is one case that hits or does not; else by resampling rows. Where all rows agree, which
     resampling would take for certainty, Wilson's of that many rows."""

@@ -140,9 +140,10 @@ class NationalForm(NamedTuple):
         match = self.form.match(text, start)
         if match is None:
             return None
-        around = text[max(0, start - 60) : start] + "\n" + text[match.end() : match.end() + 30]
-        if self.words and not self.words.search(around):
-            return None
+        if self.words:
+            around = text[max(0, start - 60) : start] + "\n" + text[match.end() : match.end() + 30]
+            if not self.words.search(around):
+                return None
         number = match[0] if self.module in _SIGNED else compact(match[0])
         return match if not self.module or import_module(f"stdnum.{self.module}").is_valid(number) else None
 

@@ -29,8 +29,6 @@ from classifiers.training.split import folds
 from classifiers.training.write.builtin import name_words, positive
 
 Done = Literal["relabelled", "dropped", "weakened", "kept"]
-
-
 WRITTEN: frozenset[Origin] = frozenset({"teacher", "file"})
 _GIVEN: frozenset[Origin] = WRITTEN | {"data"}
 _REVIEWED: frozenset[Origin] = _GIVEN | {"policy"}

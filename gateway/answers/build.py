@@ -301,6 +301,9 @@ def _spelled_in_prompt(names: LabelNames, prompt: str, label: str) -> str | None
 
 
 def _only_word(label: str, words: list[str]) -> str | None:
+    # whether the signs at its ends are the label's own, or those of a sentence
+    if len({word == _bare(word) for word in words}) > 1:
+        return None
     if label in words and all(normalized(word) == normalized(label) for word in words):
         return label
     return words[0] if len(words) == 1 else None
@@ -324,8 +327,25 @@ def _spellings(label: str, prompt: str, caseless: str) -> list[str]:
     patterns = [_pattern(form) for form, words in rarest.items() if all(word in caseless for word in words)]
     if not patterns:
         return []
-    matches = (match.group() for match in regex.finditer("|".join(patterns), prompt, regex.IGNORECASE))
-    return [word for word in dict.fromkeys(matches) if normalized(word) == normalized(label)]
+    found = dict[str, None]()
+    for match in regex.finditer("|".join(patterns), prompt, regex.IGNORECASE):
+        found[match.group()] = None
+        if _ends_a_line(match):
+            found[_bare(match.group())] = None
+    return [word for word in found if normalized(word) == normalized(label)]
+
+
+def _ends_a_line(match: "regex.Match[str]") -> bool:
+    """Whether a sentence may end with it, or a line that has more before it."""
+    line = match.string[: match.start()].rpartition("\n")[2]
+    after = match.string[match.end() : match.end() + 1]
+    return after == " " or (after in ("", "\n") and _WORD.search(line) is not None)
+
+
+def _bare(word: str) -> str:
+    """Without the signs at its ends."""
+    places = [match.span() for match in _WORD.finditer(word)]
+    return word[places[0][0] : places[-1][1]] if places else word
 
 
 def _pattern(label: str) -> str:
@@ -333,10 +353,11 @@ def _pattern(label: str) -> str:
         # another label may differ from it by the sign only
         return rf"(?<![\w\p{{N}}+#<>-]){re.escape(label)}(?![\w\p{{N}}+#])"
     words = _WORD.findall(label)
-    before, after = (re.escape(ends) for ends in (label.partition(words[0])[0], label.rpartition(words[-1])[2]))
+    # the signs at both ends are the label's where the prompt writes them, but for those that end a sentence or a part
+    before, after = label.partition(words[0])[0], label.rpartition(words[-1])[2].rstrip(".,;:")
     written = r"[\s_/-]*".join(map(re.escape, words))
-    # the signs around a label are its own where the prompt writes them: `reverted_card_payment?`
-    return rf"(?<![\w\p{{N}}-])(?:{before})?{written}(?:{after})?(?![\w\p{{N}}+#-])"
+    signed_too = rf"(?:{re.escape(before)}{written}{re.escape(after)}|{written})"
+    return rf"(?<![\w\p{{N}}-]){signed_too}(?![\w\p{{N}}+#-])"
 
 
 def text_unsupported(text: str, requested: wire.RequestedFormat | wire.Unsupported) -> wire.Unsupported | None:

@@ -208,8 +208,12 @@ def _all(results: Iterable[bool | None]) -> bool | None:
 
 
 def _any(results: Iterable[bool | None]) -> bool | None:
-    none = _all(None if result is None else not result for result in results)
-    return None if none is None else not none
+    verdict: bool | None = False
+    for result in results:
+        if result:
+            return True
+        verdict = verdict if result is False else None
+    return verdict
 
 
 def _exactly_one(results: list[bool | None]) -> bool | None:

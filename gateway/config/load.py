@@ -166,7 +166,9 @@ def _upstream_notes(settings: Settings, name: str, upstream: OpenAISettings) -> 
 
 def _is_secret(path: DataPath) -> bool:
     match path:
-        case ("access_key",) | ("console", "key") | ("upstreams" | "teacher", _, "api_key") | ("teacher", "api_key"):
+        case ("access_key",) | ("console", "key") | ("upstreams", _, "api_key"):
+            return True
+        case ("teacher", "api_key") | ("teacher", int(), "api_key"):
             return True
     return False
 

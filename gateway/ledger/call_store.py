@@ -180,7 +180,10 @@ class KeptRows(Generic[T]):
             return store.rows_of(self._db, query, values)
 
     def _read(self, row: type[S], query: str, *values: Any) -> list[S]:
-        return [msgspec.convert(each, row, strict=False) for each in self._rows(query, *values)]
+        try:
+            return [msgspec.convert(each, row, strict=False) for each in self._rows(query, *values)]
+        except msgspec.ValidationError as error:
+            raise store.LedgerError(f"what is kept of calls in {self._path} cannot be read: {error}") from error
 
     def _delete(self, statement: str, *values: Any) -> int:
         """In steps, whose size is the statement's last parameter; how many."""

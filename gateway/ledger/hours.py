@@ -37,6 +37,7 @@ _GROUP: Final = (
 )
 """The keys as SQLite sorts rows by them: what most often differs first, each as cheap as it can be."""
 Wanted = Mapping[str, Sequence[str]]
+"""By key, the values that rows may have."""
 _NUMBERS: Final = frozenset({"hour", "notional"})
 SUMS: Final = {
     "calls": "count(*)",

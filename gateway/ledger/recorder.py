@@ -25,7 +25,7 @@ _MOST: Final = 100
 _FORWARDED: Final = frozenset({"forward", "redact"})
 
 
-@dataclass(kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Recorder:
     """The last step of every request. notional: by upstream, whether nobody is charged for its calls. batch_s: how long
     records wait; 0 where each goes on at once, which needs no event loop. log: gets a line for each."""

@@ -255,7 +255,7 @@ def size_of(
 
 
 class RequestReader(Protocol):
-    """Reads bodies of requests. Formats are its subclasses; so are those of the readers and writers below."""
+    """Reads bodies of requests. Each format has a subclass, as of the other readers and writers here."""
 
     understood: Understood
 

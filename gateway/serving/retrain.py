@@ -75,7 +75,7 @@ def children_cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-@dataclass(kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Retrainer:
     """Retrains the rules of a gateway that ask for it, one at a time. clock: monotonic seconds; cpu: processor time of
     ended children."""

@@ -26,9 +26,6 @@ rules:
 """
 
 
-TEMPLATES = table_text("given/gateway-pipeline-templates.yaml")
-
-
 SLOW = table_text("given/gateway-pipeline-slow.yaml")
 
 

@@ -26,7 +26,8 @@ _NEAR_EVERY = 3
 
 def attributes(seed: str, neighbours: Sequence[str] = ()) -> Iterator[str]:
     """Endless attributes of one label's messages, such as `one sentence; casual; a question; said outright`.
-    neighbours: labels, in words, that every third message shares words with. The same seed draws the same lines."""
+    neighbours: labels, in words, that every third message shares words with. The same seed draws the same lines: the
+    order in attributes.json counts, and what stands there twice is drawn twice as often."""
     chance = random.Random(seed)  # noqa: S311 - no secret
     decks = [_deck(kind, chance) for kind in data.table("attributes.json").values()]
     near = _deck(neighbours, chance)

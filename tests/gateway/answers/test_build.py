@@ -168,6 +168,29 @@ def test_labels_that_differ_in_signs_are_told_apart(labels: tuple[str, ...], pro
     assert [word_in_prompt(label, LabelNames(labels), prompt) for label in labels] == list(labels)
 
 
+@pytest.mark.parametrize(
+    ("labels", "prompt", "expected"),
+    [
+        ("refunded? fees", "Answer with: refunded, fees.\nMessage: When is it refunded?", None),
+        ("refunded? fees", "Answer with: Refunded or Fees.\nMessage: is it refunded?", None),
+        ("refunded? fees", "Answer with: refunded, fees.\nMessage: When is it back?", "refunded"),
+        ("refunded? fees", "Is this about fees or refunded?", None),
+        ("refunded? fees", "One of:\nfees\nrefunded?\nMessage: hi", "refunded?"),
+        ("refunded? fees", "One of: `refunded?`, `fees`", "refunded?"),
+        ("(none) billing", "Choose from (billing, none)", "none"),
+        ("(none) billing", "Choose from (none), (billing)", "(none)"),
+        ("[other] billing", "[billing, other].", "other"),
+        ("<unknown> billing", "<billing|unknown>", "unknown"),
+        ("**a** **b**", "**a or b**", "a"),
+        ("No. Yes.", "Answer Yes or No.", "No"),
+    ],
+)
+def test_signs_of_a_sentence_are_no_labels_own(labels: str, prompt: str, expected: str | None) -> None:
+    names = LabelNames(tuple(labels.split()))
+    word = word_in_prompt(names.labels[0], names, prompt)
+    assert (word if isinstance(word, str) else None) == expected
+
+
 TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
 TITLE = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
 
