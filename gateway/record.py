@@ -1,5 +1,6 @@
 """One row of the ledger: a request, the decision on it, its cost and its saving."""
 
+import re
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -79,6 +80,12 @@ class Record(Struct, kw_only=True):
     service_tier: str = ""
     known_model: str | None = None
     known_upstream_model: str | None = None
+
+
+def made_by(rule: str = r"[\w.-]+") -> re.Pattern[str]:
+    """Finds in a record's `verdicts` what a rule made of the call, or each rule: (rule, part of its `when` that does
+    not fit, label, score, what follows these). A label may have any signs."""
+    return re.compile(rf"(?:^|,)({rule}):(?:!([^,]*)|(.*?):([01](?:\.\d+)?)((?::\w+)*))(?=,|$)")
 
 
 def may_have_cost(record: Record) -> bool:

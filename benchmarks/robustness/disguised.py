@@ -37,7 +37,7 @@ def lines(models: Path, data: Path) -> Iterator[str]:
     suite = run(
         Runtime.load(models, [NAME], threads=2), NAME, [*sets[AILUMINATE], *sets[BANK]], most=ROWS, families=FAMILIES
     )
-    yield f"The guard: {NAME} {guard.version}, {guard.report()['text']['rows']} training rows."
+    yield f"The guard: {NAME} {guard.version}, {artifact.report_in(guard.folder)['text']['rows']} training rows."
     yield ""
     yield f"Harmful: {AILUMINATE}; harmless: {BANK}; {ROWS} of either by seed 0; kept is caught / caught clean,"
     yield "still caught is of what is caught clean the share that still is."

@@ -53,7 +53,7 @@ class Guard:
     def __init__(self, policy: Policy, models: Path) -> None:
         held = artifact.load(Registry(models).resolve(policy.name))
         self.policy = policy
-        self.report = held.report()
+        self.report = artifact.report_in(held.folder)
         self.variants = _variants(held)
         self.encoders = {stage.name: _encoder(held, stage, models) for stage in held.model.stages}
         self.last = held.model.last.name
@@ -233,7 +233,7 @@ def _variants(held: Artifact) -> Mapping[str, Model]:
     model = held.model
     if len(model.stages) == 1:
         return {"alone": model}
-    points = {point["point"]: point for point in held.report()["settings"]["cascade"]["points"]}
+    points = {point["point"]: point for point in artifact.report_in(held.folder)["settings"]["cascade"]["points"]}
     alone = {f"{stage.name} alone": stage for stage in model.stages}
     return {
         "cascade": model,

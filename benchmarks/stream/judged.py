@@ -104,7 +104,7 @@ def main() -> None:
 
 def _section(name: str, models: Path, options: argparse.Namespace) -> list[str]:
     calls, held_out, version = scored(name, models, options.data)
-    report = artifact.load(Registry(models).resolve(name)).report()
+    report = artifact.report_in(Registry(models).resolve(name))
     before = _before(options.before, calls) if options.before else []
     about = f"Recipe {report['settings']['recipe']}, version {version}, {len(calls):,} messages."
     return ["", f"## {name}", "", about, "", *table(calls, held_out, before)]

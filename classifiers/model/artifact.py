@@ -74,10 +74,6 @@ class Artifact:
     judge: str = ""
     manifest: Manifest = field(repr=False)
 
-    def report(self) -> Mapping[str, Any]:
-        """As `report_in` its folder."""
-        return report_in(self.folder)
-
     def encoder_folder(self, encoder: EncoderId) -> Path | None:
         """Where an encoder of the artifact's own lies; None for a shared one."""
         return self.folder / ENCODERS / encoder.own if encoder.own else None

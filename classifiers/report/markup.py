@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from markupsafe import Markup
@@ -46,9 +47,14 @@ def within(share: float | None, bounds: Sequence[float]) -> str:
     return percent(share) if share is None else f"{percent(share)} ({interval(share, bounds)})"
 
 
+def moment(at: float) -> str:
+    """Unix seconds in UTC, to the second."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+
+
 def counted(count: int, noun: str) -> str:
     """`1 row`, `2 rows`. noun: in the singular."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def plain(value: Any) -> str:

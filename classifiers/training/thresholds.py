@@ -4,14 +4,14 @@ a version: a threshold → what it does, and the goal that brings it. Pure."""
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import compress, product
+from itertools import compress
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.evaluation.metrics import Reach, fewest, weighted_share
-from classifiers.model.model import NEVER, Band, Bools, Floats, Model, Threshold
+from classifiers.model.model import NEVER, Band, Bools, Floats, Threshold
 from classifiers.policy import OTHER, Goal, Policy
 from classifiers.training import calibrate
 from classifiers.training import operating_points as by_band
@@ -267,23 +267,16 @@ def describe(thresholds: Mapping[str, Threshold]) -> dict[str, dict[str, float]]
     }
 
 
-def shares_at(model: Model, report: Mapping[str, Any], label: str, threshold: float) -> dict[str, Any] | None:
-    """What a threshold of a version does with held-out text, `done` and `wrong` as of `tabled`; None of topics. label:
-    of which these are, or empty. by_goal: whether as a goal counts them; else by the scores that the artifact holds.
-    report: as in report.json."""
+def shares_at(report: Mapping[str, Any], label: str, threshold: float) -> dict[str, Any] | None:
+    """What a threshold of a version does with held-out text, `done` and `wrong` as of `tabled`; None where its report
+    does not say, as of topics. at: of which threshold, the nearest hundredth. label: of which, empty where of all."""
     table = report.get("at") or {}
-    if found := table.get(label) or table.get(""):
-        shares = {name: found[name][round(100 * min(threshold, 1.0))] for name in ("done", "wrong")}
-        return {**shares, "label": label if label in table else "", "by_goal": True}
-    sums = dict.fromkeys(product((False, True), repeat=2), 0.0)
-    for score, weight, marked in model.held_out:
-        sums[score >= threshold, marked] += weight
-    bad, good = sums[True, True], sums[True, False]
-    if model.policy.kind == "safety":
-        done, wrong = bad / (bad + sums[False, True] or 1.0), good / (good + sums[False, False] or 1.0)
-    else:
-        done, wrong = (bad + good) / (sum(sums.values()) or 1.0), bad / (bad + good or 1.0)
-    return {"done": done, "wrong": wrong, "label": "", "by_goal": False} if model.held_out else None
+    if not (found := table.get(label) or table.get("")):
+        return None
+    # not that of 1, which nothing reaches
+    place = 100 if threshold >= 1 else min(round(100 * threshold), 99)
+    shares = {name: found[name][place] for name in ("done", "wrong")}
+    return {**shares, "at": place / 100, "label": label if label in table else ""}
 
 
 def goal_lines(policy: Policy, shares: Mapping[str, Any]) -> str:

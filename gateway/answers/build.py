@@ -330,16 +330,10 @@ def _spellings(label: str, prompt: str, caseless: str) -> list[str]:
     found = dict[str, None]()
     for match in regex.finditer("|".join(patterns), prompt, regex.IGNORECASE):
         found[match.group()] = None
-        if _ends_a_line(match):
+        # a sentence may end there
+        if prompt[match.end() : match.end() + 1] in ("", " ", "\n"):
             found[_bare(match.group())] = None
     return [word for word in found if normalized(word) == normalized(label)]
-
-
-def _ends_a_line(match: "regex.Match[str]") -> bool:
-    """Whether a sentence may end with it, or a line that has more before it."""
-    line = match.string[: match.start()].rpartition("\n")[2]
-    after = match.string[match.end() : match.end() + 1]
-    return after == " " or (after in ("", "\n") and _WORD.search(line) is not None)
 
 
 def _bare(word: str) -> str:

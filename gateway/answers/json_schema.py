@@ -125,7 +125,7 @@ class _Check:
             return schema
         if depth > _MAX_DEPTH or not isinstance(schema, Mapping):
             return None
-        return _all(self._keywords(schema, value, depth + 1))
+        return _settled(self._keywords(schema, value, depth + 1), by=False)
 
     def _keywords(self, schema: Mapping[str, Any], value: Any, depth: int) -> Iterator[bool | None]:
         yield from self._any_type(schema, value, depth)
@@ -151,7 +151,7 @@ class _Check:
         if "$ref" in schema:
             yield self.allows(self._reader.target(schema["$ref"]), value, depth)
         if "anyOf" in schema:
-            yield _any(self.allows(choice, value, depth) for choice in schema["anyOf"])
+            yield _settled((self.allows(choice, value, depth) for choice in schema["anyOf"]), by=True)
         if "oneOf" in schema:
             yield _exactly_one([self.allows(choice, value, depth) for choice in schema["oneOf"]])
 
@@ -198,21 +198,13 @@ def _types(value: Any) -> set[str]:
     return {name, "number"} if name == "integer" else {name, "integer"} if whole else {name}
 
 
-def _all(results: Iterable[bool | None]) -> bool | None:
-    verdict: bool | None = True
+def _settled(results: Iterable[bool | None], by: bool) -> bool | None:
+    """`by` as soon as one result is; otherwise None where one is not known, or else the opposite."""
+    verdict: bool | None = not by
     for result in results:
-        if result is False:
-            return False
-        verdict = verdict and result
-    return verdict
-
-
-def _any(results: Iterable[bool | None]) -> bool | None:
-    verdict: bool | None = False
-    for result in results:
-        if result:
-            return True
-        verdict = verdict if result is False else None
+        if result is by:
+            return by
+        verdict = None if result is None else verdict
     return verdict
 
 

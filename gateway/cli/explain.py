@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.table import Table
 
-from classifiers.report.markup import counted
+from classifiers.report.markup import counted, moment
 from gateway.cli.classify import slot_value
 from gateway.cli.inputs import GATEWAY, argument, gateway
-from gateway.cli.output import Exit, Json, fail, fields, moment, quoted, result, table
+from gateway.cli.output import Exit, Json, fail, fields, quoted, result, table
 
 if TYPE_CHECKING:
     from gateway.config.load import Loaded

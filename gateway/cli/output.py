@@ -7,7 +7,6 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from datetime import UTC, datetime
 from enum import IntEnum
 from types import FrameType
 from typing import Annotated, Any, Final, Never
@@ -84,11 +83,6 @@ def quoted(text: str) -> str:
     return "".join(
         char.encode("unicode_escape").decode() if unicodedata.category(char) in _NOT_SHOWN else char for char in text
     )
-
-
-def moment(at: float) -> str:
-    """Unix seconds in UTC, to the second."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
 def percent(share: float | None) -> str:

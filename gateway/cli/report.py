@@ -91,12 +91,8 @@ def report_shown(made: "Report", by: "By", prices: Path | None) -> Iterator[str 
         yield from (f"  {calls:,} of {total.forwarded_calls:,}: {why}" for why, calls, _ in made.why_forwarded[:_SHOWN])
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def _and_calls(unknown: int, what: str) -> str:
-    return f" + {_counted(unknown, 'call')} of unknown {what}" if unknown else ""
+    return f" + {counted(unknown, 'call')} of unknown {what}" if unknown else ""
 
 
 def _table(made: "Report", by: "By") -> Table:
@@ -135,10 +131,10 @@ def _interval_notes(made: "Report") -> Iterator[str]:
         rest = one.rest
         yield (
             f"by audited calls, ${one.low_usd:.6f} to ${one.high_usd:.6f} were saved (95 %); "
-            f"it rests on {_counted(one.calls, 'local answer')}"
+            f"it rests on {counted(one.calls, 'local answer')}"
         )
     if rest:
-        yield f"output tokens of {_counted(rest, 'local answer')} are from our own text, rather low: under 20 audits"
+        yield f"output tokens of {counted(rest, 'local answer')} are from our own text, rather low: under 20 audits"
 
 
 def _verify(path: Path, *, refill: bool, as_json: bool) -> None:
@@ -152,7 +148,7 @@ def _verify(path: Path, *, refill: bool, as_json: bool) -> None:
     figures = [{"figure": one.figure, "stored": one.stored, "counted": one.counted, **one.key} for one in found]
     shown = [f"{one.figure}: {one.stored}, counted {one.counted}, of {dict(one.key)}" for one in found[:_SHOWN]]
     end = (
-        f"{_counted(len(found), 'figure')} of hours differ from the rows" if found else "all sums are those of the rows"
+        f"{counted(len(found), 'figure')} of hours differ from the rows" if found else "all sums are those of the rows"
     )
     result({"differences": figures, "refilled": refill}, (*map(quoted, shown), end), as_json=as_json)
     if found and not refill:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from classifiers.report.markup import counted
+from classifiers.report.markup import counted, moment
 from gateway.cli.inputs import GATEWAY, GatewayFile, gateway, parsed
-from gateway.cli.output import Exit, Json, fail, fields, moment, percent, quoted, result
+from gateway.cli.output import Exit, Json, fail, fields, percent, quoted, result
 
 if TYPE_CHECKING:
     from gateway.config.load import Loaded

@@ -46,7 +46,7 @@ def create_console(data: ConsoleData, key: ConsoleKey) -> ASGIApp:
             Route("/train", Trainings().show, methods=["GET", "POST"]),
             Route("/classifiers", classifiers.versions, methods=["GET", "POST"]),
             Route("/classifiers/{name}/{version}/report", classifiers.report),
-            Route("/classifiers/{name}/{label}", classifiers.label),
+            Route("/classifiers/{name}/{label:path}", classifiers.label),
             Route("/rules", rules.rules, methods=["GET", "POST"]),
             Route("/discover", rules.Discoveries().show, methods=["GET", "POST"]),
             Route("/login", login, methods=["GET", "POST"]),

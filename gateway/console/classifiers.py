@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from classifiers.errors import ArtifactError
 from classifiers.model.artifact import made_at, report_in
-from classifiers.model.registry import Registry
+from classifiers.model.registry import CURRENT, Registry
 from classifiers.policy import OTHER
 from classifiers.report.figures import headline
 from classifiers.report.pages import PAGE_FILE
@@ -23,10 +23,11 @@ from classifiers.training.thresholds import goal_lines, shares_at
 from gateway.config.load import policy_file
 from gateway.console.data import ConsoleData, data_of, form
 from gateway.console.render import page
+from gateway.discover.draft import scalar
 from gateway.ledger.call_store import TextStore
 from gateway.ledger.savings import ReplayedLabel, replay
 from gateway.ledger.store import NoLedger
-from gateway.review import reviewed_rows
+from gateway.review import alike, reviewed_rows
 from gateway.rules.rule import Rule
 from gateway.serving.snapshot import Snapshot
 
@@ -52,7 +53,7 @@ class ListedVersion:
     def read(cls, registry: Registry, name: str, version: str) -> "ListedVersion":
         figures, labels, made = [], [], made_at(version)
         # the report of another Offramp's training may lack some
-        with suppress(ArtifactError, LookupError, TypeError):
+        with suppress(ArtifactError, LookupError, TypeError, AttributeError, ValueError):
             report = report_in(registry.resolve(name, version))
             labels = sorted(report["thresholds"].keys() - {OTHER})
             figures = headline(report["held_out"], report["settings"].get("slots")) if labels else []
@@ -118,12 +119,14 @@ def _label(request: Request, snapshot: Snapshot) -> Response:
         why = "No classifier in use learns such a label."
         return page(request, "problem.html.j2", status=404, what=f"No label {label} of {name}", why=why)
     model, several = known.model, known.model.policy.multi_label
-    limits = {each: model.last.thresholds.get(each, EVEN).act for each in (*model.policy.learned, OTHER)}
+    # as rows hold scores
+    limits = {each: round(model.last.thresholds.get(each, EVEN).act, 4) for each in (*model.policy.learned, OTHER)}
     # from one half on, the one label of a text is always the likeliest
     least = _LOWEST if several else EVEN.act
     threshold, now = _threshold(request, limits[label], least), limits[label]
     report = report_in(Registry(data.loaded.models_dir).resolve(name, known.version))
-    shares = {at: shares_at(model, report, label, at) for at in (now, threshold)}
+    shares = {at: shares_at(report, label, at) for at in (now, threshold)}
+    held = shares[threshold]
     return page(
         request,
         "label.html.j2",
@@ -136,7 +139,7 @@ def _label(request: Request, snapshot: Snapshot) -> Response:
         most=_REPLAYED,
         replays=_replays(data, snapshot, known, threshold, limits),
         shares=shares,
-        goal=goal_lines(model.policy, held) if (held := shares[threshold]) else "",
+        goal=goal_lines(model.policy, {**held, "label": held["label"] and scalar(label)}) if held else "",
     )
 
 
@@ -145,23 +148,26 @@ def _replays(
 ) -> Sequence[tuple[Rule, Mapping[str, ReplayedLabel]]]:
     """What each rule of the classifier would have done with the latest calls; nothing before a gateway has made the
     ledger."""
-    rules, made = [rule for rule in snapshot.rules if rule.classifier == known.name], made_at(known.version)
-    rows = dict(reviewed_rows(reviewed_file(policy_file(data.loaded, known.name).parent, known.name)))
-    replays = []
-    with suppress(NoLedger), data.ledger() as store, closing(TextStore(data.loaded.ledger, read_only=True)) as texts:
-        for rule in rules:
-            reviewed = {call: rows[text] for call, text in texts.reviewed(rule.name).items() if text in rows}
-            calls, since = store.judged(rule.name, _REPLAYED), made.timestamp() if made else 0.0
-            replays.append((rule, replay(calls, rule, threshold, now=limits, reviewed=reviewed, since=since)))
+    file = reviewed_file(policy_file(data.loaded, known.name).parent, known.name)
+    rows = {alike(text): labels for text, labels in reviewed_rows(file)}
+    since, replays = (data.loaded.models_dir / known.name / CURRENT).stat().st_mtime, []
+    with suppress(NoLedger), closing(TextStore(data.loaded.ledger, read_only=True)) as texts:
+        for rule in snapshot.rules:
+            if rule.classifier == known.name:
+                reviewed = {
+                    call: rows[key] for call, text in texts.reviewed(rule.name).items() if (key := alike(text)) in rows
+                }
+                with data.ledger() as store:
+                    calls = store.judged(rule.name, _REPLAYED)
+                replays.append((rule, replay(calls, rule, threshold, now=limits, reviewed=reviewed, since=since)))
     return replays
 
 
 def _threshold(request: Request, now: float, least: float) -> float:
-    """That is asked for, exactly or by the slider; by default the one in use."""
-    for name in ("exact", "threshold"):
-        with suppress(ValueError):
-            # in this order, so that no number is the least
-            return round(min(1.0, max(least, float(request.query_params.get(name, "")))), 4)
+    """The one that is asked for; by default the one in use."""
+    with suppress(ValueError):
+        # in this order, so that no number is the least
+        return round(min(1.0, max(least, float(request.query_params.get("threshold", "")))), 4)
     return min(now, 1.0)
 
 

@@ -1,22 +1,22 @@
 """The newest calls, one call with the reasons for its decision, and what a period's calls cost and saved."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import suppress
 from http import HTTPStatus
-from typing import Final, get_args
-from urllib.parse import quote
+from typing import Any, Final, get_args
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from classifiers.policy import NONE, OTHER
+from classifiers.policy import NONE
 from classifiers.report.markup import bars
 from gateway.console.data import ConsoleData, data_of, form
 from gateway.console.render import at, dollars, ms, page, query
 from gateway.ledger.report import FORWARDED, PERIODS, WAYS, as_csv, read, since_of, this_month
 from gateway.ledger.store import LedgerError, NoLedger, RowFilters, StoredRow
-from gateway.record import Decided
+from gateway.record import Decided, made_by
 
 _MOST: Final = 100
 _FILTERS: Final = ("decision", "rule", "label", "model", "endpoint", "reason", "abstentions")
@@ -36,10 +36,8 @@ def live(request: Request) -> Response:
     )
     rows: list[StoredRow] = []
     try:
-        with data.ledger() as store:
+        with suppress(NoLedger), data.ledger() as store:
             rows = list(store.page(filters, before=before, most=_MOST))
-    except NoLedger:
-        pass
     except LedgerError as error:
         problem = str(error)
     return page(
@@ -65,12 +63,10 @@ def today(request: Request) -> Response:
     period, by = (period if period in PERIODS else "24h"), (by if by in WAYS else "reason")
     # a whole second, as addresses have them
     since = int(since_of(period, now))
-    try:
-        with data.ledger() as store:
-            made = read(store, since, now + 1, prices=data.prices, routes=data.routes)
-            month = this_month(store, now)
-    except NoLedger:
-        made, month = None, None
+    made, month = None, None
+    with suppress(NoLedger), data.ledger() as store:
+        made = read(store, since, now + 1, prices=data.prices, routes=data.routes)
+        month = this_month(store, now)
     if made is not None and request.url.path.endswith(".csv"):
         headers = {"content-disposition": f'attachment; filename="offramp-{period}-{by}.csv"'}
         return Response(as_csv(made.lines(by), by), media_type="text/csv", headers=headers)
@@ -102,7 +98,6 @@ async def call(request: Request) -> Response:
     facts = [(name, value) for name, value in _facts(row) if value not in ("", "–")]
     texts = await run_in_threadpool(data.texts, row.record.request_id)
     classifiers = {rule.name: rule.classifier for rule in data.loaded.settings.rules}
-    verdicts = [_made(each, classifiers) for each in row.record.verdicts.split(",") if each]
     read = {name: kept.text for kept in texts for name in kept.rules.split(",") if name in classifiers}
     given = await form(request) if request.method == "POST" else {}
     reviewing = await data.reviewing()
@@ -113,24 +108,14 @@ async def call(request: Request) -> Response:
             return RedirectResponse(f"/calls/{number}?taken={int(bool(written))}", HTTPStatus.SEE_OTHER)
     labels = {name: [*sorted(one.labels), *([NONE] if one.none else [])] for name, one in rows.items()}
     taken = request.query_params.get("taken") == "1"
-    return page(request, "call.html.j2", row=row, verdicts=verdicts, facts=facts, read=read, labels=labels, taken=taken)
+    shown: dict[str, Any] = {"facts": facts, "read": read, "labels": labels, "taken": taken}
+    shown |= {"classifiers": classifiers, "verdicts": made_by().findall(row.record.verdicts)}
+    return page(request, "call.html.j2", row=row, **shown)
 
 
 def _row(data: ConsoleData, number: int) -> StoredRow | None:
     with data.ledger() as store:
         return store.row(number)
-
-
-def _made(stored: str, classifiers: Mapping[str, str]) -> tuple[str, str, str, str]:
-    """The rule, what it made of the call, the part of its `when` that does not hold, and where other thresholds are
-    tried. classifiers: by rule."""
-    rule, _, rest = stored.partition(":")
-    if rest.startswith("!"):
-        return rule, "", rest[1:], ""
-    label, score, *doubt = rest.split(":")
-    named = rule in classifiers and label not in ("", OTHER)
-    tried = f"/classifiers/{quote(classifiers[rule])}/{quote(label)}?threshold={quote(score)}" if named else ""
-    return rule, f"{label or 'no label'}, {score}{''.join(f', {kind}' for kind in doubt)}", "", tried
 
 
 def _facts(row: StoredRow) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
@@ -37,6 +37,7 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"dollars": dollars, "at": at, "ms": ms, "visible": visible, "query": query}
+    made.filters["segment"] = lambda text: quote(text, safe="")
     return made
 
 

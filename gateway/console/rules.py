@@ -4,10 +4,11 @@ import os
 import shlex
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from typing import Final
 
 from starlette.concurrency import run_in_threadpool
@@ -16,7 +17,8 @@ from starlette.responses import RedirectResponse, Response
 
 from classifiers.errors import ClassifierError
 from classifiers.report.markup import bars
-from gateway.config.load import policy_file
+from gateway.config.load import load_gateway, load_policy, policy_file
+from gateway.config.problems import ConfigError
 from gateway.config.rules import Then
 from gateway.console.data import ConsoleData, data_of, form
 from gateway.console.render import at, page
@@ -52,7 +54,10 @@ async def rules(request: Request) -> Response:
 def _rules(request: Request, data: ConsoleData) -> Response:
     loaded, settings = data.loaded, data.loaded.settings.rules
     policies = dict.fromkeys(policy_file(loaded, name) for rule in settings for _, name in rule.bindings)
-    files = [file for file in (loaded.file, *policies) if file.is_file()]
+    files = [
+        (loaded.file, _lines(loaded.file, load_gateway)),
+        *((file, _lines(file, load_policy)) for file in policies),
+    ]
     with closing(ContractStore(loaded.ledger, read_only=True)) as store:
         rows, paused = standings(store, data.routes.first, most=_CONTRACTS), store.paused()
         days = {row["key"]: store.days(row["key"]) for row in rows}
@@ -62,15 +67,25 @@ def _rules(request: Request, data: ConsoleData) -> Response:
         rules=settings,
         lines=[loaded.document.mark(("rules", place)).line for place in range(len(settings))],
         does={rule.name: [(label, _does(then)) for label, then in rule.then.items()] for rule in settings},
-        files=[(file, file.read_text("utf-8-sig", errors="replace").splitlines()) for file in files],
+        files=files,
         heads=HEADS[1:],
         contracts=[(row, [cells(row, one)[1:] for one in row["bounds"]], "\n".join(details(row))) for row in rows],
         days=days,
         charts={key: bars("By day", [(at(day)[:10], bad / checks) for day, checks, bad in days[key]]) for key in days},
         paused=paused,
         spent=_spent(data),
+        since=int(time.time() - 30 * DAY_S),
         most=_CONTRACTS,
     )
+
+
+def _lines(file: Path, load: Callable[..., object]) -> list[str]:
+    """A file's lines, or what is wrong with it: a secret that is written into it is refused, and so not shown."""
+    try:
+        load(file, os.environ, secrets=False)
+        return file.read_text("utf-8-sig").splitlines()
+    except (ConfigError, OSError) as error:
+        return str(error).splitlines()
 
 
 def _does(then: Then) -> str:
@@ -82,25 +97,23 @@ def _does(then: Then) -> str:
 def _spent(data: ConsoleData) -> Mapping[str, Figures]:
     """Of each rule's calls in the last 30 days."""
     now = time.time()
-    try:
-        with data.ledger() as store:
-            made = read(store, now - 30 * DAY_S, now + 1, prices=data.prices, routes=data.routes)
-    except NoLedger:
-        return {}
-    return {line.name: line.figures for line in made.lines("rule")}
+    with suppress(NoLedger), data.ledger() as store:
+        made = read(store, now - 30 * DAY_S, now + 1, prices=data.prices, routes=data.routes)
+        return {line.name: line.figures for line in made.lines("rule")}
+    return {}
 
 
 @dataclass(slots=True)
 class DiscoveryRun:
     """bound: the most disagreement, a key of _BOUNDS; step: what it does; calls: that were read; groups: each with its
-    row of the table, its lines, its drafts by file, and the command that writes these; problem: why it failed."""
+    row of the table, its lines, and its drafts by file; problem: why it failed."""
 
     data: ConsoleData
     bound: str
     step: str = ""
     calls: int = 0
     heads: Sequence[str] = ()
-    groups: Sequence[tuple[Sequence[str], Sequence[str], Mapping[str, str], str]] = ()
+    groups: Sequence[tuple[Sequence[str], Sequence[str], Mapping[str, str]]] = ()
     problem: str = ""
     ended: bool = False
 
@@ -127,22 +140,25 @@ class DiscoveryRun:
         groups = [finding.as_dict(number, one) for number, one in enumerate(found, 1)]
         self.heads = finding.heads(groups)
         self.groups = [
-            (finding.cells(group), list(finding.lines(group, bound)), *self._drafts(group["group"], one, log))
+            (finding.cells(group), list(finding.lines(group, bound)), self._drafts(one, log))
             for group, one in zip(groups, found, strict=True)
         ]
 
     def _at(self, step: str, done: int = 0, total: int | None = None) -> None:
         self.step = f"{step} {done:,} of {total:,}" if total else step
 
-    def _drafts(self, number: int, one: finding.Finding, log: Log) -> tuple[Mapping[str, str], str]:
+    @property
+    def command(self) -> str:
+        """That writes drafts with their rows, of all kept calls."""
+        file = self.data.loaded.file
+        return shlex.join(["offramp", "discover", str(file), "--bound", self.bound, "--write", str(file.parent)])
+
+    def _drafts(self, one: finding.Finding, log: Log) -> Mapping[str, str]:
         if one.obstacle is not None:
-            return {}, ""
-        made, file = draft(one), self.data.loaded.file
-        systems = list(dict.fromkeys(system_text(call.turns) for call in log.calls))
+            return {}
+        made, systems = draft(one), list(dict.fromkeys(system_text(call.turns) for call in log.calls))
         rule = gateway([one], systems, models_dir=self.data.loaded.settings.models_dir)
-        write = ["--bound", self.bound, "--write", str(file.parent), "--group", str(number)]
-        texts = {f"policies/{made.name}.yaml": made.policy, "discovered.yaml": rule}
-        return texts, shlex.join(["offramp", "discover", str(file), *write])
+        return {f"policies/{made.name}.yaml": made.policy, "discovered.yaml": rule}
 
 
 class Discoveries:
@@ -153,12 +169,12 @@ class Discoveries:
 
     async def show(self, request: Request) -> Response:
         """The page Discover. A posted bound begins a run, unless one is at work."""
-        data, runs = data_of(request), self._run is not None and not self._run.ended
+        data = data_of(request)
         if request.method == "POST":
             bound = (await form(request)).get("bound", "")
-            if not runs and bound in _BOUNDS:
+            if (self._run is None or self._run.ended) and bound in _BOUNDS:
                 self._run = DiscoveryRun(data, bound)
                 threading.Thread(target=self._run.work, daemon=True).start()
             return RedirectResponse("/discover", HTTPStatus.SEE_OTHER)
         kept = data.loaded.settings.content.calls
-        return page(request, "discover.html.j2", run=self._run, runs=runs, bounds=_BOUNDS, most=_CALLS, kept=kept)
+        return page(request, "discover.html.j2", run=self._run, bounds=_BOUNDS, most=_CALLS, kept=kept)

@@ -8,12 +8,14 @@ from http import HTTPStatus
 from importlib.util import find_spec
 from typing import Any, Final
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from classifiers.errors import ClassifierError
 from classifiers.model.registry import Registry
 from gateway.config.load import Loaded, load_policy, policy_file
+from gateway.config.problems import ConfigError
 from gateway.console.classifiers import ListedVersion
 from gateway.console.data import data_of, form
 from gateway.console.render import page
@@ -54,23 +56,27 @@ class TrainingRun:
     async def follow(self, loaded: Loaded) -> None:
         """Reads what it prints until it ends, then compares a new version with the one before."""
         assert self.process.stdout is not None
-        async for line in self.process.stdout:
-            self.lines.append(line.decode(errors="replace").rstrip())
-        ended, made = await self.process.wait(), Registry(loaded.models_dir).named(self.name)
         try:
+            async for line in self.process.stdout:
+                self.lines.append(line.decode(errors="replace").rstrip())
+            ended, made = await self.process.wait(), Registry(loaded.models_dir).named(self.name)
             if not ended and self.before and made and made != self.before:
                 self.changed = await asyncio.to_thread(ReviewedAgain.of, loaded, self.name, (self.before, made))
-        except (ClassifierError, OSError) as error:
+        # ValueError: a line that is too long
+        except (ClassifierError, OSError, ValueError) as error:
             self.lines.append(f"not compared with {self.before}: {error}")
         finally:
-            self.ended = ended
+            self.ended = await self.process.wait()
 
 
 def why_not(loaded: Loaded, name: str) -> str:
-    """Why a classifier is not to be trained from here; empty where it may be. Raises ConfigError."""
+    """Why a classifier is not to be trained from here; empty where it may be."""
     if find_spec("sklearn") is None:
         return "pip install 'offramp[train]' on this machine"
-    paid = [teacher.model for teacher in load_policy(policy_file(loaded, name), os.environ, secrets=False).teachers]
+    try:
+        paid = [teacher.model for teacher in load_policy(policy_file(loaded, name), os.environ, secrets=False).teachers]
+    except ConfigError as error:
+        return str(error)
     return f"{paid[0]} would write sentences, which may cost money" if any(paid) else ""
 
 
@@ -80,33 +86,29 @@ class Trainings:
     def __init__(self) -> None:
         self._run: TrainingRun | None = None
         self._following: asyncio.Task[None] | None = None
+        self._beginning = asyncio.Lock()
 
     async def show(self, request: Request) -> Response:
         """The page: what can be trained, and what runs. A posted name begins a training, `cancel` ends it."""
         data, problem = data_of(request), ""
-        refusals = {name: why_not(data.loaded, name) for name in data.classifiers}
-        runs = self._run is not None and self._run.ended is None
+        refusals = {name: await run_in_threadpool(why_not, data.loaded, name) for name in data.classifiers}
         if request.method == "POST":
             given = await form(request)
             name = given.get("name", "")
-            if given.get("do") == "cancel" and self._run is not None and runs:
-                self._run.process.terminate()
-            elif runs:
-                problem = "another training runs"
-            elif name in refusals and not refusals[name]:
-                self._run = await TrainingRun.begin(data.loaded, name)
-                self._following = asyncio.create_task(self._run.follow(data.loaded))
+            async with self._beginning:
+                runs = self._run is not None and self._run.ended is None
+                if given.get("do") == "cancel" and self._run is not None and self._run.process.returncode is None:
+                    self._run.process.terminate()
+                elif runs and name:
+                    problem = "another training runs"
+                elif name in refusals and not refusals[name]:
+                    self._run = await TrainingRun.begin(data.loaded, name)
+                    self._following = asyncio.create_task(self._run.follow(data.loaded))
             if not problem:
                 return RedirectResponse("/train", HTTPStatus.SEE_OTHER)
         commands = {name: train_command(policy_file(data.loaded, name), data.loaded) for name in refusals}
         run, registry = self._run, Registry(data.loaded.models_dir)
         pair = run.changed.versions[::-1] if run and run.changed else ()
         versions = [ListedVersion.read(registry, run.name, each) for each in pair] if run else []
-        values: dict[str, Any] = {
-            "run": run,
-            "versions": versions,
-            "refusals": refusals,
-            "commands": commands,
-            "problem": problem,
-        }
-        return page(request, "train.html.j2", **values)
+        values: dict[str, Any] = {"versions": versions, "refusals": refusals, "commands": commands, "problem": problem}
+        return page(request, "train.html.j2", run=run, used=run and registry.named(run.name), **values)

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
 
+from classifiers.report.markup import moment
 from gateway.config.load import Loaded
 from gateway.config.problems import ConfigError, did_you_mean
 from gateway.contracts.consistency import MOST, RepeatedAnswers
@@ -25,7 +25,6 @@ _OTHER_TARGETS: Final = (0.02, 0.05, 0.1)
 _KEY: Final = 6
 """Digits of a contract's key that are shown; JSON has all."""
 HEADS: Final = ("rule", "model", "bound", "target", "phase", "from", "calls", "checks", "differ", "at most, here alone")
-"""Of `cells`."""
 
 
 def standings(store: ContractStore, first: Callable[[str], str], *, most: int | None = None) -> list[dict[str, Any]]:
@@ -56,7 +55,6 @@ def _row(
     """What a contract binds, where it stands, and how it came there."""
     scope, contract, key = stored.scope, stored.contract, stored.scope.key
     repeats = RepeatedAnswers.of(store.repeats(key, newest=MOST))
-    low, high = repeats.limits
     moves = store.moves(key)
     return {
         "key": key,
@@ -65,18 +63,15 @@ def _row(
         "reached": scope.reached(first),
         "classifier": f"{scope.classifier}@{contract.version}",
         "paused": scope.rule in paused,
-        "changed": _time(stored.at),
+        "changed": moment(stored.at),
         "calls": contract.known,
         "bounds": [_bound(side, moves, f"{side.name}: " if contract.guards else "") for side in contract.sides],
         "other_targets": [] if contract.guards else _other_targets(contract, store, key),
-        "repeats": {
-            **{name: getattr(repeats, name) for name in ("asked", "differ", "least")},
-            "low": low,
-            "high": high,
-        },
+        "repeats": {name: getattr(repeats, name) for name in ("asked", "differ", "least")}
+        | dict(zip(("low", "high"), repeats.limits, strict=True)),
         "refused": "" if contract.guards else repeats.refusal(contract.sides[0].account.target),
         "results": {f"{zone}: {verdict}": count for (zone, verdict), count in store.counts(key).items()},
-        "moves": [{"time": _time(at), "phase": phase, "reason": reason} for at, phase, reason in moves],
+        "moves": [{"time": moment(at), "phase": phase, "reason": reason} for at, phase, reason in moves],
     }
 
 
@@ -88,7 +83,7 @@ def _bound(side: Side, moves: Sequence[tuple[float, str, str]], own: str) -> dic
     return {
         "name": side.name,
         "phase": side.phase.value,
-        "since": _time(max(moved)) if moved else None,
+        "since": moment(max(moved)) if moved else None,
         "target": account.target,
         "threshold": side.threshold,
         "decided": side.decided,
@@ -116,12 +111,8 @@ def _other_targets(contract: Contract, store: ContractStore, key: str) -> list[d
     ]
 
 
-def _time(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
-
-
 def cells(row: Mapping[str, Any], bound: Mapping[str, Any]) -> tuple[str, ...]:
-    """A bound of a contract, as HEADS name them. With some routes a model's name is whatever a client wrote."""
+    """A bound of a contract, as HEADS name its parts. With some routes a model's name is whatever a client wrote."""
     names = (row["rule"], row["model"], _BOUNDS[bound["name"]], f"{bound['target']:.3g}", _phase(bound, row))
     counts = (f"{row['calls']:,}", f"{bound['checks']:,}", f"{bound['wrong']:,}")
     return (*names, _figure(bound["threshold"], ".4f"), *counts, _figure(bound["at_most"], ".2%"))

@@ -41,8 +41,8 @@ _REVIEWED: Final = (Act.BLOCK, Act.ANSWER)
 
 
 class _Log(Generic[S]):
-    """Writes to a store, behind the requests. new_writer: makes a Writer, for a store and `most`. keeps: whether anything
-    is kept; otherwise the log only forgets. redact: whether personal data is replaced."""
+    """Writes to a store, behind the requests. new_writer: makes a Writer for a store, with `most`. keeps: whether it
+    keeps anything; otherwise it only forgets. redact: whether personal data is replaced."""
 
     def __init__(self, store: S, new_writer: Callable[..., Writer[Any]], *, keeps: bool, redact: bool = False) -> None:
         self.store = store

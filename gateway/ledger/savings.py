@@ -8,6 +8,7 @@ A call answered or blocked here has no reported usage, so its usage is estimated
   that would have been given instead.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 from classifiers.policy import OTHER
 from classifiers.verdict import Abstention
+from gateway.record import made_by
 from gateway.rules.rule import Act, Rule
 
 BYTES_PER_TOKEN: Final = 4.0
@@ -94,7 +96,7 @@ class UsageRatios:
 _GOES_ON: Final = (("forward", "redact"), ("forward", "redact", "answer"))
 """Decisions that an answer would change, and those that a block would."""
 _DECISIONS: Final = {Act.ANSWER: "answer", Act.BLOCK: "block"}
-_BY_SCORE: Final = (["clean"], [Abstention.UNSURE.value])
+_BY_SCORE: Final = (":clean", f":{Abstention.UNSURE.value}")
 """Why a row's label was not named, where that may be its score."""
 
 
@@ -130,21 +132,22 @@ def replay(
     a row has one label, and of a doubt no reason but its score. now: the labels' thresholds; that of `other` stays.
     reviewed: the right labels of calls, by request id; since: Unix seconds, before which calls are older."""
     labels: dict[str, ReplayedLabel] = defaultdict(ReplayedLabel)
-    unsure = rule.otherwise[Abstention.UNSURE.value].act
+    blocks_doubt, entry = rule.otherwise[Abstention.UNSURE.value].act is Act.BLOCK, made_by(re.escape(rule.name))
     for call in calls:
-        label, score, *doubt = f",{call['verdicts']}".partition(f",{rule.name}:")[2].partition(",")[0].split(":")
+        if (read := entry.search(call["verdicts"])) is None or read[2] is not None:
+            continue
+        label, score, doubt = read[3], float(read[4]), read[5]
         made, action = labels[label], rule.then.get(label)
         made.read += 1
         made.older += call["at"] < since
         if action is None or label == OTHER:
             continue
-        above, above_now = float(score) >= threshold, float(score) >= now.get(label, 0.0)
-        by_score, goes_on = above and doubt in _BY_SCORE, call["decision"] in _GOES_ON[action.act is Act.BLOCK]
-        more, acted = (
-            by_score and goes_on and not above_now,
-            call["decision"] == _DECISIONS.get(action.act, call["decision"]),
-        )
-        fewer = acted and not (above or doubt or unsure is action.act is Act.BLOCK)
+        above, above_now, blocks = score >= threshold, score >= now.get(label, 0.0), action.act is Act.BLOCK
+        by_score, flags = above and doubt in _BY_SCORE, action.act is Act.FLAG
+        more = by_score and not above_now and (flags or call["decision"] in _GOES_ON[blocks])
+        # other rules may have answered, or blocked
+        acted = action.act not in _DECISIONS or (call["decision"], call["rule"]) == (_DECISIONS[action.act], rule.name)
+        fewer = acted and not above and not doubt and not (blocks and blocks_doubt)
         made.doubted += by_score and above_now
         made.more += more
         made.fewer += fewer

@@ -199,7 +199,7 @@ class StoredRow(Struct, frozen=True, kw_only=True):
 
 
 _JUDGED: Final = (
-    "SELECT request_id, at, decision, verdicts, spent_usd, saved_usd, notional FROM requests "
+    "SELECT request_id, at, decision, rule, verdicts, spent_usd, saved_usd, notional FROM requests "
     "WHERE id > (SELECT max(id) FROM requests) - ? AND instr(',' || verdicts, ?) AND NOT instr(',' || verdicts, ?)"
 )
 
@@ -295,7 +295,7 @@ class SQLiteLedger:
 
     def row(self, number: int) -> StoredRow | None:
         """One row; None where there is none. Raises LedgerError."""
-        found = next(iter(self.page(RowFilters(), before=number + 1, most=1)), None)
+        found = next(iter(self.page(RowFilters(), before=min(number, _HIGHEST - 1) + 1, most=1)), None)
         return found if found is not None and found.id == number else None
 
     def judged(self, rule: str, most: int) -> Sequence[dict[str, Any]]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openai import OpenAI
 
 from tests.given import table_text
 
@@ -229,6 +230,18 @@ def starter(workspace: Path) -> Iterator[Running]:
     running = start(workspace / "config" / "gateway.yaml")
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="module")
+def gateway(starter: Running) -> Running:
+    """The gateway of a module's client; a module may have its own."""
+    return starter
+
+
+@pytest.fixture(scope="module")
+def client(gateway: Running) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{gateway.url}/v1", api_key="unused", max_retries=0) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

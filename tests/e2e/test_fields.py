@@ -62,12 +62,6 @@ def gateway(workspace: Path, paid: Paid, tmp_path_factory: pytest.TempPathFactor
     running.stop()
 
 
-@pytest.fixture(scope="module")
-def client(gateway: Running) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{gateway.url}/v1", api_key="unused", max_retries=0) as made:
-        yield made
-
-
 def schema(**properties: Any) -> dict[str, Any]:
     whole = {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
     return {"type": "json_schema", "json_schema": {"name": "ticket", "strict": True, "schema": whole}}

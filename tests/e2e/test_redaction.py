@@ -36,12 +36,6 @@ def gateway(folder: Path) -> Iterator[Running]:
     running.stop()
 
 
-@pytest.fixture(scope="module")
-def client(gateway: Running) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{gateway.url}/v1", api_key="unused", max_retries=0) as made:
-        yield made
-
-
 def ask(client: OpenAI, model: str, text: str):
     return client.chat.completions.with_raw_response.create(model=model, messages=user(text))
 

@@ -3,7 +3,6 @@
 Each test is something that was seen: a wrong answer in the caller's shape, made here.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,6 @@ CALLED: list[dict[str, Any]] = [
     },
     {"role": "tool", "tool_call_id": "c1", "content": "on its way"},
 ]
-
-
-@pytest.fixture(scope="module")
-def client(starter) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{starter.url}/v1", api_key="unused", max_retries=0) as made:
-        yield made
 
 
 HARM = "I will kill you"

@@ -1,13 +1,12 @@
 import itertools
 import re
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from classifiers.model.model import NEVER, Band, Model
+from classifiers.model.model import NEVER, Band
 from classifiers.policy import OTHER, Policy
 from classifiers.report import figures
 from classifiers.training.label_thresholds import OrdinaryTraffic, for_any
@@ -256,18 +255,13 @@ def test_nine_in_ten_blocks_are_right_at_the_share_of_harm(make_policy: Callable
     assert "NOTHING is blocked" in list(figures.in_traffic({"traffic": never.traffic}))[2]
 
 
-def test_a_threshold_is_shown_with_the_goal_that_brings_it(
-    make_policy: Callable[..., Policy], bare_model: Callable[..., Model]
-) -> None:
-    model = replace(bare_model(), held_out=((0.2, 1.0, True), (0.7, 2.0, True), (0.9, 6.0, False)))
+def test_a_threshold_is_shown_with_the_goal_that_brings_it(make_policy: Callable[..., Policy]) -> None:
     chosen = for_one(make_policy(), CLASSES, *held_out(80, 20), on="real rows")
-    found = shares_at(model, {"at": chosen.at}, "card_arrival", 0.6)
-    assert found == {"done": 1.0, "wrong": 0.2, "label": "", "by_goal": True}
-    stated = make_policy(goal={"max_error": goal_lines(model.policy, found)[18:-1]})
+    found = shares_at({"at": chosen.at}, "card_arrival", 0.6041)
+    assert found == {"done": 1.0, "wrong": 0.2, "at": 0.6, "label": ""}
+    stated = make_policy(goal={"max_error": goal_lines(make_policy(), found)[18:-1]})
     assert for_one(stated, CLASSES, *held_out(80, 20), on="real rows").thresholds["card_arrival"].act < 0.61
-    by_scores = {"label": "", "by_goal": False}
-    assert shares_at(model, {}, "first", 0.6) == {"done": 8 / 9, "wrong": 0.25, **by_scores}
-    guard = replace(bare_model("safety"), held_out=model.held_out)
-    assert shares_at(guard, {}, "first", 0.8) == {"done": 0.0, "wrong": 1.0, **by_scores}
-    of_one = goal_lines(guard.policy, {"wrong": 0.0101, "label": "first"})
+    assert shares_at({}, "card_arrival", 0.6) is None
+    assert [shares_at({"at": chosen.at}, "x", at)["at"] for at in (0.996, 1.0, 7.0)] == [0.99, 1.0, 1.0]
+    of_one = goal_lines(safety(make_policy, None), {"wrong": 0.0101, "label": "first"})
     assert of_one == "labels:\n  first:\n    goal: {false_alarms: 1.1%}"

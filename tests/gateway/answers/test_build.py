@@ -175,7 +175,7 @@ def test_labels_that_differ_in_signs_are_told_apart(labels: tuple[str, ...], pro
         ("refunded? fees", "Answer with: Refunded or Fees.\nMessage: is it refunded?", None),
         ("refunded? fees", "Answer with: refunded, fees.\nMessage: When is it back?", "refunded"),
         ("refunded? fees", "Is this about fees or refunded?", None),
-        ("refunded? fees", "One of:\nfees\nrefunded?\nMessage: hi", "refunded?"),
+        ("refunded? fees", "One of:\nfees\nrefunded?\nMessage: hi", None),
         ("refunded? fees", "One of: `refunded?`, `fees`", "refunded?"),
         ("(none) billing", "Choose from (billing, none)", "none"),
         ("(none) billing", "Choose from (none), (billing)", "(none)"),

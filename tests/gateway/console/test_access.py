@@ -10,9 +10,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from gateway.console.access import COOKIE, ConsoleKey, Guarded
-
-URL = "http://127.0.0.1:8081"
-KEY = ConsoleKey(key="k" * 32, url=URL)
+from tests.gateway.console.conftest import KEY, URL
 
 
 def client(key: ConsoleKey = KEY, **settings: Any) -> TestClient:

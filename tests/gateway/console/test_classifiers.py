@@ -10,29 +10,21 @@ import pytest
 from starlette.testclient import TestClient
 
 from classifiers.model.registry import Registry
-from gateway.console.access import ConsoleKey
-from gateway.console.app import create_console
-from gateway.console.data import ConsoleData
 from gateway.ledger.call_store import KeptText, TextStore
 from gateway.ledger.savings import replay
 from gateway.ledger.store import SQLiteLedger
 from gateway.record import Record
 from gateway.review import ReviewedAgain
 from gateway.rules.rule import Act, Rule
+from tests.gateway.console.conftest import opened
 from tests.given import table
 
-URL = "http://127.0.0.1:8081"
-KEY = ConsoleKey(key="k" * 32, url=URL)
 GIVEN = table("console.yaml")
 
 
 @pytest.fixture
 def browser(load: Callable[..., Any], models_dir: Path) -> TestClient:
-    data = ConsoleData(load(GIVEN["gateway"].format(models=models_dir)), "")
-    client = TestClient(create_console(data, KEY), base_url=URL)
-    client.get("/login", params={"key": KEY.key})
-    client.headers["origin"] = URL
-    return client
+    return opened(load(GIVEN["gateway"].format(models=models_dir)))
 
 
 @pytest.fixture
@@ -74,7 +66,14 @@ def test_another_threshold_is_replayed_over_what_rows_hold(make_rule: Callable[.
     rule = make_rule({"card": Act.ANSWER, "rate": Act.BLOCK, "other": Act.ANSWER}, unsure=unsure)
     read, costs = [call for call in GIVEN["calls"] if "r:!" not in call[0]], {0: 0.25, 1: None}
     calls = [
-        {"request_id": str(at), "at": at, "decision": done, "verdicts": one, "spent_usd": costs.get(at, 9.0)}
+        {
+            "request_id": str(at),
+            "at": at,
+            "decision": done,
+            "rule": "r",
+            "verdicts": one,
+            "spent_usd": costs.get(at, 9.0),
+        }
         | {"saved_usd": 0.5, "notional": at == 4}
         for at, (one, done) in enumerate(read)
     ]
@@ -90,7 +89,7 @@ def test_another_threshold_is_replayed_over_what_rows_hold(make_rule: Callable[.
 
 def test_a_label_shows_what_another_threshold_does(browser: TestClient, tmp_path: Path, made: list[str]) -> None:
     ledger, texts = SQLiteLedger(tmp_path / "offramp.db"), TextStore(tmp_path / "offramp.db")
-    row = {"at": 2e9, "endpoint": "chat", "saved_usd": 0.5}
+    row = {"at": 2e9, "endpoint": "chat", "saved_usd": 0.5, "rule": "r"}
     ledger.append([Record(request_id=one, decision=done, verdicts=one, **row) for one, done in GIVEN["calls"]])
     kept = {"kept_as": "unsure", "rule": "s", "label": "violence", "classifier": "safe", "version": "v", "text": "hi"}
     texts.append([KeptText(request_id=GIVEN["calls"][11][0], at=2e9, latest=2e9, confidence=0.4, **kept)])
@@ -105,8 +104,7 @@ def test_a_label_shows_what_another_threshold_does(browser: TestClient, tmp_path
         return " ".join(re.sub("<[^>]+>", "", text.partition('<div id="made">')[2]).split())
 
     assert "At 0.500, the latest 100,000 calls r: 0 more answered" in shown("bank/card")
-    for asked in ({"threshold": "0.6"}, {"threshold": "0.9", "exact": "0.6"}):
-        assert "At 0.600, the latest 100,000 calls r: 1 fewer answered, −$0.500000" in shown("bank/card", **asked)
+    assert "At 0.600, the latest 100,000 calls r: 1 fewer answered, −$0.500000" in shown("bank/card", threshold="0.6")
     assert "s: 2 more blocked, 1 reviewed as harmless or another harm" in shown("safe/violence", threshold="0.3")
     assert "it does nothing for greeting" in shown("bank/greeting")
     for given, at in (("nan", "0.500"), ("-1", "0.500"), ("7", "1.000"), ("x", "0.500")):

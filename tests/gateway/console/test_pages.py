@@ -16,19 +16,15 @@ from typer.testing import CliRunner
 
 from gateway.cli.main import app as cli
 from gateway.config.load import load_gateway
-from gateway.console.access import ConsoleKey
-from gateway.console.app import create_console
-from gateway.console.data import ConsoleData
 from gateway.console.render import HERE, dollars, visible
 from gateway.ledger.call_store import RecentStore, RecentText
 from gateway.ledger.report import WAYS
 from gateway.ledger.store import SQLiteLedger
 from gateway.record import Record
+from tests.gateway.console.conftest import KEY, URL, opened
 from tests.given import table_text
 
-URL = "http://127.0.0.1:8081"
 PAYLOADS = table_text("given/console-payloads.txt").split("\n")
-KEY = ConsoleKey(key="k" * 32, url=URL)
 FILE = "version: 1\nlisten: 127.0.0.1:1\nupstreams: {e: {kind: echo}}\nmodels: {m: e}\n"
 
 
@@ -40,10 +36,7 @@ def ledger(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def browser(ledger: Path) -> TestClient:
-    data = ConsoleData(load_gateway(ledger.parent / "gateway.yaml", {}, secrets=False), "http://gate")
-    client = TestClient(create_console(data, KEY), base_url=URL)
-    client.get("/login", params={"key": KEY.key})
-    return client
+    return opened(load_gateway(ledger.parent / "gateway.yaml", {}, secrets=False))
 
 
 def fill(ledger: Path, *rows: dict[str, Any]) -> None:
@@ -55,9 +48,9 @@ def fill(ledger: Path, *rows: dict[str, Any]) -> None:
 def test_the_key_is_exchanged_for_a_cookie_and_stays_in_no_address(browser: TestClient) -> None:
     assert browser.get("/login", params={"key": KEY.key}).url == f"{URL}/"
     assert "not the key" in browser.get("/login", params={"key": "x"}).text
-    wrong = browser.post("/login", data={"key": "x"}, headers={"origin": URL})
+    wrong = browser.post("/login", data={"key": "x"})
     assert (wrong.status_code, wrong.headers.get("set-cookie")) == (403, None)
-    right = browser.post("/login", data={"key": KEY.key}, headers={"origin": URL}, follow_redirects=False)
+    right = browser.post("/login", data={"key": KEY.key}, follow_redirects=False)
     assert (right.status_code, right.headers["location"]) == (303, "/")
 
 
@@ -87,13 +80,13 @@ def test_foreign_text_is_shown_and_never_markup(browser: TestClient, ledger: Pat
     fill(ledger, {"requested_model": text, "label": text, "rule": text, "error": text})
     for page in (browser.get("/", params={"label": text}), browser.get("/calls/1")):
         assert str(escape(visible(text))) in page.text
-        assert "<img" not in page.text
-        assert "<script>" not in page.text
+        assert text not in page.text or escape(text) == text
 
 
 def test_a_call_that_is_not_there_is_not_found(browser: TestClient, ledger: Path) -> None:
     fill(ledger, {})
-    assert browser.get("/calls/2").status_code == browser.get("/nowhere").status_code == 404
+    for path in ("/calls/2", f"/calls/{2**63 - 1}", f"/calls/{9**30}", "/nowhere"):
+        assert browser.get(path).status_code == 404
 
 
 def test_invisible_signs_are_written_out() -> None:
@@ -168,13 +161,13 @@ def test_today_is_the_report_is_the_sum_of_its_rows(browser: TestClient, ledger:
 
 
 def test_a_form_that_is_too_large_is_refused(browser: TestClient) -> None:
-    answer = browser.post("/try", data={"text": "x" * 1_100_000}, headers={"origin": URL})
+    answer = browser.post("/try", data={"text": "x" * 1_100_000})
     assert answer.status_code == 413
 
 
 def test_a_request_that_cannot_be_read_is_a_problem_on_the_page(browser: TestClient) -> None:
     for given in ({"body": "no json"}, {"text": "hello", "model": "none"}, {"body": "{}", "path": "/v1/nothing"}):
-        answer = browser.post("/try", data=given, headers={"origin": URL})
+        answer = browser.post("/try", data=given)
         assert (answer.status_code, 'role="alert"' in answer.text) == (200, True)
 
 
@@ -184,7 +177,7 @@ def test_a_page_makes_no_ledger(browser: TestClient, ledger: Path) -> None:
 
 
 def test_a_prompt_keeps_its_line_ends(browser: TestClient) -> None:
-    shown = browser.post("/try", data={"text": "a\r\nb", "system": "one\r\ntwo"}, headers={"origin": URL}).text
+    shown = browser.post("/try", data={"text": "a\r\nb", "system": "one\r\ntwo"}).text
     assert ">a\nb</textarea>" in shown
     assert ">one\ntwo</textarea>" in shown
     assert r"one\ntwo" in shown
@@ -196,21 +189,20 @@ def test_a_right_label_is_a_row_for_training_once(browser: TestClient, ledger: P
     (ledger.parent / "policies").mkdir()
     policy = "version: 1\nname: shop\nkind: intent\nabout: x\nlabels: {a: {means: a}, b: {means: b}}\nother: c\n"
     (ledger.parent / "policies" / "shop.yaml").write_text(policy)
-    fill(ledger, {"verdicts": "r:a:0.7,r:other:0.9"})
+    fill(ledger, {"verdicts": "r:a/b, c: d:0.7000,r:other:0.9000:unsure,r:!model"})
     texts = RecentStore(ledger)
     texts.append([RecentText(request_id="r0", at=1e9, rules="r", text="hello\nthere")])
     texts.close()
-    data = ConsoleData(load_gateway(ledger.parent / "gateway.yaml", {}, secrets=False), "http://gate")
-    client = TestClient(create_console(data, KEY), base_url=URL)
-    client.get("/login", params={"key": KEY.key})
+    client = opened(load_gateway(ledger.parent / "gateway.yaml", {}, secrets=False))
     shown = client.get("/calls/1").text
     assert "hello\nthere" in shown
-    assert re.findall('/classifiers/[^"]+', shown) == ["/classifiers/shop/a?threshold=0.7"]
+    assert re.findall('/classifiers/[^"]+', shown) == ["/classifiers/shop/a%2Fb%2C%20c%3A%20d?threshold=0.7000"]
+    assert [text in shown for text in ("a/b, c: d, 0.7000", "other, 0.9000, unsure", "<code>when: model")] == [True] * 3
     rows = ledger.parent / "policies" / "shop.reviewed.jsonl"
     for given in ({"rule": "r", "label": "unknown"}, {"rule": "none", "label": "a"}):
-        client.post("/calls/1", data=given, headers={"origin": URL})
+        client.post("/calls/1", data=given)
     assert not rows.exists()
-    done = client.post("/calls/1", data={"rule": "r", "label": "a"}, headers={"origin": URL})
+    done = client.post("/calls/1", data={"rule": "r", "label": "a"})
     assert "A row was written" in done.text
     [row] = rows.read_text().splitlines()
     assert (json.loads(row)["text"], json.loads(row)["label"]) == ("hello\nthere", "a")

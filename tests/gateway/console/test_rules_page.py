@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import threading
 import time
 from contextlib import closing
 from itertools import product
@@ -13,10 +14,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from gateway.config.load import load_gateway
-from gateway.console.app import create_console
-from gateway.console.data import ConsoleData
 from gateway.contracts.store import ContractStore
-from gateway.discover.finding import cells
+from gateway.discover import finding
 from gateway.ledger.call_store import CallStore, KeptCall
 from gateway.ledger.report import WAYS
 from gateway.ledger.store import SQLiteLedger
@@ -24,7 +23,8 @@ from gateway.protocols.json import encode
 from gateway.record import Record
 from tests.gateway.cli.conftest import Offramp, offramp
 from tests.gateway.cli.test_contract import calls, folder, judged
-from tests.gateway.console.test_pages import KEY, URL, browser, ledger
+from tests.gateway.console.conftest import opened
+from tests.gateway.console.test_pages import browser, ledger
 from tests.gateway.discover.logs import two_templates
 
 __all__ = ["browser", "folder", "ledger", "offramp"]
@@ -35,10 +35,7 @@ def console(folder: Path) -> TestClient:
     """Of a file with two contracts and a secret from the environment."""
     file = folder / "gateway.yaml"
     file.write_text(f'access_key: "${{SECRET_NAME:-}}"\n{file.read_text()}')
-    data = ConsoleData(load_gateway(file, {"SECRET_NAME": "secret-value"}, secrets=False), "http://gate")
-    client = TestClient(create_console(data, KEY), base_url=URL, headers={"origin": URL})
-    client.get("/login", params={"key": KEY.key})
-    return client
+    return opened(load_gateway(file, {"SECRET_NAME": "secret-value"}, secrets=False))
 
 
 def test_figures_link_to_just_their_rows(browser: TestClient, ledger: Path) -> None:
@@ -90,6 +87,9 @@ async def test_rules_show_the_file_and_what_contract_show_prints(
     with closing(ContractStore(folder / "offramp.db", read_only=True)) as store:
         _, checks, differ = map(sum, zip(*store.days(contract["key"]), strict=True))
     assert (checks, differ) == (60, contract["results"]["ask: differs"]) == (60, 20)
+    (folder / "gateway.yaml").write_text(f"access_key: written\n{(folder / 'gateway.yaml').read_text()[31:]}")
+    shown = console.get("/rules").text
+    assert ("written" in shown, "must come from the environment" in shown) == (False, True)
 
 
 def test_rules_pause_and_resume_as_the_commands_do(console: TestClient, folder: Path, offramp: Offramp) -> None:
@@ -108,8 +108,10 @@ def test_rules_pause_and_resume_as_the_commands_do(console: TestClient, folder: 
 
 
 def test_discover_finds_what_the_command_finds_and_writes_nothing(
-    console: TestClient, folder: Path, prepared_dir: Path, offramp: Offramp
+    console: TestClient, folder: Path, prepared_dir: Path, offramp: Offramp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    gate, find = threading.Event(), finding.findings
+    monkeypatch.setattr(finding, "findings", lambda *given, **more: gate.wait(60) and find(*given, **more))
     (folder / "models" / "encoders").symlink_to(prepared_dir / "encoders")
     assert "content: {keep: 30d, calls: true}" in console.get("/discover").text
     with closing(CallStore(folder / "offramp.db")) as store:
@@ -120,11 +122,12 @@ def test_discover_finds_what_the_command_finds_and_writes_nothing(
     assert "It runs" in console.post("/discover", data={"bound": "5%"}).text
     # one at a time
     console.post("/discover", data={"bound": "1%"})
+    gate.set()
     while "It runs" in (shown := html.unescape(console.get("/discover").text)):
         time.sleep(0.1)
     assert {*folder.rglob("*")} <= {*before, *(Path(f"{folder}/offramp.db{end}") for end in ("-wal", "-shm"))}
     command = ["discover", folder / "gateway.yaml", "--bound", "5%", "--json", "--write", folder / "made"]
     found = json.loads(offramp(*command).stdout)
-    assert all(cell in shown for group in found["groups"] for cell in cells(group))
+    assert all(cell in shown for group in found["groups"] for cell in finding.cells(group))
     for name in found["written"]["files"]:
         assert (Path(name).read_text() in shown) == ("policies" in name and name.endswith(".yaml")), name

@@ -65,23 +65,27 @@ def test_of_several_texts_only_what_holds_a_placeholder_changes() -> None:
     assert list(map(str, back.texts)) == ["Hi!", TEXT.replace("[PERSON_1]", "Maria")]
 
 
-def test_a_value_beside_them_is_counted_and_hidden(filling: Callable[..., tuple[Step, ...]]) -> None:
-    completion = Completion(streamed("[PERSON_1] was born", " on 3 May 1990"), CHAT, stream=True)
-    body, stopped, counts = of_answer(
-        completion, filling(str(completion.texts[0]), "PERSON_1]", "3 May 1990"), Placeholders()
-    )
-    assert (stopped, counts) == (None, {("r", "date_of_birth"): 1})
-    assert body is not None
-    assert str(body.texts[0]) == "[PERSON_1] was born on [DATE_OF_BIRTH_1]"
-
-
-def test_of_an_answer_that_is_json_only_places_within_its_values_are_counted(
-    filling: Callable[..., tuple[Step, ...]],
+@pytest.mark.parametrize(
+    ("pieces", "named", "hidden"),
+    [
+        (
+            ("[PERSON_1] was born", " on 3 May 1990"),
+            ("PERSON_1]", "3 May 1990"),
+            "[PERSON_1] was born on [DATE_OF_BIRTH_1]",
+        ),
+        # of JSON only places within its values
+        (
+            ('{"paid":true,', '"born":"3 May 1990"}'),
+            ('true,"', '"3 May 1990"}'),
+            '{"paid":true,"born":"[DATE_OF_BIRTH_1]"}',
+        ),
+    ],
+)
+def test_a_value_of_an_answer_is_counted_and_hidden(
+    filling: Callable[..., tuple[Step, ...]], pieces: tuple[str, str], named: tuple[str, str], hidden: str
 ) -> None:
-    completion = Completion(streamed('{"paid":true,', '"born":"3 May 1990"}'), CHAT, stream=True)
-    body, stopped, counts = of_answer(
-        completion, filling(str(completion.texts[0]), 'true,"', '"3 May 1990"}'), Placeholders()
-    )
+    completion = Completion(streamed(*pieces), CHAT, stream=True)
+    body, stopped, counts = of_answer(completion, filling(str(completion.texts[0]), *named), Placeholders())
     assert (stopped, counts) == (None, {("r", "date_of_birth"): 1})
     assert body is not None
-    assert str(body.texts[0]) == '{"paid":true,"born":"[DATE_OF_BIRTH_1]"}'
+    assert str(body.texts[0]) == hidden.replace("*", "[DATE_OF_BIRTH_1]")
