@@ -2,6 +2,8 @@
 
 import os
 import platform
+import shlex
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
@@ -16,6 +18,11 @@ def machine() -> str:
     vnni = "avx512_vnni" if any("avx512_vnni" in line for line in lines) else "no avx512_vnni"
     day = datetime.now(UTC).date().isoformat()
     return f"{day}, {name}, {os.cpu_count()} cores, {vnni}, Python {platform.python_version()}"
+
+
+def command(module: str) -> str:
+    """How this program was called; of paths only the last part."""
+    return shlex.join(["python", "-m", module, *(Path(each).name if "/" in each else each for each in sys.argv[1:])])
 
 
 def versions(packages: Sequence[str]) -> str:

@@ -3,7 +3,8 @@
 Banking77's messages arrive as chat calls that ask a paid model for the intent; the paid model is a local server that
 answers the gold label. The gateway begins with a classifier trained from policy.json and sentences.jsonl, answers
 what its contract certifies, and retrains. The stream waits while a training runs: on real traffic calls come slower.
-Each order is replayed without HTTP by the same coins. With --replay: only that, many streams of Banking77 and HWU64.
+Each order is replayed without HTTP by coins of the same generator. With --replay: only that, many streams of Banking77
+and HWU64.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.banking77.dataset import load
-from benchmarks.machine import machine, versions
+from benchmarks.machine import command, machine, versions
 from benchmarks.stream import replay_page, tracer_peer
 from benchmarks.stream.learner import Messages
 from benchmarks.stream.page import page
@@ -47,7 +48,9 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, help="where the encoder and streams are kept: a run that was cut goes on")
     parser.add_argument("--output", type=Path, default=RESULTS, help="the folder of stream.md and stream.svg")
     parser.add_argument("--replay", action="store_true", help="without HTTP, on recorded vectors; DATA holds both sets")
-    parser.add_argument("--cache", type=Path, default=Path("/tmp/offramp-vectors"), help="vectors, for replays")
+    parser.add_argument(
+        "--cache", type=Path, default=Path.home() / ".cache" / "offramp-vectors", help="vectors, for replays"
+    )
     parser.add_argument("--processes", type=int, default=2, help="of --replay")
     arguments = parser.parse_args()
     if arguments.replay:
@@ -76,7 +79,7 @@ def _cases(arguments: argparse.Namespace) -> Iterator[Case]:
 def _run(arguments: argparse.Namespace, kept: Path) -> None:
     dataset, outcomes = load(arguments.data), list[tuple[Case, Outcome]]()
     for case in _cases(arguments):
-        file = kept / "streams" / f"{case.name}.pickle"
+        file = kept / "streams" / f"{case.name}{f', {arguments.calls} calls' if arguments.calls else ''}.pickle"
         if not file.exists():
             outcome = run(dataset, case, models=kept / "models", calls=arguments.calls or None)
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +88,7 @@ def _run(arguments: argparse.Namespace, kept: Path) -> None:
         print(f"{case.name}: {outcomes[-1][1].line()}", flush=True)
     replayed = {} if arguments.calls else _replayed(arguments, kept)
     outcomes += [_peer(arguments, kept, order) for order in arguments.orders if arguments.peers]
-    text, picture = page(outcomes, replayed, f"{machine()}; {versions(PACKAGES)}")
+    text, picture = page(outcomes, replayed, f"`{command('benchmarks.stream')}` on {machine()}; {versions(PACKAGES)}")
     (arguments.output / "stream.md").write_text(text, encoding="utf-8")
     (arguments.output / "stream.svg").write_text(picture, encoding="utf-8")
 
@@ -100,8 +103,8 @@ def _peer(arguments: argparse.Namespace, kept: Path, order: int) -> tuple[Case, 
         random.Random(order).shuffle(stream)
         labels = [messages.labels[label] for label in messages.gold[stream]]
         np.savez(given, vectors=messages.encoder.wholes(messages.texts)[stream], labels=np.array(labels))
-        command = [arguments.peer_python or sys.executable, Path(tracer_peer.__file__), given]
-        done = subprocess.run(command, env={**os.environ, "PYTHONPATH": ""}, stdout=subprocess.PIPE, check=True)
+        called = [arguments.peer_python or sys.executable, Path(tracer_peer.__file__), given]
+        done = subprocess.run(called, env={**os.environ, "PYTHONPATH": ""}, stdout=subprocess.PIPE, check=True)
         file.write_bytes(done.stdout)
     seen = json.loads(file.read_bytes())
     deployed = sum(method is not None for _, method in seen["fits"])
@@ -119,7 +122,7 @@ def _replayed(arguments: argparse.Namespace, kept: Path) -> dict[tuple[int, int]
     """By order and coin; the further coins of an order see the versions of its first."""
     replayed: dict[tuple[int, int], Replayed] = {}
     for order in arguments.orders:
-        file = kept / "replays" / f"order {order}.pickle"
+        file = kept / "replays" / f"order {order}, {arguments.coins} coins.pickle"
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(pickle.dumps(replays(arguments.data, arguments.cache, order, arguments.coins)))

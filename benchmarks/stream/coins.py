@@ -1,6 +1,7 @@
 """python -m benchmarks.stream.coins COIN serve …: the gateway's command, with a replay's coins.
 
-A contract draws the numbers of a generator with a known seed, one for each call: no call is asked a second time.
+A contract draws the numbers of a generator with a known seed, one for each call that has a label; the replay draws one
+for each call. No call is asked a second time.
 """
 
 import random

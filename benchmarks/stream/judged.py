@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.machine import machine, versions
+from benchmarks.machine import command, machine, versions
 from benchmarks.progress import Lines
 from benchmarks.starters.sets import CONTRAST, HATECHECK, REFUSALS, SURGE, public
 from classifiers import Reading, Runtime
@@ -86,12 +86,11 @@ def main() -> None:
         models = options.models or Path(scratch)
         _trained(models)
         parts = [_section(name, models, options) for name in (POLICY.stem, *options.guard)]
-    made = (
-        f"Made by `python -m benchmarks.stream.judged` on {machine()}; {versions(('onnxruntime', 'numpy', 'scipy'))}."
-    )
+    called, packages = command("benchmarks.stream.judged"), versions(("onnxruntime", "numpy", "scipy"))
+    made = f"Made by `{called}` on {machine()}; {packages}."
     about = (
         f"Public messages in {SEEDS} orders; the judge says what the sets say. At most 5 % missed of what it calls "
-        "unsafe, at most 2 % flagged of what it calls safe, at 95 %. Nothing of these sets was trained on."
+        "unsafe, at most 2 % flagged of what it calls safe, at 95 %. The policy was trained on nothing of these sets."
     )
     if options.before:
         about += f" By certificates: the contracts of {_commit(options.before)}, by the same scores in the same orders."
@@ -106,7 +105,8 @@ def _section(name: str, models: Path, options: argparse.Namespace) -> list[str]:
     calls, held_out, version = scored(name, models, options.data)
     report = artifact.report_in(Registry(models).resolve(name))
     before = _before(options.before, calls) if options.before else []
-    about = f"Recipe {report['settings']['recipe']}, version {version}, {len(calls):,} messages."
+    about = f"Recipe {report['settings']['recipe']}, version {version}, {report['text']['rows']:,} training rows"
+    about += f" ({artifact.load(Registry(models).resolve(name)).model.policy.about}); {len(calls):,} messages."
     return ["", f"## {name}", "", about, "", *table(calls, held_out, before)]
 
 

@@ -34,7 +34,7 @@ _PEERS = (
 
 
 def page(
-    outcomes: Sequence[tuple[Case, Outcome]], replayed: Mapping[tuple[int, int], Replayed], measured_on: str
+    outcomes: Sequence[tuple[Case, Outcome]], replayed: Mapping[tuple[int, int], Replayed], made_by: str
 ) -> tuple[str, str]:
     """(Markdown, SVG). replayed: by order and coin."""
     rows = [_row(case, outcome, _replayed(case, replayed)) for case, outcome in outcomes]
@@ -42,12 +42,13 @@ def page(
         [
             "# A stream under a contract",
             "",
-            f"Made by `python -m benchmarks.stream` on {measured_on}. Other work shared the machine.",
+            f"Made by {made_by}. Other work shared the machine.",
             "",
             "Banking77's messages (train and test, each once, shuffled) as chat calls that ask a paid model for the",
             "intent; the paid model answers the gold label. From policy.json and sentences.jsonl alone, 2 % at 95 %",
-            "unless said otherwise, retrained on what the paid model answered. Contracts draw the same coins as the",
-            "[replay](stream-replay.md) of that order and coin, whose figures stand next to the gateway's.",
+            "unless stated otherwise, retrained on what the paid model answered. Contracts draw coins of the generator",
+            "of the [replay](stream-replay.md), whose figures stand next to the gateway's; where a call has no label to",
+            "check, the replay draws one more, so that the coins of later calls differ.",
             "",
             f"| stream | calls | {' | '.join(_COLUMNS)} |",
             "|---|---|---|---|---|---|---|---|---|---|---|",

@@ -19,7 +19,7 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks.banking77.dataset import Dataset, load, write
-from benchmarks.machine import machine, versions
+from benchmarks.machine import command, machine, versions
 from classifiers import Reading, Runtime
 from classifiers.evaluation.evaluate import top
 from classifiers.model.registry import Registry
@@ -124,7 +124,8 @@ def _page(measured: Sequence[dict[str, Any]]) -> list[str]:
     lines = [
         "# What a refit costs and loses",
         "",
-        f"`python -m benchmarks.stream.refit`: {machine()}; {versions(_PACKAGES)}. Banking77, 77 labels: the version",
+        f"`{command('benchmarks.stream.refit')}`: {machine()}, load {os.getloadavg()[0]:.0f}; {versions(_PACKAGES)}.",
+        "Banking77, 77 labels: the version",
         "that the policy and a teacher's sentences give learns so many messages. Processor time of the whole process;",
         "accuracy on the test set, and the share of it that the surest answers make up to 2 % and 5 % wrong. Mean of",
         "the orders, in brackets the lowest and the highest.",

@@ -1,5 +1,5 @@
-"""python tracer.py FILE: routes a stream by the package tracer-llm, in an environment of its own; imports nothing of
-this project.
+"""python tracer_peer.py FILE: routes a stream by the package tracer-llm, in an environment of its own; imports nothing
+of this project.
 
 FILE: an .npz with vectors (calls, dimensions) and labels (calls,), in the order of the calls. What is forwarded is
 learned with `tracer.fit` and `tracer.update`; the package has no schedule, so a fit comes when the known calls are half
@@ -38,8 +38,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         for start in range(0, len(labels), _TOGETHER):
             calls = range(start, min(start + _TOGETHER, len(labels)))
-            said = [None] * len(calls) if router is None else router.predict_batch(vectors[calls])["labels"]
-            for call, label in zip(calls, said, strict=True):
+            labelled = [None] * len(calls) if router is None else router.predict_batch(vectors[calls])["labels"]
+            for call, label in zip(calls, labelled, strict=True):
                 answered.append(label is not None)
                 wrong.append(label is not None and label != labels[call])
                 kept += [call] if label is None else []
