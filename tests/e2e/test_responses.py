@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from tests.given import table, table_text
 
-from .conftest import ModelServer, Running, guarding
+from .conftest import ModelServer, Running, guarding, until
 
 GATEWAY = table_text("given/e2e-responses-gateway.yaml")
 CASES = table("responses.yaml")
@@ -154,9 +154,8 @@ def test_a_stream_that_ends_by_itself_stays_as_it_came(served: Served) -> None:
     body = served.ask("plain", "hello", stream=True)[2]
     one = {"model": "plain", "metadata": {"say": "You said hello."}}
     assert body.decode() == "".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in answered(one))
-    assert served.running.metric(
-        'offramp_requests_total{decision="forward",endpoint="responses",model="plain",rule="",status="200"}'
-    )
+    sample = 'offramp_requests_total{decision="forward",endpoint="responses",model="plain",rule="",status="200"}'
+    until(lambda: served.running.metric(sample) > 0)
 
 
 def test_a_block_of_a_schema_is_a_refusal_and_of_a_program_an_error(served: Served, client: OpenAI) -> None:
