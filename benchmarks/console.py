@@ -19,11 +19,14 @@ from typing import Any, Final
 
 from benchmarks.machine import machine, versions
 from classifiers.policy import Policy
+from gateway.config.prices import PriceTable
 from gateway.config.rules import RuleSettings
 from gateway.ledger.call_store import KeptText, TextStore
+from gateway.ledger.report import read
 from gateway.ledger.savings import replay
 from gateway.ledger.store import SQLiteLedger
 from gateway.record import Record
+from gateway.routes import Routes
 from gateway.rules.compile import compile_rules
 
 RESULTS: Final = Path(__file__).parent / "results" / "console.md"
@@ -65,6 +68,7 @@ def main() -> None:
         lines.append(
             f"| {_REPLAYED:,} rows at another threshold, processor, median of {_RUNS} | {_replay_ms(folder):.0f} ms |"
         )
+        lines.append(f"| offramp report's queries, processor, median of {_RUNS} | {_report_ms(folder):.0f} ms |")
         for arguments in ((), ("--verify",)):
             began = time.perf_counter()
             command = [sys.executable, "-m", "gateway", "report", str(folder / "gateway.yaml"), "--json", *arguments]
@@ -96,6 +100,18 @@ def _replay_ms(folder: Path) -> float:
             made = replay(calls, compiled, 0.6, now={"harm": 0.8}, reviewed={})["harm"]
             times.append(time.process_time() - began)
             assert made.read == len(calls) > made.more > 0
+    return median(times) * 1000
+
+
+def _report_ms(folder: Path) -> float:
+    """Milliseconds of processor time to read 30 days."""
+    times, now = [], time.time()
+    with closing(SQLiteLedger(folder / "offramp.db", read_only=True)) as store:
+        for _ in range(_RUNS):
+            began = time.process_time()
+            made = read(store, now - _SPAN_S, now + 1, prices=PriceTable(as_of="", models={}), routes=Routes({}))
+            times.append(time.process_time() - began)
+            assert made.rows
     return median(times) * 1000
 
 

@@ -66,7 +66,7 @@ def today(request: Request) -> Response:
     made, month = None, None
     with suppress(NoLedger), data.ledger() as store:
         made = read(store, since, now + 1, prices=data.prices, routes=data.routes)
-        month = this_month(store, now)
+        month = this_month(store, made, now)
     if made is not None and request.url.path.endswith(".csv"):
         headers = {"content-disposition": f'attachment; filename="offramp-{period}-{by}.csv"'}
         return Response(as_csv(made.lines(by), by), media_type="text/csv", headers=headers)

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from gateway.config.prices import Price, PriceTable
@@ -22,6 +23,8 @@ BATCH_S: Final = 0.05
 """How long a closed record may wait for its row and its figures."""
 _MOST: Final = 100
 """Records that wait: more would hold the event loop up."""
+_REMEMBERED: Final = 1000
+"""Prices and labels of models, which clients name."""
 _FORWARDED: Final = frozenset({"forward", "redact"})
 
 
@@ -40,6 +43,8 @@ class Recorder:
 
     def __post_init__(self) -> None:
         self._ratios = UsageRatios()
+        self._price = lru_cache(_REMEMBERED)(self.prices.find)
+        self._label = lru_cache(_REMEMBERED)(self._named)
         self._closed: list[tuple[Record, str]] = []
         self._logged: list[Closed] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -138,7 +143,7 @@ class Recorder:
             self._ratios.learn(
                 record.requested_model, context.matched_rules, prompt_bytes=context.prompt_bytes, **usage
             )
-        spent_at = self.prices.find(record.upstream_model, record.service_tier, record.answered_model)
+        spent_at = self._price(record.upstream_model, record.service_tier, record.answered_model)
         record.spent_usd = None if spent_at is None else spent_at.cost(**usage, cache_write_tokens=written)
         if cheaper:
             asked_at = self._asked_price(record.requested_model, record.service_tier)
@@ -149,13 +154,13 @@ class Recorder:
     def _asked_price(self, model: str, tier: str) -> Price | None:
         """The price of the model that the client asked for. A name of the gateway's own has the price of the model that
         it stands for, or none, even if a priced model has the same name."""
-        return self.prices.find(self._sent_as(model), tier)
+        return self._price(self._sent_as(model), tier)
 
     def _sent_as(self, model: str) -> str:
         """The name under which a model that a client asks for is sent upstream."""
         return self.routes.sent_as(model) or model
 
-    def _label(self, model: str) -> str:
+    def _named(self, model: str) -> str:
         """The model as a metric's label: a configured or priced name, so that clients cannot invent labels."""
         if self.routes.named(model):
             return model

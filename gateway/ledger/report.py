@@ -266,12 +266,14 @@ def read(store: SQLiteLedger, since: float, until: float, *, prices: PriceTable,
             key = rule, row["model"]
             calls, tokens, squares = audits[key]
             audits[key] = calls + row["calls"], tokens + row["tokens"], squares + row["squares"]
+    rows = store.sums(since, until)
+    others = any("other" in (row["model"], row["sent_model"]) for row in rows)
     return Report(
         since=since,
         until=until,
-        rows=store.sums(since, until),
+        rows=rows,
         audits=dict(audits),
-        others=store.unpriced_names(since, until),
+        others=store.unpriced_names(since, until) if others else (),
         prices=prices,
         routes=routes,
     )
@@ -295,11 +297,11 @@ def since_of(period: str, now: float) -> float:
     return now - back_s if back_s else _month(now).timestamp()
 
 
-def this_month(store: SQLiteLedger, now: float) -> tuple[float, float] | None:
-    """`month_range` of the ledger's days. Raises LedgerError."""
-    since = min(_month(now).timestamp(), now - 29 * DAY_S)
+def this_month(store: SQLiteLedger, made: Report, now: float) -> tuple[float, float] | None:
+    """`month_range` of the ledger's days. made: a report that ends now, which has some of them. Raises LedgerError."""
+    since, whole = min(_month(now).timestamp(), now - 29 * DAY_S), math.ceil(made.since / DAY_S) * DAY_S
     days: dict[str, float] = defaultdict(float)
-    for row in store.days(since // DAY_S * DAY_S, now + 1):
+    for row in (*store.days(since // DAY_S * DAY_S, whole), *(row for row in made.rows if row["hour"] >= whole)):
         days[_name(row, "day")] += row["spent_usd"]
     return month_range(days, now)
 

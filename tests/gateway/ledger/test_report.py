@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -225,9 +226,13 @@ def test_a_months_range_goes_by_its_days(days: dict[str, float], bounds: tuple[f
 
 def test_the_month_is_read_from_the_ledger_and_periods_end_now(tmp_path: Path) -> None:
     with closing(SQLiteLedger(tmp_path / "l.db")) as store:
-        assert this_month(store, NOW) is None
+        nothing = PriceTable(as_of="", models={})
+        made = partial(read, store, until=NOW + 1, prices=nothing, routes=ROUTES)
+        assert this_month(store, made(NOW - DAY_S), NOW) is None
         store.append([record(at=NOW - day * DAY_S, spent_usd=2.0) for day in range(5)])
-        assert this_month(store, NOW) == (pytest.approx(6 + 28.5 * 2), pytest.approx(6 + 28.5 * 2))
+        for back in (1, 3, 30):
+            found = this_month(store, made(NOW - back * DAY_S), NOW)
+            assert found == (pytest.approx(6 + 28.5 * 2), pytest.approx(6 + 28.5 * 2))
     assert {name: (NOW - since_of(name, NOW)) / DAY_S for name in PERIODS} == {
         "24h": 1,
         "7d": 7,
