@@ -22,8 +22,8 @@ from classifiers.policy import Policy
 from gateway.config.prices import PriceTable
 from gateway.config.rules import RuleSettings
 from gateway.ledger.call_store import KeptText, TextStore
+from gateway.ledger.replay import replay
 from gateway.ledger.report import read
-from gateway.ledger.savings import replay
 from gateway.ledger.store import SQLiteLedger
 from gateway.record import Record
 from gateway.routes import Routes

@@ -1,7 +1,7 @@
 """Prices of models: a dated table with its source. Unknown models have no price; nothing is guessed.
 
 The shipped table, prices.json, is read at every start: one model a line, with the fields of prices.yaml.
-gateway.config.litellm_prices writes it. A price file of one's own is laid over it.
+`python -m benchmarks.litellm_prices` writes it. A price file of one's own is laid over it.
 """
 
 from collections.abc import Iterator, Mapping

@@ -25,7 +25,7 @@ from gateway.console.data import ConsoleData, data_of, form
 from gateway.console.render import page
 from gateway.discover.draft import scalar
 from gateway.ledger.call_store import TextStore
-from gateway.ledger.savings import ReplayedLabel, replay
+from gateway.ledger.replay import ReplayedLabel, replay
 from gateway.ledger.store import NoLedger
 from gateway.review import alike, reviewed_rows
 from gateway.rules.rule import Rule

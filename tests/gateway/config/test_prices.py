@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config import litellm_prices
+from benchmarks import litellm_prices
 from gateway.config.prices import STANDARD, Price, PriceTable, load_prices
 from gateway.config.problems import ConfigError
 from gateway.config.settings import shipped_dir

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from classifiers.model.registry import Registry
 from gateway.ledger.call_store import KeptText, TextStore
-from gateway.ledger.savings import replay
+from gateway.ledger.replay import replay
 from gateway.ledger.store import SQLiteLedger
 from gateway.record import Record
 from gateway.review import ReviewedAgain

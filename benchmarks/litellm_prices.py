@@ -1,4 +1,4 @@
-"""Writes the shipped prices from litellm's price table (MIT): python -m gateway.config.litellm_prices --as-of DATE.
+"""Writes the shipped prices from litellm's price table (MIT): python -m benchmarks.litellm_prices --as-of DATE.
 
 Prices of text tokens, of models for chats, completions, embeddings and moderations. A price of 0 stands there for an
 unknown one, but of moderations, which are free. Left out are batches, and models that price reasoning apart.
