@@ -1,7 +1,7 @@
 """Held-out scores of several labels a text → thresholds, and whether the policy's goals were reached. Pure."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -57,8 +57,9 @@ def for_any(
     traffic = _TopicTraffic.of(policy, probabilities, holds, kinds, outside)
     limits = _topic_limits(policy, probabilities, holds, traffic, real=on in (REAL_ROWS, MOSTLY_REAL))
     scope = {"share": policy.out_of_scope, "measured_on": on, **traffic.at(limits.values())}
+    chosen = ChosenThresholds(thresholds=limits, goals=[], out_of_scope=scope, at=traffic.tables(policy.labels))
     if policy.goal is None:
-        return ChosenThresholds(thresholds=limits, goals=[], out_of_scope=scope)
+        return chosen
     act, unsure = (np.array([getattr(limit, side) for limit in limits.values()]) for side in ("act", "unsure"))
     named, of_a_label = probabilities >= act, np.asarray(holds.any(axis=1))
     sure = named.any(axis=1) & ~((probabilities >= unsure) & ~named).any(axis=1) & of_a_label
@@ -79,7 +80,7 @@ def for_any(
     missed = f"{missed}; the nearest reachable is {reached.describe('label')}"
     if met is None:
         missed = f"goal: max_error: nothing is named on {on}, so it is not shown; give more examples or data"
-    return ChosenThresholds(thresholds=limits, goals=[record], missed=() if met else (missed,), out_of_scope=scope)
+    return replace(chosen, goals=[record], missed=() if met else (missed,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +120,15 @@ class _TopicTraffic:
         right: Bools = np.asarray((named == self.holds).all(axis=1))
         answered: Bools = np.asarray(named.any(axis=1) & ~doubted)
         return at_share(self.kinds, self.weights, answered, right)
+
+    def tables(self, names: Iterable[str]) -> dict[str, dict[str, list[float]]]:
+        """Of each label, as of `tabled`."""
+        made = {}
+        for name, scores, held in zip(names, self.probabilities.T, self.holds.T, strict=True):
+            own, all_ = self.weights[held], ((scores >= act) * self.weights for act in ACTS)
+            given = [(float(each[held].sum()), float(each.sum())) for each in all_]
+            made[name] = tabled((right / (own.sum() or 1), (every - right) / (every or 1)) for right, every in given)
+        return made
 
 
 _ACTS, _ACTS_BY_WRITTEN_TEXT = (0.25, 0.99), (0.8, 0.99)

@@ -72,7 +72,7 @@ class ChosenThresholds:
     that was not reached; bands: the thresholds of bands that have their own; by_band: their figures, for the report;
     out_of_scope: of all but guards, what is answered at the policy's share of text of no label, for the report;
     traffic: of guards, what is blocked and in doubt of harm and of ordinary text, where that bounds the thresholds.
-    at: for the report, as of `tabled`, of each label that has a goal of its own, or of all (""); none of topics."""
+    at: for the report, as of `tabled`, of each label that has a threshold of its own, or of all ("")."""
 
     thresholds: dict[str, Threshold]
     goals: list[dict[str, Any]]
@@ -134,7 +134,7 @@ ACTS: Final = tuple(hundredth / 100 for hundredth in range(101))
 
 def tabled(shares: Iterable[tuple[float, float]]) -> dict[str, list[float]]:
     """For the report, what each of ACTS does, as a goal counts it. shares: of text with a label that is answered, and
-    of answers that are wrong; of safety, of harmful and of harmless text that is flagged."""
+    of answers that are wrong (topics: for each label); of safety, of harmful and of harmless text that is flagged."""
     done, wrong = zip(*shares, strict=True)
     return {"done": [round(share, 5) for share in done], "wrong": [round(share, 5) for share in wrong]}
 
@@ -269,7 +269,7 @@ def describe(thresholds: Mapping[str, Threshold]) -> dict[str, dict[str, float]]
 
 def shares_at(report: Mapping[str, Any], label: str, threshold: float) -> dict[str, Any] | None:
     """What a threshold of a version does with held-out text, `done` and `wrong` as of `tabled`; None where its report
-    does not say, as of topics. at: of which threshold, the nearest hundredth. label: of which, empty where of all."""
+    does not say, as older ones. at: of which threshold, the nearest hundredth. label: of which, empty where of all."""
     table = report.get("at") or {}
     if not (found := table.get(label) or table.get("")):
         return None

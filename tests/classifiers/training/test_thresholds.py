@@ -265,3 +265,16 @@ def test_a_threshold_is_shown_with_the_goal_that_brings_it(make_policy: Callable
     assert [shares_at({"at": chosen.at}, "x", at)["at"] for at in (0.996, 1.0, 7.0)] == [0.99, 1.0, 1.0]
     of_one = goal_lines(safety(make_policy, None), {"wrong": 0.0101, "label": "first"})
     assert of_one == "labels:\n  first:\n    goal: {false_alarms: 1.1%}"
+
+
+def test_a_topics_threshold_is_shown_with_its_own_shares(make_policy: Callable[..., Policy]) -> None:
+    topics = make_policy(kind="topic", labels=["card", "fees"], out_of_scope="0%")
+    probabilities = np.array([[0.9, 0.2], [0.8, 0.1], [0.7, 0.6], [0.3, 0.9], [0.65, 0.1]], np.float32)
+    holds = np.array([[1, 0], [1, 0], [0, 1], [0, 1], [0, 0]], bool)
+    report = {"at": for_any(topics, probabilities, holds, "text").at}
+    first, second = topics.labels
+    assert shares_at(report, first, 0.75) == {"done": 1.0, "wrong": 0.0, "at": 0.75, "label": first}
+    assert shares_at(report, first, 0.68)["wrong"] == pytest.approx(1 / 3, abs=1e-5)
+    assert shares_at(report, second, 0.75) == {"done": 0.5, "wrong": 0.0, "at": 0.75, "label": second}
+    # of text out of scope nothing counts here, and what nothing reaches is not wrong
+    assert shares_at(report, first, 1.0) == {"done": 0.0, "wrong": 0.0, "at": 1.0, "label": first}

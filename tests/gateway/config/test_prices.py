@@ -12,9 +12,9 @@ from benchmarks import litellm_prices
 from gateway.config.prices import STANDARD, Price, PriceTable, load_prices
 from gateway.config.problems import ConfigError
 from gateway.config.settings import shipped_dir
-from tests.given import table_text
+from tests import given as tables
 
-TEXT = table_text("given/gateway-prices-text.yaml")
+TEXT = tables.table_text("given/gateway-prices-text.yaml")
 
 
 @pytest.fixture
@@ -115,64 +115,7 @@ def test_a_cost_is_never_below_nothing_and_cached_tokens_never_raise_it(
     assert 0 <= cost <= price.cost(input_tokens=given_tokens, output_tokens=made) * (1 + 1e-9) + 1e-12
 
 
-COST = {"mode": "chat", "input_cost_per_token": 2e-6, "output_cost_per_token": 4e-6}
-
-
-@pytest.mark.parametrize(
-    ("model", "entry"),
-    [
-        (COST, {"input": 2.0, "output": 4.0}),
-        (
-            {
-                **COST,
-                "cache_read_input_token_cost": 1e-6,
-                "cache_creation_input_token_cost": 2.5e-6,
-                "cache_creation_input_token_cost_above_1hr": 4e-6,
-                "input_cost_per_token_batches": 1e-6,
-                "output_cost_per_token_batches": 1e-6,
-            },
-            {"input": 2.0, "output": 4.0, "cached_input": 1.0, "cache_write": 2.5},
-        ),
-        (
-            {
-                **COST,
-                "input_cost_per_token_above_200k_tokens": 3e-6,
-                "output_cost_per_token_above_200k_tokens": 5e-6,
-                "input_cost_per_token_flex": 1e-6,
-                "output_cost_per_token_flex": 2e-6,
-                "input_cost_per_token_above_200k_tokens_flex": 1.5e-6,
-                "output_cost_per_token_above_200k_tokens_flex": 2.5e-6,
-                "input_cost_per_token_priority": 9e-6,
-            },
-            {
-                "input": 2.0,
-                "output": 4.0,
-                "above": {"200000": {"input": 3.0, "output": 5.0}},
-                "tiers": {"flex": {"input": 1.0, "output": 2.0, "above": {"200000": {"input": 1.5, "output": 2.5}}}},
-            },
-        ),
-        (
-            {
-                "mode": "chat",
-                "tiered_pricing": [
-                    {"range": [0, 32e3], "input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6},
-                    {"range": [32e3, 64e3], "input_cost_per_token": 3e-6, "output_cost_per_token": 4e-6},
-                ],
-            },
-            {"input": 1.0, "output": 2.0, "above": {"32000": {"input": 3.0, "output": 4.0}}},
-        ),
-        ({"mode": "embedding", "input_cost_per_token": 1e-7}, {"input": 0.1, "output": 0.0}),
-        (
-            {"mode": "moderation", "input_cost_per_token": 0.0, "output_cost_per_token": 0.0},
-            {"input": 0.0, "output": 0.0},
-        ),
-        # nothing is known
-        ({"mode": "chat"}, None),
-        ({**COST, "mode": "realtime"}, None),
-        ({**COST, "input_cost_per_token": 0.0, "output_cost_per_token": 0.0}, None),
-        ({**COST, "output_cost_per_reasoning_token": 9e-6}, None),
-    ],
-)
+@pytest.mark.parametrize(("model", "entry"), tables.table("given/gateway-prices-litellm.yaml"))
 def test_an_entry_of_litellms_table(model: Mapping[str, Any], entry: Mapping[str, Any] | None) -> None:
     assert litellm_prices.entry(model) == entry
 
