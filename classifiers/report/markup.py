@@ -2,8 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from markupsafe import Markup
@@ -79,11 +79,11 @@ def curves(title: str, across: str, up: str, lines: Sequence[Curve], *, top: flo
     """Lines over 0..1 across and 0..top up. lines: name and points of each."""
     parts, legend = [_axes(across, up, top)], []
     for index, (name, points) in enumerate(lines):
-        colour = f"var(--c{index % _COLOURS})"
+        colour = f"c{index % _COLOURS}"
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (_position(point, top) for point in points))
-        line = Markup('<polyline points="{}" style="stroke:{}"><title>{}</title></polyline>')
+        line = Markup('<polyline points="{}" class="{}"><title>{}</title></polyline>')
         parts.append(line.format(path, colour, name))
-        legend.append(Markup('<span><i style="background:{}"></i>{}</span>').format(colour, name))
+        legend.append(Markup('<span><i class="{}"></i>{}</span>').format(colour, name))
     return _chart(title, parts, legend if len(lines) > 1 else ())
 
 
@@ -109,7 +109,7 @@ def confusion(title: str, labels: Sequence[str], cells: Sequence[Cell]) -> Marku
     size = min(10, step - 1)
     left = 12 + int(_LETTER * size * max(len(_short(labels[index])) for index in shown))
     places = {index: left + position * step for position, index in enumerate(shown)}
-    style = Markup(' style="font-size:{}px"').format(size)
+    style = Markup(' font-size="{}"').format(size)
     parts = []
     totals: Counter[int] = Counter()
     for truth, _, count in cells:
@@ -134,21 +134,24 @@ def confusion(title: str, labels: Sequence[str], cells: Sequence[Cell]) -> Marku
     return _figure(title, (end + left // 2, end), parts, hint)
 
 
-def bars(title: str, values: Sequence[tuple[str, float]]) -> Markup:
-    """A bar for each name, up from 0; empty without any. values: a name and its value, negative ones as 0."""
-    if not values:
+def bars(title: str, days: Mapping[str, float], written: Callable[[float], str]) -> Markup:
+    """A bar for each day from the first to the last, up from 0; empty without any. days: by ISO date, values, of which
+    negative ones are drawn as 0 and missing ones left out. written: a value for people."""
+    if not days:
         return Markup()
-    step, most = max(6, min(40, 640 // len(values))), max((value for _, value in values), default=0.0) or 1.0
-    bar = Markup('<rect class="bar" x="{}" y="{:.1f}" width="{}" height="{:.1f}"><title>{}: {:.4f}</title></rect>')
-    parts = []
-    for place, (name, value) in enumerate(values):
-        height = 100 * max(0.0, value) / most
-        parts.append(bar.format(place * step, 110 - height, step - 2, height, name, value))
-    parts += [
-        _text(0, 126, values[0][0]),
-        _text(len(values) * step, 126, values[-1][0] if len(values) > 9 else "", "end"),
-    ]
-    return _figure(title, (max(240, len(values) * step), 132), parts)
+    first, last = date.fromisoformat(min(days)), date.fromisoformat(max(days))
+    each = [(first + timedelta(days=place)).isoformat() for place in range((last - first).days + 1)]
+    step, most = max(6, min(40, 340 // len(each))), max(0.0, *days.values())
+    width = max(240, len(each) * step)
+    scale = Markup('<line class="scale" x1="0" y1="{0}" x2="{1}" y2="{0}"/>')
+    parts = [scale.format(110, width), scale.format(14, width), _text(0, 10, written(most)), _text(0, 126, each[0])]
+    parts.append(_text(width, 126, each[-1] if len(each) > 1 else "", "end"))
+    bar = Markup('<rect class="bar" x="{}" y="{:.1f}" width="{}" height="{:.1f}"><title>{}: {}</title></rect>')
+    for place, day in enumerate(each):
+        height = 96 * max(0.0, days.get(day, 0.0)) / (most or 1.0)
+        if day in days:
+            parts.append(bar.format(place * step, 110 - height, step - 2, height, day, written(days[day])))
+    return _figure(title, (width, 132), parts)
 
 
 def _short(label: str) -> str:

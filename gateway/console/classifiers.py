@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Final
 
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -175,5 +176,8 @@ def report(request: Request) -> Response:
     """The page that training made of a version, to be shown in a frame."""
     name, version = request.path_params["name"], request.path_params["version"]
     registry = Registry(data_of(request).loaded.models_dir)
-    file = registry.resolve(name, version) / PAGE_FILE
-    return HTMLResponse(file.read_bytes(), headers={"content-security-policy": _REPORT_POLICY})
+    try:
+        made = (registry.resolve(name, version) / PAGE_FILE).read_bytes()
+    except (ArtifactError, FileNotFoundError) as error:
+        raise HTTPException(HTTPStatus.NOT_FOUND, str(error)) from error
+    return HTMLResponse(made, headers={"content-security-policy": _REPORT_POLICY})

@@ -27,7 +27,7 @@ class ConsoleData:
     """loaded: the gateway's file, without secrets; base_url: where the gateway listens by it."""
 
     def __init__(self, loaded: Loaded, base_url: str) -> None:
-        self.loaded, self.base_url = loaded, base_url
+        self.loaded, self.base_url, self._written = loaded, base_url, loaded.file.read_bytes()
         self.prices, self.routes = load_prices(loaded.prices, os.environ), Routes(loaded.settings.models)
         self._explainer: Explainer | None = None
         self._reviewing: Reviewing | None = None
@@ -38,6 +38,11 @@ class ConsoleData:
     def classifiers(self) -> list[str]:
         """The names of those that rules use."""
         return sorted({name for rule in self.loaded.settings.rules for _, name in rule.bindings})
+
+    @property
+    def changed(self) -> bool:
+        """Whether the gateway's file is another than at the start. Raises OSError."""
+        return self.loaded.file.read_bytes() != self._written
 
     @contextmanager
     def ledger(self) -> Iterator[SQLiteLedger]:

@@ -70,7 +70,6 @@ def today(request: Request) -> Response:
     if made is not None and request.url.path.endswith(".csv"):
         headers = {"content-disposition": f'attachment; filename="offramp-{period}-{by}.csv"'}
         return Response(as_csv(made.lines(by), by), media_type="text/csv", headers=headers)
-    by_day = () if made is None else made.lines("day")
     return page(
         request,
         "today.html.j2",
@@ -83,7 +82,7 @@ def today(request: Request) -> Response:
         ways=WAYS,
         since=since,
         forwarded=",".join(FORWARDED),
-        chart=bars("Saved a day, in dollars", [(line.name, line.figures.saved_usd) for line in by_day]),
+        chart=bars("Saved a day", made.saved_by_day, dollars) if made else "",
     )
 
 

@@ -9,14 +9,16 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from classifiers.errors import ClassifierError
-from classifiers.report.markup import bars
+from classifiers.report.markup import bars, percent
 from gateway.config.load import load_gateway, load_policy, policy_file
 from gateway.config.problems import ConfigError
 from gateway.config.rules import Then
@@ -46,7 +48,10 @@ async def rules(request: Request) -> Response:
     if request.method == "POST":
         given = await form(request)
         paused = given.get("do") == "pause"
-        await run_in_threadpool(set_paused, data.loaded, given.get("rule", ""), paused=paused)
+        try:
+            await run_in_threadpool(set_paused, data.loaded, given.get("rule", ""), paused=paused)
+        except ConfigError as error:
+            raise HTTPException(HTTPStatus.NOT_FOUND, str(error)) from error
         return RedirectResponse("/rules", HTTPStatus.SEE_OTHER)
     return await run_in_threadpool(_rules, request, data)
 
@@ -71,12 +76,25 @@ def _rules(request: Request, data: ConsoleData) -> Response:
         heads=HEADS[1:],
         contracts=[(row, [cells(row, one)[1:] for one in row["bounds"]], "\n".join(details(row))) for row in rows],
         days=days,
-        charts={key: bars("By day", [(at(day)[:10], bad / checks) for day, checks, bad in days[key]]) for key in days},
+        charts={row["key"]: _charts(row, days[row["key"]]) for row in rows},
         paused=paused,
         spent=_spent(data),
         since=int(time.time() - 30 * DAY_S),
         most=_CONTRACTS,
+        changed=data.changed,
     )
+
+
+def _charts(row: Mapping[str, Any], days: Sequence[tuple[int, int, int, Sequence[float | None]]]) -> Sequence[Markup]:
+    """Of a contract's days, the share of checks that are wrong, and each bound of what is decided here alone."""
+    names = [at(day)[:10] for day, *_ in days]
+    wrong = "Judge's verdicts, unsafe or missing" if len(row["bounds"]) > 1 else "Checked answers that differ"
+    made = [bars(wrong, {name: bad / checks for name, (_, checks, bad, _) in zip(names, days, strict=True)}, percent)]
+    for place, one in enumerate(row["bounds"]):
+        stood = ((name, bounds[place] if bounds else None) for name, (*_, bounds) in zip(names, days, strict=True))
+        course = {name: bound for name, bound in stood if bound is not None}
+        made.append(bars(f"{cells(row, one)[2]}, at most, here alone", course, percent))
+    return made
 
 
 def _lines(file: Path, load: Callable[..., object]) -> list[str]:
@@ -112,6 +130,7 @@ class DiscoveryRun:
     bound: str
     step: str = ""
     calls: int = 0
+    left_out: Sequence[tuple[str, int]] = ()
     heads: Sequence[str] = ()
     groups: Sequence[tuple[Sequence[str], Sequence[str], Mapping[str, str]]] = ()
     problem: str = ""
@@ -132,6 +151,7 @@ class DiscoveryRun:
         log, loaded, bound = Log(), self.data.loaded, _BOUNDS[self.bound]
         read_ledger(loaded.ledger, log, lambda _: None, most=_CALLS)
         self.calls = len(log.calls)
+        self.left_out = [*log.skipped.most_common(), *([("cannot be read", len(log.problems))] if log.problems else [])]
         if not log.calls:
             return
         found = finding.findings(

@@ -104,8 +104,8 @@ class Account(Struct, frozen=True, kw_only=True):
     def bound(self) -> float | None:
         """Above the rate of wrong calls while live, each counted by its nominal rate, at every moment with a chance of
         1 - level; None as long as no bound holds."""
-        enough = math.log(len(self.answers) / self.level)
-        return min((one.target for one in self.answers if one.evidence() >= enough), default=None)
+        enough, tried = math.log(len(self.answers) / self.level), self.answers if self.answered.checks else ()
+        return min((one.target for one in tried if one.evidence() >= enough), default=None)
 
     @property
     def correction(self) -> float:

@@ -175,6 +175,11 @@ class Contract(Struct, frozen=True, kw_only=True):
         return tuple(side.phase for side in self.sides)
 
     @property
+    def bounds(self) -> list[float | None]:
+        """Of each side, as of `Account.bound`."""
+        return [side.account.bound for side in self.sides]
+
+    @property
     def spent(self) -> bool:
         """Whether anything of alpha or of evidence would be lost with it."""
         return any(side.account.seen.checks or side.account.alarms for side in self.sides)

@@ -40,8 +40,11 @@ _CREATE: Final = (
         rule TEXT NOT NULL, at REAL NOT NULL, texts INTEGER NOT NULL, among TEXT NOT NULL,
         unended INTEGER NOT NULL) STRICT""",
 )
-_COLUMNS: Final = {"weight": "REAL NOT NULL DEFAULT 1", "vector": "BLOB"}
-"""Of contract_texts, which files of before lack."""
+_COLUMNS: Final = {
+    "contract_texts": {"weight": "REAL NOT NULL DEFAULT 1", "vector": "BLOB"},
+    "contract_checks": {"bounds": "TEXT NOT NULL DEFAULT ''"},
+}
+"""Columns which files of before lack. bounds: as of `Contract.bounds`, once the call was counted, as JSON."""
 _PUT: Final = insert("contract_accounts", "key", "rule", "at", "spent", "pending", "scope", "state", replacing=True)
 _TEXT: Final = insert("contract_texts", "rule", "at", "text", "label", "among", "weight")
 _REPEAT: Final = insert("contract_repeats", "key", "at", "confidence", "result")
@@ -80,7 +83,7 @@ class CheckRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     result: str
 
 
-_CHECK: Final = insert("contract_checks", "key", *CheckRow.__struct_fields__)
+_CHECK: Final = insert("contract_checks", "key", *CheckRow.__struct_fields__, "bounds")
 
 
 class CallText(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -98,7 +101,7 @@ class ContractStore(Tables):
     cannot be used."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        super().__init__(path, _CREATE, columns={"contract_texts": _COLUMNS}, read_only=read_only)
+        super().__init__(path, _CREATE, columns=_COLUMNS, read_only=read_only)
         if not read_only and self._older():
             _log.warning("%s has contracts of an older version: each begins an account in shadow", path)
 
@@ -150,15 +153,17 @@ class ContractStore(Tables):
         with self._errors("read"):
             return {(zone, result): count for zone, result, count in self._db.execute(query, (key,))}
 
-    def days(self, key: str) -> list[tuple[int, int, int]]:
-        """Of each UTC day, by its begin in Unix seconds: calls that are still stored, and how many of them are wrong,
-        unsafe or without a verdict; the oldest first."""
+    def days(self, key: str) -> list[tuple[int, int, int, Sequence[float | None]]]:
+        """Of each UTC day, by its begin in Unix seconds: calls that are still stored, how many of them are wrong,
+        unsafe or without a verdict, and the bounds after the last; the oldest first."""
+        # SQLite takes `bounds` of the row with the highest number
         query = (
-            "SELECT CAST(at AS INTEGER) / 86400 * 86400, count(*), sum(result NOT IN (?, ?)) FROM contract_checks "
-            "WHERE key = ? GROUP BY 1 ORDER BY 1"
+            "SELECT CAST(at AS INTEGER) / 86400 * 86400, count(*), sum(result NOT IN (?, ?)), bounds, max(rowid) "
+            "FROM contract_checks WHERE key = ? GROUP BY 1 ORDER BY 1"
         )
         with self._errors("read"):
-            return self._db.execute(query, (*_RIGHT, key)).fetchall()
+            rows = self._db.execute(query, (*_RIGHT, key))
+            return [(day, checks, bad, msgspec.json.decode(bounds or "[]")) for day, checks, bad, bounds, _ in rows]
 
     def calls_a_day(self, key: str, *, now: float, lately_s: float) -> float | None:
         """Calls with a right answer, each for as many as its coin stands for; None where they were seen for less than
@@ -175,7 +180,7 @@ class ContractStore(Tables):
         state = (scope.key, scope.rule, stored.at, contract.spent, any(contract.pending))
         statements: list[Statement] = [(_PUT, (*state, json_of(scope), json_of(contract)))]
         if check is not None:
-            statements.append((_CHECK, (scope.key, *msgspec.structs.astuple(check))))
+            statements.append((_CHECK, (scope.key, *msgspec.structs.astuple(check), json_of(contract.bounds))))
         self._write([*statements, *moving(scope.key, moves)], lasting=bool(moves))
 
     def repeats(self, key: str, *, newest: int) -> list[tuple[float, bool]]:

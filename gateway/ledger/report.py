@@ -178,6 +178,13 @@ class Report:
         return sorted(lines, key=lambda one: (0 if by == "day" else -_all_calls(one.figures), one.name))
 
     @cached_property
+    def saved_by_day(self) -> Mapping[str, float]:
+        """Dollars, of each day of the period."""
+        lines = {line.name: line.figures.saved_usd for line in self.lines("day")}
+        names = (_name({"hour": day}, "day") for day in range(int(self.since), math.ceil(self.until), DAY_S))
+        return dict.fromkeys(names, 0.0) | lines
+
+    @cached_property
     def unknown(self) -> Sequence[Unknown]:
         """What is not known, and the lines of prices.yaml that would mend it; the most calls first."""
         calls: Counter[tuple[str, str, str]] = Counter()

@@ -1,5 +1,6 @@
 """Settings, figures and pictures as people read them."""
 
+import re
 from typing import Any
 
 import pytest
@@ -32,3 +33,20 @@ def test_hundreds_of_labels_make_no_matrix() -> None:
 def test_names_in_pictures_cannot_become_markup() -> None:
     assert "<b>" not in markup.curves("<b>", "<b>", "<b>", [("<b>", [(0, 1)]), ("<b>", [])])
     assert "<b>" not in markup.confusion("<b>", ["<b>"], [(0, 0, 1)])
+
+
+def test_a_day_without_a_value_has_its_place_and_no_bar() -> None:
+    drawn = markup.bars("Saved", {"2026-03-02": 4.0, "2026-02-27": 1.0, "2026-03-01": -1.0}, "${:.2f}".format)
+    found = re.findall(r'x="(\d+)" y="[\d.]+" width="38" height="([\d.]+)"><title>(.*?)</title>', drawn)
+    assert found == [
+        ("0", "24.0", "2026-02-27: $1.00"),
+        ("80", "0.0", "2026-03-01: $-1.00"),
+        ("120", "96.0", "2026-03-02: $4.00"),
+    ]
+    assert re.findall(r">([^<>]+)</text>", drawn) == ["$4.00", "2026-02-27", "2026-03-02"]
+    assert markup.bars("Saved", {}, str) == ""
+
+
+def test_no_picture_has_a_style_of_its_own() -> None:
+    drawn = markup.curves("c", "x", "y", [("a", [(0, 1)]), ("b", [])]) + markup.confusion("c", ["a"], [(0, 0, 1)])
+    assert "style=" not in drawn

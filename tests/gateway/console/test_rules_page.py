@@ -83,13 +83,16 @@ async def test_rules_show_the_file_and_what_contract_show_prints(
     assert "".join(f"{number:4d} {line}\n" for number, line in file) in re.sub(r"<[^>]+>", "", shown)
     assert "SECRET_NAME" in shown
     assert "secret-value" not in shown
-    [contract, _] = json.loads(offramp("contract", "show", folder / "gateway.yaml", "--json").stdout)
+    [contract, guard] = json.loads(offramp("contract", "show", folder / "gateway.yaml", "--json").stdout)
     with closing(ContractStore(folder / "offramp.db", read_only=True)) as store:
-        _, checks, differ = map(sum, zip(*store.days(contract["key"]), strict=True))
+        [(_, checks, differ, bounds)], [(*_, sides)] = (store.days(row["key"]) for row in (contract, guard))
+    assert [bounds, sides] == [[one["at_most"] for one in row["bounds"]] for row in (contract, guard)]
     assert (checks, differ) == (60, contract["results"]["ask: differs"]) == (60, 20)
     (folder / "gateway.yaml").write_text(f"access_key: written\n{(folder / 'gateway.yaml').read_text()[31:]}")
+    assert "The file has changed" not in shown
     shown = console.get("/rules").text
     assert ("written" in shown, "must come from the environment" in shown) == (False, True)
+    assert "The file has changed" in shown
 
 
 def test_rules_pause_and_resume_as_the_commands_do(console: TestClient, folder: Path, offramp: Offramp) -> None:
@@ -104,7 +107,7 @@ def test_rules_pause_and_resume_as_the_commands_do(console: TestClient, folder: 
     offramp("contract", "pause", "safety", folder / "gateway.yaml")
     console.post("/rules", data={"rule": "safety", "do": "resume"})
     refused = console.post("/rules", data={"rule": "houts", "do": "pause"})
-    assert (refused.status_code, "did you mean" in refused.text, paused()) == (503, True, frozenset())
+    assert (refused.status_code, "did you mean" in refused.text, paused()) == (404, True, frozenset())
 
 
 def test_discover_finds_what_the_command_finds_and_writes_nothing(
@@ -118,6 +121,7 @@ def test_discover_finds_what_the_command_finds_and_writes_nothing(
         for i, one in enumerate(two_templates(60)):
             bodies = {"request": encode(one.request), "answer": encode(one.response)}
             store.append([KeptCall(request_id=f"r{i}", at=float(one.at), model="gpt-4o", **bodies)])
+        store.append([KeptCall(request_id="r", at=1.0, model="gpt-4o", request=b"{}", answer=bodies["answer"])])
     before = {*folder.rglob("*")}
     assert "It runs" in console.post("/discover", data={"bound": "5%"}).text
     # one at a time
@@ -128,6 +132,8 @@ def test_discover_finds_what_the_command_finds_and_writes_nothing(
     assert {*folder.rglob("*")} <= {*before, *(Path(f"{folder}/offramp.db{end}") for end in ("-wal", "-shm"))}
     command = ["discover", folder / "gateway.yaml", "--bound", "5%", "--json", "--write", folder / "made"]
     found = json.loads(offramp(*command).stdout)
+    [(why, calls)] = found["skipped"].items()
+    assert f"Left out: {calls} ({why})." in shown
     assert all(cell in shown for group in found["groups"] for cell in finding.cells(group))
     for name in found["written"]["files"]:
         assert (Path(name).read_text() in shown) == ("policies" in name and name.endswith(".yaml")), name
