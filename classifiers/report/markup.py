@@ -141,16 +141,16 @@ def bars(title: str, days: Mapping[str, float], written: Callable[[float], str])
         return Markup()
     first, last = date.fromisoformat(min(days)), date.fromisoformat(max(days))
     each = [(first + timedelta(days=place)).isoformat() for place in range((last - first).days + 1)]
-    step, most = max(6, min(40, 340 // len(each))), max(0.0, *days.values())
-    width = max(240, len(each) * step)
+    step, most = min(120, 340 / len(each)), max(0.0, *days.values())
+    width = max(240, round(len(each) * step))
     scale = Markup('<line class="scale" x1="0" y1="{0}" x2="{1}" y2="{0}"/>')
     parts = [scale.format(110, width), scale.format(14, width), _text(0, 10, written(most)), _text(0, 126, each[0])]
     parts.append(_text(width, 126, each[-1] if len(each) > 1 else "", "end"))
-    bar = Markup('<rect class="bar" x="{}" y="{:.1f}" width="{}" height="{:.1f}"><title>{}: {}</title></rect>')
+    bar = Markup('<rect class="bar" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"><title>{}: {}</title></rect>')
     for place, day in enumerate(each):
         height = 96 * max(0.0, days.get(day, 0.0)) / (most or 1.0)
         if day in days:
-            parts.append(bar.format(place * step, 110 - height, step - 2, height, day, written(days[day])))
+            parts.append(bar.format(place * step, 110 - height, 0.9 * step, height, day, written(days[day])))
     return _figure(title, (width, 132), parts)
 
 

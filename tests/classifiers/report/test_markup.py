@@ -37,11 +37,11 @@ def test_names_in_pictures_cannot_become_markup() -> None:
 
 def test_a_day_without_a_value_has_its_place_and_no_bar() -> None:
     drawn = markup.bars("Saved", {"2026-03-02": 4.0, "2026-02-27": 1.0, "2026-03-01": -1.0}, "${:.2f}".format)
-    found = re.findall(r'x="(\d+)" y="[\d.]+" width="38" height="([\d.]+)"><title>(.*?)</title>', drawn)
+    found = re.findall(r'x="([\d.]+)" y="[\d.]+" width="76.5" height="([\d.]+)"><title>(.*?)</title>', drawn)
     assert found == [
-        ("0", "24.0", "2026-02-27: $1.00"),
-        ("80", "0.0", "2026-03-01: $-1.00"),
-        ("120", "96.0", "2026-03-02: $4.00"),
+        ("0.0", "24.0", "2026-02-27: $1.00"),
+        ("170.0", "0.0", "2026-03-01: $-1.00"),
+        ("255.0", "96.0", "2026-03-02: $4.00"),
     ]
     assert re.findall(r">([^<>]+)</text>", drawn) == ["$4.00", "2026-02-27", "2026-03-02"]
     assert markup.bars("Saved", {}, str) == ""
