@@ -279,12 +279,14 @@ def shares_at(report: Mapping[str, Any], label: str, threshold: float) -> dict[s
     return {**shares, "at": place / 100, "label": label if label in table else ""}
 
 
-def goal_lines(policy: Policy, shares: Mapping[str, Any]) -> str:
-    """The lines of a policy that bring a threshold with these shares, about."""
+def goal_lines(policy: Policy, shares: Mapping[str, Any], key: str = "") -> str:
+    """The lines of a policy that bring a threshold with these shares, about. key: the label, as YAML has it."""
     # rounded up, and nothing is wrong of no held-out text
     wrong = f"{max(1, math.ceil(1000 * shares['wrong'])) / 10:g}%"
     if policy.kind == "safety":
-        goal = f"goal: {{false_alarms: {wrong}}}"
-        return f"labels:\n  {shares['label']}:\n    {goal}" if shares["label"] else goal
+        now = policy.labels[shares["label"]].goal if shares["label"] else policy.goal
+        catch = f"catch: {100 * now.catch:g}%, " if now and "catch" in now.model_fields_set else ""
+        goal = f"goal: {{{catch}false_alarms: {wrong}}}"
+        return f"labels:\n  {key}:\n    {goal}" if shares["label"] else goal
     stated = policy.goal.min_answered if policy.goal else 0.0
     return f"goal: {{max_error: {wrong}{f', min_answered: {100 * stated:g}%' if stated else ''}}}"

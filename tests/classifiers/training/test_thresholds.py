@@ -263,8 +263,10 @@ def test_a_threshold_is_shown_with_the_goal_that_brings_it(make_policy: Callable
     assert for_one(stated, CLASSES, *held_out(80, 20), on="real rows").thresholds["card_arrival"].act < 0.61
     assert shares_at({}, "card_arrival", 0.6) is None
     assert [shares_at({"at": chosen.at}, "x", at)["at"] for at in (0.996, 1.0, 7.0)] == [0.99, 1.0, 1.0]
-    of_one = goal_lines(safety(make_policy, None), {"wrong": 0.0101, "label": "first"})
-    assert of_one == "labels:\n  first:\n    goal: {false_alarms: 1.1%}"
+    guard, of_one = safety(make_policy, None), {"wrong": 0.0101, "label": "violence"}
+    assert goal_lines(guard, of_one, "'violence'") == "labels:\n  'violence':\n    goal: {false_alarms: 1.1%}"
+    stated = safety(make_policy, None, goal={"catch": "90%", "false_alarms": "50%"})
+    assert goal_lines(stated, {"wrong": 0.0101, "label": ""}) == "goal: {catch: 90%, false_alarms: 1.1%}"
 
 
 def test_a_topics_threshold_is_shown_with_its_own_shares(make_policy: Callable[..., Policy]) -> None:
