@@ -67,22 +67,24 @@ class ReviewItem:
 @dataclass(frozen=True, slots=True)
 class ReviewedRows:
     """The rows of a classifier's texts that were decided on. labels: those that its policy learns. none: the label of
-    text of none of them; empty where the policy has no word for it. keys: of the texts that the file has."""
+    text of none of them; empty where the policy has no word for it. keys: of the texts that the file has, each with its
+    labels."""
 
     path: Path
     labels: Collection[str]
     none: str
-    keys: set[str]
+    keys: dict[str, frozenset[str]]
 
     def add(self, text: str, label: str, *, by_judge: bool = False) -> bytes:
         """What was written: nothing where the policy does not learn the label, and nothing of a judge's where the file
-        has the text. label: several parted by `|`, or `none`."""
+        has the text. It stands for what was written of the text before. label: several parted by `|`, or `none`."""
         names = [self.none if name == NONE else name for name in label.split("|")]
         names = [name for name in names if name and name in (*self.labels, self.none)]
         if not names or (by_judge and alike(text) in self.keys):
             return b""
         # what a guard blocked or was in doubt of is harder than traffic, so that nothing must be measured on it
         row = {"text": text, "label": "|".join(names), "picked": True, **({"by": "judge"} if by_judge else {})}
+        self.forget(text)
         with self.path.open("ab+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(max(file.seek(0, os.SEEK_END) - 1, 0))
@@ -92,22 +94,22 @@ class ReviewedRows:
             file.write(written)
             file.flush()
             os.fsync(file.fileno())
-        self.keys.add(alike(text))
+        self.keys[alike(text)] = frozenset(names) - {NONE, OTHER}
         return written
 
-    def take_back(self, written: bytes) -> bool:
-        """Removes what was written last; False where the file does not end with it any more."""
-        if not written:
-            return True
-        with self.path.open("rb+") as file:
+    def forget(self, text: str) -> None:
+        """Removes the rows of a text. Raises OSError."""
+        if (key := alike(text)) not in self.keys:
+            return
+        with self.path.open("ab+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            start = file.seek(0, os.SEEK_END) - len(written)
-            if start < 0 or file.seek(start) < 0 or file.read() != written:
-                return False
-            file.truncate(start)
+            file.seek(0)
+            lines = file.read().splitlines(keepends=True)
+            file.truncate(0)
+            file.write(b"".join(line for line in lines if key not in (alike(text) for text, _ in _rows_in([line]))))
+            file.flush()
             os.fsync(file.fileno())
-        self.keys.discard(alike(json.loads(written)["text"]))
-        return True
+        del self.keys[key]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +158,9 @@ class Reviewing:
             policy = load_policy(file, os.environ, secrets=False)
             several = policy.kind == "safety" or policy.multi_label
             none = NONE if several else OTHER if policy.other else ""
-            rows = ReviewedRows(path, policy.learned, none, {alike(text) for text, _ in reviewed_rows(path)})
+            rows = ReviewedRows(
+                path, policy.learned, none, {alike(text): labels for text, labels in reviewed_rows(path)}
+            )
             self._rows[classifier] = ([_state(file), _state(path)], rows)
         return rows
 
@@ -164,7 +168,6 @@ class Reviewing:
         """Writes the row, then notes the decision. label: several parted by `|`, or `none`. Raises LedgerError,
         ConfigError and OSError."""
         rows, at = self.rows(item.classifier), time.time()
-        # of a row that is written twice training takes one
         decided = Decided(item=item, label=label, rows=rows, written=rows.add(item.text, label), at=at)
         self.texts.review(item.kept, harmful=label != NONE, at=at)
         self._done.append(decided)
@@ -172,10 +175,13 @@ class Reviewing:
         return decided
 
     def undo(self) -> Decided | None:
-        """Takes the last decision of this one back; None where there is none, or its row is not the last any more."""
-        if not self._done or not self._done[-1].rows.take_back(self._done[-1].written):
+        """Takes the last decision of this one back; None where there is none, or its row was edited."""
+        decided = self._done[-1] if self._done else None
+        if decided is None or (decided.written and decided.written.strip() not in decided.rows.path.read_bytes()):
             return None
-        decided = self._done.pop()
+        self._done.pop()
+        if decided.written:
+            decided.rows.forget(decided.item.text)
         self.texts.open_again(decided.item.kept, at=decided.at)
         if decided.rows is self._rows[decided.item.classifier][1]:
             self._rows[decided.item.classifier][0][1] = _state(decided.rows.path)
@@ -232,13 +238,15 @@ def _state(file: Path) -> object:
 def reviewed_rows(file: Path) -> list[tuple[str, frozenset[str]]]:
     """The texts of a file of reviewed rows with the labels that hold; what is no row is left out. None hold of text
     that is `none` or `other`. Raises OSError."""
-    rows = []
-    for line in file.read_bytes().splitlines() if file.exists() else []:
+    return list(_rows_in(file.read_bytes().splitlines())) if file.exists() else []
+
+
+def _rows_in(lines: Iterable[bytes]) -> Iterator[tuple[str, frozenset[str]]]:
+    for line in lines:
         with suppress(ValueError, TypeError, KeyError, AttributeError):
             row = json.loads(line)
             labels = row["label"].split("|") if isinstance(row["label"], str) else row["label"]
-            rows.append((str(row["text"]), frozenset(labels) - {NONE, OTHER}))
-    return rows
+            yield str(row["text"]), frozenset(labels) - {NONE, OTHER}
 
 
 def _margin(snapshot: Snapshot | None, classifier: str, label: str, score: float) -> float:

@@ -97,6 +97,8 @@ def _copy(template: StarterTemplate, target: Path, edits: Mapping[Path, tuple[st
 
     source = shipped_dir()
     parts = [file for part in _PARTS[template] for file in sorted((source / part).rglob("*")) if file.is_file()]
+    # a checkout's own console may have written texts there
+    parts = [file for file in parts if not file.name.endswith(".reviewed.jsonl")]
     copies = {target / file.relative_to(source): file for file in parts}
     # last: what could not be written is then written by the next try, which ends where this file is there
     own = "gateway.yaml" if template is StarterTemplate.SUPPORT else f"templates/{template}.yaml"

@@ -140,7 +140,7 @@ def _label(request: Request, snapshot: Snapshot) -> Response:
         most=_REPLAYED,
         replays=_replays(data, snapshot, known, threshold, limits),
         shares=shares,
-        goal=goal_lines(model.policy, held, scalar(label)) if held else "",
+        goal=goal_lines(model.policy, held, scalar(label)) if held and held["done"] else "",
     )
 
 

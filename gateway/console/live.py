@@ -6,6 +6,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final, get_args
 
+from msgspec.structs import asdict
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -14,9 +15,10 @@ from classifiers.policy import NONE
 from classifiers.report.markup import bars
 from gateway.console.data import ConsoleData, data_of, form
 from gateway.console.render import at, dollars, ms, page, query
-from gateway.ledger.report import FORWARDED, PERIODS, WAYS, as_csv, read, since_of, this_month
+from gateway.ledger.report import FORWARDED, PERIODS, WAYS, as_csv, read, since_of, this_month, why_of
 from gateway.ledger.store import LedgerError, NoLedger, RowFilters, StoredRow
 from gateway.record import Decided, made_by
+from gateway.review import alike
 
 _MOST: Final = 100
 _FILTERS: Final = ("decision", "rule", "label", "model", "endpoint", "reason", "abstentions")
@@ -46,6 +48,7 @@ def live(request: Request) -> Response:
         filters=filters,
         values=values,
         rows=rows,
+        why={row.id: _why(row) for row in rows},
         problem=problem,
         most=_MOST,
         newest=before is None,
@@ -70,6 +73,7 @@ def today(request: Request) -> Response:
     if made is not None and request.url.path.endswith(".csv"):
         headers = {"content-disposition": f'attachment; filename="offramp-{period}-{by}.csv"'}
         return Response(as_csv(made.lines(by), by), media_type="text/csv", headers=headers)
+    by_day = {line.name: line.figures.saved_usd for line in made.lines("day")} if made else {}
     return page(
         request,
         "today.html.j2",
@@ -82,7 +86,7 @@ def today(request: Request) -> Response:
         ways=WAYS,
         since=since,
         forwarded=",".join(FORWARDED),
-        chart=bars("Saved a day", made.saved_by_day, dollars) if made else "",
+        chart=bars("Saved a day", by_day, dollars),
     )
 
 
@@ -103,13 +107,21 @@ async def call(request: Request) -> Response:
     async with data.deciding:
         rows = {name: await run_in_threadpool(reviewing.rows, classifiers[name]) for name in read}
         if (rule := given.get("rule", "")) in rows:
-            written = await run_in_threadpool(rows[rule].add, read[rule], given.get("label", ""))
-            return RedirectResponse(f"/calls/{number}?taken={int(bool(written))}", HTTPStatus.SEE_OTHER)
+            if given.get("do") == "back":
+                await run_in_threadpool(rows[rule].forget, read[rule])
+            else:
+                await run_in_threadpool(rows[rule].add, read[rule], given.get("label", ""))
+            return RedirectResponse(f"/calls/{number}#read-{rule}", HTTPStatus.SEE_OTHER)
+        decided = {name: one.keys.get(alike(read[name])) for name, one in rows.items()}
     labels = {name: [*sorted(one.labels), *([NONE] if one.none else [])] for name, one in rows.items()}
-    taken = request.query_params.get("taken") == "1"
-    shown: dict[str, Any] = {"facts": facts, "read": read, "labels": labels, "taken": taken}
+    shown: dict[str, Any] = {"facts": facts, "read": read, "labels": labels, "decided": decided, "why": _why(row)}
     shown |= {"classifiers": classifiers, "verdicts": made_by().findall(row.record.verdicts)}
     return page(request, "call.html.j2", row=row, **shown)
+
+
+def _why(row: StoredRow) -> str:
+    """Why a call was forwarded; empty for any other."""
+    return why_of(asdict(row.record) | {"reason": row.reason}) if row.record.decision in FORWARDED else ""
 
 
 def _row(data: ConsoleData, number: int) -> StoredRow | None:
@@ -138,7 +150,7 @@ def _facts(row: StoredRow) -> Iterator[tuple[str, str]]:
     notional = " (nobody was charged)" if one.notional else ""
     yield "Spent", dollars(one.spent_usd) + notional
     estimated = " (estimated)" if one.saved_estimated else ""
-    yield "Saved", dollars(one.saved_usd) + estimated + notional
+    yield "Would have cost" if one.decision == "block" else "Saved", dollars(one.saved_usd) + estimated + notional
     yield "Gateway, ms", ms(one.gateway_s)
     yield "Classifiers, ms", ms(one.classifier_s)
     yield "Provider, ms", ms(one.provider_s)

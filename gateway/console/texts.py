@@ -28,13 +28,15 @@ async def attempt(request: Request) -> Response:
     """What the gateway would do with a text or a request. Nothing is sent or recorded."""
     posted = await form(request) if request.method == "POST" else {}
     given = dict.fromkeys(("text", "system", "model", "path", "body"), "") | posted
-    explanation, problem = None, ""
+    explanation, problem, snippet = None, "", ""
     if posted:
         try:
             explainer = await data_of(request).explainer()
             body = given["body"].strip().encode()
             written = explainer.written(given["text"], system=given["system"], model=given["model"])
             explanation = await explainer.explain(body or written, given["path"] if body else "")
+            # as Python has it
+            snippet = repr(json.loads(body or written)) if not body or given["path"] in ("", _PATHS[0]) else ""
         except ApiError as error:
             problem = error.message
         except (ClassifierError, LedgerError, ConfigError) as error:
@@ -49,7 +51,7 @@ async def attempt(request: Request) -> Response:
         models=names,
         paths=_PATHS,
         base_url=data_of(request).base_url,
-        snippet=json.dumps(given["text"]),
+        snippet=snippet,
     )
 
 

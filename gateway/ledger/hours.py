@@ -148,7 +148,7 @@ def rows(wanted: Wanted) -> str:
     """The query for the highest rows between two numbers, with the values of keys wanted, between two times."""
     keys = [f"{KEYS[name]} IN ({_marks(values)})" for name, values in wanted.items()]
     where = " AND ".join(("id > ? AND id < ?", *keys, "at >= ? AND at < ?"))
-    return f"SELECT * FROM requests NOT INDEXED WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608
+    return f"SELECT *, {_REASON} AS reason FROM requests NOT INDEXED WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608
 
 
 class Difference(Struct, frozen=True, kw_only=True):

@@ -178,13 +178,6 @@ class Report:
         return sorted(lines, key=lambda one: (0 if by == "day" else -_all_calls(one.figures), one.name))
 
     @cached_property
-    def saved_by_day(self) -> Mapping[str, float]:
-        """Dollars, of each day of the period."""
-        lines = {line.name: line.figures.saved_usd for line in self.lines("day")}
-        names = (_name({"hour": day}, "day") for day in range(int(self.since), math.ceil(self.until), DAY_S))
-        return dict.fromkeys(names, 0.0) | lines
-
-    @cached_property
     def unknown(self) -> Sequence[Unknown]:
         """What is not known, and the lines of prices.yaml that would mend it; the most calls first."""
         calls: Counter[tuple[str, str, str]] = Counter()
@@ -246,7 +239,7 @@ class Report:
         groups: dict[str, list[Sums]] = defaultdict(list)
         for row in self.rows:
             if row["decision"] in FORWARDED:
-                groups[_why(row)].append(row)
+                groups[why_of(row)].append(row)
         lines = [(why, sum(row["calls"] for row in rows), _filters(rows, "why")) for why, rows in groups.items()]
         return sorted(lines, key=lambda one: (-one[1], one[0]))
 
@@ -294,7 +287,7 @@ def as_csv(lines: Sequence[Line], by: str) -> str:
     for line in lines:
         # a spreadsheet takes a name that begins so for a formula
         name = f"'{line.name}" if line.name[:1] in ("=", "+", "-", "@", "\t", "\r") else line.name
-        out.writerow((name, *asdict(line.figures).values()))
+        out.writerow((name, *(round(figure, 9) for figure in asdict(line.figures).values())))
     return text.getvalue()
 
 
@@ -398,10 +391,10 @@ def _name(row: Sums, by: By) -> str:
     if by in ("rule", "model"):
         return str(row[by])
     what = _SAVED.get((row["decision"], row["reason"])) or _WHAT[row["decision"]]
-    return f"{what}: {_why(row)}" if by == "why" and row["decision"] in FORWARDED else str(what)
+    return f"{what}: {why_of(row)}" if by == "why" and row["decision"] in FORWARDED else str(what)
 
 
-def _why(row: Sums) -> str:
+def why_of(row: Sums) -> str:
     """Why a call went on: what kept its rules from deciding, or the rule that sends it on."""
     kept = ", ".join(each.replace(":", " ") for each in row["abstentions"].split(",") if each)
     return kept or _WHY.get(row["reason"]) or f"{row['rule']} sends it on"

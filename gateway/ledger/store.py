@@ -191,11 +191,12 @@ class RowFilters(Struct, frozen=True, kw_only=True):
         }
 
 
-class StoredRow(Struct, frozen=True, kw_only=True):
-    """A row with its number, which rises."""
+class StoredRow(Struct, frozen=True):
+    """A row with its number, which rises. reason: as `hourly` has it."""
 
     id: int
     record: Record
+    reason: str = ""
 
 
 _JUDGED: Final = (
@@ -272,7 +273,7 @@ class SQLiteLedger:
         where that takes over a second."""
         with self.at_most(_LONGEST_S):
             found = self._search(filters, _HIGHEST if before is None else before, most)
-        return [StoredRow(id=row.pop("id"), record=convert(row, Record, strict=False)) for row in found]
+        return [StoredRow(row.pop("id"), convert(row, Record, strict=False), row["reason"]) for row in found]
 
     def _search(self, filters: RowFilters, below: int, most: int) -> list[dict[str, Any]]:
         """The highest rows that fit below a number, the highest first. Reads only hours that have some."""

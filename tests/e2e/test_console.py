@@ -149,7 +149,7 @@ def test_ten_minutes(chromium: Any, console: str, folder: Path) -> None:
     assert "greeting" in page.inner_text("main")
     assert "Hello there!" in page.inner_text("main pre")
     # why, and what would happen
-    page.click("text=Try it again")
+    page.click("text=Try this text alone")
     assert "answer by rule intents, label greeting" in page.inner_text("main")
     assert '"finish_reason":"stop"' in page.inner_text("main")
     # correct it, without a mouse

@@ -181,9 +181,9 @@ def test_verdicts_of_judges_become_rows_until_somebody_reviews_the_text(offramp:
     decisions.write_text(f"{ids['fine']} hate\n{ids['so what']} harmless\n")
     assert offramp("review", config, "--from", decisions).exit_code == 0
     # training takes the reviewer's row, and no verdict comes after it
-    reviewed = [("fine", ()), ("a blow", ("violence",)), ("fine", ("hate",)), ("so what", ())]
+    reviewed = [("a blow", ("violence",)), ("fine", ("hate",)), ("so what", ())]
     policy_of = load_policy(policy, {})
-    assert [row.labels for row in clean(policy_of, read_rows(policy_of, [file])).rows] == [("hate",), ("violence",), ()]
+    assert [row.labels for row in clean(policy_of, read_rows(policy_of, [file])).rows] == [("violence",), ("hate",), ()]
     assert rows() == reviewed
     with closing(TextStore(config.with_name("offramp.db"))) as store:
         store.forget({"blocked": time.time() + 1, "unsure": time.time() + 1})

@@ -103,8 +103,10 @@ def test_a_label_shows_what_another_threshold_does(browser: TestClient, tmp_path
         text = browser.get(f"/classifiers/{label}", params=asked).text
         return " ".join(re.sub("<[^>]+>", "", text.partition('<div id="made">')[2]).split())
 
-    assert "At 0.500, the latest 100,000 calls r: 0 more answered" in shown("bank/card")
-    assert "At 0.600, the latest 100,000 calls r: 1 fewer answered, −$0.500000" in shown("bank/card", threshold="0.6")
+    assert "At 0.500, at most the latest 100,000 calls r: 0 more answered" in shown("bank/card")
+    assert "At 0.600, at most the latest 100,000 calls r: 1 fewer answered, −$0.500000" in shown(
+        "bank/card", threshold="0.6"
+    )
     assert "s: 2 more blocked, 1 reviewed as harmless or another harm" in shown("safe/violence", threshold="0.3")
     assert "it does nothing for greeting" in shown("bank/greeting")
     for given, at in (("nan", "0.500"), ("-1", "0.500"), ("7", "1.000"), ("x", "0.500")):

@@ -202,7 +202,11 @@ def test_a_right_label_is_a_row_for_training_once(browser: TestClient, ledger: P
     for given in ({"rule": "r", "label": "unknown"}, {"rule": "none", "label": "a"}):
         client.post("/calls/1", data=given)
     assert not rows.exists()
-    done = client.post("/calls/1", data={"rule": "r", "label": "a"})
-    assert "A row was written" in done.text
-    [row] = rows.read_text().splitlines()
-    assert (json.loads(row)["text"], json.loads(row)["label"]) == ("hello\nthere", "a")
+    # a changed mind takes the place of what was decided
+    for label in "ba":
+        done = client.post("/calls/1", data={"rule": "r", "label": label})
+        assert f"it is <b>{label}</b>" in done.text
+        [row] = rows.read_text().splitlines()
+        assert (json.loads(row)["text"], json.loads(row)["label"]) == ("hello\nthere", label)
+    assert "Decided" not in client.post("/calls/1", data={"rule": "r", "do": "back"}).text
+    assert rows.read_text() == ""
