@@ -158,9 +158,8 @@ class Reviewing:
             policy = load_policy(file, os.environ, secrets=False)
             several = policy.kind == "safety" or policy.multi_label
             none = NONE if several else OTHER if policy.other else ""
-            rows = ReviewedRows(
-                path, policy.learned, none, {alike(text): labels for text, labels in reviewed_rows(path)}
-            )
+            keys = {alike(text): labels for text, labels in reviewed_rows(path)}
+            rows = ReviewedRows(path, policy.learned, none, keys)
             self._rows[classifier] = ([_state(file), _state(path)], rows)
         return rows
 

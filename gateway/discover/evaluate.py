@@ -232,14 +232,16 @@ def _tokens(length_bytes: int) -> int:
 
 
 def period_s(calls: Sequence[LoggedCall]) -> float | None:
-    """From the first call to the last. None where the log has no times, or too few to speak of a month."""
+    """From the first call to the last. None where times are missing, too few or too near to speak of a month."""
     times = [call.at for call in calls if call.at is not None]
     if len(times) < max(2, len(calls) / 2):
         return None
-    return (max(times) - min(times)) * len(times) / (len(times) - 1) or None
+    length = (max(times) - min(times)) * len(times) / (len(times) - 1)
+    return length if length >= _LEAST_S else None
 
 
 LEAST_INPUTS: Final = 40
+_LEAST_S: Final = 3600
 _FREE_CHARS = 80
 _FREE_SHARE = 0.5
 _MOST_LABELS = 500

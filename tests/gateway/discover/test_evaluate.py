@@ -65,10 +65,12 @@ def test_tokens_without_usage_are_estimated_from_bytes_and_counted() -> None:
 
 
 def test_the_period_is_from_the_first_call_to_the_last() -> None:
-    calls = [replace(CALL, at=float(at)) for at in (0, 50, 100)]
-    assert period_s(calls) == 150
+    calls = [replace(CALL, at=float(at)) for at in (0, 5000, 10000)]
+    assert period_s(calls) == 15000
     assert period_s([replace(CALL, at=None), *calls[:1]]) is None
     assert period_s([CALL, CALL]) is None
+    # a second's calls say nothing of a month
+    assert period_s([replace(CALL, at=float(at)) for at in range(7)]) is None
 
 
 TEXTS = [text for text, _ in harm_calls(60)]
