@@ -38,7 +38,7 @@ def test_what_is_copied_exists_is_let_through_and_builds_the_wheel() -> None:
     assert sorted(line[1:] for line in lines if line.startswith("!")) == sorted(set(copied()))
     assert all((ROOT / source).exists() for source in copied())
     wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
-    needed = {*wheel["packages"], *wheel["force-include"], PROJECT["project"]["readme"], "pyproject.toml"}
+    needed = {*wheel["packages"], "config", "hatch_build.py", PROJECT["project"]["readme"], "pyproject.toml"}
     assert needed | set(PROJECT["project"]["license-files"]) <= set(copied())
 
 
