@@ -25,12 +25,9 @@ def create_console(data: ConsoleData, key: ConsoleKey) -> ASGIApp:
     """The whole console."""
 
     async def login(request: Request) -> Response:
-        """Exchanges the key for a cookie: of the printed link, or of the form."""
-        given = request.query_params.get("key", "")
-        if request.method == "POST":
-            given = (await form(request)).get("key", "")
-        if key.opens(given):
-            # so that the key stays in no address
+        """Exchanges the key, of the printed link or of the form, for a cookie, so that it stays in no address."""
+        asked = await form(request) if request.method == "POST" else request.query_params
+        if key.opens(given := asked.get("key", "")):
             return RedirectResponse("/", HTTPStatus.SEE_OTHER, headers={"set-cookie": key.cookie()})
         status = HTTPStatus.FORBIDDEN if given else HTTPStatus.OK
         return page(request, "login.html.j2", status=status, wrong=bool(given))

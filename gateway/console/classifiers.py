@@ -125,7 +125,7 @@ def _label(request: Request, snapshot: Snapshot) -> Response:
     # from one half on, the one label of a text is always the likeliest
     least = _LOWEST if several else EVEN.act
     threshold, now = _threshold(request, limits[label], least), limits[label]
-    report = report_in(Registry(data.loaded.models_dir).resolve(name, known.version))
+    report = data.report(name, known.version)
     shares = {at: shares_at(report, label, at) for at in (now, threshold)}
     held = shares[threshold]
     return page(

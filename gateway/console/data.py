@@ -2,15 +2,18 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qs
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from classifiers.errors import ArtifactError
+from classifiers.model.artifact import report_in
+from classifiers.model.registry import Registry
 from gateway.config.load import Loaded
 from gateway.config.prices import load_prices
 from gateway.explain import Explainer
@@ -54,6 +57,12 @@ class ConsoleData:
         """What rules read of a call, where that is kept. Raises LedgerError."""
         with closing(RecentStore(self.loaded.ledger, read_only=True)) as store:
             return store.of_call(request_id)
+
+    def report(self, name: str, version: str) -> Mapping[str, Any]:
+        """What training measured of a version, of the one in use where none is given; empty where it is not there."""
+        with suppress(ArtifactError):
+            return report_in(Registry(self.loaded.models_dir).resolve(name, version))
+        return {}
 
     async def explainer(self) -> Explainer:
         """Of the versions in use. Raises as `Explainer.load`."""

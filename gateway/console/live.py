@@ -115,7 +115,10 @@ async def call(request: Request) -> Response:
         decided = {name: one.keys.get(alike(read[name])) for name, one in rows.items()}
     labels = {name: [*sorted(one.labels), *([NONE] if one.none else [])] for name, one in rows.items()}
     shown: dict[str, Any] = {"facts": facts, "read": read, "labels": labels, "decided": decided, "why": _why(row)}
-    shown |= {"classifiers": classifiers, "verdicts": made_by().findall(row.record.verdicts)}
+    made, used = made_by().findall(row.record.verdicts), {row.record.classifier: row.record.classifier_version}
+    asked = {rule: name for rule, *_ in made if (name := classifiers.get(rule))}
+    reports = {rule: await run_in_threadpool(data.report, name, used.get(name, "")) for rule, name in asked.items()}
+    shown |= {"classifiers": classifiers, "verdicts": made, "reports": reports}
     return page(request, "call.html.j2", row=row, **shown)
 
 

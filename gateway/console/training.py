@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from collections import deque
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -45,11 +46,7 @@ class TrainingRun:
         """Starts it, at the lowest priority. Raises OSError."""
         command = [*this_program(), "train", str(policy_file(loaded, name)), "--models", str(loaded.models_dir)]
         process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            preexec_fn=lambda: os.nice(_NICE),
+            *command, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, preexec_fn=lambda: os.nice(_NICE)
         )
         return cls(name, process, before=Registry(loaded.models_dir).named(name))
 

@@ -267,16 +267,9 @@ def read(store: SQLiteLedger, since: float, until: float, *, prices: PriceTable,
             calls, tokens, squares = audits[key]
             audits[key] = calls + row["calls"], tokens + row["tokens"], squares + row["squares"]
     rows = store.sums(since, until)
-    others = any("other" in (row["model"], row["sent_model"]) for row in rows)
-    return Report(
-        since=since,
-        until=until,
-        rows=rows,
-        audits=dict(audits),
-        others=store.unpriced_names(since, until) if others else (),
-        prices=prices,
-        routes=routes,
-    )
+    other = any("other" in (row["model"], row["sent_model"]) for row in rows)
+    others = store.unpriced_names(since, until) if other else ()
+    return Report(since=since, until=until, rows=rows, audits=dict(audits), others=others, prices=prices, routes=routes)
 
 
 def as_csv(lines: Sequence[Line], by: str) -> str:

@@ -194,7 +194,16 @@ def test_a_right_label_is_a_row_for_training_once(browser: TestClient, ledger: P
     texts.append([RecentText(request_id="r0", at=1e9, rules="r", text="hello\nthere")])
     texts.close()
     client = opened(load_gateway(ledger.parent / "gateway.yaml", {}, secrets=False))
+    assert "acts" not in client.get("/calls/1").text
+    version = ledger.parent / "models" / "shop" / "20260101-000000-fc540e06"
+    version.mkdir(parents=True)
+    limits = {"a/b, c: d": {"act": 0.8, "unsure": 0.6}, "other": {"act": 0.5, "unsure": 0.5}}
+    for name in ("manifest", "report"):
+        (version / f"{name}.json").write_text(json.dumps({"thresholds": limits}))
+    (version.parent / "current").write_text(version.name)
     shown = client.get("/calls/1").text
+    assert "0.7000; acts now from 0.8, unsure from 0.6; other acts now from 0.5 (" in shown
+    assert "0.9000, unsure; acts now from 0.5<" in shown
     assert "hello\nthere" in shown
     assert re.findall('/classifiers/[^"]+', shown) == ["/classifiers/shop/a%2Fb%2C%20c%3A%20d?threshold=0.7000"]
     assert [text in shown for text in ("a/b, c: d, 0.7000", "other, 0.9000, unsure", "<code>when: model")] == [True] * 3
