@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol, TypeVar, get_args
 from msgspec import Struct, convert, structs
 
 from gateway.ledger import hours
-from gateway.ledger.hours import DAY_S, HOUR_S
+from gateway.ledger.hours import HOUR_S
 from gateway.record import Record
 
 BUSY_S: Final = 10
@@ -247,10 +247,7 @@ class SQLiteLedger:
         begin, end = max(math.ceil(since / HOUR_S) * HOUR_S, first), min(until // HOUR_S * HOUR_S, last + HOUR_S)
         parts = [(since, begin), (end, until)] if begin < end else [(since, until)]
         sums = [row for part in parts if part[0] < part[1] for row in self._rows(hours.BETWEEN, *part)]
-        # day by day there is less to sort
-        for day in range(int(begin // DAY_S * DAY_S), int(end), DAY_S):
-            sums += [{"hour": day, **row} for row in self._rows(hours.DAY, max(begin, day), min(end, day + DAY_S))]
-        return sums
+        return [*sums, *self._rows(hours.DAILY, begin, end)]
 
     def days(self, since: float, until: float) -> Sequence[dict[str, Any]]:
         """Dollars spent by day, over hours that begin at Unix seconds [since, until). Raises LedgerError."""

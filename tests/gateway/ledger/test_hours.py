@@ -85,8 +85,8 @@ def key_of(record: Record) -> tuple[Any, ...]:
     tier = record.service_tier if record.service_tier in ("", "flex") else "other"
     model = record.known_model or record.requested_model
     sent_model = record.known_upstream_model or record.upstream_model
-    parts = (record.abstentions, record.label, record.rule, record.decision, model, sent_model, record.endpoint)
-    return (int(record.at) // 3600 * 3600, *parts, tier, reason(record), int(record.notional))
+    parts = (record.rule, record.decision, reason(record), record.abstentions, int(record.notional), record.endpoint)
+    return (int(record.at) // 3600 * 3600, sent_model, tier, model, *parts, record.label)
 
 
 _PLAIN = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "saved_input_tokens")
