@@ -85,8 +85,7 @@ DAILY: Final = (
     f"SELECT hour / {DAY_S} * {DAY_S} AS hour, {_SUMMED} (SELECT hour, {_SUMMED} hourly WHERE hour >= ? AND hour < ? "
     f"GROUP BY hour, {', '.join(_DAILY)}) GROUP BY 1, {' || char(31) || '.join(_DAILY)}"
 )
-"""The sums of days, by what reports group by. The table has the rows of an hour in this order: sums of hours are made
-without sorting. One text sorts in half the time of eight."""
+"""The sums of days. Those of hours come in the table's order, unsorted; one text sorts in half the time of eight."""
 DAYS: Final = """
 SELECT hour / 86400 * 86400 AS hour, total(spent_usd) AS spent_usd
 FROM hourly WHERE hour >= ? AND hour < ? GROUP BY 1
@@ -127,9 +126,13 @@ def add(table: str) -> str:
 
 
 ADD: Final = add("hourly")
-STORED: Final = f"SELECT {_ALL} FROM "  # noqa: S608
 FIRST_HOUR: Final = f"SELECT {KEYS['hour'].replace('at', 'min(at)', 1)} FROM requests"  # noqa: S608
 """Rows of earlier hours are deleted; their sums stay."""
+DIFFERING: Final = tuple(
+    f"SELECT {_ALL} FROM {a} WHERE hour >= ({FIRST_HOUR}) EXCEPT SELECT {_ALL} FROM {b} ORDER BY {', '.join(KEYS)}"  # noqa: S608
+    for a, b in (("hourly", "recount"), ("recount", "hourly"))
+)
+"""The rows of `hourly`, and those of a recount, that are not just so in the other; in an order that sorts nothing."""
 
 
 def spans(wanted: Wanted) -> str:

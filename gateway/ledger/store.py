@@ -310,9 +310,8 @@ class SQLiteLedger:
                 with self._db:
                     self._db.execute("BEGIN")
                     self._count(hours.add("recount"))
-                    stored = self._db.execute(f"{hours.STORED} hourly WHERE hour >= ({hours.FIRST_HOUR})").fetchall()
+                    stored, counted = (self._db.execute(query).fetchall() for query in hours.DIFFERING)
             finally:
-                counted = self._db.execute(f"{hours.STORED} recount").fetchall()
                 self._db.execute("DROP TABLE recount")
         return list(hours.differences(stored, counted))
 
