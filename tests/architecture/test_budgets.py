@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from classifiers.policy import Policy
 from gateway.config.settings import Settings
 from gateway.metrics.observe import Metrics
+from tests.architecture import tokens
 
 ROOT = Path(__file__).resolve().parents[2]
 BUDGETS = tomllib.loads((ROOT / "tests/architecture/budgets.toml").read_text("utf-8"))
@@ -58,9 +59,22 @@ def identifiers() -> Iterator[tuple[str, str]]:
                 yield file, name.rpartition(".")[2]
 
 
-def test_files_and_lines() -> None:
+def test_files_lines_and_tokens() -> None:
     assert len(sources()) <= TOTALS["files"]
+    assert sum(map(tokens.count, sources().values())) <= TOTALS["tokens"]
     assert sum(map(lines, sources().values())) <= TOTALS["lines"]
+
+
+@pytest.mark.parametrize(
+    ("code", "counted"),
+    [
+        ('"""What it is."""\nx = 1  # why\n\n"""Its unit."""\n', 3),
+        ("f'{a}: {b!r} of {c:>{width},}'", 21),
+        ("f'{{{a}}}' + rf\"{x['y']}\"", 16),
+    ],
+)
+def test_tokens_are_those_of_every_python(code: str, counted: int) -> None:
+    assert tokens.count(code) == counted
 
 
 def test_rooms_keep_to_their_budgets() -> None:
